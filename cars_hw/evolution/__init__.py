@@ -1,0 +1,1 @@
+"""Selection and variation on numpy and pymoo; knows neither torch nor profilers."""

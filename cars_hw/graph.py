@@ -1,0 +1,74 @@
+"""Graph: an architecture spelled out at one scale; parameters and MACs by arithmetic, without torch."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+from cars_hw import layers
+from devices._errors import ArchitectureError
+from latency_tables.spec import OpSpec
+
+#: The name by which nodes refer to the network's input.
+IMAGE = "image"
+
+
+@dataclass(frozen=True)
+class Node:
+    """One operation of a network.
+
+    Attributes:
+        slot: Its place, unique in a graph. Architectures with equal slot and spec share weights there.
+        spec: What is computed.
+        inputs: Slots of earlier nodes, or ``IMAGE``.
+    """
+
+    slot: str
+    spec: OpSpec
+    inputs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Nodes in topological order; the last one is the output.
+
+    Attributes:
+        nodes: The operations.
+
+    Raises:
+        ArchitectureError: A slot occurs twice, or an input is not an earlier slot.
+    """
+
+    nodes: tuple[Node, ...]
+
+    def __post_init__(self) -> None:
+        seen = {IMAGE}
+        for node in self.nodes:
+            if node.slot in seen or not seen.issuperset(node.inputs):
+                raise ArchitectureError(f"node {node.slot!r} is a duplicate, or reads what does not come before it")
+            seen.add(node.slot)
+
+    @cached_property
+    def live(self) -> "Graph":
+        """The graph without the nodes that do not reach the output: what an optimising runtime executes."""
+        needed = {self.nodes[-1].slot}
+        for node in reversed(self.nodes):
+            if node.slot in needed:
+                needed.update(node.inputs)
+        return Graph(tuple(node for node in self.nodes if node.slot in needed))
+
+    def specs(self) -> tuple[OpSpec, ...]:
+        """Return the spec of every node, in order, repeats included."""
+        return tuple(node.spec for node in self.nodes)
+
+    def parameters(self) -> int:
+        """Count the learnable parameters, dead nodes included."""
+        return sum(layers.parameters(spec) for spec in self.specs())
+
+    def macs(self) -> int:
+        """Count multiply-accumulates of convolutions and linear layers for one image, dead nodes included."""
+        return sum(layers.macs(spec) for spec in self.specs())
+
+
+def unique_specs(nodes: Iterable[Node]) -> tuple[OpSpec, ...]:
+    """Return the distinct specs of ``nodes`` in the order of their first occurrence."""
+    return tuple(dict.fromkeys(node.spec for node in nodes))

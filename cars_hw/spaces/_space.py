@@ -1,0 +1,75 @@
+"""The contract of a search space: decisions, their options, and the networks that they mean. No torch."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Any, Literal, Self
+
+import numpy as np
+
+from cars_hw.architecture import Architecture
+from cars_hw.graph import Graph, Node, unique_specs
+from devices._errors import ConfigError
+from latency_tables.spec import OpSpec
+
+Scale = Literal["search", "deploy"]
+
+
+class SearchSpace(ABC):
+    """Decisions with a fixed number of options each; every tuple of options is a network.
+
+    Attributes:
+        name: The plug-in's name.
+        choices: Number of options per decision, (d,).
+        groups: Decisions that describe one place of the network; crossover and mutation move them together.
+        image_shape: (c, h, w) of the search graph's input.
+        classes: Number of outputs.
+        deploys_search_graph: Whether both scales are the same graph.
+    """
+
+    name: str
+    choices: tuple[int, ...]
+    groups: tuple[tuple[int, ...], ...]
+    image_shape: tuple[int, int, int]
+    classes: int
+    deploys_search_graph: bool
+
+    @classmethod
+    def create(cls, **settings: Any) -> Self:  # noqa: ANN401
+        """Build the space from settings of a configuration.
+
+        Raises:
+            ConfigError: A setting that the space does not take.
+        """
+        try:
+            return cls(**settings)
+        except TypeError as error:
+            raise ConfigError(f"space {cls.__name__}: {error}") from error
+
+    @abstractmethod
+    def settings(self) -> dict[str, int | str]:
+        """Return what ``create`` needs to build this space again."""
+
+    @abstractmethod
+    def graph(self, architecture: Architecture, scale: Scale = "search") -> Graph:
+        """Spell ``architecture`` out.
+
+        Raises:
+            ArchitectureError: It is no member of the space.
+        """
+
+    @abstractmethod
+    def all_nodes(self, scale: Scale = "search") -> Iterator[Node]:
+        """Yield every node that some architecture of the space has: all weights of a SuperNet."""
+
+    def all_operations(self, scale: Scale = "deploy") -> tuple[OpSpec, ...]:
+        """Return every distinct operation of the space: what a latency table has to hold."""
+        return unique_specs(self.all_nodes(scale))
+
+    def sample(self, rng: np.random.Generator) -> Architecture:
+        """Draw an architecture with all options equiprobable."""
+        return tuple(int(rng.integers(n)) for n in self.choices)
+
+    def size(self) -> int:
+        """Count the architectures."""
+        return math.prod(self.choices)

@@ -1,0 +1,29 @@
+"""Search algorithms: one file each, which reads like its paper. They know neither torch nor profilers."""
+
+from typing import Any
+
+import numpy as np
+
+from cars_hw.spaces._space import SearchSpace
+from cars_hw.strategies._strategy import Strategy
+from devices._errors import ConfigError
+from devices._plugins import load_plugin, plugin_names
+
+
+def load(name: str, space: SearchSpace, rng: np.random.Generator, **settings: Any) -> Strategy:  # noqa: ANN401
+    """Return the strategy ``name`` on ``space``, with its ``settings``.
+
+    Raises:
+        UnknownNameError: No such strategy.
+        ConfigError: A setting that the strategy does not take.
+    """
+    strategy = load_plugin("cars_hw.strategies", name, Strategy)
+    try:
+        return strategy(space, rng, **settings)
+    except TypeError as error:
+        raise ConfigError(f"strategy {name}: {error}") from error
+
+
+def names() -> tuple[str, ...]:
+    """List the strategies of this project."""
+    return plugin_names("cars_hw.strategies")

@@ -1,0 +1,1 @@
+"""Hardware to measure on: one file per kind of device."""

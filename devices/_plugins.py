@@ -1,0 +1,54 @@
+"""Plug-ins are files: a package's modules without a leading underscore, each holding one subclass of the contract."""
+
+import importlib
+import inspect
+import pkgutil
+import re
+from typing import TypeVar
+
+from devices._errors import CarsHwError, UnknownNameError
+
+T = TypeVar("T")
+
+_MODULE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
+
+
+def plugin_names(package: str) -> tuple[str, ...]:
+    """List the plug-ins of ``package`` in alphabetical order, without importing them."""
+    path = importlib.import_module(package).__path__
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(path) if not module.name.startswith("_")))
+
+
+def load_plugin(package: str, name: str, base: type[T]) -> type[T]:
+    """Return the single subclass of ``base`` that the plug-in file ``name`` defines.
+
+    Args:
+        package: The plug-in folder as a module path, ``"cars_hw.spaces"``.
+        name: A file of that folder, or, with a dot, a module from outside the project.
+        base: The contract that the class fulfils.
+
+    Raises:
+        UnknownNameError: No such file or module.
+        CarsHwError: The module does not define exactly one subclass.
+    """
+    known = plugin_names(package)
+    what = base.__name__.removeprefix("Search").lower()
+    outside = "." in name
+    if not _MODULE_NAME.fullmatch(name) or (not outside and name not in known):
+        raise UnknownNameError(what, name, known)
+    module_name = name if outside else f"{package}.{name}"
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not (module_name == error.name or module_name.startswith(f"{error.name}.")):
+            raise  # the plug-in exists; something that it imports does not
+        raise UnknownNameError(what, name, known) from error
+    found = [
+        member
+        for member in vars(module).values()
+        if inspect.isclass(member) and issubclass(member, base) and member.__module__ == module.__name__
+        and not inspect.isabstract(member)
+    ]
+    if len(found) != 1:
+        raise CarsHwError(f"{module_name} defines {len(found)} concrete {base.__name__} classes; a plug-in defines one")
+    return found[0]

@@ -1,0 +1,1 @@
+"""Software that executes networks: one file per runtime."""

@@ -1,0 +1,62 @@
+"""The contract of software that executes a workload on a device."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from devices._device import Device
+from latency_tables.spec import OpSpec
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What to measure.
+
+    Attributes:
+        spec: Its key in a table; gives the shapes of the inputs.
+        source: How to build its module (in evaluation mode), or a file in the runtime's own format.
+    """
+
+    spec: OpSpec
+    source: Callable[[], nn.Module] | Path
+
+
+class Sampler(Protocol):
+    """A workload loaded on a device and ready to run."""
+
+    def __call__(self, n: int) -> Sequence[float]:
+        """Run ``n`` calls at once and return seconds per call: n latencies, or fewer where only means are known."""
+        ...
+
+
+class Runtime(ABC):
+    """Software that executes workloads with a fixed number of threads.
+
+    Args:
+        threads: Threads of one call.
+    """
+
+    def __init__(self, threads: int = 1) -> None:
+        self.threads = threads
+
+    @abstractmethod
+    def version(self, device: Device) -> str:
+        """Return the version that runs on ``device``."""
+
+    @abstractmethod
+    def prepare(self, workload: Workload, device: Device) -> AbstractContextManager[Sampler]:
+        """Lower and load ``workload``, and compare its output with torch.
+
+        Raises:
+            UnsupportedOperationError: The runtime cannot execute it.
+            WrongOutputError: Its output differs from torch's, or is not finite.
+            DeviceError: ``device`` lacks the capability that this runtime needs.
+        """

@@ -1,3 +1,3 @@
-"""Hardware-aware neural architecture search with measured latency tables. Importing this does not import torch."""
+"""Hardware-aware neural architecture search with measured latency tables. Imports no torch."""
 
 __version__ = "0.1.0"

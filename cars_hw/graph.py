@@ -1,5 +1,6 @@
 """Graph: an architecture spelled out at one scale; parameters and MACs by arithmetic, without torch."""
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,19 +33,23 @@ class Graph:
     """Nodes in topological order; the last one is the output.
 
     Attributes:
-        nodes: The operations.
+        nodes: The operations, at least one.
 
     Raises:
-        ArchitectureError: A slot occurs twice, or an input is not an earlier slot.
+        ArchitectureError: There is no node, a slot occurs twice, or an input is not an earlier slot.
     """
 
     nodes: tuple[Node, ...]
 
     def __post_init__(self) -> None:
+        if not self.nodes:
+            raise ArchitectureError("a graph without nodes has no output")
         seen = {IMAGE}
         for node in self.nodes:
             if node.slot in seen or not seen.issuperset(node.inputs):
-                raise ArchitectureError(f"node {node.slot!r} is a duplicate, or reads what does not come before it")
+                raise ArchitectureError(
+                    f"node {node.slot!r} is a duplicate, or reads what does not come before it"
+                )
             seen.add(node.slot)
 
     @cached_property
@@ -55,6 +60,17 @@ class Graph:
             if node.slot in needed:
                 needed.update(node.inputs)
         return Graph(tuple(node for node in self.nodes if node.slot in needed))
+
+    @cached_property
+    def releases(self) -> tuple[tuple[str, ...], ...]:
+        """For each node, the tensors that no later node reads: what may be freed once it has run."""
+        remaining = {self.nodes[-1].slot}
+        releases = []
+        for node in reversed(self.nodes):
+            released = {node.slot, *node.inputs} - remaining
+            remaining |= released
+            releases.append(tuple(sorted(released)))
+        return tuple(reversed(releases))
 
     def specs(self) -> tuple[OpSpec, ...]:
         """Return the spec of every node, in order, repeats included."""
@@ -72,3 +88,13 @@ class Graph:
 def unique_specs(nodes: Iterable[Node]) -> tuple[OpSpec, ...]:
     """Return the distinct specs of ``nodes`` in the order of their first occurrence."""
     return tuple(dict.fromkeys(node.spec for node in nodes))
+
+
+def network_spec(graph: Graph) -> OpSpec:
+    """Return the key under which a table holds the latency of the whole network.
+
+    Graphs with equal nodes have equal keys, in every process.
+    """
+    text = "\n".join(f"{node.slot} {node.spec} {' '.join(node.inputs)}" for node in graph.nodes)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return OpSpec.of("network", graph.nodes[0].spec.input_shape, digest=f"g{digest}")

@@ -1,10 +1,21 @@
 """Operation kinds spelled out as primitive layers: the one source of modules, parameters and MACs. No torch.
 
-The DARTS kinds follow Liu et al., "DARTS: Differentiable Architecture Search", arXiv 1806.09055, section 3.1.1.
+The DARTS kinds follow Liu et al., "DARTS: Differentiable Architecture Search", arXiv 1806.09055, section
+3.1.1, and its code. A kind reads one NCHW input, or several of one shape; its parameters are integers:
+
+* ``conv_bn``, ``relu_conv_bn``: ``out``, ``kernel``, ``stride``, ``affine``
+* ``factorized_reduce``: ``out``, ``affine``
+* ``sep_conv``: ``kernel``, ``stride``, ``affine``; ``dil_conv``: ``dilation`` as well
+* ``max_pool``, ``avg_pool``: ``kernel``, ``stride``, ``batch_norm``
+* ``sum``, ``concat``: ``inputs``
+* ``classifier``: ``out``
+* ``call_overhead``: none; the cheapest operation there is, to measure what a call costs
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache, partial
 
 from devices._errors import SpecError
 from latency_tables.spec import OpSpec
@@ -12,7 +23,7 @@ from latency_tables.spec import OpSpec
 
 @dataclass(frozen=True)
 class Conv:
-    """Convolution without bias: (c_in, h, w) to (c_out, ceil(h/stride), ceil(w/stride))."""
+    """Convolution without bias: (c_in, h, w) to (c_out, ceil(h/stride), ceil(w/stride)); odd kernels only."""
 
     c_in: int
     c_out: int
@@ -42,23 +53,19 @@ class Relu:
 
 @dataclass(frozen=True)
 class Pool:
-    """3x3 pooling with padding 1; ``mode`` is "max" or "avg" (which does not count the padding)."""
+    """Pooling that keeps the size at stride 1; mode is "max" or "avg" (which does not count the padding)."""
 
     mode: str
+    kernel: int
     stride: int
 
 
 @dataclass(frozen=True)
 class FactorizedConv:
-    """Halve the size with two 1x1 stride-2 convolutions, the second on the input shifted by one pixel; concatenate."""
+    """Halve the size: concatenate two 1x1 stride-2 convolutions, one on the input shifted by one pixel."""
 
     c_in: int
     c_out: int
-
-
-@dataclass(frozen=True)
-class Identity:
-    """x."""
 
 
 @dataclass(frozen=True)
@@ -84,4 +91,152 @@ class Concat:
     """Join all inputs along the channels."""
 
 
-Layer = Conv | BatchNorm | Relu | Pool | FactorizedConv | Identity | GlobalPool | Linear | Sum | Concat
+Layer = Conv | BatchNorm | Relu | Pool | FactorizedConv | GlobalPool | Linear | Sum | Concat
+
+
+@lru_cache(maxsize=4096)
+def layers_of(spec: OpSpec) -> tuple[Layer, ...]:
+    """Return the layers of ``spec`` in the order of execution; the first one takes all inputs.
+
+    Raises:
+        SpecError: The kind is unknown, the input is not NCHW, or a parameter of the kind is missing.
+    """
+    kind = _KINDS.get(spec.kind)
+    if kind is None:
+        raise SpecError(f"{spec} is of an unknown kind (known: {', '.join(_KINDS)})")
+    if len(spec.input_shape) != 4:
+        raise SpecError(f"the input of {spec} is not NCHW")
+    return kind(spec)
+
+
+@lru_cache(maxsize=4096)
+def output_shape(spec: OpSpec) -> tuple[int, ...]:
+    """Return the shape of what ``spec`` computes: NCHW, or (n, out) of a classifier."""
+    *_, (_, shape) = _outputs(spec)
+    return shape
+
+
+@lru_cache(maxsize=4096)
+def parameters(spec: OpSpec) -> int:
+    """Count the learnable parameters."""
+    return sum(_weights(layer) + _offsets(layer) for layer in layers_of(spec))
+
+
+@lru_cache(maxsize=4096)
+def macs(spec: OpSpec) -> int:
+    """Count multiply-accumulates of convolutions and linear layers, for one image."""
+    return sum(_weights(layer) * math.prod(shape[2:]) for layer, shape in _outputs(spec))
+
+
+def _outputs(spec: OpSpec) -> Iterator[tuple[Layer, tuple[int, ...]]]:
+    """Yield each layer with the shape of its output."""
+    shape = spec.input_shape
+    for layer in layers_of(spec):
+        shape = _output(layer, shape, n_inputs=len(spec.input_shapes))
+        yield layer, shape
+
+
+def _output(layer: Layer, shape: tuple[int, ...], *, n_inputs: int) -> tuple[int, ...]:
+    n, c, *size = shape
+    match layer:
+        case Conv():
+            return (n, layer.c_out, *_strided(size, layer.stride))
+        case FactorizedConv():
+            return (n, layer.c_out, *_strided(size, 2))
+        case Pool():
+            return (n, c, *_strided(size, layer.stride))
+        case Concat():
+            return (n, c * n_inputs, *size)
+        case GlobalPool():
+            return (n, c)
+        case Linear():
+            return (n, layer.c_out)
+        case _:
+            return shape
+
+
+def _strided(size: list[int], stride: int) -> tuple[int, ...]:
+    return tuple(-(-pixels // stride) for pixels in size)
+
+
+def _weights(layer: Layer) -> int:
+    """Count what a layer multiplies with at each place of its output."""
+    match layer:
+        case Conv():
+            return layer.c_in // layer.groups * layer.c_out * layer.kernel**2
+        case FactorizedConv() | Linear():
+            return layer.c_in * layer.c_out
+        case _:
+            return 0
+
+
+def _offsets(layer: Layer) -> int:
+    """Count the other learnable parameters: biases, and the scales of batch normalisation."""
+    match layer:
+        case BatchNorm(affine=True):
+            return 2 * layer.channels
+        case Linear():
+            return layer.c_out
+        case _:
+            return 0
+
+
+def _conv_bn(spec: OpSpec) -> tuple[Layer, ...]:
+    out = spec.integer("out")
+    conv = Conv(spec.input_shape[1], out, spec.integer("kernel"), stride=spec.integer("stride"))
+    return (conv, _batch_norm(spec, out))
+
+
+def _relu_conv_bn(spec: OpSpec) -> tuple[Layer, ...]:
+    return (Relu(), *_conv_bn(spec))
+
+
+def _factorized_reduce(spec: OpSpec) -> tuple[Layer, ...]:
+    _, c, height, width = spec.input_shape
+    out = spec.integer("out")
+    if height % 2 or width % 2 or out % 2:
+        raise SpecError(f"{spec} halves {height}x{width} pixels and {out} channels; all must be even")
+    return (Relu(), FactorizedConv(c, out), _batch_norm(spec, out))
+
+
+def _sep_conv(spec: OpSpec) -> tuple[Layer, ...]:
+    strides = (spec.integer("stride"), 1)
+    return tuple(layer for stride in strides for layer in _depthwise_separable(spec, stride=stride))
+
+
+def _dil_conv(spec: OpSpec) -> tuple[Layer, ...]:
+    return _depthwise_separable(spec, stride=spec.integer("stride"), dilation=spec.integer("dilation"))
+
+
+def _depthwise_separable(spec: OpSpec, *, stride: int, dilation: int = 1) -> tuple[Layer, ...]:
+    c = spec.input_shape[1]
+    depthwise = Conv(c, c, spec.integer("kernel"), stride=stride, dilation=dilation, groups=c)
+    return (Relu(), depthwise, Conv(c, c, kernel=1), _batch_norm(spec, c))
+
+
+def _pool(mode: str, spec: OpSpec) -> tuple[Layer, ...]:
+    pool = Pool(mode, spec.integer("kernel"), spec.integer("stride"))
+    return (pool, BatchNorm(spec.input_shape[1], affine=False)) if spec.integer("batch_norm") else (pool,)
+
+
+def _classifier(spec: OpSpec) -> tuple[Layer, ...]:
+    return (GlobalPool(), Linear(spec.input_shape[1], spec.integer("out")))
+
+
+def _batch_norm(spec: OpSpec, channels: int) -> BatchNorm:
+    return BatchNorm(channels, affine=bool(spec.integer("affine")))
+
+
+_KINDS: dict[str, Callable[[OpSpec], tuple[Layer, ...]]] = {
+    "conv_bn": _conv_bn,
+    "relu_conv_bn": _relu_conv_bn,
+    "factorized_reduce": _factorized_reduce,
+    "sep_conv": _sep_conv,
+    "dil_conv": _dil_conv,
+    "max_pool": partial(_pool, "max"),
+    "avg_pool": partial(_pool, "avg"),
+    "sum": lambda spec: (Sum(),),
+    "concat": lambda spec: (Concat(),),
+    "classifier": _classifier,
+    "call_overhead": lambda spec: (Relu(),),
+}

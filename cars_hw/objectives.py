@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+from latency_tables.prediction import LatencyModel
+
 from cars_hw.architecture import Architecture
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.trainer import Trainer
-from latency_tables.prediction import LatencyModel
 
 
 class Objective(Protocol):
@@ -20,7 +21,7 @@ class Objective(Protocol):
 
 
 class Error:
-    """Share of fitness images classified wrongly with today's weights: the objective that training improves."""
+    """Share of fitness images classified wrongly with today's weights; training improves it."""
 
     name = "error"
 

@@ -1,4 +1,4 @@
-"""Trainer: what a search asks of shared weights. Knows no torch, so that an algorithm is testable without it."""
+"""Trainer: what a search asks of shared weights. No torch, so that an algorithm is testable without it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -6,19 +6,20 @@ from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import JsonValue
 
 from cars_hw.architecture import Architecture
 
 Weights = Literal["current", "previous"]
-Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+Json = JsonValue
 
 
 @dataclass
 class Ledger:
     """What a search has spent. Counts are exact and reproducible, seconds are not.
 
-    The published CARS cost counts one evaluation a generation, as if a population were evaluated in parallel; this
-    ledger counts every one.
+    The published CARS cost counts one evaluation a generation, as if a population were evaluated in parallel;
+    this ledger counts every one.
 
     Attributes:
         steps: Optimiser steps taken.
@@ -62,10 +63,18 @@ class Ledger:
         """Return the figures by name."""
         return {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.name != "listener"}
 
-    def restore(self, figures: Mapping[str, Json]) -> None:
-        """Take over the figures that ``to_json`` returned."""
-        for name in self.to_json():
-            setattr(self, name, type(getattr(self, name))(figures[name]))
+    def restore(self, figures: Json) -> None:
+        """Take over the figures that ``to_json`` returned.
+
+        Raises:
+            ValueError: They are not.
+        """
+        if not isinstance(figures, dict) or figures.keys() != self.to_json().keys():
+            raise ValueError("the ledger's figures are not those of this version")
+        for name, value in figures.items():
+            if not isinstance(value, int | float):
+                raise ValueError(f"the ledger's {name} is {value!r}")
+            setattr(self, name, value)
 
     def _notify(self) -> None:
         if self.listener is not None:

@@ -20,7 +20,8 @@
     ├── CheckpointError         a run folder that cannot be resumed
     └── ExportError             a network that was not written, or that failed its parity check
 
-The command line prints the message of these in one line and exits with status 1; anything else keeps its traceback.
+The command line prints the message of these in one line and exits with status 1; anything else keeps its
+traceback.
 """
 
 import difflib
@@ -114,7 +115,8 @@ class DamagedFileError(TableError):
 
     def __init__(self, path: Path, where: str, what: str) -> None:
         self.path, self.where = path, where
-        super().__init__(f"{path} is damaged at {where}: {what}; restore it from a copy, or delete it to start anew")
+        remedy = "restore it from a copy, or delete it to start anew"
+        super().__init__(f"{path} is damaged at {where}: {what}; {remedy}")
 
 
 class ArchitectureError(CarsHwError):

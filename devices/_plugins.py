@@ -1,9 +1,10 @@
-"""Plug-ins are files: a package's modules without a leading underscore, each holding one subclass of the contract."""
+"""Plug-ins are files: modules without a leading underscore, each with one class that fulfils the contract."""
 
 import importlib
 import inspect
 import pkgutil
 import re
+from collections.abc import Iterable
 from typing import TypeVar
 
 from devices._errors import CarsHwError, UnknownNameError
@@ -15,8 +16,8 @@ _MODULE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
 
 def plugin_names(package: str) -> tuple[str, ...]:
     """List the plug-ins of ``package`` in alphabetical order, without importing them."""
-    path = importlib.import_module(package).__path__
-    return tuple(sorted(module.name for module in pkgutil.iter_modules(path) if not module.name.startswith("_")))
+    modules = pkgutil.iter_modules(importlib.import_module(package).__path__)
+    return tuple(sorted(module.name for module in modules if not module.name.startswith("_")))
 
 
 def load_plugin(package: str, name: str, base: type[T]) -> type[T]:
@@ -46,9 +47,26 @@ def load_plugin(package: str, name: str, base: type[T]) -> type[T]:
     found = [
         member
         for member in vars(module).values()
-        if inspect.isclass(member) and issubclass(member, base) and member.__module__ == module.__name__
+        if inspect.isclass(member)
+        and issubclass(member, base)
+        and member.__module__ == module.__name__
         and not inspect.isabstract(member)
     ]
     if len(found) != 1:
-        raise CarsHwError(f"{module_name} defines {len(found)} concrete {base.__name__} classes; a plug-in defines one")
+        raise CarsHwError(
+            f"{module_name} defines {len(found)} {base.__name__} classes, but a plug-in defines one"
+        )
     return found[0]
+
+
+def check_settings(plugin: type, settings: Iterable[str]) -> None:
+    """Refuse settings that the constructor of ``plugin`` does not take as keywords.
+
+    Raises:
+        UnknownNameError: Naming the first of them, those that exist, and the closest.
+    """
+    parameters = inspect.signature(plugin).parameters.values()
+    known = [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
+    for name in settings:
+        if name not in known:
+            raise UnknownNameError(f"setting of {plugin.__module__.rpartition('.')[2]}", name, known)

@@ -1,19 +1,18 @@
-"""Measurement and Failure: what became of one operation on one device; raw samples are kept, statistics derived."""
+"""Measurement and Failure: what became of one operation. Raw samples are kept, statistics derived."""
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
-from types import MappingProxyType
 
 import numpy as np
 
 from devices._errors import TableError
 from latency_tables.spec import OpSpec
 
-#: The machine has slow modes that last tens of seconds; its undisturbed fast mode is the 10th percentile of the
-#: block means. Over replicates on a noisy two-core host it spread ten times less than the median.
+#: The machine has slow modes that last tens of seconds; its undisturbed fast mode is the 10th percentile of
+#: the block means. Over replicates on a noisy two-core host it spread ten times less than the median.
 FAST_MODE_QUANTILE = 0.10
 
 _RESAMPLES = 1000
@@ -30,23 +29,31 @@ class Measurement:
 
     Attributes:
         spec: What was measured.
-        samples_s: Seconds per call, one value a block of ``conditions["inner_calls"]`` calls, in order of time; (n,).
-        conditions: Facts about the measuring: inner calls, rounds, whether the wanted precision was reached, load.
+        samples_s: ``(n,)`` seconds per call, in order of time; one value a block of
+            ``conditions["inner_calls"]`` calls.
+        conditions: Facts about the measuring: inner calls, rounds, load, whether the wanted precision was
+            reached. Two measurements that differ only in them are equal.
 
     Raises:
-        TableError: No samples, or one that is no latency (NaN, negative, zero, over an hour).
+        TableError: No samples, one that is no latency (NaN, negative, zero, over an hour), or a condition
+            that is neither a finite number nor a text.
     """
 
     spec: OpSpec
     samples_s: tuple[float, ...]
-    conditions: Conditions = field(default_factory=lambda: MappingProxyType({}), compare=False)
+    conditions: Conditions = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
         if not self.samples_s:
             raise TableError(f"a measurement of {self.spec} without samples; measure it again")
         for sample in self.samples_s:
-            if not (math.isfinite(sample) and _SHORTEST_S <= sample <= _LONGEST_S):
+            if not _SHORTEST_S <= sample <= _LONGEST_S:
                 raise TableError(f"{sample!r} s is no latency of {self.spec}; measure it again")
+        for name, value in self.conditions.items():
+            is_finite = not isinstance(value, float) or math.isfinite(value)
+            if not is_finite or not isinstance(value, float | int | str):
+                raise TableError(f"condition {name}={value!r:.80} of {self.spec} is no finite number or text")
+        object.__setattr__(self, "conditions", dict(self.conditions))  # the caller's may change later
 
     @cached_property
     def latency_s(self) -> float:
@@ -90,14 +97,28 @@ class Failure:
     reason: str
 
 
+Entry = Measurement | Failure
+
+
 def fast_mode_interval(samples_s: tuple[float, ...]) -> tuple[float, float]:
     """Return the 95 % bootstrap interval of the fast-mode quantile of ``samples_s``, (n,) seconds.
 
+    A resample is not drawn in full. Its quantile lies between its k-th and (k+1)-th smallest values, whose
+    places among the sorted samples are uniform order statistics: U(k) ~ Beta(k, n-k+1), and U(k+1) cuts what
+    is left above it by Beta(1, n-k). That is the same distribution, for the memory of two draws.
+
     The resampling is seeded by the number of samples alone, so equal samples always give an equal interval.
     """
-    values = np.asarray(samples_s)
-    rng = np.random.default_rng(len(values))
-    resampled = values[rng.integers(len(values), size=(_RESAMPLES, len(values)))]
-    quantiles = np.quantile(resampled, FAST_MODE_QUANTILE, axis=1)
-    low, high = np.quantile(quantiles, [(1 - _CONFIDENCE) / 2, (1 + _CONFIDENCE) / 2])
+    n = len(samples_s)
+    if n == 1:
+        return samples_s[0], samples_s[0]
+    fraction, whole = math.modf(FAST_MODE_QUANTILE * (n - 1))
+    k = int(whole) + 1
+    rng = np.random.default_rng(n)
+    lower = rng.beta(k, n - k + 1, _RESAMPLES)
+    upper = lower + (1 - lower) * rng.beta(1, n - k, _RESAMPLES)
+    values = np.append(np.sort(samples_s), max(samples_s))  # a draw may round to 1.0
+    below_s, above_s = values[(n * lower).astype(int)], values[(n * upper).astype(int)]
+    resampled = below_s + fraction * (above_s - below_s)
+    low, high = np.quantile(resampled, [(1 - _CONFIDENCE) / 2, (1 + _CONFIDENCE) / 2])
     return float(low), float(high)

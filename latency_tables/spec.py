@@ -8,10 +8,15 @@ from devices._errors import SpecError
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,63}")
 _VALUE = re.compile(r"[A-Za-z0-9_.-]{1,128}")
-_TEXT = re.compile(r"(?P<kind>[A-Za-z0-9_.]+)\[(?P<shape>[0-9x]+)(?:;(?P<params>[^;\]]*))?;(?P<dtype>[a-z0-9]+)\]")
+_TEXT = re.compile(
+    r"(?P<kind>[A-Za-z0-9_.]+)\[(?P<shape>[0-9x]+)(?:;(?P<params>[^;\]]*))?;(?P<dtype>[a-z0-9]+)\]"
+)
 _DTYPES = ("float32", "float16", "int8")
-_INTEGER = re.compile(r"-?[0-9]{1,18}")
+_DIGITS = re.compile(r"-?[0-9]+")
+#: The one way to write an integer; digits in another form ("007") are neither an integer nor a text.
+_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
 _MAX_DIMENSION = 1 << 20
+_MAX_INPUTS = 1 << 10
 _MAX_TEXT = 1024
 
 Value = int | str
@@ -21,7 +26,8 @@ Value = int | str
 class OpSpec:
     """One operation at one shape: hashable, printable, parseable.
 
-    ``str(spec)`` is ``kind[NxCxHxW;name=value,...;dtype]`` and ``OpSpec.parse`` reads it back.
+    ``str(spec)`` is ``kind[NxCxHxW;name=value,...;dtype]`` and ``OpSpec.parse`` reads it back. A spec has one
+    text and a text one spec, so either may be the key.
 
     Attributes:
         kind: What is computed: ``"sep_conv"``.
@@ -45,13 +51,19 @@ class OpSpec:
             raise SpecError(f"input shape {self.input_shape!r} of {self.kind} is out of bounds")
         if self.dtype not in _DTYPES:
             raise SpecError(f"dtype {self.dtype[:64]!r} of {self.kind} is none of {', '.join(_DTYPES)}")
+        self._check_params()
+
+    def _check_params(self) -> None:
         names = [name for name, _ in self.params]
         if names != sorted(set(names)):
             raise SpecError(f"parameters {names!r} of {self.kind} are not sorted and distinct")
         for name, value in self.params:
-            is_text_number = isinstance(value, str) and _INTEGER.fullmatch(value) is not None
-            if not _NAME.fullmatch(name) or not _VALUE.fullmatch(str(value)) or is_text_number:
-                raise SpecError(f"parameter {name[:64]!r}={str(value)[:64]!r} of {self.kind} is out of bounds")
+            if not _NAME.fullmatch(name) or not _is_value(value):
+                raise SpecError(f"parameter {name[:64]}={str(value)[:64]!r} of {self.kind} is out of bounds")
+        if len(str(self)) > _MAX_TEXT:
+            raise SpecError(f"parameters of {self.kind} make a text longer than {_MAX_TEXT} characters")
+        if not 1 <= self.integer("inputs", 1) <= _MAX_INPUTS:
+            raise SpecError(f"{self} has not between 1 and {_MAX_INPUTS} inputs")
 
     @classmethod
     def of(cls, kind: str, input_shape: tuple[int, ...], **params: Value) -> Self:
@@ -63,18 +75,22 @@ class OpSpec:
         """Read what ``str(spec)`` wrote.
 
         Raises:
-            SpecError: ``text`` does not have that form.
+            SpecError: ``text`` does not have exactly that form.
         """
         match = _TEXT.fullmatch(text) if len(text) <= _MAX_TEXT else None
         if match is None:
-            raise SpecError(f"{text[:80]!r} is not an operation spec; the form is kind[NxCxHxW;name=value,...;dtype]")
+            form = "kind[NxCxHxW;name=value,...;dtype]"
+            raise SpecError(f"{text[:80]!r} is not an operation spec; the form is {form}")
         try:
             shape = tuple(int(dimension) for dimension in match["shape"].split("x"))
         except ValueError as error:
             raise SpecError(f"{text[:80]!r} has a malformed shape") from error
         pairs = [pair.partition("=") for pair in match["params"].split(",")] if match["params"] else []
-        params = tuple((name, _value(text)) for name, _, text in pairs)
-        return cls(match["kind"], shape, params, match["dtype"])
+        params = tuple((name, int(value) if _INTEGER.fullmatch(value) else value) for name, _, value in pairs)
+        spec = cls(match["kind"], shape, params, match["dtype"])
+        if str(spec) != text:
+            raise SpecError(f"{text[:80]!r} is not how {str(spec)[:80]!r} is written")
+        return spec
 
     def __str__(self) -> str:
         shape = "x".join(map(str, self.input_shape))
@@ -98,5 +114,8 @@ class OpSpec:
         return (self.input_shape,) * self.integer("inputs", 1)
 
 
-def _value(text: str) -> Value:
-    return int(text) if _INTEGER.fullmatch(text) else text
+def _is_value(value: Value) -> bool:
+    """Tell whether ``value`` is read back from its text as itself; a ``bool`` or a text of digits is not."""
+    if isinstance(value, str):
+        return _VALUE.fullmatch(value) is not None and _DIGITS.fullmatch(value) is None
+    return not isinstance(value, bool) and _INTEGER.fullmatch(str(value)) is not None

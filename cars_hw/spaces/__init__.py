@@ -6,7 +6,7 @@ from cars_hw.spaces._space import SearchSpace
 from devices._plugins import load_plugin, plugin_names
 
 
-def load(name: str, **settings: Any) -> SearchSpace:  # noqa: ANN401
+def load(name: str, **settings: Any) -> SearchSpace:
     """Return the space ``name`` with its ``settings``.
 
     Raises:

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from typing import Any, Literal, Self
 
 import numpy as np
+from pydantic import JsonValue
 
 from cars_hw.architecture import Architecture
 from cars_hw.graph import Graph, Node, unique_specs
 from devices._errors import ConfigError
+from devices._plugins import check_settings
 from latency_tables.spec import OpSpec
 
 Scale = Literal["search", "deploy"]
@@ -35,12 +37,14 @@ class SearchSpace(ABC):
     deploys_search_graph: bool
 
     @classmethod
-    def create(cls, **settings: Any) -> Self:  # noqa: ANN401
+    def create(cls, **settings: Any) -> Self:
         """Build the space from settings of a configuration.
 
         Raises:
-            ConfigError: A setting that the space does not take.
+            UnknownNameError: A setting that the space does not take.
+            ConfigError: A value that it does not take.
         """
+        check_settings(cls, settings)
         try:
             return cls(**settings)
         except TypeError as error:
@@ -60,7 +64,14 @@ class SearchSpace(ABC):
 
     @abstractmethod
     def all_nodes(self, scale: Scale = "search") -> Iterator[Node]:
-        """Yield every node that some architecture of the space has: all weights of a SuperNet."""
+        """Yield a node for each slot and spec that some architecture has: all weights of a SuperNet.
+
+        The inputs of a node may depend on the architecture; those given here are of one of them.
+        """
+
+    def describe(self, architecture: Architecture) -> dict[str, JsonValue]:
+        """Return ``architecture`` in the form in which its family is published; empty where there is none."""
+        return {}
 
     def all_operations(self, scale: Scale = "deploy") -> tuple[OpSpec, ...]:
         """Return every distinct operation of the space: what a latency table has to hold."""

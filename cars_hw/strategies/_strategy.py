@@ -2,17 +2,31 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from pydantic import TypeAdapter
 
-from cars_hw.architecture import Architecture
+from cars_hw.architecture import Architecture, checked
 from cars_hw.candidate import Candidate
 from cars_hw.evolution import domination
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.trainer import Json, Trainer
+from devices._errors import ArchitectureError, CheckpointError, SelectionError
 
 #: Total constraint violation of costs (m,): 0 where all constraints hold.
 Violation = Callable[[tuple[float, ...]], float]
+
+
+@dataclass(frozen=True)
+class _State:
+    """What decides a strategy's next actions."""
+
+    population: tuple[Candidate, ...]
+    rng: dict[str, Json]
+
+
+_STATE = TypeAdapter(_State)
 
 
 def unconstrained(costs: tuple[float, ...]) -> float:
@@ -24,7 +38,8 @@ class Strategy(ABC):
     """A search algorithm as ask and tell, with a say in what is trained.
 
     The first round is ``warm_up``, ``ask``, evaluate, ``tell``; every later one ``train``, ``ask``, evaluate,
-    ``tell``.
+    ``tell``. A further ``ask`` before ``tell`` draws anew; ``tell`` goes by what it is told, not by what was
+    asked.
 
     Args:
         space: The architectures to search.
@@ -69,7 +84,7 @@ class Strategy(ABC):
         """Take the costs of what ``ask`` returned, and choose the next population.
 
         Raises:
-            SelectionError: A cost is NaN or infinite.
+            SelectionError: Nothing was evaluated, or a cost is NaN or infinite.
         """
 
     def front(self) -> tuple[Candidate, ...]:
@@ -79,24 +94,44 @@ class Strategy(ABC):
         """
         if not self.population:
             return ()
-        costs = np.array([member.costs for member in self.population])
-        violations = np.array([self.violation(member.costs) for member in self.population])
-        first = domination.fronts(costs, violations)[0]
+        first = domination.fronts(*self.ranking(self.population))[0]
         return tuple(sorted((self.population[i] for i in first), key=lambda member: member.costs))
+
+    def ranking(self, candidates: Sequence[Candidate]) -> tuple[domination.Costs, domination.Costs]:
+        """Return what a selection goes by: costs ``(n, m)`` and total violations ``(n,)``.
+
+        Raises:
+            SelectionError: There is no candidate, or a cost is NaN or infinite.
+        """
+        costs = domination.as_costs([candidate.costs for candidate in candidates])
+        violations = np.array([self.violation(candidate.costs) for candidate in candidates], dtype=np.float64)
+        return costs, violations
 
     def state(self) -> dict[str, Json]:
         """Return, as JSON, what decides the algorithm's next actions: population and generator."""
-        return {
-            "population": [
-                [list(member.architecture), list(member.costs), member.previous_error] for member in self.population
-            ],
-            "rng": self.rng.bit_generator.state,
-        }
+        state = _State(self.population, dict(self.rng.bit_generator.state))
+        values: dict[str, Json] = _STATE.dump_python(state, mode="json")
+        return values
 
     def restore(self, state: Mapping[str, Json]) -> None:
-        """Continue as the strategy that returned ``state`` would have."""
-        self.population = tuple(
-            Candidate(tuple(architecture), tuple(costs), previous_error)
-            for architecture, costs, previous_error in state["population"]
-        )
-        self.rng.bit_generator.state = state["rng"]
+        """Continue as the strategy that returned ``state`` would have.
+
+        Raises:
+            CheckpointError: The state is damaged, or of another space.
+        """
+        try:
+            values = _STATE.validate_python(dict(state))
+            if values.population:
+                domination.as_costs([member.costs for member in values.population])
+            for member in values.population:
+                checked(member.architecture, self.space.choices)
+            self.rng.bit_generator.state = values.rng
+        except (ArchitectureError, SelectionError, KeyError, OverflowError, TypeError, ValueError) as error:
+            reason = " ".join(str(error).split())
+            raise CheckpointError(f"the strategy's state cannot be restored: {reason}") from error
+        self.population = values.population
+
+
+def distinct_candidates(evaluated: Sequence[Candidate]) -> list[Candidate]:
+    """Return one candidate per architecture, in the order of the first, with the costs of the last."""
+    return list({candidate.architecture: candidate for candidate in evaluated}.values())

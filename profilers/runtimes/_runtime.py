@@ -33,7 +33,7 @@ class Sampler(Protocol):
     """A workload loaded on a device and ready to run."""
 
     def __call__(self, n: int) -> Sequence[float]:
-        """Run ``n`` calls at once and return seconds per call: n latencies, or fewer where only means are known."""
+        """Run ``n`` calls at once; return seconds per call: n latencies, or fewer if only means are known."""
         ...
 
 

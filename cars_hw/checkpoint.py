@@ -1,0 +1,159 @@
+"""Checkpoints: a search's whole state on disk, written atomically, verified by hash before it is believed.
+
+A checkpoint is a folder ``0007`` with ``arrays.safetensors``, ``state.json`` and ``manifest.json``, which
+holds the SHA-256 of both and of itself. It is written beside its place and renamed; the last two are kept, so
+that a damaged newest one falls back, with a warning, to the one before.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_arrays
+from safetensors.numpy import save as save_arrays
+
+from cars_hw.trainer import Json
+from devices._errors import CheckpointError
+
+logger = logging.getLogger(__name__)
+
+_SCHEMA = 1
+_KEPT = 2
+_ARRAYS, _STATE, _MANIFEST = "arrays.safetensors", "state.json", "manifest.json"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a search needs to go on.
+
+    Attributes:
+        generation: The last generation that it completes.
+        arrays: Weights and optimiser state by name.
+        values: Everything else, as JSON.
+    """
+
+    generation: int
+    arrays: Mapping[str, NDArray[np.generic]]
+    values: Mapping[str, Json]
+
+
+class CheckpointFolder:
+    """The checkpoints of one run.
+
+    Args:
+        path: Made where missing.
+
+    Raises:
+        CheckpointError: The folder cannot be written to.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            probe = path / ".probe"
+            probe.write_bytes(b"")
+            probe.unlink()
+        except OSError as error:
+            raise CheckpointError(
+                f"cannot write to {path}: {error.strerror}; choose another folder"
+            ) from error
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Write ``checkpoint`` so that a kill at any moment leaves the old or the new one, never neither.
+
+        Raises:
+            CheckpointError: The disk refuses.
+        """
+        final = self.path / f"{checkpoint.generation:04d}"
+        temporary = self.path / f".{final.name}.tmp"
+        files = {
+            _ARRAYS: save_arrays(dict(checkpoint.arrays)),
+            _STATE: _encode({"generation": checkpoint.generation, "values": dict(checkpoint.values)}),
+        }
+        files[_MANIFEST] = _encode(_manifest(files))
+        try:
+            shutil.rmtree(temporary, ignore_errors=True)
+            temporary.mkdir()
+            for name, content in files.items():
+                _write_durably(temporary / name, content)
+            if final.exists():
+                shutil.rmtree(final)
+            os.replace(temporary, final)
+            _sync_folder(self.path)
+        except OSError as error:
+            raise CheckpointError(f"cannot write checkpoint {final}: {error.strerror}") from error
+        for old in self._folders()[:-_KEPT]:
+            shutil.rmtree(old, ignore_errors=True)
+
+    def load_newest(self) -> Checkpoint | None:
+        """Return the newest checkpoint whose hashes hold; ``None`` where there is none at all.
+
+        Raises:
+            CheckpointError: There are checkpoints, but every one is damaged.
+        """
+        folders = self._folders()
+        damages = []
+        for folder in reversed(folders):
+            try:
+                return _load(folder)
+            except CheckpointError as error:
+                logger.warning("%s; falling back to the one before", error)
+                damages.append(str(error))
+        if damages:
+            raise CheckpointError(
+                f"no checkpoint can be believed: {'; '.join(damages)}; start anew in another folder"
+            )
+        return None
+
+    def _folders(self) -> list[Path]:
+        return sorted(folder for folder in self.path.iterdir() if folder.name.isdecimal())
+
+
+def _load(folder: Path) -> Checkpoint:
+    try:
+        files = {name: (folder / name).read_bytes() for name in (_ARRAYS, _STATE)}
+        manifest = (folder / _MANIFEST).read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"checkpoint {folder} is incomplete ({error.strerror})") from error
+    if manifest != _encode(_manifest(files)):
+        raise CheckpointError(f"checkpoint {folder} is damaged: its hashes do not hold")
+    try:
+        state = json.loads(files[_STATE])
+        return Checkpoint(state["generation"], load_arrays(files[_ARRAYS]), state["values"])
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"checkpoint {folder} was written by another version: {error}") from error
+
+
+def _manifest(files: Mapping[str, bytes]) -> dict[str, Json]:
+    hashes: dict[str, Json] = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    manifest: dict[str, Json] = {"schema": _SCHEMA, "sha256": hashes}
+    manifest["self"] = hashlib.sha256(_encode(manifest)).hexdigest()
+    return manifest
+
+
+def _encode(value: Mapping[str, Json]) -> bytes:
+    return json.dumps(value, sort_keys=True, allow_nan=False).encode()
+
+
+def _write_durably(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,45 @@
+"""The command line: one verb a file; the only place that prints.
+
+A verb imports what it needs when it runs: torch takes seconds, and ``--help`` should not.
+"""
+
+import logging
+import sys
+
+import typer
+
+from cars_hw.cli._output import say
+from cars_hw.cli.bench import bench
+from cars_hw.cli.demo import demo
+from cars_hw.cli.devices import devices
+from cars_hw.cli.export import export
+from cars_hw.cli.profile import profile
+from cars_hw.cli.report import report
+from cars_hw.cli.search import search
+from cars_hw.cli.table import table
+from devices._errors import CarsHwError
+
+app = typer.Typer(
+    name="cars-hw",
+    help="Find networks that are accurate and fast on a given device, with latencies measured on it.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+for verb in (devices, profile, search, export, bench, report, demo):
+    app.command()(verb)
+app.add_typer(table, name="table")
+
+_INTERRUPTED = 130
+
+
+def main() -> None:
+    """Run the command line; an error of ours is one line and exit status 1."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    try:
+        app()
+    except CarsHwError as error:
+        say(f"cars-hw: {error}")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        say("cars-hw: interrupted; what was measured and every completed generation are saved")
+        sys.exit(_INTERRUPTED)

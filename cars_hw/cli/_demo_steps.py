@@ -1,0 +1,160 @@
+"""The steps of the demo, each the work of a verb; and the demo's results as tables and JSON."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from cars_hw.architecture import to_text
+from cars_hw.candidate import Candidate
+from cars_hw.cli._benching import Bench, bench_file
+from cars_hw.cli._exporting import export_member, restored_trainer
+from cars_hw.cli._measuring import fill_table
+from cars_hw.cli._output import print_table, say
+from cars_hw.cli._searching import run_search
+from cars_hw.config import SearchConfig
+from cars_hw.exporter import Export
+from cars_hw.graph import Graph
+from cars_hw.report import write_report
+from cars_hw.runs import Run, make_space
+from cars_hw.search import Generation
+from cars_hw.trainer import Json
+from cars_hw.workloads import network_workload, operation_workloads
+from latency_tables.measurement import Measurement
+from latency_tables.table import LatencyTable
+from profilers.plan import MeasurementPlan
+
+_NETWORKS = "networks.jsonl"
+
+
+@dataclass(frozen=True)
+class Member:
+    """A member of the final front, measured as a whole network.
+
+    Attributes:
+        architecture: Its text form.
+        error: Share of the fitness images classified wrongly.
+        parameters: Learnable parameters.
+        macs: Multiply-accumulates of one inference.
+        predicted_ms: The latency that the search selected on.
+        measured_ms: Its latency on the device.
+    """
+
+    architecture: str
+    error: float
+    parameters: int
+    macs: int
+    predicted_ms: float
+    measured_ms: float
+
+    @property
+    def difference_percent(self) -> float:
+        """Prediction over measurement, less one."""
+        return (self.predicted_ms / self.measured_ms - 1) * 100
+
+
+def profile(config: SearchConfig) -> None:
+    """Measure every operation of the space that the table lacks."""
+    workloads = operation_workloads(make_space(config))
+    entries = fill_table(config.latency, workloads, MeasurementPlan(), what="operations")
+    say(f"{len(entries)} of {len(workloads)} operations measured, the others were in {config.latency.table}")
+
+
+def search(run: Run) -> Generation:
+    """Search to the end of the schedule."""
+    return run_search(run)
+
+
+def measure_front(run: Run, generation: Generation) -> list[Member]:
+    """Measure every member of the front as a whole network."""
+    space = make_space(run.config)
+    path = run.path / _NETWORKS
+    workloads = [network_workload(space, member.architecture) for member in generation.front]
+    fill_table(run.config.latency, workloads, MeasurementPlan(), what="networks", path=path)
+    table = LatencyTable.open(path)
+    return [
+        _member(space.graph(candidate.architecture, "deploy"), candidate, generation, table[workload.spec])
+        for candidate, workload in zip(generation.front, workloads, strict=True)
+    ]
+
+
+def export(run: Run, picks: Sequence[str]) -> dict[str, Export]:
+    """Write the picks to ONNX, verified."""
+    trainer, generation = restored_trainer(run)
+    return {name: export_member(run, trainer, generation, name, run.path / "export") for name in picks}
+
+
+def bench(run: Run, exports: dict[str, Export]) -> dict[str, Bench]:
+    """Measure the exported files."""
+    return {name: bench_file(done.path, run.config, has_table=True) for name, done in exports.items()}
+
+
+def report(run: Run) -> Path:
+    """Write the page."""
+    return write_report(run.config, run.history(), run.path / "report.html")
+
+
+def print_results(front: Sequence[Member], exports: dict[str, Export], benches: dict[str, Bench]) -> None:
+    """Print the final front and the exported files."""
+    print_table(
+        ["#", "error %", "parameters", "MACs", "predicted ms", "measured ms", "difference %", "architecture"],
+        [
+            [
+                str(i),
+                f"{member.error * 100:.1f}",
+                str(member.parameters),
+                str(member.macs),
+                f"{member.predicted_ms:.3f}",
+                f"{member.measured_ms:.3f}",
+                f"{member.difference_percent:+.1f}",
+                member.architecture,
+            ]
+            for i, member in enumerate(front)
+        ],
+        title="the final front",
+    )
+    print_table(
+        ["pick", "file", "error %", "to torch", "predicted ms", "measured ms", "difference"],
+        [
+            [
+                name,
+                str(done.path),
+                f"{done.error * 100:.1f}",
+                f"{done.max_difference:.0e}",
+                benches[name].predicted_text,
+                f"{benches[name].measured_ms:.3f}",
+                benches[name].difference_text,
+            ]
+            for name, done in exports.items()
+        ],
+        title="exported, and measured again",
+    )
+
+
+def summary(
+    front: Sequence[Member], exports: dict[str, Export], benches: dict[str, Bench], seconds: dict[str, float]
+) -> dict[str, Json]:
+    """Return every figure that the demo printed."""
+    return {
+        "front": [{**asdict(member), "difference_percent": member.difference_percent} for member in front],
+        "exports": {
+            name: {
+                "error": done.error,
+                "max_difference_to_torch": done.max_difference,
+                **benches[name].to_json(),
+            }
+            for name, done in exports.items()
+        },
+        "seconds": dict(seconds),
+    }
+
+
+def _member(graph: Graph, candidate: Candidate, generation: Generation, measured: Measurement) -> Member:
+    costs = dict(zip(generation.objectives, candidate.costs, strict=True))
+    return Member(
+        to_text(candidate.architecture),
+        costs["error"],
+        graph.parameters(),
+        graph.macs(),
+        costs["latency_ms"],
+        measured.latency_s * 1e3,
+    )

@@ -1,0 +1,31 @@
+"""Options that several verbs take, and the configuration that they resolve to."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import JsonValue
+
+from cars_hw.config import SearchConfig, parse_override
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", help="TOML configuration; the options below override it.")
+]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", help="Override any key: section.key=value; repeatable.")
+]
+SpaceOption = Annotated[str | None, typer.Option("--space", help="Search space.")]
+DeviceOption = Annotated[str | None, typer.Option("--device", help="Device, NAME[:ADDRESS].")]
+RuntimeOption = Annotated[str | None, typer.Option("--runtime", help="Runtime that executes the networks.")]
+ThreadsOption = Annotated[int | None, typer.Option("--threads", help="Threads of one inference.")]
+TableOption = Annotated[Path | None, typer.Option("--table", help="Latency table, a JSON Lines file.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+def resolve(config: Path | None, overrides: list[str] | None, **options: JsonValue | Path) -> SearchConfig:
+    """Read ``config``, apply ``--set``, then ``options`` (``section__key=value``, ``None`` where absent)."""
+    values = dict(parse_override(text) for text in overrides or [])
+    for name, value in options.items():
+        if value is not None:
+            values[name.replace("__", ".")] = str(value) if isinstance(value, Path) else value
+    return SearchConfig.load(config, values)

@@ -1,0 +1,68 @@
+"""What the verbs share: tables, JSON and progress on the terminal."""
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+#: Results go to standard output, everything else to standard error, so that a pipe gets results alone.
+out = Console(soft_wrap=True)
+err = Console(stderr=True, soft_wrap=True)
+
+
+def say(text: str) -> None:
+    """Print one line about what is going on."""
+    err.print(text, markup=False, highlight=False)
+
+
+def print_json(value: Any) -> None:
+    """Print ``value`` as JSON."""
+    sys.stdout.write(json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str = "") -> None:
+    """Print rows of text; columns whose cells are all numbers are aligned to the right."""
+    table = Table(title=title or None, title_justify="left")
+    for i, column in enumerate(columns):
+        is_number = all(_is_number(row[i]) for row in rows)
+        table.add_column(column, justify="right" if is_number else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(cell.replace("[", r"\[") for cell in row))
+    out.print(table)
+
+
+@contextmanager
+def progress() -> Iterator[Progress]:
+    """Show progress bars with the time left, on standard error; they vanish in a pipe."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=err, disable=not err.is_terminal) as bars:
+        yield bars
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell.strip().rstrip("%").replace(",", "").split(" ")[0] or "x")
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,39 @@
+"""What ``search`` and ``demo`` share: a search with progress bars, and its front as a table."""
+
+from cars_hw.cli._output import print_table, progress, say
+from cars_hw.runs import Run, make_search, make_space, make_trainer
+from cars_hw.search import Generation
+from cars_hw.trainer import Ledger
+
+
+def run_search(run: Run) -> Generation:
+    """Search to the end of the schedule, from the newest checkpoint on; return the last generation."""
+    trainer = make_trainer(run.config, make_space(run.config))
+    search = make_search(run, trainer)
+    if search.resume():
+        say(f"going on after generation {search.history[-1].index} of {search.schedule.generations}")
+    with progress() as bars:
+        generations = bars.add_task("generations", total=search.schedule.generations + 1)
+        steps = bars.add_task("training steps", total=search.schedule.total_steps)
+
+        def show(ledger: Ledger) -> None:
+            bars.update(steps, completed=ledger.steps + ledger.skipped_steps)
+
+        trainer.ledger.listener = show
+        bars.update(generations, completed=len(search.history))
+        for generation in search.run():
+            bars.advance(generations)
+            say(f"{generation} ({generation.seconds:.0f} s)")
+    return search.history[-1]
+
+
+def print_front(generation: Generation) -> None:
+    """Print the front, most accurate first."""
+    print_table(
+        ["#", *generation.objectives, "architecture"],
+        [
+            [str(i), *(f"{cost:.6g}" for cost in member.costs), ".".join(map(str, member.architecture))]
+            for i, member in enumerate(generation.front)
+        ],
+        title=f"front after generation {generation.index}",
+    )

@@ -1,0 +1,68 @@
+"""``cars-hw bench``: the latency of a network on the device, beside what the table predicts."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cars_hw.cli._options import (
+    ConfigOption,
+    DeviceOption,
+    JsonOption,
+    RuntimeOption,
+    SetOption,
+    SpaceOption,
+    TableOption,
+    ThreadsOption,
+    resolve,
+)
+from cars_hw.cli._output import print_json, print_table
+
+
+def bench(
+    model: Annotated[Path | None, typer.Argument(help="A model file.")] = None,
+    architecture: Annotated[
+        str | None, typer.Option(help="Instead of a file: an architecture of the space, untrained, 0.3.6...")
+    ] = None,
+    space: SpaceOption = None,
+    device: DeviceOption = None,
+    runtime: RuntimeOption = None,
+    threads: ThreadsOption = None,
+    table: TableOption = None,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Measure a whole network on the device, and print the table's prediction beside it."""
+    from cars_hw.cli._benching import bench_architecture, bench_file
+
+    if (model is None) == (architecture is None):
+        raise typer.BadParameter("name either a model file or --architecture")
+    resolved = resolve(
+        config,
+        overrides,
+        space__name=space,
+        latency__device=device,
+        latency__runtime=runtime,
+        latency__threads=threads,
+        latency__table=table,
+    )
+    if model is not None:
+        result = bench_file(model, resolved, has_table=table is not None or config is not None)
+    else:
+        result = bench_architecture(str(architecture), resolved)
+    if json:
+        print_json(result.to_json())
+        return
+    print_table(
+        ["network", "measured ms", "95 % interval", "predicted ms", "difference"],
+        [
+            [
+                result.name,
+                f"{result.measured_ms:.4f}",
+                result.interval_text,
+                result.predicted_text,
+                result.difference_text,
+            ]
+        ],
+    )

@@ -1,0 +1,59 @@
+"""``cars-hw demo``: the whole path on this machine, from profiling to networks measured again."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cars_hw.cli._options import SetOption
+from cars_hw.cli._output import print_table, say
+from cars_hw.config import SearchConfig, parse_override
+
+PICKS = ("knee", "fastest", "most-accurate")
+
+
+def demo(
+    run: Annotated[Path, typer.Option("--run", help="Folder of everything that the demo makes.")] = Path(
+        "runs/demo"
+    ),
+    overrides: SetOption = None,
+) -> None:
+    """Profile this CPU, search real images, export, measure again. Goes on where an earlier demo stopped."""
+    from cars_hw.cli import _demo_steps as steps
+    from cars_hw.runs import Run
+
+    values = dict(parse_override(text) for text in overrides or [])
+    with resources.as_file(resources.files("cars_hw.cli") / "demo.toml") as path:
+        config = SearchConfig.load(path, {"latency.table": str(run / "latency.jsonl"), **values})
+    seconds: dict[str, float] = {}
+    opened = Run.create(run, config)
+    with _timed("profile", "profiling this CPU", seconds):
+        steps.profile(config)
+    with _timed("search", "searching; a generation a line", seconds):
+        generation = steps.search(opened)
+    with _timed("measure", "measuring the front as whole networks", seconds):
+        front = steps.measure_front(opened, generation)
+    with _timed("export", "exporting the knee, the fastest and the most accurate", seconds):
+        exports = steps.export(opened, PICKS)
+    with _timed("bench", "measuring the exported files again", seconds):
+        benches = steps.bench(opened, exports)
+    with _timed("report", "writing the page", seconds):
+        page = steps.report(opened)
+    steps.print_results(front, exports, benches)
+    summary = steps.summary(front, exports, benches, seconds)
+    (run / "summary.json").write_text(json.dumps(summary, indent=2, allow_nan=False), encoding="utf-8")
+    print_table(["step", "seconds"], [[name, f"{spent:.1f}"] for name, spent in seconds.items()])
+    say(f"page: {page}; everything: {run}")
+
+
+@contextmanager
+def _timed(name: str, doing: str, seconds: dict[str, float]) -> Iterator[None]:
+    say(f"==> {doing}")
+    start_s = time.perf_counter()
+    yield
+    seconds[name] = time.perf_counter() - start_s

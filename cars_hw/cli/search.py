@@ -1,0 +1,56 @@
+"""``cars-hw search``: evolve architectures on weights that keep training."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cars_hw.cli._options import (
+    ConfigOption,
+    SetOption,
+    SpaceOption,
+    TableOption,
+    resolve,
+)
+from cars_hw.cli._output import say
+from devices._errors import CheckpointError
+
+
+def search(
+    run: Annotated[
+        Path, typer.Option("--run", help="Folder of the run: configuration, checkpoints, results.")
+    ],
+    space: SpaceOption = None,
+    strategy: Annotated[str | None, typer.Option(help="Search algorithm.")] = None,
+    data: Annotated[str | None, typer.Option(help="Data set.")] = None,
+    table: TableOption = None,
+    max_latency_ms: Annotated[float | None, typer.Option(help="Slower architectures are infeasible.")] = None,
+    generations: Annotated[int | None, typer.Option(help="Generations after warm-up.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of everything random in the search.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's newest checkpoint.")] = False,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+) -> None:
+    """Search a space for the front of error, parameters and latency. Each generation is saved."""
+    from cars_hw.cli._searching import print_front, run_search
+    from cars_hw.runs import Run
+
+    if resume and config is None and (run / "config.toml").exists():
+        config = run / "config.toml"
+    resolved = resolve(
+        config,
+        overrides,
+        space__name=space,
+        strategy__name=strategy,
+        data__name=data,
+        latency__table=table,
+        latency__max_latency_ms=max_latency_ms,
+        search__generations=generations,
+        search__seed=seed,
+    )
+    opened = Run.create(run, resolved)
+    if not resume and opened.has_checkpoints():
+        raise CheckpointError(f"{run} holds a run already; go on with --resume, or name another folder")
+    generation = run_search(opened)
+    print_front(generation)
+    say(f"next: cars-hw export {run} --pick knee; cars-hw report {run}")

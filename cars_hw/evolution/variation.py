@@ -1,0 +1,96 @@
+"""New architectures: mutation, crossover and uniform random ones, all distinct."""
+
+import itertools
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+
+import numpy as np
+
+from cars_hw.architecture import Architecture
+from cars_hw.spaces._space import SearchSpace
+
+#: Draws per architecture that is wanted, before fewer are returned.
+_TRIES = 16
+
+
+def crossover(
+    first: Architecture,
+    second: Architecture,
+    *,
+    space: SearchSpace,
+    rng: np.random.Generator,
+    rate: float = 0.5,
+) -> Architecture:
+    """Return ``first`` with each group of decisions taken from ``second`` with probability ``rate``."""
+    child = list(first)
+    for group in space.groups:
+        if rng.random() < rate:
+            for decision in group:
+                child[decision] = second[decision]
+    return tuple(child)
+
+
+def mutate(
+    parent: Architecture, space: SearchSpace, *, rng: np.random.Generator, rate: float = 0.5
+) -> Architecture:
+    """Return ``parent`` with each group of decisions drawn anew, as a whole, with probability ``rate``."""
+    return crossover(parent, space.sample(rng), space=space, rng=rng, rate=rate)
+
+
+def offspring(
+    members: Sequence[Architecture],
+    space: SearchSpace,
+    *,
+    n: int,
+    rng: np.random.Generator,
+    mutation_share: float = 0.25,
+    crossover_share: float = 0.25,
+) -> list[Architecture]:
+    """Draw ``n`` distinct architectures that are not among ``members``.
+
+    Each is the mutation of a random member, the crossover of two, or, for the rest of the shares, uniformly
+    random. What exists already is drawn again; when that keeps failing, the missing ones are uniformly
+    random.
+
+    Returns:
+        Fewer than ``n`` where the space has no more.
+    """
+    n = max(0, min(n, space.size() - len(set(members))))
+    known = set(members)
+    children: list[Architecture] = []
+    for _ in range(_TRIES * n):
+        if len(children) == n:
+            break
+        draw = rng.random()
+        a, b = (members[i] for i in rng.integers(len(members), size=2))
+        if draw < mutation_share:
+            child = mutate(a, space, rng=rng)
+        elif draw < mutation_share + crossover_share:
+            child = crossover(a, b, space=space, rng=rng)
+        else:
+            child = space.sample(rng)
+        if child not in known:
+            known.add(child)
+            children.append(child)
+    return children + distinct(space, n - len(children), rng=rng, exclude=known)
+
+
+def distinct(
+    space: SearchSpace, n: int, *, rng: np.random.Generator, exclude: AbstractSet[Architecture] = frozenset()
+) -> list[Architecture]:
+    """Draw ``n`` distinct architectures uniformly from those of the space that ``exclude`` does not hold.
+
+    Returns:
+        Fewer than ``n`` where the space has no more.
+    """
+    if space.size() <= 4 * (n + len(exclude)):
+        unseen = [option for option in itertools.product(*map(range, space.choices)) if option not in exclude]
+        return [unseen[i] for i in rng.permutation(len(unseen))[:n]]
+    found: dict[Architecture, None] = {}
+    for _ in range(_TRIES * n):
+        if len(found) == n:
+            break
+        architecture = space.sample(rng)
+        if architecture not in exclude:
+            found[architecture] = None
+    return list(found)

@@ -1,0 +1,53 @@
+"""Network: one architecture as a stand-alone module."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from cars_hw import ops
+from cars_hw.graph import IMAGE, Graph
+
+
+class Network(nn.Module):
+    """The modules of a graph: what is retrained, measured as a whole and exported.
+
+    Nodes that do not reach the output have weights, so that these agree with ``graph.parameters()``, but they
+    do not run.
+
+    Args:
+        graph: What to compute.
+        units: The module of each of its nodes, in order; the network owns them.
+    """
+
+    def __init__(self, graph: Graph, units: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.graph = graph
+        self.units = nn.ModuleDict(
+            {module_name(node.slot): unit for node, unit in zip(graph.nodes, units, strict=True)}
+        )
+
+    @classmethod
+    def untrained(cls, graph: Graph, *, seed: int = 0) -> "Network":
+        """Return a network with weights drawn from ``seed`` alone."""
+        with ops.seeded(seed):
+            return cls(graph, [ops.build(spec) for spec in graph.specs()])
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Map images (n, c, h, w) to the output of the last node: (n, classes)."""
+        live = self.graph.live
+        return run(live, [self.units[module_name(node.slot)] for node in live.nodes], image)
+
+
+def run(graph: Graph, units: Sequence[nn.Module], image: Tensor) -> Tensor:
+    """Compute ``graph`` with the module of each of its nodes, dropping each tensor after its last reader."""
+    tensors = {IMAGE: image}
+    for node, unit, released in zip(graph.nodes, units, graph.releases, strict=True):
+        tensors[node.slot] = unit(*(tensors[slot] for slot in node.inputs))
+        for slot in released:
+            del tensors[slot]
+    return tensors[graph.nodes[-1].slot]
+
+
+def module_name(text: str) -> str:
+    """Return ``text`` as a key of ``nn.ModuleDict``, which takes no dots."""
+    return text.replace(".", "_")

@@ -1,0 +1,119 @@
+"""The modules that compute operations: what is measured, searched, retrained and exported."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from cars_hw import layers
+from latency_tables.spec import OpSpec
+
+#: With fewer input channels in channels-last format, the backward pass of a 1x1 convolution of stride 2
+#: writes outside of its buffers on x86 CPUs (torch 2.13.0, oneDNN; found with glibc's checking malloc).
+_FEWEST_CHANNELS_LAST = 8
+
+
+def build(spec: OpSpec) -> nn.Module:
+    """Return a new module that computes ``spec``; it takes one tensor for each of ``spec.input_shapes``.
+
+    Its weights are drawn from torch's CPU generator. It leaves its inputs as they are.
+
+    Raises:
+        SpecError: ``spec`` is of an unknown kind, or lacks a parameter.
+    """
+    # A ReLU may overwrite what the layer before it computed, but not the input: other operations read that.
+    modules = [_module(layer, owns_input=index > 0) for index, layer in enumerate(layers.layers_of(spec))]
+    return modules[0] if len(modules) == 1 else nn.Sequential(*modules)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Draw weights as if torch's CPU generator had just been seeded, and leave that generator as it was."""
+    before = torch.default_generator.get_state()
+    torch.default_generator.manual_seed(seed)
+    try:
+        yield
+    finally:
+        torch.default_generator.set_state(before)
+
+
+class Sum(nn.Module):
+    """Add tensors of one shape."""
+
+    def forward(self, first: Tensor, *others: Tensor) -> Tensor:
+        """Return the sum of all arguments."""
+        for other in others:
+            first = first + other
+        return first
+
+
+class Concat(nn.Module):
+    """Join tensors along the channels."""
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Return the arguments one after the other."""
+        return torch.cat(inputs, dim=1)
+
+
+class FactorizedConv(nn.Module):
+    """Two 1x1 convolutions of stride 2, on the even and on the odd pixels, each for half of the channels."""
+
+    def __init__(self, c_in: int, c_out: int) -> None:
+        super().__init__()
+        self.even = nn.Conv2d(c_in, c_out // 2, kernel_size=1, stride=2, bias=False)
+        self.odd = nn.Conv2d(c_in, c_out // 2, kernel_size=1, stride=2, bias=False)
+        self.is_narrow = c_in < _FEWEST_CHANNELS_LAST
+        if not self.is_narrow:
+            self.to(memory_format=torch.channels_last)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Map (n, c_in, h, w) to (n, c_out, h/2, w/2)."""
+        if self.is_narrow:
+            image = image.contiguous()
+        return torch.cat([self.even(image), self.odd(image[:, :, 1:, 1:])], dim=1)
+
+
+def _module(layer: layers.Layer, *, owns_input: bool) -> nn.Module:
+    match layer:
+        case layers.Conv():
+            return _conv(layer)
+        case layers.BatchNorm():
+            return nn.BatchNorm2d(layer.channels, affine=layer.affine)
+        case layers.Relu():
+            return nn.ReLU(inplace=owns_input)
+        case layers.Pool():
+            return _pool(layer)
+        case layers.FactorizedConv():
+            return FactorizedConv(layer.c_in, layer.c_out)
+        case layers.GlobalPool():
+            return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        case layers.Linear():
+            return nn.Linear(layer.c_in, layer.c_out)
+        case layers.Sum():
+            return Sum()
+        case layers.Concat():
+            return Concat()
+
+
+def _conv(layer: layers.Conv) -> nn.Conv2d:
+    convolution = nn.Conv2d(
+        layer.c_in,
+        layer.c_out,
+        layer.kernel,
+        stride=layer.stride,
+        padding=layer.padding,
+        dilation=layer.dilation,
+        groups=layer.groups,
+        bias=False,
+    )
+    # Channels-last weights make a network compute in that format: on a CPU it trains faster by a fifth, and
+    # evaluates twice as fast.
+    return convolution.to(memory_format=torch.channels_last)
+
+
+def _pool(layer: layers.Pool) -> nn.Module:
+    padding = (layer.kernel - 1) // 2
+    if layer.mode == "max":
+        return nn.MaxPool2d(layer.kernel, layer.stride, padding)
+    return nn.AvgPool2d(layer.kernel, layer.stride, padding, count_include_pad=False)

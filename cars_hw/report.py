@@ -1,0 +1,127 @@
+"""Report: one self-contained static HTML page that shows a run. No script, nothing loaded from elsewhere."""
+
+import html
+import io
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from cars_hw.architecture import to_text
+from cars_hw.config import SearchConfig
+from cars_hw.search import Generation
+from devices._errors import ExportError
+
+_STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 68rem; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+th, td { padding: .25rem .75rem; border-bottom: 1px solid #d8dee4; text-align: right; }
+th:last-child, td:last-child { text-align: left; font-family: ui-monospace, monospace; font-size: .85em; }
+.plots { display: flex; flex-wrap: wrap; gap: 1rem; } .plots svg { max-width: 32rem; height: auto; }
+pre { background: #f6f8fa; padding: 1rem; overflow-x: auto; }
+"""
+
+_COLOUR, _FAINT = "#0b6bcb", "#b9c4d0"
+
+
+def write_report(config: SearchConfig, history: Sequence[Generation], path: Path) -> Path:
+    """Write the page of a run and return its path.
+
+    Args:
+        config: The run's resolved configuration.
+        history: Its generations, oldest first; not empty.
+        path: The page.
+
+    Raises:
+        ExportError: The disk refuses.
+    """
+    last = history[-1]
+    sections = [
+        f"<h1>{_text(config.strategy.name)} on {_text(config.space.name)}, {_text(config.data.name)}</h1>",
+        f"<p>{_text(str(last))}</p>",
+        "<h2>The front</h2>",
+        f'<div class="plots">{"".join(_front_plot(last, i) for i in range(1, len(last.objectives)))}</div>',
+        _front_table(last),
+        "<h2>Progress</h2>",
+        f'<div class="plots">{_progress_plot(history)}</div>',
+        "<h2>What was spent</h2>",
+        _ledger_table(last),
+        "<h2>Configuration</h2>",
+        f"<pre>{_text(config.to_toml())}</pre>",
+    ]
+    page = (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>cars_hw run</title>'
+        f"<style>{_STYLE}</style></head><body>{''.join(sections)}</body></html>\n"
+    )
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(page, encoding="utf-8")
+        os.replace(temporary, path)
+    except OSError as error:
+        raise ExportError(f"cannot write {path}: {error.strerror}; choose another place") from error
+    return path
+
+
+def _front_plot(generation: Generation, cost: int) -> str:
+    """Draw error over one other cost: the population faint, the front on top."""
+    figure = Figure(figsize=(5.2, 3.6), layout="constrained")
+    axes = figure.add_subplot()
+    for members, colour, label in (
+        (generation.population, _FAINT, "population"),
+        (generation.front, _COLOUR, "front"),
+    ):
+        costs = [member.costs for member in members]
+        axes.scatter([c[cost] for c in costs], [c[0] * 100 for c in costs], color=colour, label=label)
+    axes.set_xlabel(generation.objectives[cost])
+    axes.set_ylabel("error, %")
+    axes.legend(frameon=False)
+    return _svg(figure)
+
+
+def _progress_plot(history: Sequence[Generation]) -> str:
+    """Draw the best and the median error of the population over generations."""
+    figure = Figure(figsize=(5.2, 3.6), layout="constrained")
+    axes = figure.add_subplot()
+    indices = [generation.index for generation in history]
+    errors = [sorted(member.costs[0] * 100 for member in generation.population) for generation in history]
+    axes.plot(indices, [values[0] for values in errors], color=_COLOUR, marker="o", label="best")
+    axes.plot(
+        indices, [values[len(values) // 2] for values in errors], color=_FAINT, marker="o", label="median"
+    )
+    axes.set_xlabel("generation")
+    axes.set_ylabel("error, %")
+    axes.legend(frameon=False)
+    return _svg(figure)
+
+
+def _front_table(generation: Generation) -> str:
+    head = "".join(f"<th>{_text(name)}</th>" for name in ("#", *generation.objectives, "architecture"))
+    rows = "".join(
+        "<tr>"
+        + "".join(f"<td>{cell}</td>" for cell in (i, *(f"{cost:.6g}" for cost in member.costs)))
+        + f"<td>{_text(to_text(member.architecture))}</td></tr>"
+        for i, member in enumerate(generation.front)
+    )
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def _ledger_table(generation: Generation) -> str:
+    rows = "".join(
+        f"<tr><td>{_text(name.replace('_', ' '))}</td><td>{_text(f'{value:.6g}')}</td></tr>"
+        for name, value in generation.ledger.items()
+    )
+    return f"<table><tbody>{rows}</tbody></table>"
+
+
+def _svg(figure: Figure) -> str:
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    content = buffer.getvalue()
+    return content[content.index("<svg") :]
+
+
+def _text(value: str) -> str:
+    return html.escape(value)

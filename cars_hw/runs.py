@@ -1,0 +1,177 @@
+"""A run folder: one search's configuration, checkpoints and results; and the search made from them."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cars_hw import data, spaces, strategies
+from cars_hw.checkpoint import CheckpointFolder
+from cars_hw.config import SearchConfig
+from cars_hw.objectives import Error, Latency, Macs, MaximumLatency, Objective, Parameters
+from cars_hw.search import Generation, Schedule, Search, history
+from cars_hw.spaces._space import SearchSpace
+from cars_hw.strategies._strategy import unconstrained
+from cars_hw.supernet_trainer import SuperNetTrainer, TrainingPlan
+from devices._errors import CheckpointError, MissingEntryError
+from latency_tables.prediction import CALL_OVERHEAD, LatencyModel
+from latency_tables.table import LatencyTable
+
+_CONFIG = "config.toml"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder.
+
+    Attributes:
+        path: The folder: ``config.toml``, ``checkpoints/``, ``export/``, ``report.html``.
+        config: The resolved configuration.
+    """
+
+    path: Path
+    config: SearchConfig
+
+    @classmethod
+    def create(cls, path: Path, config: SearchConfig) -> "Run":
+        """Make the folder for ``config``; a folder that holds that very run already is opened.
+
+        Raises:
+            CheckpointError: It holds another run, or cannot be written to.
+        """
+        run = cls(path, config)
+        saved = path / _CONFIG
+        if saved.exists():
+            if cls.open(path).config != config:
+                raise CheckpointError(f"{path} holds a run with another configuration; name another folder")
+            return run
+        CheckpointFolder(path / "checkpoints")
+        saved.write_text(config.to_toml(), encoding="utf-8")
+        return run
+
+    @classmethod
+    def open(cls, path: Path) -> "Run":
+        """Open the folder of an earlier search.
+
+        Raises:
+            CheckpointError: There is none.
+            ConfigError: Its configuration is damaged.
+        """
+        if not (path / _CONFIG).exists():
+            raise CheckpointError(f"{path} holds no run; start one: cars-hw search --run {path}")
+        return cls(path, SearchConfig.load(path / _CONFIG))
+
+    def has_checkpoints(self) -> bool:
+        """Tell whether a generation of this run has been saved."""
+        return CheckpointFolder(self.path / "checkpoints").load_newest() is not None
+
+    def history(self) -> list[Generation]:
+        """Return the completed generations, oldest first.
+
+        Raises:
+            CheckpointError: None is complete, or the checkpoint is damaged.
+        """
+        checkpoint = CheckpointFolder(self.path / "checkpoints").load_newest()
+        if checkpoint is None:
+            raise CheckpointError(
+                f"{self.path} has no completed generation yet; go on: cars-hw search --resume"
+            )
+        return history(checkpoint)
+
+
+def open_table(config: SearchConfig) -> LatencyTable:
+    """Open the table that ``config`` names, and refuse one measured under other conditions than it names.
+
+    Raises:
+        TableError: It cannot be read, or was measured on another device, runtime or number of threads.
+    """
+    wanted = config.latency
+    table = LatencyTable.open(Path(wanted.table))
+    table.require(device=wanted.device.partition(":")[0], runtime=wanted.runtime, threads=wanted.threads)
+    return table
+
+
+def open_latency_model(config: SearchConfig, space: SearchSpace) -> LatencyModel:
+    """Return the predictor of the table that ``config`` names, which holds every operation of ``space``.
+
+    Raises:
+        MissingEntryError: It does not; the message names an operation and the command that measures it.
+        TableError: The table cannot be used.
+    """
+    table = open_table(config)
+    needed = (CALL_OVERHEAD, *space.all_operations("deploy"))
+    for spec in needed:
+        if spec not in table.measurements:
+            failure = table.failures.get(spec)
+            reason = f"{failure.status}: {failure.reason}" if failure else "never measured"
+            remedy = f"cars-hw profile --config CONFIG --table {config.latency.table}"
+            raise MissingEntryError(str(spec), reason=reason, remedy=remedy)
+    return LatencyModel(table)
+
+
+def make_space(config: SearchConfig) -> SearchSpace:
+    """Return the space that ``config`` names."""
+    return spaces.load(config.space.name, **config.space.settings)
+
+
+def make_trainer(config: SearchConfig, space: SearchSpace) -> SuperNetTrainer:
+    """Return fresh shared weights for ``space`` on the images that ``config`` names."""
+    images = data.load(config.data.name, fitness_images=config.data.fitness_images, seed=config.data.seed)
+    total_steps = _schedule(config, len(images.training.labels)).total_steps
+    plan = TrainingPlan(total_steps, **config.training.model_dump())
+    return SuperNetTrainer(space, images, plan, seed=config.search.seed, device=config.search.torch_device)
+
+
+def make_search(run: Run, trainer: SuperNetTrainer) -> Search:
+    """Put together the search that a run folder describes, at its beginning.
+
+    Raises:
+        CarsHwError: A part of the configuration cannot be had; the message names it.
+    """
+    config, space = run.config, trainer.space
+    objectives = make_objectives(config, trainer)
+    limit = config.latency.max_latency_ms
+    strategy = strategies.load(
+        config.strategy.name,
+        space,
+        np.random.default_rng(config.search.seed),
+        violation=unconstrained if limit is None else MaximumLatency(objectives, limit),
+        **config.strategy.settings,
+    )
+    uses_table = Latency.name in config.search.objectives
+    fingerprint = {
+        "latency table": open_table(config).digest() if uses_table else "none",
+        "images": trainer.data.digest(),
+        "configuration": hashlib.sha256(config.to_toml().encode()).hexdigest(),
+    }
+    return Search(
+        trainer,
+        strategy,
+        objectives,
+        _schedule(config, len(trainer.data.training.labels)),
+        checkpoints=CheckpointFolder(run.path / "checkpoints"),
+        fingerprint=fingerprint,
+    )
+
+
+def make_objectives(config: SearchConfig, trainer: SuperNetTrainer) -> list[Objective]:
+    """Return the costs that ``config`` names, in its order."""
+    space = trainer.space
+    makers: dict[str, Callable[[], Objective]] = {
+        Error.name: lambda: Error(trainer),
+        Parameters.name: lambda: Parameters(space),
+        Macs.name: lambda: Macs(space),
+        Latency.name: lambda: Latency(space, open_latency_model(config, space)),
+    }
+    return [makers[name]() for name in config.search.objectives]
+
+
+def _schedule(config: SearchConfig, training_images: int) -> Schedule:
+    steps_per_epoch = training_images // config.training.batch_size
+    return Schedule(
+        warm_up_steps=round(config.search.warm_up_epochs * steps_per_epoch),
+        steps=round(config.search.epochs_per_generation * steps_per_epoch),
+        generations=config.search.generations,
+    )

@@ -1,0 +1,204 @@
+"""Search: the loop. Train, evaluate with today's weights, select, checkpoint, yield."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from pydantic import TypeAdapter, ValidationError
+
+from cars_hw.architecture import Architecture
+from cars_hw.candidate import Candidate
+from cars_hw.checkpoint import Checkpoint, CheckpointFolder
+from cars_hw.objectives import Objective
+from cars_hw.strategies._strategy import Strategy
+from cars_hw.trainer import Json, Trainer, TrainerState
+from devices._errors import CheckpointError
+
+
+@dataclass(frozen=True)
+class Generation:
+    """One round of a search.
+
+    Attributes:
+        index: 0 after warm-up, then 1, 2, ...
+        population: The candidates that the strategy keeps.
+        front: The non-dominated ones among them, sorted by cost.
+        objectives: Names of the costs.
+        ledger: What has been spent so far.
+        seconds: Time of this round.
+    """
+
+    index: int
+    population: tuple[Candidate, ...]
+    front: tuple[Candidate, ...]
+    objectives: tuple[str, ...]
+    ledger: Mapping[str, Json]
+    seconds: float
+
+    def __str__(self) -> str:
+        best = ", ".join(
+            f"{name} {min(member.costs[i] for member in self.population):.4g}"
+            for i, name in enumerate(self.objectives)
+        )
+        return (
+            f"generation {self.index}: front of {len(self.front)} among {len(self.population)}; best {best}"
+        )
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How much is trained.
+
+    Attributes:
+        warm_up_steps: Steps on uniform random paths before the first selection.
+        steps: Steps in each later generation.
+        generations: Generations after warm-up.
+    """
+
+    warm_up_steps: int
+    steps: int
+    generations: int
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of the whole search."""
+        return self.warm_up_steps + self.steps * self.generations
+
+
+@dataclass(frozen=True)
+class _State:
+    """A search's part of a checkpoint, beside the arrays."""
+
+    fingerprint: dict[str, str]
+    trainer: dict[str, Json]
+    strategy: dict[str, Json]
+    history: list[Generation]
+
+
+_STATE = TypeAdapter(_State)
+
+
+class Search:
+    """Evolves architectures on weights that keep training.
+
+    Args:
+        trainer: The shared weights.
+        strategy: The algorithm.
+        objectives: The costs; the first is the error.
+        schedule: How much is trained.
+        checkpoints: Where each round is saved; ``None`` saves nothing.
+        fingerprint: Facts that a resumed run must share with the one that wrote the checkpoint (table hash,
+            configuration); saved in each checkpoint.
+    """
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        strategy: Strategy,
+        objectives: Sequence[Objective],
+        schedule: Schedule,
+        *,
+        checkpoints: CheckpointFolder | None = None,
+        fingerprint: Mapping[str, str] | None = None,
+    ) -> None:
+        self.trainer, self.strategy, self.objectives = trainer, strategy, tuple(objectives)
+        self.schedule = schedule
+        self.history: list[Generation] = []
+        self._checkpoints = checkpoints
+        self._fingerprint = dict(fingerprint or {})
+        self._next = 0
+
+    def resume(self) -> bool:
+        """Continue from the newest checkpoint, if there is one; return whether there was.
+
+        Raises:
+            CheckpointError: It is damaged, or of a search with another fingerprint.
+        """
+        checkpoint = self._checkpoints.load_newest() if self._checkpoints else None
+        if checkpoint is None:
+            return False
+        state = _parse(checkpoint.values)
+        self._check_fingerprint(state.fingerprint)
+        self.trainer.restore(TrainerState(checkpoint.arrays, state.trainer))
+        self.strategy.restore(state.strategy)
+        self.history = state.history
+        self._next = checkpoint.generation + 1
+        return True
+
+    def run(self) -> Iterator[Generation]:
+        """Yield a ``Generation`` a round until the schedule is done; each is saved before it is yielded."""
+        while self._next <= self.schedule.generations:
+            start_s = time.perf_counter()
+            self._train()
+            self.strategy.tell([self._evaluate(architecture) for architecture in self.strategy.ask()])
+            generation = Generation(
+                self._next,
+                self.strategy.population,
+                self.strategy.front(),
+                tuple(objective.name for objective in self.objectives),
+                self.trainer.ledger.to_json(),
+                time.perf_counter() - start_s,
+            )
+            self.history.append(generation)
+            self._save()
+            self._next += 1
+            yield generation
+
+    def _train(self) -> None:
+        if self._next == 0:
+            self.strategy.warm_up(self.trainer, self.schedule.warm_up_steps)
+        else:
+            self.trainer.remember()
+            self.strategy.train(self.trainer, self.schedule.steps)
+
+    def _evaluate(self, architecture: Architecture) -> Candidate:
+        costs = tuple(objective(architecture) for objective in self.objectives)
+        return Candidate(architecture, costs, self._previous_error(architecture))
+
+    def _previous_error(self, architecture: Architecture) -> float | None:
+        """Return the error before this generation's training, where the strategy asks for it.
+
+        A member's was measured with those very weights in the last round; a newcomer's is measured now.
+        """
+        if self._next == 0 or not self.strategy.needs_previous_error:
+            return None
+        for member in self.strategy.population:
+            if member.architecture == architecture:
+                return member.costs[0]
+        return 1.0 - self.trainer.accuracy(architecture, weights="previous")
+
+    def _save(self) -> None:
+        if self._checkpoints is None:
+            return
+        trainer = self.trainer.state()
+        state = _State(self._fingerprint, dict(trainer.values), self.strategy.state(), self.history)
+        values = _STATE.dump_python(state, mode="json")
+        self._checkpoints.save(Checkpoint(self._next, trainer.arrays, values))
+
+    def _check_fingerprint(self, found: Mapping[str, str]) -> None:
+        for name, wanted in self._fingerprint.items():
+            if found.get(name) != wanted:
+                raise CheckpointError(
+                    f"the checkpoint was written with {name} {found.get(name)}, this search has {wanted}; "
+                    "restore that, or start anew in another folder"
+                )
+
+
+def history(checkpoint: Checkpoint) -> list[Generation]:
+    """Return the generations that ``checkpoint`` records, oldest first.
+
+    Raises:
+        CheckpointError: It was written by another version.
+    """
+    return _parse(checkpoint.values).history
+
+
+def _parse(values: Mapping[str, Json]) -> _State:
+    try:
+        return _STATE.validate_python(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise CheckpointError(
+            f"the checkpoint was written by another version: {where}: {first['msg']}"
+        ) from error

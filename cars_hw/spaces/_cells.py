@@ -1,0 +1,146 @@
+"""Networks of stacked normal and reduction cells, with the operations of DARTS.
+
+Liu et al., "DARTS: Differentiable Architecture Search", arXiv 1806.09055, and its released code. A reduction
+cell halves the image and doubles the channels; it stands after one and after two thirds of the cells. A skip
+connection at stride 1 is no node: what reads it reads the predecessor.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+from cars_hw import layers
+from cars_hw.graph import IMAGE, Node
+from latency_tables.spec import OpSpec
+
+#: Operation and predecessor: 0 and 1 are the outputs of the two cells before, 2 + i is the cell's own node i.
+Edge = tuple[str, int]
+#: The edges into each node of a cell: two in a network.
+Cell = tuple[tuple[Edge, ...], ...]
+
+SKIP = "skip_connect"
+_STEM_MULTIPLIER = 3
+_POOLS = {
+    "max_pool_3x3": ("max_pool", {"kernel": 3}),
+    "avg_pool_3x3": ("avg_pool", {"kernel": 3}),
+}
+_CONVS = {
+    "sep_conv_3x3": ("sep_conv", {"kernel": 3}),
+    "sep_conv_5x5": ("sep_conv", {"kernel": 5}),
+    "dil_conv_3x3": ("dil_conv", {"kernel": 3, "dilation": 2}),
+    "dil_conv_5x5": ("dil_conv", {"kernel": 5, "dilation": 2}),
+}
+
+_spec = lru_cache(maxsize=4096)(OpSpec.of)
+
+
+class _Tensor(NamedTuple):
+    slot: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class CellNetwork:
+    """Everything about a network that its two cells do not decide.
+
+    Attributes:
+        channels: Of each node of the first cell; even.
+        cells: How many, at least 3.
+        image_shape: (c, h, w) of the input; h and w are even wherever the network halves them.
+        classes: Number of outputs.
+        deep_stem: Whether three halving convolutions come first (ImageNet), instead of one at full size.
+        searched: Whether the network is part of a SuperNet: there, batch normalisation has no learnable scale
+            and shift, and follows pooling as well.
+    """
+
+    channels: int
+    cells: int
+    image_shape: tuple[int, int, int]
+    classes: int
+    deep_stem: bool = False
+    searched: bool = False
+
+    def nodes(self, normal: Cell, reduction: Cell) -> tuple[Node, ...]:
+        """Return the network's nodes in topological order.
+
+        With more than two edges into a node, return them all: every node that some network has.
+        """
+        builder = _Builder(searched=self.searched)
+        image = _Tensor(IMAGE, (1, *self.image_shape))
+        stem = builder.deep_stem if self.deep_stem else builder.stem
+        before, last = stem(image, self.channels)
+        channels = self.channels
+        for index in range(self.cells):
+            reduces = index in (self.cells // 3, 2 * self.cells // 3)
+            channels *= 2 if reduces else 1
+            cell, stride = (reduction, 2) if reduces else (normal, 1)
+            inputs = builder.preprocess(f"cell{index}", before, last, channels=channels)
+            before, last = last, builder.cell(f"cell{index}", cell, inputs=inputs, stride=stride)
+        builder.add("classifier", "classifier", last, out=self.classes)
+        return tuple(builder.nodes)
+
+
+class _Builder:
+    """Appends nodes, and knows the shape of what each of them computes."""
+
+    def __init__(self, *, searched: bool) -> None:
+        self.nodes: list[Node] = []
+        self._conv_params = {"affine": int(not searched)}
+        self._pool_params = {"batch_norm": int(searched)}
+
+    def add(self, slot: str, kind: str, *inputs: _Tensor, **params: int) -> _Tensor:
+        """Append one node."""
+        if len(inputs) > 1:
+            params["inputs"] = len(inputs)
+        spec = _spec(kind, inputs[0].shape, **params)
+        self.nodes.append(Node(slot, spec, tuple(tensor.slot for tensor in inputs)))
+        return _Tensor(slot, layers.output_shape(spec))
+
+    def stem(self, image: _Tensor, channels: int) -> tuple[_Tensor, _Tensor]:
+        """Append one convolution; it is both inputs of the first cell."""
+        out = _STEM_MULTIPLIER * channels
+        stem = self.add("stem", "conv_bn", image, out=out, kernel=3, stride=1, **self._conv_params)
+        return stem, stem
+
+    def deep_stem(self, image: _Tensor, channels: int) -> tuple[_Tensor, _Tensor]:
+        """Append three halving convolutions; the last two are the inputs of the first cell."""
+        halving = {"kernel": 3, "stride": 2, **self._conv_params}
+        half = self.add("stem0", "conv_bn", image, out=channels // 2, **halving)
+        quarter = self.add("stem1", "relu_conv_bn", half, out=channels, **halving)
+        return quarter, self.add("stem2", "relu_conv_bn", quarter, out=channels, **halving)
+
+    def preprocess(
+        self, name: str, before: _Tensor, last: _Tensor, *, channels: int
+    ) -> tuple[_Tensor, _Tensor]:
+        """Bring the inputs of a cell to its channels, and the earlier one to the size of the later."""
+        pointwise = {"out": channels, "kernel": 1, "stride": 1, **self._conv_params}
+        slots = (f"{name}.preprocess0", f"{name}.preprocess1")
+        if before.shape[2:] == last.shape[2:]:
+            first = self.add(slots[0], "relu_conv_bn", before, **pointwise)
+        else:
+            first = self.add(slots[0], "factorized_reduce", before, out=channels, **self._conv_params)
+        return first, self.add(slots[1], "relu_conv_bn", last, **pointwise)
+
+    def cell(self, name: str, cell: Cell, *, inputs: tuple[_Tensor, _Tensor], stride: int) -> _Tensor:
+        """Append the nodes of a cell: each the sum of its edges, and their concatenation."""
+        tensors = list(inputs)
+        for i, edges in enumerate(cell):
+            terms = [
+                self._edge(
+                    f"{name}.node{i}.from{j}", operation, tensors[j], stride=stride if j < len(inputs) else 1
+                )
+                for operation, j in edges
+            ]
+            tensors.append(self.add(f"{name}.node{i}.sum", "sum", *terms[:2]))
+        return self.add(f"{name}.concat", "concat", *tensors[len(inputs) :])
+
+    def _edge(self, slot: str, operation: str, tensor: _Tensor, *, stride: int) -> _Tensor:
+        if operation in _POOLS:
+            kind, params = _POOLS[operation]
+            return self.add(slot, kind, tensor, stride=stride, **params, **self._pool_params)
+        if operation in _CONVS:
+            kind, params = _CONVS[operation]
+            return self.add(slot, kind, tensor, stride=stride, **params, **self._conv_params)
+        if stride == 1:
+            return tensor
+        return self.add(slot, "factorized_reduce", tensor, out=tensor.shape[1], **self._conv_params)

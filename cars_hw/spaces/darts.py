@@ -1,0 +1,216 @@
+"""The space of DARTS and CARS: a normal and a reduction cell of four nodes, each the sum of two operations.
+
+Liu et al., "DARTS: Differentiable Architecture Search", ICLR 2019, arXiv 1806.09055.
+Yang et al., "CARS: Continuous Evolution for Efficient Neural Architecture Search", CVPR 2020, arXiv
+1909.04977.
+
+Differs from the published spaces: the operation ``none`` is no option. Published cells never contain it, so
+an architecture with it would be evaluated as one network and deployed as another.
+"""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+
+from cars_hw.architecture import Architecture, checked
+from cars_hw.graph import Graph, Node
+from cars_hw.spaces._cells import Cell, CellNetwork, Edge
+from cars_hw.spaces._space import Scale, SearchSpace
+from devices._errors import ArchitectureError, ConfigError, UnknownNameError
+
+#: Published indices 1 to 7; an option is its place here.
+OPERATIONS = (
+    "max_pool_3x3",
+    "avg_pool_3x3",
+    "skip_connect",
+    "sep_conv_3x3",
+    "sep_conv_5x5",
+    "dil_conv_3x3",
+    "dil_conv_5x5",
+)
+_NODES = 4
+#: The unordered pairs of predecessors that node i can have.
+_PAIRS = tuple(tuple(itertools.combinations(range(i + 2), 2)) for i in range(_NODES))
+_NODE_DECISIONS = 3
+_CELL_DECISIONS = _NODES * _NODE_DECISIONS
+#: Every edge that a cell can have; the first two into a node are those of one architecture.
+_ALL_EDGES: Cell = tuple(tuple((name, j) for name in OPERATIONS for j in range(i + 2)) for i in range(_NODES))
+_DEPLOYMENTS = ("cifar", "imagenet", "search")
+#: Smallest, largest and step of each setting of the search graph.
+_RANGES = {
+    "channels": (2, 256, 2),
+    "cells": (3, 64, 1),
+    "image_size": (8, 512, 4),
+    "image_channels": (1, 64, 1),
+    "classes": (2, 100_000, 1),
+}
+
+
+@dataclass(frozen=True)
+class Genotype:
+    """An architecture in the published form.
+
+    Attributes:
+        normal: Operation and predecessor of the edges of the normal cell, two for each of four nodes.
+        reduce: Those of the reduction cell.
+    """
+
+    normal: tuple[Edge, ...]
+    reduce: tuple[Edge, ...]
+
+
+class Darts(SearchSpace):
+    """Two cells, stacked into a small network to search and a larger one to deploy.
+
+    For each cell and node there are three decisions: which two predecessors, the operation on the earlier of
+    them, the operation on the later one. A group is one node of both cells: CARS crosses over and mutates
+    those together.
+
+    Args:
+        deploy: What an architecture is for: "cifar" (20 cells, 36 channels, 3x32x32), "imagenet" (14 cells,
+            48 channels, 3x224x224, 1000 classes), or "search" (the search graph itself).
+        channels: Of the search graph's first cell; even.
+        cells: Of the search graph, at least 3: two of them are reduction cells.
+        image_size: Height and width of its images, a multiple of 4.
+        image_channels: Channels of its images.
+        classes: Number of classes, also of a network deployed for "cifar".
+
+    Raises:
+        ConfigError: A setting is out of range.
+    """
+
+    name = "darts"
+
+    def __init__(
+        self,
+        *,
+        deploy: str = "cifar",
+        channels: int = 16,
+        cells: int = 8,
+        image_size: int = 32,
+        image_channels: int = 3,
+        classes: int = 10,
+    ) -> None:
+        sizes = {
+            "channels": channels,
+            "cells": cells,
+            "image_size": image_size,
+            "image_channels": image_channels,
+            "classes": classes,
+        }
+        _check(deploy, sizes)
+        self._settings: dict[str, int | str] = {"deploy": deploy, **sizes}
+        self.image_shape = (image_channels, image_size, image_size)
+        self.classes = classes
+        self.deploys_search_graph = deploy == "search"
+        self.choices = 2 * tuple(
+            n for pairs in _PAIRS for n in (len(pairs), len(OPERATIONS), len(OPERATIONS))
+        )
+        self.groups = tuple(
+            tuple(cell + node + k for cell in (0, _CELL_DECISIONS) for k in range(_NODE_DECISIONS))
+            for node in range(0, _CELL_DECISIONS, _NODE_DECISIONS)
+        )
+        search = CellNetwork(channels, cells, self.image_shape, classes, searched=True)
+        deployed = {
+            "cifar": CellNetwork(36, 20, (3, 32, 32), classes),
+            "imagenet": CellNetwork(48, 14, (3, 224, 224), 1000, deep_stem=True),
+            "search": search,
+        }
+        self._networks: dict[Scale, CellNetwork] = {"search": search, "deploy": deployed[deploy]}
+
+    def settings(self) -> dict[str, int | str]:
+        return dict(self._settings)
+
+    def graph(self, architecture: Architecture, scale: Scale = "search") -> Graph:
+        normal, reduction = _cells(checked(architecture, self.choices))
+        return Graph(self._networks[scale].nodes(normal, reduction))
+
+    def all_nodes(self, scale: Scale = "search") -> Iterator[Node]:
+        yield from self._networks[scale].nodes(_ALL_EDGES, _ALL_EDGES)
+
+    def from_genotype(
+        self, normal: Sequence[Sequence[str | int]], reduce: Sequence[Sequence[str | int]]
+    ) -> Architecture:
+        """Read a published genotype: for each cell, (operation, predecessor) of two edges per node, in order.
+
+        Raises:
+            ArchitectureError: A cell has another form, ``none``, or one predecessor twice at a node.
+            UnknownNameError: An operation does not exist.
+        """
+        return (*_options(normal, "normal"), *_options(reduce, "reduce"))
+
+    def to_genotype(self, architecture: Architecture) -> Genotype:
+        """Write the published form; the edges of a node are sorted by predecessor.
+
+        Raises:
+            ArchitectureError: It is no member of the space.
+        """
+        normal, reduction = (
+            tuple(itertools.chain.from_iterable(cell)) for cell in _cells(checked(architecture, self.choices))
+        )
+        return Genotype(normal, reduction)
+
+    def describe(self, architecture: Architecture) -> dict[str, JsonValue]:
+        genotype = self.to_genotype(architecture)
+        return {
+            "normal": [list(edge) for edge in genotype.normal],
+            "reduce": [list(edge) for edge in genotype.reduce],
+            "concat": list(range(2, 2 + _NODES)),
+        }
+
+
+def _check(deploy: str, sizes: dict[str, int]) -> None:
+    if deploy not in _DEPLOYMENTS:
+        raise ConfigError(f"deploy is {deploy!r:.64}; the space darts has {', '.join(_DEPLOYMENTS)}")
+    for name, value in sizes.items():
+        low, high, step = _RANGES[name]
+        if not isinstance(value, int) or not low <= value <= high or value % step:
+            multiple = f", a multiple of {step}" if step > 1 else ""
+            raise ConfigError(f"{name} is {value!r:.64}; the space darts takes {low}..{high}{multiple}")
+
+
+def _cells(architecture: Architecture) -> tuple[Cell, Cell]:
+    return _cell(architecture[:_CELL_DECISIONS]), _cell(architecture[_CELL_DECISIONS:])
+
+
+def _cell(options: Architecture) -> Cell:
+    decisions = zip(_PAIRS, *(options[k::_NODE_DECISIONS] for k in range(_NODE_DECISIONS)), strict=True)
+    return tuple(
+        tuple(zip((OPERATIONS[earlier], OPERATIONS[later]), pairs[pair], strict=True))
+        for pairs, pair, earlier, later in decisions
+    )
+
+
+def _options(edges: Sequence[Sequence[str | int]], cell: str) -> Iterator[int]:
+    """Yield the options of the edges of one published cell."""
+    if len(edges) != 2 * _NODES:
+        raise ArchitectureError(
+            f"the {cell} cell of the genotype has {len(edges)} edges instead of {2 * _NODES}"
+        )
+    checked_edges = [_checked_edge(edge, cell) for edge in edges]
+    for node, pairs in enumerate(_PAIRS):
+        two = sorted(checked_edges[2 * node : 2 * node + 2], key=lambda edge: edge[1])
+        predecessors = (two[0][1], two[1][1])
+        if predecessors not in pairs:
+            raise ArchitectureError(
+                f"node {node} of the {cell} cell reads {predecessors}; it reads two of 0..{node + 1}"
+            )
+        yield pairs.index(predecessors)
+        yield from (OPERATIONS.index(operation) for operation, _ in two)
+
+
+def _checked_edge(edge: Sequence[str | int], cell: str) -> Edge:
+    match edge:
+        case ["none", _]:
+            raise ArchitectureError(
+                f"the {cell} cell of the genotype has the operation 'none', which is never sampled"
+            )
+        case [str(operation), int(predecessor)] if operation in OPERATIONS:
+            return operation, predecessor
+        case [str(operation), int()]:
+            raise UnknownNameError("operation", operation, OPERATIONS)
+    raise ArchitectureError(
+        f"{edge!r:.64} in the {cell} cell of the genotype is not (operation, predecessor)"
+    )

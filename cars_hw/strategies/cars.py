@@ -1,0 +1,132 @@
+"""CARS: a population that evolves while the weights it shares keep training.
+
+Z. Yang, Y. Wang, X. Chen, B. Shi, C. Xu, C. Xu, Q. Tian, C. Xu, "CARS: Continuous Evolution for Efficient
+Neural Architecture Search", CVPR 2020, arXiv 1909.04977. The symbols N, t and N_b are the paper's.
+
+Differs from the paper:
+
+* Any number of costs beside the error, a latency among them, and limits on them by Deb's rules; the paper's
+  experiments have one cost, parameters or latency.
+* What pNSGA-III leaves open is settled in evolution/pnsga3.py, where it is listed.
+* Offspring differ from each other too; the paper compares them to the members alone. A space with fewer
+  architectures than are wanted gives what it has.
+* A warm-up step takes N_b random paths, as every later step takes N_b members. With N_b = 1, which the
+  paper's experiments use, there is no difference.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from cars_hw.architecture import Architecture
+from cars_hw.candidate import Candidate
+from cars_hw.evolution import pnsga3, variation
+from cars_hw.spaces._space import SearchSpace
+from cars_hw.strategies._strategy import Strategy, Violation, distinct_candidates, unconstrained
+from cars_hw.trainer import Trainer
+from devices._errors import ConfigError, SelectionError
+
+
+class Cars(Strategy):
+    """Continuous evolution with pNSGA-III.
+
+    Args:
+        space: The architectures to search.
+        rng: The only source of the algorithm's randomness.
+        violation: Total constraint violation of a candidate's costs.
+        population_size: N, members that survive a selection.
+        offspring_ratio: t, offspring per member.
+        members_per_step: N_b, members whose mean gradient makes a step.
+        mutation_share: Share of offspring by mutation.
+        crossover_share: Share of offspring by crossover; the rest is uniformly random.
+
+    Raises:
+        ConfigError: A number is out of range.
+    """
+
+    needs_previous_error = True
+
+    def __init__(  # noqa: PLR0913  (the paper's hyper-parameters)
+        self,
+        space: SearchSpace,
+        rng: np.random.Generator,
+        *,
+        violation: Violation = unconstrained,
+        population_size: int = 128,
+        offspring_ratio: float = 1.0,
+        members_per_step: int = 1,
+        mutation_share: float = 0.25,
+        crossover_share: float = 0.25,
+    ) -> None:
+        super().__init__(space, rng, violation=violation)
+        if population_size < 1 or not 1 <= members_per_step <= population_size:
+            raise ConfigError(
+                f"{members_per_step} members a step of a population of {population_size}; 1..N of N >= 1"
+            )
+        if not 0 <= offspring_ratio <= 100:
+            raise ConfigError(f"offspring_ratio is {offspring_ratio}; it lies in [0, 100]")
+        if min(mutation_share, crossover_share) < 0 or not mutation_share + crossover_share <= 1:
+            raise ConfigError(
+                f"shares of {mutation_share} and {crossover_share}; they are positive and sum to at most 1"
+            )
+        self.population_size = population_size
+        self.offspring_ratio = offspring_ratio
+        self.members_per_step = members_per_step
+        self.mutation_share = mutation_share
+        self.crossover_share = crossover_share
+
+    def warm_up(self, trainer: Trainer, steps: int) -> None:
+        """Train all operations alike: each step takes N_b fresh, uniformly random paths."""
+        for _ in range(steps):
+            trainer.step(self._random_paths())
+
+    def to_train(self) -> Sequence[Architecture]:
+        """Draw N_b distinct members, whose mean gradient stands for that of all N."""
+        if not self.population:
+            return self._random_paths()
+        n = min(self.members_per_step, len(self.population))
+        return [
+            self.population[i].architecture for i in self.rng.choice(len(self.population), n, replace=False)
+        ]
+
+    def ask(self) -> Sequence[Architecture]:
+        """Return N random architectures at first; later the members, whose weights moved, and t*N more."""
+        members = [member.architecture for member in self.population]
+        if not members:
+            return variation.distinct(self.space, self.population_size, rng=self.rng)
+        return members + variation.offspring(
+            members,
+            self.space,
+            n=round(self.offspring_ratio * self.population_size),
+            rng=self.rng,
+            mutation_share=self.mutation_share,
+            crossover_share=self.crossover_share,
+        )
+
+    def tell(self, evaluated: Sequence[Candidate]) -> None:
+        """Keep N by pNSGA-III; all of them where there are no more, as in the first round.
+
+        Raises:
+            SelectionError: Nothing was evaluated, a cost is NaN or infinite, or there is a choice to make and
+                a candidate's previous error is not known.
+        """
+        candidates = distinct_candidates(evaluated)
+        costs, violations = self.ranking(candidates)
+        if len(candidates) > self.population_size:
+            speeds = [_speed(candidate) for candidate in candidates]
+            survivors = pnsga3.select(costs, speeds, self.population_size, violations=violations)
+            candidates = [candidates[i] for i in survivors]
+        self.population = tuple(candidates)
+
+    def _random_paths(self) -> list[Architecture]:
+        return variation.distinct(self.space, self.members_per_step, rng=self.rng)
+
+
+def _speed(candidate: Candidate) -> float:
+    """Return the increasing speed of accuracy: how much this generation's training lowered the error."""
+    if candidate.previous_error is None:
+        raise SelectionError(
+            f"the previous error of {candidate.architecture} is not known; evaluate it with the weights from "
+            "before this generation's training"
+        )
+    return candidate.previous_error - candidate.costs[0]

@@ -1,0 +1,287 @@
+"""SuperNetTrainer: trains the shared weights on batches of real images and judges architectures with them.
+
+Batch normalisation: an architecture is judged, and exported, with running statistics recomputed on its own
+path over training images (recalibration), not with batch statistics. The statistics that training leaves in
+the SuperNet mix all paths that went through; batch statistics would rank networks that cannot be deployed one
+image at a time. So the error that selects is the error of the network that ships.
+"""
+
+import math
+import time
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cars_hw.architecture import Architecture
+from cars_hw.augmentation import Augmentation
+from cars_hw.data import Data, ImageSet
+from cars_hw.spaces._space import SearchSpace
+from cars_hw.supernet import SuperNet
+from cars_hw.trainer import Ledger, TrainerState, Weights
+from devices._errors import CheckpointError, ConfigError
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """How the shared weights are trained. Defaults: the CARS search on CIFAR-10.
+
+    Attributes:
+        total_steps: Steps over which the learning rate falls along a cosine.
+        batch_size: Images per step.
+        learning_rate: At the first step.
+        final_learning_rate: At the last.
+        momentum: Of SGD.
+        weight_decay: L2 penalty, on the weights of the step's paths alone.
+        clip_norm: Largest norm of the mean gradient.
+        crop_padding: Of the random crop; pixels.
+        cutout: Side of the cutout; pixels, 0 for none.
+        recalibration_images: Training images that set an evaluated path's normalisation statistics.
+        evaluation_batch_size: Images per forward pass of an evaluation.
+    """
+
+    total_steps: int
+    batch_size: int = 128
+    learning_rate: float = 0.025
+    final_learning_rate: float = 0.001
+    momentum: float = 0.9
+    weight_decay: float = 3e-4
+    clip_norm: float = 5.0
+    crop_padding: int = 4
+    cutout: int = 0
+    recalibration_images: int = 1024
+    evaluation_batch_size: int = 256
+
+
+class SuperNetTrainer:
+    """Shared weights of a space and the images they are trained and judged on. Fulfils ``Trainer``.
+
+    Every batch and its augmentation follow from ``seed`` and the batch's number alone, so that the number is
+    all the random state there is.
+
+    Args:
+        space: Whose architectures share the weights.
+        data: Training and fitness images.
+        plan: How to train.
+        seed: Of initialisation, batches and augmentation.
+        device: Where to compute, as torch names it.
+
+    Raises:
+        ConfigError: The space does not fit the images, or there are fewer than one batch of them.
+    """
+
+    def __init__(
+        self, space: SearchSpace, data: Data, plan: TrainingPlan, *, seed: int = 0, device: str = "cpu"
+    ) -> None:
+        _check_fit(space, data, plan)
+        self.space, self.data, self.plan, self.seed = space, data, plan, seed
+        self.ledger = Ledger()
+        self.supernet = SuperNet(space, seed=seed).to(device)
+        self._device = torch.device(device)
+        self._previous: SuperNet | None = None
+        self._batches = 0
+        self._optimizer = torch.optim.SGD(
+            self.supernet.parameters(),
+            lr=plan.learning_rate,
+            momentum=plan.momentum,
+            weight_decay=plan.weight_decay,
+        )
+        self._mean = torch.from_numpy(data.channel_mean)[:, None, None].to(self._device)
+        self._std = torch.from_numpy(np.maximum(data.channel_std, 1e-6))[:, None, None].to(self._device)
+        self._augment = Augmentation(plan.crop_padding, plan.cutout, data.training.flips)
+        self._training = self._tensors(data.training)
+        self._fitness = self._tensors(data.fitness)
+        self._recalibration = self._training[0][: plan.recalibration_images]
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Full batches in one pass over the training images."""
+        return len(self._training[1]) // self.plan.batch_size
+
+    def remember(self) -> None:
+        """Keep the present weights as the previous ones."""
+        if self._previous is None:
+            self._previous = deepcopy(self.supernet)
+        else:
+            self._previous.load_state_dict(self.supernet.state_dict())
+
+    def step(self, architectures: Sequence[Architecture]) -> float:
+        """Take one step of clipped SGD along the mean gradient of ``architectures`` on the next batch.
+
+        Returns:
+            The mean loss; NaN where the step was skipped because a loss or gradient was not finite.
+        """
+        start_s = time.perf_counter()
+        images, labels = self._next_batch()
+        loss = self._mean_gradient(architectures, images, labels)
+        parameters = [parameter for parameter in self.supernet.parameters() if parameter.grad is not None]
+        norm = (
+            float(nn.utils.clip_grad_norm_(parameters, self.plan.clip_norm))
+            if math.isfinite(loss)
+            else math.nan
+        )
+        is_finite = math.isfinite(norm)
+        if is_finite:
+            self._optimizer.param_groups[0]["lr"] = self.learning_rate
+            self._optimizer.step()
+        else:
+            _reset_statistics_that_are_not_finite(self.supernet)
+        self._optimizer.zero_grad(set_to_none=True)
+        seconds = time.perf_counter() - start_s
+        self.ledger.add_step(len(labels) * len(architectures), seconds, skipped=not is_finite)
+        return loss if is_finite else math.nan
+
+    @torch.inference_mode()
+    def accuracy(self, architecture: Architecture, weights: Weights = "current") -> float:
+        """Return the share of fitness images that the recalibrated ``architecture`` classifies rightly.
+
+        Raises:
+            RuntimeError: Previous weights are asked for before ``remember``.
+        """
+        start_s = time.perf_counter()
+        network = self.network(architecture, weights)
+        images, labels = self._fitness
+        predicted = torch.cat(
+            [network(batch).argmax(1) for batch in images.split(self.plan.evaluation_batch_size)]
+        )
+        right = int((predicted == labels).sum())
+        seen = len(labels) + len(self._recalibration)
+        self.ledger.add_evaluation(seen, time.perf_counter() - start_s, weights=weights)
+        return right / len(labels)
+
+    def network(self, architecture: Architecture, weights: Weights = "current") -> nn.Module:
+        """Return ``architecture`` as a stand-alone recalibrated network in evaluation mode.
+
+        It owns copies of the weights, takes normalised images (n, c, h, w) and returns logits (n, classes).
+        """
+        supernet = self.supernet if weights == "current" else self._previous
+        if supernet is None:
+            raise RuntimeError("no previous weights: remember() was never called")
+        network = supernet.extract(architecture)
+        recalibrate(network, self._recalibration, self.plan.evaluation_batch_size)
+        return network
+
+    @property
+    def fitness(self) -> tuple[Tensor, Tensor]:
+        """Normalised fitness images (n, c, h, w) and their labels (n,)."""
+        return self._fitness
+
+    def state(self) -> TrainerState:
+        """Return copies of weights, normalisation statistics, momentum, batch number and ledger."""
+        arrays = {f"weights/{name}": _array(tensor) for name, tensor in self.supernet.state_dict().items()}
+        for name, parameter in self.supernet.named_parameters():
+            momentum = (
+                self._optimizer.state[parameter].get("momentum_buffer")
+                if parameter in self._optimizer.state
+                else None
+            )
+            if momentum is not None:
+                arrays[f"momentum/{name}"] = _array(momentum)
+        return TrainerState(arrays, {"batches": self._batches, "ledger": self.ledger.to_json()})
+
+    def restore(self, state: TrainerState) -> None:
+        """Continue as the trainer that returned ``state`` would have.
+
+        Raises:
+            CheckpointError: The state is of another space or trainer.
+        """
+        weights = _tensors_below("weights/", state)
+        try:
+            self.supernet.load_state_dict(weights)
+            self._batches = int(str(state.values["batches"]))
+            self.ledger.restore(state.values["ledger"])
+        except (RuntimeError, KeyError, ValueError) as error:
+            raise CheckpointError(
+                f"the checkpoint does not fit this space: {str(error).splitlines()[0]}"
+            ) from error
+        momenta = _tensors_below("momentum/", state)
+        self._optimizer.state.clear()
+        for name, parameter in self.supernet.named_parameters():
+            if name in momenta:
+                self._optimizer.state[parameter]["momentum_buffer"] = momenta[name].to(self._device)
+
+    def _next_batch(self) -> tuple[Tensor, Tensor]:
+        images, labels = self._training
+        epoch, position = divmod(self._batches, self.steps_per_epoch)
+        order = np.random.default_rng([self.seed, epoch]).permutation(len(labels))
+        chosen = torch.from_numpy(order[position * self.plan.batch_size :][: self.plan.batch_size]).to(
+            self._device
+        )
+        generator = torch.Generator().manual_seed(
+            int(np.random.SeedSequence([self.seed, self._batches]).generate_state(1, np.uint64)[0] >> 1)
+        )
+        self._batches += 1
+        return self._augment(images[chosen], generator), labels[chosen]
+
+    def _mean_gradient(self, architectures: Sequence[Architecture], images: Tensor, labels: Tensor) -> float:
+        """Accumulate the mean of the architectures' gradients (CARS, section 3.2); return the mean loss."""
+        self.supernet.train()
+        total = 0.0
+        for architecture in architectures:
+            loss = functional.cross_entropy(self.supernet(images, architecture), labels) / len(architectures)
+            total += loss.item()
+            if not math.isfinite(total):
+                break
+            loss.backward()
+        return total
+
+    @property
+    def learning_rate(self) -> float:
+        """Rate of the next step: a cosine from the first to the final rate over ``total_steps``."""
+        progress = min(self.ledger.steps / max(self.plan.total_steps, 1), 1.0)
+        span = self.plan.learning_rate - self.plan.final_learning_rate
+        return self.plan.final_learning_rate + span * (1 + math.cos(math.pi * progress)) / 2
+
+    def _tensors(self, images: ImageSet) -> tuple[Tensor, Tensor]:
+        scaled = torch.from_numpy(images.images).to(self._device, torch.float32) / 255
+        return (scaled - self._mean) / self._std, torch.from_numpy(images.labels).to(self._device)
+
+
+@torch.no_grad()
+def recalibrate(network: nn.Module, images: Tensor, batch_size: int) -> None:
+    """Recompute the running statistics of ``network`` as means over batches; leave evaluation mode on."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.reset_running_stats()
+            module.momentum = None
+    network.train()
+    for batch in images.split(batch_size):
+        network(batch)
+    network.eval()
+
+
+def _check_fit(space: SearchSpace, data: Data, plan: TrainingPlan) -> None:
+    shape = data.training.images.shape[1:]
+    if shape != space.image_shape:
+        raise ConfigError(
+            f"the space takes images of {space.image_shape}, {data.name} has {shape}; set [space] to fit"
+        )
+    if data.training.classes != space.classes:
+        raise ConfigError(f"the space has {space.classes} classes, {data.name} has {data.training.classes}")
+    if plan.batch_size > len(data.training.labels):
+        raise ConfigError(
+            f"batch_size {plan.batch_size} exceeds the {len(data.training.labels)} training images"
+        )
+
+
+def _reset_statistics_that_are_not_finite(module: nn.Module) -> None:
+    for norm in module.modules():
+        if isinstance(norm, nn.BatchNorm2d) and not all(b.isfinite().all() for b in norm.buffers()):
+            norm.reset_running_stats()
+
+
+def _array(tensor: Tensor) -> NDArray[np.generic]:
+    return tensor.detach().cpu().numpy().copy()
+
+
+def _tensors_below(prefix: str, state: TrainerState) -> dict[str, Tensor]:
+    return {
+        name.removeprefix(prefix): torch.from_numpy(np.array(array))
+        for name, array in state.arrays.items()
+        if name.startswith(prefix)
+    }

@@ -1,0 +1,125 @@
+"""The processors of this machine."""
+
+import hashlib
+import hmac
+import os
+import platform
+import re
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+from devices import _proc
+from devices._device import DeviceInfo, DeviceState, HostDevice
+from devices._errors import DeviceError
+
+_PROCESSORS = re.compile(r"[0-9]{1,5}(,[0-9]{1,5})*")
+
+
+class Cpu(HostDevice):
+    """The processors of this machine; its address lists those to use: ``cpu``, ``cpu:1``, ``cpu:2,3``.
+
+    Args:
+        processors: Numbers of the processors to use; empty: all that this process may use.
+        root: Where ``proc``, ``sys`` and ``etc`` are.
+    """
+
+    def __init__(self, processors: Sequence[int] = (), *, root: Path = Path("/")) -> None:
+        allowed = _affinity() or tuple(range(_count()))
+        missing = sorted(set(processors) - set(allowed))
+        if missing:
+            raise DeviceError(
+                f"this process may not use processor {missing[0]}; choose among {_text(allowed)}"
+            )
+        self._processors = tuple(sorted(set(processors) or allowed))
+        self._root = root
+
+    @classmethod
+    def connect(cls, address: str) -> Self:
+        if address and not _PROCESSORS.fullmatch(address):
+            raise DeviceError(f"{address[:64]!r} is no list of processors; write cpu, cpu:1 or cpu:2,3")
+        return cls([int(number) for number in address.split(",") if number])
+
+    def info(self) -> DeviceInfo:
+        return DeviceInfo(
+            kind="cpu",
+            model=_proc.cpu_model(self._read("proc/cpuinfo")) or platform.processor() or platform.machine(),
+            platform=platform.machine(),
+            os_build=f"{platform.system()} {platform.release()}",
+            cores=_count(),
+            serial_hash=_hash(self._read("etc/machine-id").strip()),
+        )
+
+    def state(self) -> DeviceState:
+        affinity = _affinity()
+        first = (affinity or self._processors)[0]
+        scaling = f"sys/devices/system/cpu/cpu{first}/cpufreq"
+        zones = sorted(self._root.glob("sys/class/thermal/thermal_zone*/temp"))
+        clock_mhz = _proc.scaling_mhz(self._read(f"{scaling}/scaling_cur_freq"))
+        steal = _proc.steal_ticks(self._read("proc/stat"))
+        return DeviceState(
+            clock_mhz=clock_mhz or _proc.cpu_clock_mhz(self._read("proc/cpuinfo"), first),
+            governor=self._read(f"{scaling}/scaling_governor").strip() or None,
+            temperature_c=_proc.hottest_c(self._read(zone) for zone in zones),
+            load=os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+            steal_s=None if steal is None else steal / os.sysconf("SC_CLK_TCK"),
+            affinity=affinity,
+        )
+
+    @contextmanager
+    def quiet(self, threads: int) -> Iterator[None]:
+        """Pin this thread, and every thread that it starts from now on, to ``threads`` processors.
+
+        They are the highest-numbered ones: processor 0 serves most interrupts. A thread has the affinity of
+        the one that started it, so a session with a thread pool must be created inside of this. Where the
+        system cannot pin (macOS, Windows), nothing happens.
+
+        Raises:
+            DeviceError: There are fewer processors than threads.
+        """
+        if not 1 <= threads <= len(self._processors):
+            raise DeviceError(
+                f"{threads} threads do not fit on the processors to use ({_text(self._processors)}); "
+                f"ask for 1 to {len(self._processors)} threads, or name more processors"
+            )
+        before = _affinity()
+        if not before:
+            yield
+            return
+        os.sched_setaffinity(0, self._processors[-threads:])
+        try:
+            yield
+        finally:
+            os.sched_setaffinity(0, before)
+
+    def clock_s(self) -> float:
+        return time.perf_counter()
+
+    def synchronize(self) -> None:
+        """Return at once: a call on the CPU has ended when it returns."""
+
+    def _read(self, path: str | Path) -> str:
+        try:
+            return (self._root / path).read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return ""  # this kernel, or this container, does not tell
+
+
+def _affinity() -> tuple[int, ...]:
+    """Return the processors that this thread may use; empty where the operating system does not tell."""
+    return tuple(sorted(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else ()
+
+
+def _count() -> int:
+    return os.cpu_count() or 1
+
+
+def _text(processors: Sequence[int]) -> str:
+    return ", ".join(map(str, processors))
+
+
+def _hash(machine_id: str) -> str:
+    """Key a constant with the machine's id, which man 5 machine-id asks not to be published."""
+    return hmac.new(machine_id.encode(), b"cars_hw", hashlib.sha256).hexdigest()[:16] if machine_id else ""

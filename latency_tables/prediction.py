@@ -1,0 +1,184 @@
+"""LatencyModel: the latency of a network as the sum of its operations, and how good such predictions are.
+
+An operation measured alone carries the cost of one call of the runtime, a network pays it once. The model is
+
+    latency = overhead + sum over operations of max(entry - overhead, 0)
+
+with the overhead measured like any operation, as ``CALL_OVERHEAD``.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from devices._errors import TableError
+from latency_tables.spec import OpSpec
+from latency_tables.table import LatencyTable
+
+#: Its latency is what one call of the runtime costs with next to nothing in it.
+CALL_OVERHEAD = OpSpec("call_overhead", (1, 1, 1, 1))
+
+_MIN_NETWORKS = 3
+
+
+@dataclass(frozen=True)
+class Term:
+    """What one operation adds to a network.
+
+    Attributes:
+        spec: The operation.
+        count: How often the network has it.
+        latency_s: Seconds of one occurrence, net of the call overhead; 0 where it costs no more than a call.
+        interval_s: 95 % interval of ``latency_s``, (low, high), for the overhead as measured.
+    """
+
+    spec: OpSpec
+    count: int
+    latency_s: float
+    interval_s: tuple[float, float]
+
+    @property
+    def total_s(self) -> float:
+        """Seconds of all occurrences."""
+        return self.count * self.latency_s
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The latency of a network, from a table.
+
+    Attributes:
+        latency_s: Seconds per call: the call overhead and all terms.
+        interval_s: 95 % interval, (low, high), as far as the table's own errors go. That a network is not
+            exactly the sum of its operations is not in it; ``accuracy_report`` measures that.
+        terms: One for each distinct operation, in order of first occurrence.
+    """
+
+    latency_s: float
+    interval_s: tuple[float, float]
+    terms: tuple[Term, ...]
+
+
+class LatencyModel:
+    """Predicts networks from a table, remembering each operation; entries changed later are not seen.
+
+    Args:
+        table: Holds ``CALL_OVERHEAD`` and the operations.
+
+    Raises:
+        MissingEntryError: It lacks ``CALL_OVERHEAD``.
+    """
+
+    def __init__(self, table: LatencyTable) -> None:
+        self._table = table
+        self._overhead = table[CALL_OVERHEAD]
+        self._net: dict[OpSpec, tuple[float, tuple[float, float]]] = {}
+
+    def predict(self, specs: Sequence[OpSpec]) -> Prediction:
+        """Predict a network from the specs of its operations, repeats included.
+
+        Raises:
+            MissingEntryError: The table lacks one of them.
+        """
+        terms = tuple(Term(spec, count, *self._net_latency(spec)) for spec, count in Counter(specs).items())
+        latency_s = math.fsum((self._overhead.latency_s, *(term.total_s for term in terms)))
+        return Prediction(latency_s, self._interval(latency_s, terms), terms)
+
+    def _net_latency(self, spec: OpSpec) -> tuple[float, tuple[float, float]]:
+        if spec not in self._net:
+            entry, overhead_s = self._table[spec], self._overhead.latency_s
+            low_s, high_s = (max(bound - overhead_s, 0.0) for bound in entry.interval_s)
+            self._net[spec] = max(entry.latency_s - overhead_s, 0.0), (low_s, high_s)
+        return self._net[spec]
+
+    def _interval(self, latency_s: float, terms: tuple[Term, ...]) -> tuple[float, float]:
+        """Propagate the entries' intervals, to first order.
+
+        Errors of distinct entries are independent and add in quadrature; repeats of an operation share one
+        error, which is multiplied. The overhead's error comes in once with the overhead and is subtracted
+        with each occurrence, so it is multiplied by one minus their number.
+        """
+        below = [term.count * (term.latency_s - term.interval_s[0]) for term in terms]
+        above = [term.count * (term.interval_s[1] - term.latency_s) for term in terms]
+        low_s, high_s = self._overhead.interval_s
+        factor = 1 - sum(term.count for term in terms if term.latency_s > 0)
+        shifts = [factor * (bound - self._overhead.latency_s) for bound in (low_s, high_s)]
+        low = latency_s - math.hypot(min(shifts), *below)
+        return max(low, 0.0), latency_s + math.hypot(max(shifts), *above)
+
+
+@dataclass(frozen=True)
+class AccuracyReport:
+    """How well predictions of networks agree with their measurements, in percent of the measured latency.
+
+    Attributes:
+        n: Networks.
+        bias_percent: Mean difference; positive where predictions are too slow.
+        rmspe_percent: Root of the mean squared difference.
+        median_difference_percent: Median of the absolute differences.
+        within_5_percent: Share of the networks predicted to within 5 %.
+        within_10_percent: The same within 10 %.
+        kendall_tau: Agreement of the two orders, -1 to 1; NaN where all predictions, or all measurements, are
+            equal.
+        constant_rmspe_percent: ``rmspe_percent`` of predicting each network as the mean of the others'
+            measurements: what is known without a table.
+        constant_median_difference_percent: ``median_difference_percent`` of those.
+    """
+
+    n: int
+    bias_percent: float
+    rmspe_percent: float
+    median_difference_percent: float
+    within_5_percent: float
+    within_10_percent: float
+    kendall_tau: float
+    constant_rmspe_percent: float
+    constant_median_difference_percent: float
+
+
+def accuracy_report(predicted_s: Sequence[float], measured_s: Sequence[float]) -> AccuracyReport:
+    """Compare predictions with measurements of the same networks, ``(n,)`` seconds each.
+
+    Raises:
+        TableError: Fewer than three networks, unequal numbers, or a value that is not positive and finite.
+    """
+    if len(predicted_s) != len(measured_s) or len(measured_s) < _MIN_NETWORKS:
+        raise TableError(
+            f"{len(predicted_s)} predictions and {len(measured_s)} measurements; "
+            f"an accuracy needs both of the same networks, {_MIN_NETWORKS} or more"
+        )
+    predicted, measured = np.asarray(predicted_s, dtype=float), np.asarray(measured_s, dtype=float)
+    if not all(np.all(np.isfinite(values) & (values > 0)) for values in (predicted, measured)):
+        raise TableError("an accuracy needs positive, finite latencies")
+    others_mean = (measured.sum() - measured) / (len(measured) - 1)
+    differences = predicted / measured - 1
+    constant_differences = others_mean / measured - 1
+    return AccuracyReport(
+        n=len(measured),
+        bias_percent=100 * float(np.mean(differences)),
+        rmspe_percent=_root_mean_square_percent(differences),
+        median_difference_percent=_median_percent(differences),
+        within_5_percent=100 * float(np.mean(np.abs(differences) <= 0.05)),
+        within_10_percent=100 * float(np.mean(np.abs(differences) <= 0.10)),
+        kendall_tau=_kendall_tau(predicted, measured),
+        constant_rmspe_percent=_root_mean_square_percent(constant_differences),
+        constant_median_difference_percent=_median_percent(constant_differences),
+    )
+
+
+def _root_mean_square_percent(differences: NDArray[np.float64]) -> float:
+    return 100 * float(np.sqrt(np.mean(differences**2)))
+
+
+def _median_percent(differences: NDArray[np.float64]) -> float:
+    return 100 * float(np.median(np.abs(differences)))
+
+
+def _kendall_tau(predicted: NDArray[np.float64], measured: NDArray[np.float64]) -> float:
+    from scipy.stats import kendalltau  # takes over a second, which a search need not spend
+
+    return float(kendalltau(predicted, measured).statistic)

@@ -1,0 +1,234 @@
+"""LatencyTable: what was measured on one device, under one runtime and its settings."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from itertools import chain
+from operator import itemgetter
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Self
+
+from devices._errors import DamagedFileError, MissingEntryError, SpecError, TableError, TableMismatchError
+from latency_tables.header import TableHeader
+from latency_tables.journal import Journal, read_records
+from latency_tables.measurement import Entry, Failure, Measurement
+from latency_tables.records import (
+    SCHEMA_VERSION,
+    entry_from_record,
+    entry_to_record,
+    header_from_record,
+    header_to_record,
+)
+from latency_tables.spec import OpSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["LatencyTable", "TableHeader"]
+
+_COLUMNS = ("kind", "spec", "latency_ms", "low_ms", "high_ms", "median_ms", "n", "status", "reason")
+
+
+class LatencyTable:
+    """The latest entry of every operation, a ``Measurement`` or a ``Failure``, under one header.
+
+    ``table[spec]``, ``spec in table`` and ``len(table)`` speak of the measurements. A context manager: a
+    table opened for appending holds its file until it is closed, and can be read on afterwards. Not
+    thread-safe.
+
+    Made by ``create``, ``open``, ``append`` and ``in_memory``.
+
+    Attributes:
+        header: The conditions that all entries share.
+    """
+
+    def __init__(
+        self, header: TableHeader, *, path: Path | None = None, journal: Journal | None = None
+    ) -> None:
+        self.header = header
+        self._path = path
+        self._journal = journal
+        self._measurements: dict[OpSpec, Measurement] = {}
+        self._failures: dict[OpSpec, Failure] = {}
+
+    @classmethod
+    def in_memory(cls, header: TableHeader) -> Self:
+        """Return an empty table without a file."""
+        return cls(header)
+
+    @classmethod
+    def create(cls, path: str | Path, header: TableHeader) -> Self:
+        """Create an empty table in a new file and open it for appending.
+
+        Raises:
+            TableError: The file exists, or cannot be created there.
+        """
+        path = Path(path)
+        return cls(header, path=path, journal=Journal.create(path, header_to_record(header)))
+
+    @classmethod
+    def open(cls, path: str | Path) -> Self:
+        """Read a table; nothing can be added to it, and another process may be adding.
+
+        Raises:
+            TableError: There is no such file, or a newer version wrote it.
+            DamagedFileError: It is no table, or the line that the message names is not to be trusted.
+        """
+        return cls._loaded(Path(path), journal=None)
+
+    @classmethod
+    def append(cls, path: str | Path, header: TableHeader) -> Self:
+        """Open a table for adding to what it holds; create it where there is none.
+
+        Raises:
+            TableMismatchError: It was measured under another header.
+            TableError: Somebody is writing it, or it cannot be opened or created.
+            DamagedFileError: As in ``open``.
+        """
+        path = Path(path)
+        if not path.exists():
+            return cls.create(path, header)
+        with ExitStack() as on_error:
+            journal = on_error.enter_context(Journal.open(path))
+            table = cls._loaded(path, journal)
+            table.header.require_equal(header)
+            on_error.pop_all()
+        return table
+
+    @classmethod
+    def _loaded(cls, path: Path, journal: Journal | None) -> Self:
+        records = read_records(path)
+        number, first = next(records)
+        schema = first.get("schema")
+        if isinstance(schema, int) and schema > SCHEMA_VERSION:
+            raise TableError(f"{path} has schema {schema}, but {SCHEMA_VERSION} is read; upgrade cars-hw")
+        with _naming_line(path, number):
+            table = cls(header_from_record(first), path=path, journal=journal)
+        for number, record in records:
+            with _naming_line(path, number):
+                table._keep(entry_from_record(record))
+        return table
+
+    def add(self, *entries: Entry) -> None:
+        """Add entries, each in place of an earlier one of its spec; they are on the disk when this returns.
+
+        Raises:
+            TableError: The table is open for reading only, or closed, or its file cannot be written.
+        """
+        if self._journal is not None:
+            self._journal.append(*map(entry_to_record, entries))
+        elif self._path is not None:
+            raise TableError(f"{self._path} is open for reading only; open it with LatencyTable.append")
+        for entry in entries:
+            self._keep(entry)
+
+    def _keep(self, entry: Entry) -> None:
+        self._measurements.pop(entry.spec, None)
+        self._failures.pop(entry.spec, None)
+        if isinstance(entry, Measurement):
+            self._measurements[entry.spec] = entry
+        else:
+            self._failures[entry.spec] = entry
+
+    def __getitem__(self, spec: OpSpec) -> Measurement:
+        if spec in self._measurements:
+            return self._measurements[spec]
+        if spec not in self._failures:
+            raise MissingEntryError(str(spec))
+        failure = self._failures[spec]
+        reason = " ".join(failure.reason.split())[:200]
+        raise MissingEntryError(str(spec), reason=f"{failure.status}: {reason}")
+
+    def __contains__(self, spec: OpSpec) -> bool:
+        return spec in self._measurements
+
+    def __len__(self) -> int:
+        return len(self._measurements)
+
+    def missing(self, specs: Iterable[OpSpec], *, retry_failures: bool = False) -> tuple[OpSpec, ...]:
+        """Return the distinct ones of ``specs`` that are still to be measured, in order.
+
+        Args:
+            specs: What is needed.
+            retry_failures: Count an operation that failed as still to be measured.
+        """
+        failed = {} if retry_failures else self._failures
+        return tuple(s for s in dict.fromkeys(specs) if s not in self._measurements and s not in failed)
+
+    @property
+    def measurements(self) -> Mapping[OpSpec, Measurement]:
+        """The operations that have a latency; a view that follows the table."""
+        return MappingProxyType(self._measurements)
+
+    @property
+    def failures(self) -> Mapping[OpSpec, Failure]:
+        """The operations that could not be measured; a view that follows the table."""
+        return MappingProxyType(self._failures)
+
+    def require(
+        self, *, device: str | None = None, runtime: str | None = None, threads: int | None = None
+    ) -> None:
+        """Check the conditions that are given against the header; ``device`` is a kind, ``"android"``.
+
+        Raises:
+            TableMismatchError: One differs.
+        """
+        header = self.header
+        found = {"device": header.device.kind, "runtime": header.runtime, "threads": header.threads}
+        for name, wanted in {"device": device, "runtime": runtime, "threads": threads}.items():
+            if wanted is not None and found[name] != wanted:
+                raise TableMismatchError(name, found=str(found[name]), wanted=str(wanted))
+
+    def digest(self) -> str:
+        """Return the SHA-256 of header and entries, whatever the order in which they were added."""
+        entries = sorted(map(entry_to_record, self._entries()), key=itemgetter("spec"))
+        content = json.dumps([header_to_record(self.header), *entries], sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row per entry; a failure has no latencies, but a status and a reason."""
+        import pandas as pd  # takes half a second, which a search need not spend
+
+        return pd.DataFrame(map(_row, self._entries()), columns=list(_COLUMNS))
+
+    def _entries(self) -> Iterator[Entry]:
+        return chain(self._measurements.values(), self._failures.values())
+
+    def close(self) -> None:
+        """Release the file; closing twice is allowed."""
+        if self._journal is not None:
+            self._journal.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+@contextmanager
+def _naming_line(path: Path, number: int) -> Iterator[None]:
+    try:
+        yield
+    except (SpecError, TableError) as error:
+        raise DamagedFileError(path, f"line {number}", str(error)) from error
+
+
+def _row(entry: Entry) -> dict[str, object]:
+    row: dict[str, object] = {"kind": entry.spec.kind, "spec": str(entry.spec)}
+    if isinstance(entry, Failure):
+        return row | {"n": 0, "status": str(entry.status), "reason": entry.reason}
+    low_s, high_s = entry.interval_s
+    return row | {
+        "latency_ms": entry.latency_s * 1e3,
+        "low_ms": low_s * 1e3,
+        "high_ms": high_s * 1e3,
+        "median_ms": entry.median_s * 1e3,
+        "n": len(entry.samples_s),
+        "status": "measured",
+        "reason": "",
+    }

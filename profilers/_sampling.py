@@ -1,0 +1,90 @@
+"""Sampling: a loaded workload, what was sampled of it so far, and whether that is enough."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from statistics import fmean
+
+from devices._device import Device
+from devices._errors import ProfilingError, TableError, UnsupportedOperationError, WrongOutputError
+from latency_tables.measurement import Conditions, Entry, Failure, FailureStatus, Measurement
+from latency_tables.spec import OpSpec
+from profilers.plan import MeasurementPlan
+from profilers.runtimes._runtime import Sampler
+from profilers.statistics import inner_calls, is_precise
+
+
+class Sampling:
+    """A loaded workload that is sampled block by block until its plan is fulfilled.
+
+    Making one finds how many calls a block takes; the blocks of that search warm up and are discarded.
+
+    Args:
+        spec: What is measured.
+        sampler: Runs it.
+        device: Tells the conditions before and after.
+        plan: When to stop.
+
+    Raises:
+        ProfilingError: The workload does not run.
+    """
+
+    def __init__(self, spec: OpSpec, sampler: Sampler, *, device: Device, plan: MeasurementPlan) -> None:
+        self._spec, self._sampler, self._device, self._plan = spec, sampler, device, plan
+        self._samples_s: tuple[float, ...] = ()
+        self._inner_calls = inner_calls(self._block, plan.block_s)
+        self._started = datetime.now(UTC)
+        self._before = device.state()
+
+    def sample(self) -> Entry | None:
+        """Run one block; return the entry if that was the last one."""
+        try:
+            self._samples_s += (self._block(self._inner_calls),)
+            measured = Measurement(self._spec, self._samples_s)
+        except (ProfilingError, TableError) as error:  # TableError: the clock gave what is no latency
+            return failure(self._spec, error)
+        is_enough = is_precise(measured, self._plan)
+        if is_enough or self._is_spent():
+            return replace(measured, conditions=self._conditions(precision_reached=is_enough))
+        return None
+
+    def _block(self, n: int) -> float:
+        """Run a block of ``n`` calls and return their mean latency in seconds."""
+        return fmean(self._sampler(n))
+
+    def _is_spent(self) -> bool:
+        spent_s = sum(self._samples_s) * self._inner_calls
+        return len(self._samples_s) >= self._plan.max_rounds or spent_s >= self._plan.budget_s
+
+    def _conditions(self, *, precision_reached: bool) -> Conditions:
+        before, after = self._before, self._device.state()
+        found: dict[str, float | int | str | None] = {
+            "inner_calls": self._inner_calls,
+            "rounds": len(self._samples_s),
+            "precision_reached": precision_reached,
+            "seed": self._plan.seed,
+            "started": self._started.isoformat(timespec="seconds"),
+            "load_before": before.load,
+            "load_after": after.load,
+            "steal_s": _difference(before.steal_s, after.steal_s),
+            "clock_mhz": after.clock_mhz,
+            "governor": after.governor,
+            "temperature_c": after.temperature_c,
+            "affinity": ",".join(map(str, after.affinity)) or None,
+        }
+        return {name: value for name, value in found.items() if value is not None}
+
+
+def _difference(before: float | None, after: float | None) -> float | None:
+    return None if before is None or after is None else after - before
+
+
+def failure(spec: OpSpec, error: ProfilingError | TableError) -> Failure:
+    """Return what ``error`` means for the operation that it ended."""
+    match error:
+        case UnsupportedOperationError():
+            status = FailureStatus.UNSUPPORTED
+        case WrongOutputError():
+            status = FailureStatus.WRONG_OUTPUT
+        case _:
+            status = FailureStatus.CRASHED
+    return Failure(spec, status, str(error))

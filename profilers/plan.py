@@ -1,0 +1,67 @@
+"""MeasurementPlan: how long to measure, and when to stop."""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Self
+
+from devices._errors import ProfilingError
+
+
+@dataclass(frozen=True)
+class MeasurementPlan:
+    """How long to measure each workload, and when to stop.
+
+    Attributes:
+        block_s: Shortest block of calls that is timed as one; a shorter one would measure the clock.
+        precision: Relative half-width of the 95 % interval at which a workload is done. A noisy shared host
+            reproduces its fast mode within 1 to 3 %, so a narrower interval would promise too much.
+        min_rounds: Blocks before the interval is looked at for the first time.
+        max_rounds: Blocks after which the workload is done anyway.
+        budget_s: Timed seconds that one workload may take. Those of the workloads that it is interleaved with
+            do not count against it, and even the slowest gets one block.
+        group_size: Workloads that are loaded and interleaved at once.
+        seed: Seed of the order within the rounds.
+
+    Raises:
+        ProfilingError: A value is out of bounds.
+    """
+
+    block_s: float = 1e-3
+    precision: float = 0.02
+    min_rounds: int = 10
+    max_rounds: int = 80
+    budget_s: float = 10.0
+    group_size: int = 24
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("block_s", "precision", "budget_s"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise ProfilingError(f"{name} of a measurement plan is {value!r}; it is a number above 0")
+        if not 3 <= self.min_rounds <= self.max_rounds:
+            raise ProfilingError(
+                f"a measurement plan of {self.min_rounds} to {self.max_rounds} rounds; an interval takes at "
+                "least 3, and min_rounds is at most max_rounds"
+            )
+        if self.group_size < 1 or self.seed < 0:
+            raise ProfilingError(
+                f"group_size {self.group_size} and seed {self.seed} of a plan; they are at least 1 and 0"
+            )
+
+    @classmethod
+    def quick(cls) -> Self:
+        """Return a plan for a first impression: at most an eighth of the rounds, and intervals of 10 %."""
+        return cls(precision=0.1, min_rounds=5, max_rounds=10, budget_s=1.0)
+
+    @cached_property
+    def looks(self) -> tuple[int, ...]:
+        """Numbers of rounds after which the interval is looked at: 10, 14, 20, 28, 40, 56, 80.
+
+        Few and fixed, each a factor of the square root of 2 after the one before: who looks after every round
+        stops at the first interval that is narrow by luck.
+        """
+        steps = int(2 * math.log2(self.max_rounds / self.min_rounds)) + 1
+        rounds = {int(self.min_rounds * math.sqrt(2) ** step) for step in range(steps)}
+        return tuple(sorted(rounds | {self.max_rounds}))

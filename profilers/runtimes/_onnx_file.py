@@ -1,0 +1,79 @@
+"""ONNX files from somewhere else: read without trusting them, and measured as they are."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import onnx
+from google.protobuf.message import DecodeError, Message
+
+from devices._errors import ProfilingError
+from latency_tables.spec import OpSpec
+from profilers.runtimes._runtime import Workload
+
+#: Larger networks keep their weights in external files, which are not read; protobuf itself ends at 2 GiB.
+_LARGEST_BYTES = 1 << 30
+
+
+def read_onnx(path: Path) -> bytes:
+    """Return the model in ``path``, which refers to no other file.
+
+    ONNX Runtime reads what a model names as external data, through a hard link even outside of the model's
+    folder; so give it these bytes, never the path.
+
+    Raises:
+        ProfilingError: The file cannot be read, is too large, is no ONNX model, or has external data.
+    """
+    try:
+        size_bytes = path.stat().st_size
+        if not path.is_file() or size_bytes > _LARGEST_BYTES:
+            raise ProfilingError(f"{path} is not a file of up to {_LARGEST_BYTES} bytes; give an ONNX model")
+        content = path.read_bytes()
+        model = onnx.load_model_from_string(content)
+    except OSError as error:
+        raise ProfilingError(f"{path} cannot be read: {error.strerror}") from error
+    except DecodeError as error:
+        raise ProfilingError(f"{path} is no ONNX model, or damaged; export it again") from error
+    if not model.HasField("graph"):
+        raise ProfilingError(f"{path} is an ONNX file without a graph; export it again")
+    for tensor in _tensors(model):
+        if tensor.external_data or tensor.data_location == onnx.TensorProto.EXTERNAL:
+            raise ProfilingError(
+                f"{path} keeps tensor {tensor.name[:64]!r} in another file; save it as one file"
+            )
+    return content
+
+
+def file_workload(path: Path) -> Workload:
+    """Return the network in ``path`` as a workload, whose spec has the digest of the file.
+
+    A batch size that the model leaves open is measured as 1.
+
+    Raises:
+        ProfilingError: ``path`` is not to be read, or its inputs are not all of one shape and known size.
+    """
+    content = read_onnx(path)
+    graph = onnx.load_model_from_string(content).graph
+    weights = {tensor.name for tensor in graph.initializer}
+    shapes = [_shape(node) for node in graph.input if node.name not in weights]
+    if len(set(shapes)) != 1 or 0 in shapes[0]:
+        raise ProfilingError(f"{path} takes inputs of shapes {shapes}; export it for one fixed shape")
+    digest = hashlib.sha256(content).hexdigest()[:16]
+    return Workload(OpSpec.of("onnx", shapes[0], inputs=len(shapes), file=f"sha256.{digest}"), path)
+
+
+def _shape(node: onnx.ValueInfoProto) -> tuple[int, ...]:
+    """Return the sizes of an input; one that is left open is 1 for the batch, and 0 elsewhere."""
+    sizes = [dimension.dim_value for dimension in node.type.tensor_type.shape.dim]
+    return tuple(size or (1 if i == 0 else 0) for i, size in enumerate(sizes))
+
+
+def _tensors(message: Message) -> Iterator[onnx.TensorProto]:
+    """Walk every tensor of a model: initializers, attributes, subgraphs, functions, sparse tensors."""
+    if isinstance(message, onnx.TensorProto):
+        yield message
+        return
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for part in value if field.is_repeated else (value,):
+                yield from _tensors(part)

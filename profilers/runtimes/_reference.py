@@ -1,0 +1,88 @@
+"""What torch computes, and whether a runtime computes the same."""
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from devices._errors import UnsupportedOperationError, WrongOutputError
+from latency_tables.spec import OpSpec
+from profilers.lowering._evaluation import evaluating
+
+#: Kernels add in another order, and Winograd's transforms lose digits: float32 networks stay below 1e-5 of
+#: the largest output, while a wrong kernel differs by as much as the outputs themselves. The first bound is a
+#: share of each output; the second, of the largest, serves outputs that cancel out to almost nothing.
+RELATIVE_TOLERANCE = 1e-3
+SCALE_TOLERANCE = 1e-4
+
+#: Of the inputs, which are normal: all-zero or denormal numbers would take other paths through a processor.
+_SEED = 0
+
+Array = NDArray[np.float32]
+
+
+def random_inputs(spec: OpSpec) -> tuple[Array, ...]:
+    """Return the N(0, 1) inputs of ``spec``, the same ones each time."""
+    rng = np.random.default_rng(_SEED)
+    return tuple(rng.standard_normal(shape, dtype=np.float32) for shape in spec.input_shapes)
+
+
+@contextmanager
+def torch_threads(n: int) -> Iterator[None]:
+    """Let torch compute with ``n`` threads; leaving gives it back those it had.
+
+    More of them than the processors that this process is pinned to wait for one another: 40 ms a convolution.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def torch_output(module: nn.Module, inputs: Sequence[Array]) -> Array:
+    """Return what ``module`` computes in evaluation mode.
+
+    Raises:
+        UnsupportedOperationError: It is not one tensor.
+    """
+    with evaluating(module), torch.inference_mode():
+        output = module(*map(torch.from_numpy, inputs))
+    if not isinstance(output, torch.Tensor):
+        raise UnsupportedOperationError(
+            f"{type(module).__name__} returns a {type(output).__name__}, not a tensor"
+        )
+    return output.numpy().astype(np.float32)
+
+
+def check_outputs(spec: OpSpec, outputs: Sequence[Array], reference: Array | None) -> None:
+    """Check that ``outputs`` of a runtime are finite, and the first equal to ``reference`` if there is one.
+
+    Raises:
+        WrongOutputError: They are not.
+    """
+    for output in outputs:
+        wrong = int(output.size - np.count_nonzero(np.isfinite(output)))
+        if wrong:
+            raise WrongOutputError(f"{wrong} of {output.size} outputs of {spec} are not finite")
+    if reference is not None:
+        _check_equal(spec, outputs[0], reference)
+
+
+def _check_equal(spec: OpSpec, output: Array, reference: Array) -> None:
+    if output.shape != reference.shape:
+        raise WrongOutputError(
+            f"the output of {spec} has shape {output.shape}; torch's has {reference.shape}"
+        )
+    scale = float(np.max(np.abs(reference), initial=0.0))
+    error = np.abs(output - reference)
+    if not np.all(error <= RELATIVE_TOLERANCE * np.abs(reference) + SCALE_TOLERANCE * scale):
+        share = float(np.max(error)) / scale if scale else math.inf
+        raise WrongOutputError(
+            f"the output of {spec} differs from torch's by {share:.2g} of its largest value"
+        )

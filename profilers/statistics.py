@@ -1,0 +1,46 @@
+"""How much to sample: pure functions of what was sampled so far."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from devices._errors import ProfilingError
+from latency_tables.measurement import Measurement
+from profilers.plan import MeasurementPlan
+
+#: A block of this many calls that is still too short was timed by a clock that stands still.
+_MOST_CALLS = 1 << 20
+
+#: One hiccup of the machine during a probe would make every block too short; two in a row are rarer.
+_PROBES = 2
+
+
+def inner_calls(probe: Callable[[int], float], block_s: float) -> int:
+    """Return the smallest power of two of calls that lasts at least ``block_s`` seconds.
+
+    Args:
+        probe: Runs so many calls and returns their mean latency in seconds.
+        block_s: Seconds that a block must last.
+
+    Raises:
+        ProfilingError: The clock of ``probe`` does not advance.
+    """
+    n = 1
+    while not n * min(probe(n) for _ in range(_PROBES)) >= block_s:
+        n *= 2
+        if n > _MOST_CALLS:
+            raise ProfilingError(
+                f"{_MOST_CALLS} calls seem to last under {block_s} s; the clock does not advance"
+            )
+    return n
+
+
+def is_precise(measured: Measurement, plan: MeasurementPlan) -> bool:
+    """Tell whether this is one of the plan's looks, with a narrow interval now and at the look before.
+
+    Two in a row, because one narrow interval among seven looks is too often luck.
+    """
+    n = len(measured.samples_s)
+    if n not in plan.looks[1:] or measured.half_width > plan.precision:
+        return False
+    before = plan.looks[plan.looks.index(n) - 1]
+    return replace(measured, samples_s=measured.samples_s[:before]).half_width <= plan.precision

@@ -1,0 +1,189 @@
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cars_hw.graph import Graph
+from cars_hw.spaces.darts import OPERATIONS, Darts
+from devices._errors import ArchitectureError, ConfigError, UnknownNameError
+
+ROOT = Path(__file__).parents[3]
+DATA = Path(os.environ.get("CARS_HW_DATA", ROOT / "../shared/data"))
+PUBLISHED = DATA / "published/darts_space_genotypes.json"
+NETWORKS = ("CARS_A", "CARS_C", "CARS_E", "CARS_G", "CARS_I", "DARTS_V1", "DARTS_V2")
+SPACE = Darts()
+MEMBERS = st.tuples(*(st.integers(0, n - 1) for n in SPACE.choices))
+
+needs_data = pytest.mark.skipif(
+    not PUBLISHED.is_file(),
+    reason=f"{PUBLISHED} is absent; set CARS_HW_DATA to the folder of published figures",
+)
+CELL = [("sep_conv_3x3", 0), ("skip_connect", 1)] * 4
+
+
+def record(name: str) -> dict[str, Any]:
+    networks: dict[str, dict[str, Any]] = json.loads(PUBLISHED.read_text())
+    return networks[name]
+
+
+def deployed(network: dict[str, Any], deploy: str) -> Graph:
+    space = Darts(deploy=deploy)
+    return space.graph(space.from_genotype(network["normal"], network["reduce"]), "deploy")
+
+
+@needs_data
+@pytest.mark.parametrize("deploy", ["cifar", "imagenet"])
+@pytest.mark.parametrize("name", [name for name in NETWORKS if name.startswith("CARS")])
+def test_parameters_of_published_networks_agree_to_the_printed_digit(name: str, deploy: str) -> None:
+    network = record(name)
+    printed = network["published"][f"{deploy}_params_M"]
+    assert round(deployed(network, deploy).parameters() / 1e6, 1) == printed
+
+
+@needs_data
+@pytest.mark.parametrize("deploy", ["cifar", "imagenet"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_parameters_and_macs_agree_with_an_independent_count(name: str, deploy: str) -> None:
+    network = record(name)
+    graph = deployed(network, deploy)
+    assert graph.parameters() == round(network["recomputed"][f"{deploy}_params_M"] * 1e6)
+    assert round(graph.macs() / 1e6, 3) == network["recomputed"][f"{deploy}_macs_M"]
+
+
+def test_the_space_has_the_size_that_its_paper_implies() -> None:
+    cell = math.prod(math.comb(i + 2, 2) * 7**2 for i in range(4))
+    assert SPACE.size() == cell**2
+    assert len(SPACE.choices) == 24
+
+
+def test_a_group_is_one_node_of_both_cells() -> None:
+    assert SPACE.groups == tuple(
+        (3 * i, 3 * i + 1, 3 * i + 2, 12 + 3 * i, 13 + 3 * i, 14 + 3 * i) for i in range(4)
+    )
+
+
+@given(MEMBERS)
+def test_the_genotype_reads_back(architecture: tuple[int, ...]) -> None:
+    genotype = SPACE.to_genotype(architecture)
+    assert SPACE.from_genotype(genotype.normal, genotype.reduce) == architecture
+
+
+@given(MEMBERS, st.data())
+def test_the_order_of_the_edges_into_a_node_does_not_matter(
+    architecture: tuple[int, ...], data: st.DataObject
+) -> None:
+    genotype = SPACE.to_genotype(architecture)
+    normal = list(genotype.normal)
+    for node in data.draw(st.sets(st.integers(0, 3))):
+        normal[2 * node], normal[2 * node + 1] = normal[2 * node + 1], normal[2 * node]
+    assert SPACE.from_genotype(normal, genotype.reduce) == architecture
+
+
+def test_different_architectures_are_different_graphs() -> None:
+    base = (0,) * len(SPACE.choices)
+    for decision, n in enumerate(SPACE.choices):
+        if n > 1:
+            other = (*base[:decision], 1, *base[decision + 1 :])
+            assert SPACE.graph(other) != SPACE.graph(base)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        [],
+        CELL[:-1],
+        [*CELL, ("skip_connect", 0)],
+        [("none", 0), *CELL[1:]],
+        [("skip_connect", 1), *CELL[1:]],
+        [("skip_connect", 2), *CELL[1:]],
+        [("skip_connect", -1), *CELL[1:]],
+        [("skip_connect",), *CELL[1:]],
+        [("skip_connect", "0"), *CELL[1:]],
+        [(0, "skip_connect"), *CELL[1:]],
+    ],
+    ids=str,
+)
+def test_a_malformed_genotype_is_refused(cell: list[tuple[str | int, ...]]) -> None:
+    with pytest.raises(ArchitectureError, match="reduce"):
+        SPACE.from_genotype(CELL, cell)
+
+
+def test_an_unknown_operation_is_answered_with_the_closest_one() -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'sep_conv_3x3'"):
+        SPACE.from_genotype([("sepconv_3x3", 0), *CELL[1:]], CELL)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("deploy", "tpu"),
+        ("channels", 0),
+        ("channels", 15),
+        ("channels", 10**9),
+        ("cells", 2),
+        ("cells", 10**9),
+        ("image_size", 30),
+        ("image_size", 10**9),
+        ("image_channels", 0),
+        ("classes", 1),
+        ("classes", 10**9),
+        ("classes", 10.0),
+        ("classes", "10"),
+    ],
+)
+def test_a_setting_out_of_range_is_refused_with_its_value(setting: str, value: int | str) -> None:
+    with pytest.raises(ConfigError, match=rf"{setting} is .*{value}"):
+        Darts.create(**{setting: value})
+
+
+def test_a_setting_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(ConfigError, match="layers"):
+        Darts.create(layers=8)
+
+
+@pytest.mark.parametrize(
+    ("cells", "reductions"), [(3, [1, 2]), (4, [1, 2]), (5, [1, 3]), (8, [2, 5]), (20, [6, 13])]
+)
+def test_two_cells_halve_the_image_and_double_the_channels(cells: int, reductions: list[int]) -> None:
+    space = Darts(cells=cells, channels=4, image_size=28)
+    graph = space.graph((0,) * len(space.choices))
+    concats = [node.spec.input_shape for node in graph.nodes if node.spec.kind == "concat"]
+    halvings = [sum(index >= reduction for reduction in reductions) for index in range(cells)]
+    assert concats == [(1, 4 * 2**n, 28 // 2**n, 28 // 2**n) for n in halvings]
+
+
+def test_a_searched_network_can_be_the_deployed_one() -> None:
+    space = Darts(deploy="search", channels=8, cells=5, image_size=28, image_channels=1)
+    architecture = (0,) * len(space.choices)
+    assert space.deploys_search_graph
+    assert space.graph(architecture, "deploy") == space.graph(architecture, "search")
+    assert space.all_operations("deploy") == space.all_operations("search")
+
+
+def test_scales_differ_in_normalisation() -> None:
+    searched, final = (SPACE.all_operations(scale) for scale in ("search", "deploy"))
+    assert {dict(spec.params).get("affine") for spec in searched} == {0, None}
+    assert {dict(spec.params).get("affine") for spec in final} == {1, None}
+    assert {dict(spec.params).get("batch_norm") for spec in searched} == {1, None}
+    assert {dict(spec.params).get("batch_norm") for spec in final} == {0, None}
+
+
+def test_a_skip_at_stride_1_is_no_node() -> None:
+    skip = OPERATIONS.index("skip_connect")
+    graph = SPACE.graph((0, skip, skip) * 8)
+    slots = {node.slot: node for node in graph.nodes}
+    assert slots["cell0.node0.sum"].inputs == ("cell0.preprocess0", "cell0.preprocess1")
+    assert slots["cell2.node0.sum"].inputs == ("cell2.node0.from0", "cell2.node0.from1")
+    assert slots["cell2.node0.from0"].spec.kind == "factorized_reduce"
+
+
+def test_importing_the_space_does_not_import_torch() -> None:
+    program = "import cars_hw.spaces.darts, sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT).returncode == 0

@@ -1,0 +1,155 @@
+"""CARS on learning curves: what is trained, what is asked, and who survives."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cars_hw.candidate import Candidate
+from cars_hw.strategies.cars import Cars
+from devices._errors import ConfigError, SelectionError
+from tests.fakes.tabular import TabularTrainer, TinySpace, evaluate, play
+
+
+def cars(space: TinySpace | None = None, **settings: Any) -> Cars:
+    return Cars(space or TinySpace(), np.random.default_rng(0), **({"population_size": 12} | settings))
+
+
+def test_the_first_round_keeps_all_that_it_asked_for() -> None:
+    strategy, trainer = cars(), TabularTrainer()
+    play(strategy, trainer)
+    assert len(strategy.population) == 12
+    assert all(member.previous_error is None for member in strategy.population)
+
+
+def test_later_rounds_ask_for_the_members_again_and_as_many_offspring() -> None:
+    strategy, trainer = cars(), TabularTrainer()
+    play(strategy, trainer)
+    members = [member.architecture for member in strategy.population]
+    asked = strategy.ask()
+    assert list(asked[:12]) == members
+    assert len(asked) == len(set(asked)) == 24
+
+
+@pytest.mark.parametrize(("ratio", "n_offspring"), [(0.0, 0), (0.5, 6), (2.0, 24)])
+def test_an_offspring_ratio_other_than_one_works(ratio: float, n_offspring: int) -> None:
+    """The released code of CARS ignores the ratio in one place, and crashes."""
+    strategy, trainer = cars(offspring_ratio=ratio), TabularTrainer()
+    play(strategy, trainer, 2)
+    assert len(strategy.ask()) == 12 + n_offspring
+    assert len(strategy.population) == 12
+
+
+def test_a_selection_keeps_the_population_size_with_the_costs_of_today() -> None:
+    strategy, trainer = cars(), TabularTrainer()
+    play(strategy, trainer, 3)
+    assert len(strategy.population) == 12
+    for member in strategy.population:
+        assert member.costs[0] == 1.0 - trainer.accuracy(member.architecture)
+        assert member.previous_error == 1.0 - trainer.accuracy(member.architecture, "previous")
+
+
+def test_warm_up_and_training_honour_members_per_step() -> None:
+    """The released code of CARS warms up on one path whatever the number is."""
+    strategy, trainer = cars(members_per_step=3), TabularTrainer()
+    play(strategy, trainer, 1, steps=40)
+    warm_up = list(trainer.stepped)
+    play(strategy, trainer, 1, steps=40)
+    trained = trainer.stepped[40:]
+
+    assert all(len(set(paths)) == 3 for paths in trainer.stepped)
+    assert len({path for paths in warm_up for path in paths}) > 50  # of 144, in 120 draws
+    assert len({path for paths in trained for path in paths}) == 12
+
+
+def test_each_member_is_as_likely_to_be_trained() -> None:
+    strategy, trainer = cars(), TabularTrainer()
+    play(strategy, trainer)
+    drawn = [strategy.to_train()[0] for _ in range(6000)]
+    shares = [drawn.count(member.architecture) / 6000 for member in strategy.population]
+    assert shares == pytest.approx([1 / 12] * 12, abs=0.015)
+
+
+def test_before_there_are_members_random_paths_are_trained() -> None:
+    assert len(set(cars(members_per_step=4).to_train())) == 4
+
+
+def test_more_members_per_step_than_there_are_trains_them_all() -> None:
+    strategy, trainer = cars(TinySpace((2, 2), ((0,), (1,))), members_per_step=8), TabularTrainer()
+    play(strategy, trainer, 2)
+    assert sorted(strategy.to_train()) == [(0, 0), (0, 1), (1, 0), (1, 1)]
+
+
+@pytest.mark.parametrize("choices", [(1,), (2, 2), (3, 4)])
+def test_a_space_smaller_than_the_population_is_kept_whole(choices: tuple[int, ...]) -> None:
+    """The released code of CARS draws offspring for ever."""
+    groups = tuple((decision,) for decision in range(len(choices)))
+    strategy, trainer = cars(TinySpace(choices, groups)), TabularTrainer()
+    play(strategy, trainer, 4)
+    assert len(strategy.population) == strategy.space.size()
+    assert len(strategy.ask()) == strategy.space.size()
+
+
+def test_a_population_of_one_evolves() -> None:
+    strategy, trainer = cars(population_size=1), TabularTrainer()
+    play(strategy, trainer, 5)
+    assert len(strategy.population) == 1
+    assert len(strategy.ask()) == 2
+
+
+def test_a_large_network_that_learns_fast_outlives_a_dominated_one() -> None:
+    small, middle, large = (0, 0, 0, 0), (1, 0, 0, 0), (2, 0, 0, 0)
+    strategy = cars(population_size=2)
+    strategy.tell(
+        [
+            Candidate(small, (0.1448, 1.0, 1.0), 0.1547),
+            Candidate(middle, (0.1543, 2.0, 2.0), 0.1641),
+            Candidate(large, (0.6262, 3.0, 3.0), 0.6457),
+        ]
+    )
+    assert [member.architecture for member in strategy.population] == [small, large]
+
+
+def test_constraints_come_before_costs() -> None:
+    strategy = cars(population_size=2, violation=lambda costs: max(0.0, costs[1] - 2.0))
+    rows = [
+        ((0, 0, 0, 0), 0.1, 9.0),
+        ((1, 0, 0, 0), 0.9, 2.0),
+        ((2, 0, 0, 0), 0.2, 3.0),
+        ((3, 0, 0, 0), 0.3, 4.0),
+    ]
+    strategy.tell([Candidate(architecture, (error, cost), error) for architecture, error, cost in rows])
+    assert [member.architecture for member in strategy.population] == [(1, 0, 0, 0), (2, 0, 0, 0)]
+    assert [member.architecture for member in strategy.front()] == [(1, 0, 0, 0)]
+
+
+def test_one_architecture_told_twice_is_one_member() -> None:
+    strategy = cars()
+    strategy.tell([Candidate((0, 0, 0, 0), (cost, 1.0)) for cost in (0.5, 0.4)])
+    assert strategy.population == (Candidate((0, 0, 0, 0), (0.4, 1.0)),)
+
+
+def test_a_choice_without_the_previous_errors_is_refused() -> None:
+    strategy, trainer = cars(), TabularTrainer()
+    play(strategy, trainer)
+    evaluated = [Candidate(found.architecture, found.costs) for found in evaluate(strategy, trainer)]
+    with pytest.raises(SelectionError, match="previous error"):
+        strategy.tell(evaluated)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"population_size": 0},
+        {"members_per_step": 0},
+        {"members_per_step": 13},
+        {"offspring_ratio": -1.0},
+        {"offspring_ratio": float("nan")},
+        {"mutation_share": -0.1},
+        {"mutation_share": 0.6, "crossover_share": 0.6},
+    ],
+    ids=str,
+)
+def test_settings_out_of_range_are_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError):
+        cars(**settings)

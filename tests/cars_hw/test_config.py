@@ -1,0 +1,104 @@
+"""Configurations: resolved, checked, saved."""
+
+from pathlib import Path
+
+import pytest
+
+from cars_hw.config import SearchConfig, parse_override
+from devices._errors import ConfigError, UnknownNameError
+
+
+def _load(*overrides: str) -> SearchConfig:
+    return SearchConfig.load(None, dict(map(parse_override, overrides)))
+
+
+def test_overrides_win_over_the_file_and_the_file_over_defaults(tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    path.write_text("[search]\nseed = 3\ngenerations = 7\n[space]\nname = 'darts'\nchannels = 4\n")
+    config = SearchConfig.load(path, {"search.seed": 5})
+    assert (config.search.seed, config.search.generations, config.search.warm_up_epochs) == (5, 7, 50)
+    assert config.space.settings == {"channels": 4}
+
+
+def test_the_resolved_configuration_reads_back_equal(tmp_path: Path) -> None:
+    config = _load("latency.max_latency_ms=1.5", "space.channels=8", "strategy.name=cars")
+    path = tmp_path / "config.toml"
+    path.write_text(config.to_toml())
+    assert SearchConfig.load(path) == config
+
+
+@pytest.mark.parametrize(
+    ("override", "closest"),
+    [
+        ("training.batchsize=3", "training.batch_size"),
+        ("trainin.batch_size=3", "training"),
+        ("search.generation=3", "search.generations"),
+        ("latency.thread=3", "latency.threads"),
+    ],
+)
+def test_an_unknown_key_is_refused_with_the_closest(override: str, closest: str) -> None:
+    with pytest.raises(UnknownNameError, match=f"unknown configuration key .* did you mean '{closest}'"):
+        _load(override)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "training.batch_size=0",
+        "training.learning_rate=nan",
+        "search.generations=many",
+        "search.generations=1e9",
+        "data=3",
+        "latency.threads=-1",
+        "latency.max_latency_ms=0",
+        'search.objectives=["parameters", "error"]',
+        'search.objectives=["error"]',
+        'search.objectives=["error", "error"]',
+        'search.objectives=["error", "beauty"]',
+    ],
+)
+def test_a_value_out_of_bounds_is_refused_with_its_key(override: str) -> None:
+    with pytest.raises(ConfigError, match=override.partition("=")[0]):
+        _load(override)
+
+
+def test_a_latency_limit_needs_the_latency_objective() -> None:
+    with pytest.raises(ConfigError, match="max_latency_ms needs latency_ms"):
+        _load("latency.max_latency_ms=1", 'search.objectives=["error", "macs"]')
+
+
+@pytest.mark.parametrize(
+    ("override", "value"),
+    [
+        ("a.b=3", 3),
+        ("a.b=cars", "cars"),
+        ('a.b=["x"]', ["x"]),
+        ("a.b=1.5", 1.5),
+        ("a.b=x=y", "x=y"),
+        ("a.b=", ""),
+    ],
+)
+def test_an_override_is_toml_where_it_can_be_and_text_otherwise(override: str, value: object) -> None:
+    assert parse_override(override) == ("a.b", value)
+
+
+@pytest.mark.parametrize("text", ["seed", "=3"])
+def test_an_override_without_key_or_value_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"section\.key=value"):
+        parse_override(text)
+
+
+@pytest.mark.parametrize("content", [b"[search", b"\xff\xfe", b"x = " + b"[" * 5000])
+def test_a_file_that_is_no_toml_is_one_clear_error(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match="is not TOML"):
+        SearchConfig.load(path)
+
+
+def test_a_missing_or_huge_file_is_one_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot read configuration"):
+        SearchConfig.load(tmp_path / "none.toml")
+    (tmp_path / "huge.toml").write_bytes(b"#" * (1 << 20) + b"\n")
+    with pytest.raises(ConfigError, match="that is no configuration"):
+        SearchConfig.load(tmp_path / "huge.toml")

@@ -1,0 +1,60 @@
+"""Real images, split apart."""
+
+import numpy as np
+import pytest
+
+from cars_hw import data
+from devices._errors import DataError, UnknownNameError
+
+
+@pytest.mark.parametrize(
+    ("name", "n", "shape"), [("mnist5k", 5000, (1, 28, 28)), ("digits", 1797, (1, 8, 8))]
+)
+def test_the_embedded_sets_are_the_real_ones(name: str, n: int, shape: tuple[int, int, int]) -> None:
+    loaded = data.load(name, fitness_images=500)
+    assert len(loaded.training.labels) + len(loaded.fitness.labels) == n
+    assert loaded.training.images.shape[1:] == shape
+    assert loaded.training.images.dtype == np.uint8
+    assert loaded.training.images.max() == 255
+    assert loaded.training.classes == 10
+
+
+def test_no_image_trains_weights_and_judges_architectures() -> None:
+    whole = data.load("mnist5k", fitness_images=1000)
+    training = {image.tobytes() for image in whole.training.images}
+    fitness = {image.tobytes() for image in whole.fitness.images}
+    assert len(fitness) == 1000
+    assert not training & fitness
+
+
+def test_fitness_images_are_spread_evenly_over_the_classes() -> None:
+    fitness = data.load("mnist5k", fitness_images=1000).fitness
+    assert np.bincount(fitness.labels).tolist() == [100] * 10
+    uneven = data.load("digits", fitness_images=105).fitness
+    assert set(np.bincount(uneven.labels)) == {10, 11}
+
+
+def test_the_split_follows_from_its_seed() -> None:
+    assert (
+        data.load("digits", fitness_images=100).digest() == data.load("digits", fitness_images=100).digest()
+    )
+    other = data.load("digits", fitness_images=100, seed=1)
+    assert other.digest() != data.load("digits", fitness_images=100).digest()
+
+
+def test_normalisation_comes_from_the_training_images_alone() -> None:
+    loaded = data.load("digits", fitness_images=100)
+    pixels = loaded.training.images / 255
+    assert loaded.channel_mean == pytest.approx([pixels.mean()], rel=1e-5)
+    assert loaded.channel_std == pytest.approx([pixels.std()], rel=1e-5)
+
+
+def test_an_unknown_set_names_the_known_ones_and_the_closest() -> None:
+    with pytest.raises(UnknownNameError, match=r"did you mean 'mnist5k'\? \(known: mnist5k, digits\)"):
+        data.load("mnist", fitness_images=100)
+
+
+@pytest.mark.parametrize("n", [0, 9, 899])
+def test_a_split_that_leaves_too_few_images_is_refused(n: int) -> None:
+    with pytest.raises(DataError, match=f"{n} fitness images"):
+        data.load("digits", fitness_images=n)

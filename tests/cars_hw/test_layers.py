@@ -1,0 +1,84 @@
+import pytest
+
+from cars_hw import layers
+from devices._errors import SpecError
+from latency_tables.spec import OpSpec
+
+SHAPE = (1, 8, 16, 16)
+
+
+@pytest.mark.parametrize(
+    ("spec", "parameters", "macs", "shape"),
+    [
+        (
+            OpSpec.of("conv_bn", (1, 3, 16, 16), out=24, kernel=3, stride=1, affine=0),
+            3 * 24 * 9,
+            3 * 24 * 9 * 256,
+            (1, 24, 16, 16),
+        ),
+        (
+            OpSpec.of("relu_conv_bn", SHAPE, out=4, kernel=3, stride=2, affine=1),
+            8 * 4 * 9 + 2 * 4,
+            8 * 4 * 9 * 64,
+            (1, 4, 8, 8),
+        ),
+        (
+            OpSpec.of("factorized_reduce", SHAPE, out=16, affine=1),
+            2 * (8 * 8) + 2 * 16,
+            2 * (8 * 8) * 64,
+            (1, 16, 8, 8),
+        ),
+        (
+            OpSpec.of("sep_conv", SHAPE, kernel=5, stride=2, affine=1),
+            2 * (8 * 25 + 8 * 8 + 2 * 8),
+            2 * (8 * 25 + 8 * 8) * 64,
+            (1, 8, 8, 8),
+        ),
+        (
+            OpSpec.of("dil_conv", SHAPE, kernel=3, dilation=2, stride=1, affine=0),
+            8 * 9 + 8 * 8,
+            (8 * 9 + 8 * 8) * 256,
+            SHAPE,
+        ),
+        (OpSpec.of("max_pool", (1, 8, 7, 7), kernel=3, stride=2, batch_norm=1), 0, 0, (1, 8, 4, 4)),
+        (OpSpec.of("avg_pool", SHAPE, kernel=3, stride=1, batch_norm=0), 0, 0, SHAPE),
+        (OpSpec.of("sum", SHAPE, inputs=3), 0, 0, SHAPE),
+        (OpSpec.of("concat", SHAPE, inputs=4), 0, 0, (1, 32, 16, 16)),
+        (OpSpec.of("classifier", SHAPE, out=10), 8 * 10 + 10, 8 * 10, (1, 10)),
+        (OpSpec.of("call_overhead", (1, 1, 1, 1)), 0, 0, (1, 1, 1, 1)),
+    ],
+    ids=lambda value: value.kind if isinstance(value, OpSpec) else "",
+)
+def test_counts_and_shape_agree_with_arithmetic_by_hand(
+    spec: OpSpec, parameters: int, macs: int, shape: tuple[int, ...]
+) -> None:
+    assert layers.parameters(spec) == parameters
+    assert layers.macs(spec) == macs
+    assert layers.output_shape(spec) == shape
+
+
+def test_macs_are_those_of_one_image_whatever_the_batch() -> None:
+    one, many = (OpSpec.of("sep_conv", (n, 8, 16, 16), kernel=3, stride=1, affine=0) for n in (1, 64))
+    assert layers.macs(one) == layers.macs(many)
+    assert layers.output_shape(many) == (64, 8, 16, 16)
+
+
+def test_an_unknown_kind_is_named_with_those_that_exist() -> None:
+    with pytest.raises(SpecError, match=r"mystery\[.*sep_conv"):
+        layers.layers_of(OpSpec.of("mystery", SHAPE))
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        OpSpec.of("sep_conv", SHAPE, stride=1, affine=0),
+        OpSpec.of("sep_conv", SHAPE, kernel="three", stride=1, affine=0),
+        OpSpec.of("sep_conv", (8, 16, 16), kernel=3, stride=1, affine=0),
+        OpSpec.of("factorized_reduce", (1, 8, 7, 7), out=8, affine=0),
+        OpSpec.of("factorized_reduce", SHAPE, out=7, affine=0),
+    ],
+    ids=str,
+)
+def test_a_spec_that_its_kind_cannot_have_is_refused(spec: OpSpec) -> None:
+    with pytest.raises(SpecError, match=spec.kind):
+        layers.parameters(spec)

@@ -1,0 +1,117 @@
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cars_hw import layers, ops, spaces
+from latency_tables.spec import OpSpec
+
+
+def operations() -> Iterator[OpSpec]:
+    """Every operation of the deployed and searched networks, as small as it can be in height and width."""
+    found: dict[OpSpec, None] = {}
+    for deploy in ("cifar", "imagenet", "search"):
+        for spec in spaces.load("darts", deploy=deploy).all_operations():
+            n, c, *_ = spec.input_shape
+            found[OpSpec(spec.kind, (n, c, 8, 8), spec.params)] = None
+    yield from found
+
+
+def inputs_of(spec: OpSpec, *, batch: int = 2) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return [torch.randn(batch, *shape[1:], generator=generator) for shape in spec.input_shapes]
+
+
+def odd_size(spec: OpSpec) -> OpSpec:
+    return OpSpec(spec.kind, (*spec.input_shape[:2], 7, 5), spec.params)
+
+
+def test_arithmetic_agrees_with_torch_on_every_operation_of_the_space() -> None:
+    for spec in operations():
+        for sized in (spec, odd_size(spec)):
+            if spec.kind == "factorized_reduce" and sized is not spec:
+                continue
+            module = ops.build(sized)
+            output = module(*inputs_of(sized))
+            assert output.shape == (2, *layers.output_shape(sized)[1:]), str(sized)
+            assert sum(p.numel() for p in module.parameters()) == layers.parameters(sized), str(sized)
+
+
+def test_no_operation_changes_its_inputs() -> None:
+    for spec in operations():
+        tensors = inputs_of(spec)
+        before = [tensor.clone() for tensor in tensors]
+        ops.build(spec)(*tensors)
+        assert all(torch.equal(tensor, copy) for tensor, copy in zip(tensors, before, strict=True)), str(spec)
+
+
+def test_an_average_does_not_count_the_padding() -> None:
+    pool = ops.build(OpSpec.of("avg_pool", (1, 2, 6, 6), kernel=3, stride=1, batch_norm=0))
+    ones = torch.ones(1, 2, 6, 6)
+    torch.testing.assert_close(pool(ones), ones)
+
+
+def test_a_factorized_reduction_sees_every_second_pixel_of_both_diagonals() -> None:
+    reduce = ops.build(OpSpec.of("factorized_reduce", (1, 3, 4, 4), out=4, affine=0)).eval()
+    image = torch.randn(1, 3, 4, 4)
+    even, odd = (parameter[:, :, 0, 0] for parameter in reduce.parameters())
+    rectified = image.relu()
+    expected = torch.cat(
+        [
+            torch.einsum("oc,nchw->nohw", even, rectified[:, :, ::2, ::2]),
+            torch.einsum("oc,nchw->nohw", odd, rectified[:, :, 1::2, 1::2]),
+        ],
+        dim=1,
+    )
+    torch.testing.assert_close(reduce(image), expected / (1 + 1e-5) ** 0.5)
+
+
+def test_a_separable_convolution_is_two_depthwise_and_pointwise_pairs() -> None:
+    spec = OpSpec.of("sep_conv", (1, 3, 8, 8), kernel=5, stride=2, affine=0)
+    module = ops.build(spec)
+    image = torch.randn(4, 3, 8, 8)
+    expected = image
+    first_depthwise, first_pointwise, second_depthwise, second_pointwise = module.parameters()
+    for depthwise, pointwise, stride in (
+        (first_depthwise, first_pointwise, 2),
+        (second_depthwise, second_pointwise, 1),
+    ):
+        expected = functional.conv2d(expected.relu(), depthwise, stride=stride, padding=2, groups=3)
+        expected = functional.conv2d(expected, pointwise)
+        expected = functional.batch_norm(expected, None, None, training=True)
+    torch.testing.assert_close(module(image), expected)
+
+
+def test_a_dilated_convolution_reaches_over_the_gaps() -> None:
+    spec = OpSpec.of("dil_conv", (1, 1, 9, 9), kernel=3, dilation=2, stride=1, affine=0)
+    module = ops.build(spec).eval()
+    image = torch.zeros(1, 1, 9, 9)
+    image[0, 0, 4, 4] = 1
+    reached = module(image)[0, 0].nonzero().unique().tolist()
+    assert reached == [2, 4, 6]
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("sum", 2 + 3 + 4), ("concat", [2, 3, 4])])
+def test_operations_of_several_inputs_take_all_of_them(kind: str, expected: int | list[int]) -> None:
+    module = ops.build(OpSpec.of(kind, (1, 1, 1, 1), inputs=3))
+    output = module(*(torch.full((1, 1, 1, 1), float(value)) for value in (2, 3, 4)))
+    assert output.flatten().tolist() == (expected if isinstance(expected, list) else [expected])
+
+
+def test_weights_depend_on_the_seed_alone_and_leave_the_generator_alone() -> None:
+    spec = OpSpec.of("sep_conv", (1, 4, 8, 8), kernel=3, stride=1, affine=1)
+
+    def weights(seed: int) -> Tensor:
+        with ops.seeded(seed):
+            return nn.utils.parameters_to_vector(ops.build(spec).parameters())
+
+    before = torch.random.get_rng_state()
+    first = weights(1)
+    torch.rand(3)
+    assert torch.equal(first, weights(1))
+    assert not torch.equal(first, weights(2))
+    torch.random.set_rng_state(before)
+    weights(1)
+    assert torch.equal(before, torch.random.get_rng_state())

@@ -1,0 +1,205 @@
+"""The shared weights: what a step moves, what it never touches, and what an evaluation means."""
+
+import copy
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from cars_hw import data
+from cars_hw.data import Data, ImageSet
+from cars_hw.spaces.darts import Darts
+from cars_hw.supernet_trainer import SuperNetTrainer, TrainingPlan, recalibrate
+from devices._errors import CheckpointError, ConfigError
+
+_PLAN = TrainingPlan(
+    total_steps=40,
+    batch_size=32,
+    learning_rate=0.1,
+    crop_padding=1,
+    recalibration_images=64,
+    weight_decay=3e-4,
+)
+
+
+@pytest.fixture(scope="module")
+def digits() -> Data:
+    return data.load("digits", fitness_images=100)
+
+
+@pytest.fixture(scope="module")
+def space() -> Darts:
+    return Darts(deploy="search", channels=2, cells=3, image_size=8, image_channels=1, classes=10)
+
+
+def _trainer(space: Darts, digits: Data, plan: TrainingPlan = _PLAN) -> SuperNetTrainer:
+    return SuperNetTrainer(space, digits, plan, seed=1)
+
+
+def test_training_lowers_the_loss_and_the_error(space: Darts, digits: Data) -> None:
+    trainer = _trainer(space, digits)
+    architecture = space.sample(np.random.default_rng(0))
+    before = trainer.accuracy(architecture)
+    losses = [trainer.step([architecture]) for _ in range(40)]
+    assert np.mean(losses[-5:]) < np.mean(losses[:5]) - 0.3
+    assert trainer.accuracy(architecture) > before + 0.2
+
+
+def test_a_step_follows_the_mean_gradient_of_its_architectures(space: Darts, digits: Data) -> None:
+    plan = TrainingPlan(
+        1, batch_size=32, learning_rate=1.0, momentum=0, weight_decay=0, clip_norm=1e9, crop_padding=0
+    )
+    rng = np.random.default_rng(1)
+    first, second = space.sample(rng), space.sample(rng)
+
+    def moved(*architectures: tuple[int, ...]) -> dict[str, torch.Tensor]:
+        trainer = _trainer(space, digits, plan)
+        before = {name: tensor.clone() for name, tensor in trainer.supernet.named_parameters()}
+        trainer.step(architectures)
+        return {name: before[name] - tensor.detach() for name, tensor in trainer.supernet.named_parameters()}
+
+    one, other, both = moved(first), moved(second), moved(first, second)
+    for name, step in both.items():
+        torch.testing.assert_close(step, (one[name] + other[name]) / 2, rtol=1e-3, atol=1e-5)
+
+
+def test_a_step_leaves_all_other_weights_momenta_and_statistics_bit_equal(space: Darts, digits: Data) -> None:
+    trainer = _trainer(space, digits)
+    rng = np.random.default_rng(2)
+    for _ in range(5):
+        trainer.step([space.sample(rng)])
+    before = trainer.state()
+    architecture = space.sample(rng)
+    trainer.step([architecture])
+    after = trainer.state()
+    live = {
+        id(module)
+        for node in space.graph(architecture).live.nodes
+        for module in trainer.supernet.unit(node).modules()
+    }
+    owners = {name: id(module) for name, module in trainer.supernet.named_modules()}
+    touched = [name for name in before.arrays if not np.array_equal(before.arrays[name], after.arrays[name])]
+    assert touched
+    for name in touched:
+        assert owners[name.partition("/")[2].rpartition(".")[0]] in live
+
+
+def test_a_loss_that_is_not_finite_is_skipped_and_counted(space: Darts, digits: Data) -> None:
+    trainer = _trainer(space, digits)
+    architecture = space.sample(np.random.default_rng(3))
+    trainer.step([architecture])
+    before = trainer.state()
+    classifier = space.graph(architecture).nodes[-1]
+    broken = trainer.supernet.unit(classifier).register_forward_hook(
+        lambda *_: torch.full((32, 10), math.nan, requires_grad=True)
+    )
+    assert math.isnan(trainer.step([architecture]))
+    broken.remove()
+    after = trainer.state()
+    assert (trainer.ledger.steps, trainer.ledger.skipped_steps) == (1, 1)
+    for name, array in before.arrays.items():
+        if "running" not in name and "num_batches" not in name:
+            assert np.array_equal(array, after.arrays[name]), name
+    assert math.isfinite(trainer.step([architecture]))
+
+
+def test_weights_and_statistics_never_become_nan(space: Darts, digits: Data) -> None:
+    trainer = _trainer(space, digits)
+    architecture = space.sample(np.random.default_rng(4))
+    stem = trainer.supernet.unit(space.graph(architecture).nodes[0])
+    poison = stem.register_forward_pre_hook(lambda _, inputs: (inputs[0] * math.inf,))
+    for _ in range(3):
+        assert math.isnan(trainer.step([architecture]))
+    poison.remove()
+    assert trainer.ledger.skipped_steps == 3
+    assert all(np.isfinite(array).all() for array in trainer.state().arrays.values())
+
+
+def test_an_evaluation_uses_the_fitness_images_and_changes_nothing(space: Darts, digits: Data) -> None:
+    trainer = _trainer(space, digits)
+    architecture = space.sample(np.random.default_rng(5))
+    for _ in range(3):
+        trainer.step([architecture])
+    before = trainer.state()
+    accuracy = trainer.accuracy(architecture)
+    network = trainer.network(architecture)
+    images, labels = trainer.fitness
+    with torch.inference_mode():
+        assert accuracy == pytest.approx(float((network(images).argmax(1) == labels).float().mean()))
+    after = trainer.state()
+    assert all(np.array_equal(before.arrays[name], after.arrays[name]) for name in before.arrays)
+    assert trainer.ledger.evaluations == 1
+    assert trainer.ledger.evaluation_images == 164
+
+
+def test_previous_weights_are_those_of_the_last_remember(space: Darts, digits: Data) -> None:
+    trainer = _trainer(space, digits)
+    architecture = space.sample(np.random.default_rng(6))
+    with pytest.raises(RuntimeError, match="remember"):
+        trainer.accuracy(architecture, "previous")
+    for _ in range(2):
+        trainer.remember()
+        then = trainer.accuracy(architecture)
+        for _ in range(15):
+            trainer.step([architecture])
+        assert trainer.accuracy(architecture, "previous") == then
+    assert trainer.ledger.previous_evaluations == 2
+
+
+def test_a_restored_trainer_goes_on_bit_for_bit(space: Darts, digits: Data) -> None:
+    rng = np.random.default_rng(7)
+    path = [space.sample(rng) for _ in range(8)]
+    straight = _trainer(space, digits)
+    for architecture in path[:4]:
+        straight.step([architecture])
+    state = copy.deepcopy(straight.state())
+    resumed = SuperNetTrainer(space, digits, _PLAN, seed=1)
+    resumed.restore(state)
+    for architecture in path[4:]:
+        assert straight.step([architecture]) == resumed.step([architecture])
+    left, right = straight.state(), resumed.state()
+    assert left.arrays.keys() == right.arrays.keys()
+    assert all(np.array_equal(left.arrays[name], right.arrays[name]) for name in left.arrays)
+    assert left.values["batches"] == right.values["batches"]
+
+
+def test_the_state_of_another_space_is_refused(space: Darts, digits: Data) -> None:
+    other = Darts(deploy="search", channels=4, cells=3, image_size=8, image_channels=1, classes=10)
+    with pytest.raises(CheckpointError, match="does not fit this space"):
+        _trainer(space, digits).restore(_trainer(other, digits).state())
+
+
+def test_the_learning_rate_falls_along_a_cosine(space: Darts, digits: Data) -> None:
+    plan = TrainingPlan(4, batch_size=8, learning_rate=0.1, final_learning_rate=0.02)
+    trainer = _trainer(space, digits, plan)
+    architecture = space.sample(np.random.default_rng(8))
+    rates = []
+    for _ in range(6):
+        trainer.step([architecture])
+        rates.append(trainer.learning_rate)
+    assert rates[1] == pytest.approx(0.02 + 0.08 * (1 + math.cos(math.pi / 2)) / 2)
+    assert rates == sorted(rates, reverse=True)
+    assert rates[-1] == pytest.approx(0.02)
+
+
+def test_recalibration_sets_statistics_to_those_of_the_images() -> None:
+    network = nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3))
+    images = torch.randn(64, 1, 8, 8)
+    recalibrate(network, images, batch_size=16)
+    outputs = network[0](images)
+    torch.testing.assert_close(network[1].running_mean, outputs.mean((0, 2, 3)), rtol=1e-4, atol=1e-5)
+    assert not network.training
+
+
+def test_images_that_do_not_fit_the_space_are_refused(space: Darts, digits: Data) -> None:
+    with pytest.raises(ConfigError, match=r"takes images of \(1, 28, 28\)"):
+        SuperNetTrainer(
+            Darts(deploy="search", channels=2, cells=3, image_size=28, image_channels=1), digits, _PLAN
+        )
+    two = ImageSet("two", digits.training.images, digits.training.labels % 2, flips=False, source="")
+    with pytest.raises(ConfigError, match="10 classes, two has 2"):
+        SuperNetTrainer(space, Data(two, two), _PLAN)
+    with pytest.raises(ConfigError, match="batch_size 9999 exceeds"):
+        SuperNetTrainer(space, digits, TrainingPlan(1, batch_size=9999))

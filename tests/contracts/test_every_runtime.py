@@ -1,0 +1,101 @@
+"""What every runtime promises, on the first device here that it can use."""
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Self
+
+import pytest
+from torch import nn
+
+import devices
+from devices._device import Device, DeviceInfo, DeviceState
+from devices._errors import DeviceError, UnknownNameError
+from latency_tables.measurement import Measurement
+from latency_tables.spec import OpSpec
+from latency_tables.table import LatencyTable
+from profilers import runtimes
+from profilers.plan import MeasurementPlan
+from profilers.profiler import Profiler
+from profilers.runtimes._runtime import Runtime, Workload
+
+RELU = Workload(OpSpec.of("relu", (1, 8, 12, 12)), nn.ReLU)
+CONV = Workload(OpSpec.of("conv", (1, 8, 12, 12)), lambda: nn.Conv2d(8, 8, 3, padding=1).eval())
+
+
+class Nothing(Device):
+    """A device without any capability."""
+
+    @classmethod
+    def connect(cls, address: str) -> Self:
+        return cls()
+
+    def info(self) -> DeviceInfo:
+        return DeviceInfo("nothing", "none", "none", "none", cores=1)
+
+    def state(self) -> DeviceState:
+        return DeviceState()
+
+    def quiet(self, threads: int) -> AbstractContextManager[None]:
+        return nullcontext()
+
+
+@pytest.fixture(params=runtimes.names())
+def runtime(request: pytest.FixtureRequest) -> Runtime:
+    return runtimes.load(str(request.param))
+
+
+@pytest.fixture
+def device(runtime: Runtime) -> Device:
+    for name in devices.names():
+        try:
+            found = devices.connect(name)
+            runtime.version(found)
+        except DeviceError:
+            continue
+        return found
+    pytest.skip(f"no device here for {type(runtime).__name__}")
+
+
+def test_it_has_the_threads_that_were_asked_for(runtime: Runtime) -> None:
+    assert runtime.threads == 1
+    assert type(runtime)(4).threads == 4
+
+
+def test_its_version_does_not_change(runtime: Runtime, device: Device) -> None:
+    version = runtime.version(device)
+    assert version
+    assert version == runtime.version(device)
+
+
+def test_a_sampler_gives_up_to_n_positive_latencies(runtime: Runtime, device: Device) -> None:
+    with device.quiet(1), runtime.prepare(RELU, device) as sampler:
+        for n in (1, 2, 8):
+            latencies_s = sampler(n)
+            assert 1 <= len(latencies_s) <= n
+            assert all(latency_s > 0 for latency_s in latencies_s)
+
+
+def test_several_workloads_are_loaded_at_once(runtime: Runtime, device: Device) -> None:
+    with device.quiet(1), runtime.prepare(RELU, device) as relu, runtime.prepare(CONV, device) as conv:
+        for sampler in (relu, conv, relu):
+            assert sampler(2)
+
+
+def test_a_device_without_the_capability_is_refused(runtime: Runtime) -> None:
+    with pytest.raises(DeviceError):
+        runtime.version(Nothing())
+    with pytest.raises(DeviceError), runtime.prepare(RELU, Nothing()):
+        pass
+
+
+def test_a_table_is_filled_and_found_complete(runtime: Runtime, device: Device) -> None:
+    profiler = Profiler(device, runtime, MeasurementPlan.quick())
+    table = LatencyTable.in_memory(profiler.header())
+    entries = list(profiler.fill(table, [RELU, CONV]))
+    assert all(isinstance(entry, Measurement) for entry in entries)
+    assert table.missing([RELU.spec, CONV.spec]) == ()
+    assert table.header.runtime in runtimes.names()
+
+
+def test_an_unknown_name_is_refused() -> None:
+    with pytest.raises(UnknownNameError, match="unknown runtime 'onnxruntme'; did you mean 'onnxruntime'"):
+        runtimes.load("onnxruntme")

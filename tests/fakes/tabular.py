@@ -1,0 +1,111 @@
+"""A tiny space, a trainer whose accuracies are curves, and rounds of a search in milliseconds."""
+
+import math
+from collections.abc import Iterator, Sequence
+
+from cars_hw.architecture import Architecture, checked
+from cars_hw.candidate import Candidate
+from cars_hw.graph import IMAGE, Graph, Node
+from cars_hw.objectives import Parameters
+from cars_hw.spaces._space import Scale, SearchSpace
+from cars_hw.strategies._strategy import Strategy
+from cars_hw.trainer import Ledger, TrainerState, Weights
+from latency_tables.spec import OpSpec
+
+
+class TinySpace(SearchSpace):
+    """A chain of convolutions; decision d chooses the kernel of node d.
+
+    Args:
+        choices: Options per decision.
+        groups: Decisions that move together; each on its own if not given.
+    """
+
+    name = "tiny"
+    image_shape = (4, 8, 8)
+    classes = 4
+    deploys_search_graph = True
+
+    def __init__(
+        self,
+        choices: tuple[int, ...] = (4, 3, 4, 3),
+        groups: tuple[tuple[int, ...], ...] = ((0, 1), (2, 3)),
+    ) -> None:
+        self.choices, self.groups = choices, groups
+
+    def settings(self) -> dict[str, int | str]:
+        return {}
+
+    def graph(self, architecture: Architecture, scale: Scale = "search") -> Graph:
+        options = enumerate(checked(architecture, self.choices))
+        return Graph(tuple(_node(decision, option) for decision, option in options))
+
+    def all_nodes(self, scale: Scale = "search") -> Iterator[Node]:
+        for decision, n in enumerate(self.choices):
+            for option in range(n):
+                yield _node(decision, option)
+
+
+class TabularTrainer:
+    """Shared weights whose accuracy depends on the number of steps alone: large is slower, and better later.
+
+    Attributes:
+        stepped: What each step was taken on.
+    """
+
+    def __init__(self) -> None:
+        self.ledger = Ledger()
+        self.stepped: list[list[Architecture]] = []
+        self._previous = 0
+
+    def remember(self) -> None:
+        self._previous = self.ledger.steps
+
+    def step(self, architectures: Sequence[Architecture]) -> float:
+        self.stepped.append(list(architectures))
+        self.ledger.add_step(len(architectures), 0.0)
+        return 1.0
+
+    def accuracy(self, architecture: Architecture, weights: Weights = "current") -> float:
+        self.ledger.add_evaluation(1, 0.0, weights=weights)
+        steps = self._previous if weights == "previous" else self.ledger.steps
+        size = sum(architecture)
+        return (0.5 + 0.02 * size) * (1.0 - math.exp2(-steps / (3.0 + 5.0 * size)))
+
+    def state(self) -> TrainerState:
+        return TrainerState({}, {"ledger": self.ledger.to_json(), "previous": self._previous})
+
+    def restore(self, state: TrainerState) -> None:
+        ledger, previous = state.values["ledger"], state.values["previous"]
+        assert isinstance(ledger, dict)
+        assert isinstance(previous, int)
+        self.ledger.restore(ledger)
+        self._previous = previous
+
+
+def play(strategy: Strategy, trainer: TabularTrainer, generations: int = 1, *, steps: int = 5) -> None:
+    """Run rounds of a search: train, ask, evaluate, tell."""
+    for _ in range(generations):
+        if strategy.population:
+            trainer.remember()
+            strategy.train(trainer, steps)
+        else:
+            strategy.warm_up(trainer, steps)
+        strategy.tell(evaluate(strategy, trainer))
+
+
+def evaluate(strategy: Strategy, trainer: TabularTrainer) -> list[Candidate]:
+    """Evaluate what is asked for: error, parameters and a latency that falls with the first option."""
+    parameters = Parameters(strategy.space)
+    later = strategy.needs_previous_error and bool(strategy.population)
+    candidates = []
+    for architecture in strategy.ask():
+        previous = 1.0 - trainer.accuracy(architecture, "previous") if later else None
+        costs = (1.0 - trainer.accuracy(architecture), parameters(architecture), 9.0 - architecture[0])
+        candidates.append(Candidate(architecture, costs, previous))
+    return candidates
+
+
+def _node(decision: int, option: int) -> Node:
+    spec = OpSpec.of("conv_bn", (1, 4, 8, 8), out=4, kernel=2 * option + 1, stride=1, affine=1)
+    return Node(f"node{decision}", spec, (f"node{decision - 1}" if decision else IMAGE,))

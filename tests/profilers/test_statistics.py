@@ -1,0 +1,48 @@
+"""How much to sample."""
+
+import numpy as np
+import pytest
+
+from devices._errors import ProfilingError
+from latency_tables.measurement import Measurement
+from latency_tables.spec import OpSpec
+from profilers.plan import MeasurementPlan
+from profilers.statistics import inner_calls, is_precise
+
+SPEC = OpSpec.of("relu", (1, 8, 4, 4))
+
+
+@pytest.mark.parametrize(
+    ("latency_s", "n"), [(1.0, 1), (1e-3, 1), (0.9e-3, 2), (1e-4, 16), (1e-3 / 64, 64), (1e-6, 1024)]
+)
+def test_a_block_is_the_smallest_power_of_two_that_lasts(latency_s: float, n: int) -> None:
+    assert inner_calls(lambda _: latency_s, 1e-3) == n
+
+
+def test_one_hiccup_while_probing_does_not_shorten_the_blocks() -> None:
+    probes = iter([2e-3] + [1e-5] * 100)
+    assert inner_calls(lambda _: next(probes), 1e-3) == 128
+
+
+@pytest.mark.parametrize("latency_s", [0.0, -1.0, float("nan")])
+def test_a_clock_that_does_not_advance_ends_the_search(latency_s: float) -> None:
+    with pytest.raises(ProfilingError, match="does not advance"):
+        inner_calls(lambda _: latency_s, 1e-3)
+
+
+def measured(n: int, noise: float) -> Measurement:
+    samples_s = 1e-3 * (1 + noise * np.random.default_rng(0).random(n))
+    return Measurement(SPEC, tuple(samples_s.tolist()))
+
+
+@pytest.mark.parametrize(("n", "expected"), [(10, False), (13, False), (14, True), (15, False), (20, True)])
+def test_two_looks_in_a_row_decide(n: int, expected: bool) -> None:
+    assert is_precise(measured(n, noise=0.001), MeasurementPlan()) is expected
+
+
+def test_a_wide_interval_at_this_look_or_the_one_before_is_not_enough() -> None:
+    plan = MeasurementPlan()
+    assert not is_precise(measured(80, noise=2.0), plan)
+    wild_until_the_look_before = Measurement(SPEC, (*np.linspace(1e-3, 2e-3, 56).tolist(), *[0.9e-3] * 24))
+    assert wild_until_the_look_before.half_width <= plan.precision
+    assert not is_precise(wild_until_the_look_before, plan)

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import torch
+from pydantic import BaseModel, ValidationError
 from torch import Tensor, nn
 
 from cars_hw.trainer import Json
@@ -39,6 +40,35 @@ class Export:
     path: Path
     max_difference: float
     error: float
+
+
+class CardSpace(BaseModel):
+    """The space of a model card's network."""
+
+    name: str
+    settings: dict[str, int | str]
+
+
+class CardLatency(BaseModel):
+    """The latency table that a search used."""
+
+    table: str = ""
+
+
+class ModelCard(BaseModel):
+    """What is read back of a model card.
+
+    Attributes:
+        sha256: Of the file that the card is about.
+        space: Where its architecture is from.
+        architecture: In its text form.
+        latency: The table of the search.
+    """
+
+    sha256: str
+    space: CardSpace
+    architecture: str
+    latency: CardLatency = CardLatency()
 
 
 def export_onnx(
@@ -73,21 +103,25 @@ def export_onnx(
     return export
 
 
-def read_card(model: Path) -> dict[str, Json]:
-    """Return the card beside ``model``, empty where there is none.
+def read_card(model: Path) -> ModelCard | None:
+    """Return the card beside ``model``; ``None`` where there is none.
 
     Raises:
         ExportError: It is damaged, or belongs to another file.
     """
     path = model.with_suffix(".json")
     if not path.exists():
-        return {}
+        return None
     try:
-        card = json.loads(path.read_bytes())
+        card = ModelCard.model_validate_json(path.read_bytes())
         sha256 = hashlib.sha256(model.read_bytes()).hexdigest()
-    except (OSError, ValueError, RecursionError) as error:
-        raise ExportError(f"model card {path} cannot be read: {error}; export again") from error
-    if not isinstance(card, dict) or card.get("sha256") != sha256:
+    except OSError as error:
+        raise ExportError(f"{error.filename} cannot be read: {error.strerror}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise ExportError(f"model card {path}: {where}: {first['msg']}; export again") from error
+    if card.sha256 != sha256:
         raise ExportError(f"model card {path} does not belong to {model}; export again")
     return card
 

@@ -10,13 +10,13 @@ import numpy as np
 from cars_hw import data, spaces, strategies
 from cars_hw.checkpoint import CheckpointFolder
 from cars_hw.config import SearchConfig
+from cars_hw.latency_model import latency_model
 from cars_hw.objectives import Error, Latency, Macs, MaximumLatency, Objective, Parameters
 from cars_hw.search import Generation, Schedule, Search, history
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.strategies._strategy import unconstrained
 from cars_hw.supernet_trainer import SuperNetTrainer, TrainingPlan
-from devices._errors import CheckpointError, MissingEntryError
-from latency_tables.prediction import CALL_OVERHEAD, LatencyModel
+from devices._errors import CheckpointError
 from latency_tables.table import LatencyTable
 
 _CONFIG = "config.toml"
@@ -93,24 +93,6 @@ def open_table(config: SearchConfig) -> LatencyTable:
     return table
 
 
-def open_latency_model(config: SearchConfig, space: SearchSpace) -> LatencyModel:
-    """Return the predictor of the table that ``config`` names, which holds every operation of ``space``.
-
-    Raises:
-        MissingEntryError: It does not; the message names an operation and the command that measures it.
-        TableError: The table cannot be used.
-    """
-    table = open_table(config)
-    needed = (CALL_OVERHEAD, *space.all_operations("deploy"))
-    for spec in needed:
-        if spec not in table.measurements:
-            failure = table.failures.get(spec)
-            reason = f"{failure.status}: {failure.reason}" if failure else "never measured"
-            remedy = f"cars-hw profile --config CONFIG --table {config.latency.table}"
-            raise MissingEntryError(str(spec), reason=reason, remedy=remedy)
-    return LatencyModel(table)
-
-
 def make_space(config: SearchConfig) -> SearchSpace:
     """Return the space that ``config`` names."""
     return spaces.load(config.space.name, **config.space.settings)
@@ -163,7 +145,7 @@ def make_objectives(config: SearchConfig, trainer: SuperNetTrainer) -> list[Obje
         Error.name: lambda: Error(trainer),
         Parameters.name: lambda: Parameters(space),
         Macs.name: lambda: Macs(space),
-        Latency.name: lambda: Latency(space, open_latency_model(config, space)),
+        Latency.name: lambda: Latency(space, latency_model(space, open_table(config))),
     }
     return [makers[name]() for name in config.search.objectives]
 

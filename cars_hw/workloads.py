@@ -1,20 +1,22 @@
-"""Workloads of a space: its operations for the table, and whole networks to hold it against."""
+"""Workloads of a space: what fills its latency table, and whole networks to hold it against."""
 
 from functools import partial
 
 from cars_hw import ops
 from cars_hw.architecture import Architecture
 from cars_hw.graph import network_spec
+from cars_hw.latency_model import calibration_architectures
 from cars_hw.network import Network
 from cars_hw.spaces._space import SearchSpace
 from latency_tables.prediction import CALL_OVERHEAD
 from profilers.runtimes._runtime import Workload
 
 
-def operation_workloads(space: SearchSpace) -> list[Workload]:
-    """Return what a table of ``space`` holds: a call's cost, and every operation of deployed networks."""
+def table_workloads(space: SearchSpace) -> list[Workload]:
+    """Return what a table holds of ``space``: a call, every deployed operation, and calibration networks."""
     specs = (CALL_OVERHEAD, *space.all_operations("deploy"))
-    return [Workload(spec, partial(ops.build, spec)) for spec in specs]
+    operations = [Workload(spec, partial(ops.build, spec)) for spec in specs]
+    return operations + [network_workload(space, a) for a in calibration_architectures(space)]
 
 
 def network_workload(space: SearchSpace, architecture: Architecture) -> Workload:

@@ -1,5 +1,6 @@
 """The contract of hardware to measure on, and what is recorded about it."""
 
+import time
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -77,6 +78,10 @@ class Device(ABC):
     @abstractmethod
     def quiet(self, threads: int) -> AbstractContextManager[None]:
         """Fix what may be fixed for measuring with ``threads`` threads; leaving restores it."""
+
+    def pause(self, seconds: float) -> None:
+        """Let the device rest."""
+        time.sleep(seconds)
 
     def close(self) -> None:  # noqa: B027  (most devices have nothing to release)
         """Release the connection."""

@@ -51,6 +51,9 @@ class Fake(HostDevice):
     def synchronize(self) -> None:
         """Return at once: nothing runs on scripted hardware."""
 
+    def pause(self, seconds: float) -> None:
+        self.advance(seconds)
+
     def advance(self, seconds: float) -> None:
         """Let ``seconds`` pass; negative ones model a clock that was set back."""
         self._now_s += seconds

@@ -4,7 +4,8 @@ An operation measured alone carries the cost of one call of the runtime, a netwo
 
     latency = overhead + sum over operations of max(entry - overhead, 0)
 
-with the overhead measured like any operation, as ``CALL_OVERHEAD``.
+with the overhead measured like any operation, as ``CALL_OVERHEAD``. Whole networks that were measured too
+correct the operations jointly; see ``calibration``.
 """
 
 import math
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from devices._errors import TableError
+from latency_tables import calibration
 from latency_tables.spec import OpSpec
 from latency_tables.table import LatencyTable
 
@@ -23,6 +25,8 @@ from latency_tables.table import LatencyTable
 CALL_OVERHEAD = OpSpec("call_overhead", (1, 1, 1, 1))
 
 _MIN_NETWORKS = 3
+#: Standard deviations on each side that hold 95 % of a Gaussian.
+_NORMAL_95 = 1.96
 
 
 @dataclass(frozen=True)
@@ -53,8 +57,8 @@ class Prediction:
 
     Attributes:
         latency_s: Seconds per call: the call overhead and all terms.
-        interval_s: 95 % interval, (low, high), as far as the table's own errors go. That a network is not
-            exactly the sum of its operations is not in it; ``accuracy_report`` measures that.
+        interval_s: 95 % interval, (low, high). Without observed networks, as far as the table's own errors
+            go: that a network is not exactly the sum of its operations is then not in it.
         terms: One for each distinct operation, in order of first occurrence.
     """
 
@@ -63,20 +67,42 @@ class Prediction:
     terms: tuple[Term, ...]
 
 
+@dataclass(frozen=True)
+class Observation:
+    """A whole network that was measured.
+
+    Attributes:
+        specs: Its operations, repeats included.
+        latency_s: Seconds per call.
+    """
+
+    specs: tuple[OpSpec, ...]
+    latency_s: float
+
+
 class LatencyModel:
-    """Predicts networks from a table, remembering each operation; entries changed later are not seen.
+    """Predicts networks from a table; entries changed later are not seen.
+
+    Without observations a prediction is the plain sum, and its interval comes from the table's own errors.
+    With them, all operations are corrected jointly (see ``calibration``), and the interval covers the
+    model's error.
 
     Args:
         table: Holds ``CALL_OVERHEAD`` and the operations.
+        observations: Networks measured under the table's conditions.
 
     Raises:
-        MissingEntryError: It lacks ``CALL_OVERHEAD``.
+        MissingEntryError: The table lacks ``CALL_OVERHEAD``, or an operation of an observation.
+        TableError: An observation is not slower than a call with nothing in it.
     """
 
-    def __init__(self, table: LatencyTable) -> None:
+    def __init__(self, table: LatencyTable, observations: Sequence[Observation] = ()) -> None:
         self._table = table
         self._overhead = table[CALL_OVERHEAD]
         self._net: dict[OpSpec, tuple[float, tuple[float, float]]] = {}
+        specs = (spec for spec in table.measurements if spec != CALL_OVERHEAD)
+        self._index = {spec: i for i, spec in enumerate(specs)} if observations else {}
+        self._beliefs = self._calibrated(observations) if observations else None
 
     def predict(self, specs: Sequence[OpSpec]) -> Prediction:
         """Predict a network from the specs of its operations, repeats included.
@@ -84,9 +110,36 @@ class LatencyModel:
         Raises:
             MissingEntryError: The table lacks one of them.
         """
-        terms = tuple(Term(spec, count, *self._net_latency(spec)) for spec, count in Counter(specs).items())
+        counts = Counter(specs)
+        terms = tuple(Term(spec, count, *self._net_latency(spec)) for spec, count in counts.items())
+        if self._beliefs is not None:
+            net_s, deviation_s = self._beliefs.latency_s(self._vector(counts))
+            latency_s = self._overhead.latency_s + net_s
+            margin_s = _NORMAL_95 * deviation_s
+            return Prediction(latency_s, (max(latency_s - margin_s, 0.0), latency_s + margin_s), terms)
         latency_s = math.fsum((self._overhead.latency_s, *(term.total_s for term in terms)))
         return Prediction(latency_s, self._interval(latency_s, terms), terms)
+
+    def _calibrated(self, observations: Sequence[Observation]) -> calibration.Beliefs:
+        alone_s = np.array([self._net_latency(spec)[0] for spec in self._index])
+        counts = np.array([self._vector(Counter(observed.specs)) for observed in observations])
+        networks_s = np.array([observed.latency_s - self._overhead.latency_s for observed in observations])
+        if not np.all(networks_s > 0):
+            raise TableError("a measured network is faster than a call with nothing in it; profile again")
+        beliefs = calibration.update(alone_s, counts, networks_s)
+        for spec, i in self._index.items():
+            mean_s = float(beliefs.mean_s[i])
+            margin_s = _NORMAL_95 * float(beliefs.covariance[i, i]) ** 0.5
+            self._net[spec] = mean_s, (max(mean_s - margin_s, 0.0), mean_s + margin_s)
+        return beliefs
+
+    def _vector(self, counts: Counter[OpSpec]) -> NDArray[np.float64]:
+        """Return ``counts`` in the order of the table's operations, (d,)."""
+        vector = np.zeros(len(self._index))
+        for spec, count in counts.items():
+            self._table[spec]  # names what is missing
+            vector[self._index[spec]] = count
+        return vector
 
     def _net_latency(self, spec: OpSpec) -> tuple[float, tuple[float, float]]:
         if spec not in self._net:

@@ -17,6 +17,9 @@ class MeasurementPlan:
         precision: Relative half-width of the 95 % interval at which a workload is done. A noisy shared host
             reproduces its fast mode within 1 to 3 %, so a narrower interval would promise too much.
         min_rounds: Blocks before the interval is looked at for the first time.
+        span_s: Seconds over which the first ``min_rounds`` rounds are spread, by resting between them. A
+            shared machine has slow modes that last for seconds; a group measured within one of them would be
+            wrong as a whole.
         max_rounds: Blocks after which the workload is done anyway.
         budget_s: Timed seconds that one workload may take. Those of the workloads that it is interleaved with
             do not count against it, and even the slowest gets one block.
@@ -30,9 +33,10 @@ class MeasurementPlan:
     block_s: float = 1e-3
     precision: float = 0.02
     min_rounds: int = 10
+    span_s: float = 10.0
     max_rounds: int = 80
     budget_s: float = 10.0
-    group_size: int = 24
+    group_size: int = 128
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -40,6 +44,8 @@ class MeasurementPlan:
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
                 raise ProfilingError(f"{name} of a measurement plan is {value!r}; it is a number above 0")
+        if not (math.isfinite(self.span_s) and self.span_s >= 0):
+            raise ProfilingError(f"span_s of a measurement plan is {self.span_s!r}; it is 0 or more seconds")
         if not 3 <= self.min_rounds <= self.max_rounds:
             raise ProfilingError(
                 f"a measurement plan of {self.min_rounds} to {self.max_rounds} rounds; an interval takes at "
@@ -53,7 +59,7 @@ class MeasurementPlan:
     @classmethod
     def quick(cls) -> Self:
         """Return a plan for a first impression: at most an eighth of the rounds, and intervals of 10 %."""
-        return cls(precision=0.1, min_rounds=5, max_rounds=10, budget_s=1.0)
+        return cls(precision=0.1, min_rounds=5, span_s=0.0, max_rounds=10, budget_s=1.0)
 
     @cached_property
     def looks(self) -> tuple[int, ...]:

@@ -1,5 +1,6 @@
 """Profiler: the policy of measuring; interleave, repeat until precise, keep whatever is finished."""
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 
@@ -91,7 +92,11 @@ class Profiler:
                 else:
                     yield position, prepared
             rng = np.random.default_rng(self.plan.seed)
-            while active:
+            for rounds in itertools.count():
+                if not active:
+                    return
+                if 0 < rounds < self.plan.min_rounds:
+                    self.device.pause(self.plan.span_s / (self.plan.min_rounds - 1))
                 for position in rng.permutation(list(active)).tolist():
                     entry = active[position].sample()
                     if entry is not None:

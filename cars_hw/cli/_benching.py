@@ -1,20 +1,22 @@
 """What ``bench`` and ``demo`` share: whole networks measured on the device, held against the table."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from cars_hw import spaces
-from cars_hw.architecture import from_text
+from cars_hw.architecture import Architecture, from_text
 from cars_hw.cli._measuring import measure
 from cars_hw.config import LatencySection, SearchConfig
 from cars_hw.exporter import read_card
-from cars_hw.graph import Graph
+from cars_hw.latency_model import latency_model
 from cars_hw.runs import make_space
+from cars_hw.spaces._space import SearchSpace
 from cars_hw.trainer import Json
 from cars_hw.workloads import network_workload
 from devices._errors import ExportError, ProfilingError
 from latency_tables.measurement import Failure, Measurement
-from latency_tables.prediction import LatencyModel
+from latency_tables.prediction import Prediction
 from latency_tables.table import LatencyTable
 from profilers.plan import MeasurementPlan
 from profilers.runtimes._onnx_file import file_workload
@@ -30,12 +32,12 @@ class Bench:
     Attributes:
         name: The file, or the architecture.
         measured: What was measured.
-        predicted_s: What the table says; ``None`` without a table or a model card.
+        prediction: What the table says; ``None`` without a table or a model card.
     """
 
     name: str
     measured: Measurement
-    predicted_s: float | None
+    prediction: Prediction | None
 
     @property
     def measured_ms(self) -> float:
@@ -43,20 +45,26 @@ class Bench:
         return self.measured.latency_s * 1e3
 
     @property
-    def difference_percent(self) -> float | None:
-        """Prediction over measurement, less one."""
-        return None if self.predicted_s is None else (self.predicted_s / self.measured.latency_s - 1) * 100
+    def predicted_ms(self) -> float | None:
+        """Milliseconds that the table predicts."""
+        return None if self.prediction is None else self.prediction.latency_s * 1e3
 
     @property
-    def interval_text(self) -> str:
-        """The measurement's 95 % interval."""
-        low, high = self.measured.interval_s
-        return f"{low * 1e3:.4f}..{high * 1e3:.4f}"
+    def difference_percent(self) -> float | None:
+        """Prediction over measurement, less one."""
+        return None if self.predicted_ms is None else (self.predicted_ms / self.measured_ms - 1) * 100
+
+    @property
+    def measured_text(self) -> str:
+        """The measured milliseconds with their 95 % interval."""
+        return _with_interval(self.measured.latency_s, self.measured.interval_s)
 
     @property
     def predicted_text(self) -> str:
-        """The prediction in milliseconds, or that there is none."""
-        return _UNKNOWN if self.predicted_s is None else f"{self.predicted_s * 1e3:.4f}"
+        """The predicted milliseconds with their 95 % interval, or that there are none."""
+        if self.prediction is None:
+            return _UNKNOWN
+        return _with_interval(self.prediction.latency_s, self.prediction.interval_s)
 
     @property
     def difference_text(self) -> str:
@@ -65,68 +73,77 @@ class Bench:
 
     def to_json(self) -> dict[str, Json]:
         """Return the figures by name."""
-        low, high = self.measured.interval_s
         return {
             "network": self.name,
             "measured_ms": self.measured_ms,
-            "interval_ms": [low * 1e3, high * 1e3],
-            "predicted_ms": None if self.predicted_s is None else self.predicted_s * 1e3,
+            "measured_interval_ms": [bound * 1e3 for bound in self.measured.interval_s],
+            "predicted_ms": self.predicted_ms,
+            "predicted_interval_ms": [bound * 1e3 for bound in self.prediction.interval_s]
+            if self.prediction
+            else None,
             "difference_percent": self.difference_percent,
             "conditions": dict(self.measured.conditions),
         }
 
 
-def bench_file(model: Path, config: SearchConfig, *, has_table: bool) -> Bench:
-    """Measure ``model``; predict from its card and the table that ``config``, else the card, names."""
-    graph, card_table = _card_facts(model)
-    table = Path(config.latency.table) if has_table else card_table
-    predicted_s = None if graph is None or table is None else predict(table, config.latency, graph)
-    return Bench(str(model), _measured(file_workload(model), config.latency), predicted_s)
+def bench_files(models: Sequence[Path], config: SearchConfig, *, has_table: bool) -> list[Bench]:
+    """Measure ``models``, interleaved; predict each from its card and a table.
+
+    Args:
+        models: Files in the runtime's format.
+        config: Names device, runtime, threads and, with ``has_table``, the table; else the cards name it.
+        has_table: Whether the user named a table.
+    """
+    workloads = [file_workload(model) for model in models]
+    predictions = [_predict_file(model, config.latency, has_table=has_table) for model in models]
+    measured = _measured(workloads, config.latency)
+    return [Bench(str(m), fact, said) for m, fact, said in zip(models, measured, predictions, strict=True)]
 
 
 def bench_architecture(text: str, config: SearchConfig) -> Bench:
     """Measure the deployed network of an architecture, untrained; predict where the table exists."""
     space = make_space(config)
     architecture = from_text(text, space.choices)
-    table = Path(config.latency.table)
-    graph = space.graph(architecture, "deploy")
-    predicted_s = predict(table, config.latency, graph) if table.exists() else None
-    return Bench(text, _measured(network_workload(space, architecture), config.latency), predicted_s)
+    path = Path(config.latency.table)
+    prediction = _predict(path, config.latency, space, architecture) if path.exists() else None
+    [measured] = _measured([network_workload(space, architecture)], config.latency)
+    return Bench(text, measured, prediction)
 
 
-def predict(table: Path, latency: LatencySection, graph: Graph) -> float:
-    """Return the latency in seconds that ``table`` gives for ``graph``.
-
-    Raises:
-        TableError: The table was measured elsewhere, or lacks an operation.
-    """
-    opened = LatencyTable.open(table)
-    opened.require(device=latency.device.partition(":")[0], runtime=latency.runtime, threads=latency.threads)
-    return LatencyModel(opened).predict(graph.live.specs()).latency_s
+def _measured(workloads: Sequence[Workload], latency: LatencySection) -> list[Measurement]:
+    found = []
+    for entry in measure(latency, workloads, MeasurementPlan(), what="networks"):
+        if isinstance(entry, Failure):
+            raise ProfilingError(f"{entry.spec} could not be measured: {entry.status}: {entry.reason}")
+        found.append(entry)
+    return found
 
 
-def _measured(workload: Workload, latency: LatencySection) -> Measurement:
-    [entry] = measure(latency, [workload], MeasurementPlan(), what="the network")
-    if isinstance(entry, Failure):
-        raise ProfilingError(f"{entry.spec} could not be measured: {entry.status}: {entry.reason}")
-    return entry
+def _predict_file(model: Path, latency: LatencySection, *, has_table: bool) -> Prediction | None:
+    """Predict ``model`` from its card, where there is one and a table is known.
 
-
-def _card_facts(model: Path) -> tuple[Graph | None, Path | None]:
-    """Return the graph and the table that the model card names, where there is a card.
-
-    The card is a file from outside: its space must be one of ours, never a module to import.
+    A card is a file from outside: its space must be one of ours, never a module to import.
     """
     card = read_card(model)
-    if not card:
-        return None, None
-    try:
-        name, settings = card["space"]["name"], card["space"]["settings"]  # type: ignore[index,call-overload]
-        text, table = str(card["architecture"]), card["latency"].get("table")  # type: ignore[union-attr]
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ExportError(f"the model card of {model} lacks {error}; export again") from error
-    if name not in spaces.names() or not isinstance(settings, dict):
-        raise ExportError(f"the model card of {model} names the space {name!r}, which is none of ours")
-    space = spaces.load(str(name), **settings)
-    path = Path(table) if isinstance(table, str) and Path(table).exists() else None
-    return space.graph(from_text(text, space.choices), "search"), path
+    if card is None:
+        return None
+    path = Path(latency.table if has_table else card.latency.table)
+    if not has_table and not path.is_file():
+        return None
+    if card.space.name not in spaces.names():
+        raise ExportError(f"the model card of {model} names the space {card.space.name!r}: none of ours")
+    space = spaces.load(card.space.name, **card.space.settings)
+    return _predict(path, latency, space, from_text(card.architecture, space.choices))
+
+
+def _predict(
+    table: Path, latency: LatencySection, space: SearchSpace, architecture: Architecture
+) -> Prediction:
+    opened = LatencyTable.open(table)
+    opened.require(device=latency.device.partition(":")[0], runtime=latency.runtime, threads=latency.threads)
+    return latency_model(space, opened).predict(space.graph(architecture, "deploy").live.specs())
+
+
+def _with_interval(latency_s: float, interval_s: tuple[float, float]) -> str:
+    low, high = interval_s
+    return f"{latency_s * 1e3:.4f} ({low * 1e3:.4f}..{high * 1e3:.4f})"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cars_hw.architecture import to_text
 from cars_hw.candidate import Candidate
-from cars_hw.cli._benching import Bench, bench_file
+from cars_hw.cli._benching import Bench, bench_files
 from cars_hw.cli._exporting import export_member, restored_trainer
 from cars_hw.cli._measuring import fill_table
 from cars_hw.cli._output import print_table, say
@@ -18,7 +18,7 @@ from cars_hw.report import write_report
 from cars_hw.runs import Run, make_space
 from cars_hw.search import Generation
 from cars_hw.trainer import Json
-from cars_hw.workloads import network_workload, operation_workloads
+from cars_hw.workloads import network_workload, table_workloads
 from latency_tables.measurement import Measurement
 from latency_tables.table import LatencyTable
 from profilers.plan import MeasurementPlan
@@ -54,9 +54,9 @@ class Member:
 
 def profile(config: SearchConfig) -> None:
     """Measure every operation of the space that the table lacks."""
-    workloads = operation_workloads(make_space(config))
+    workloads = table_workloads(make_space(config))
     entries = fill_table(config.latency, workloads, MeasurementPlan(), what="operations")
-    say(f"{len(entries)} of {len(workloads)} operations measured, the others were in {config.latency.table}")
+    say(f"{config.latency.table}: {len(entries)} measured, {len(workloads) - len(entries)} were there")
 
 
 def search(run: Run) -> Generation:
@@ -85,7 +85,8 @@ def export(run: Run, picks: Sequence[str]) -> dict[str, Export]:
 
 def bench(run: Run, exports: dict[str, Export]) -> dict[str, Bench]:
     """Measure the exported files."""
-    return {name: bench_file(done.path, run.config, has_table=True) for name, done in exports.items()}
+    benches = bench_files([done.path for done in exports.values()], run.config, has_table=True)
+    return dict(zip(exports, benches, strict=True))
 
 
 def report(run: Run) -> Path:
@@ -121,7 +122,7 @@ def print_results(front: Sequence[Member], exports: dict[str, Export], benches: 
                 f"{done.error * 100:.1f}",
                 f"{done.max_difference:.0e}",
                 benches[name].predicted_text,
-                f"{benches[name].measured_ms:.3f}",
+                benches[name].measured_text,
                 benches[name].difference_text,
             ]
             for name, done in exports.items()

@@ -34,7 +34,7 @@ def bench(
     json: JsonOption = False,
 ) -> None:
     """Measure a whole network on the device, and print the table's prediction beside it."""
-    from cars_hw.cli._benching import bench_architecture, bench_file
+    from cars_hw.cli._benching import bench_architecture, bench_files
 
     if (model is None) == (architecture is None):
         raise typer.BadParameter("name either a model file or --architecture")
@@ -48,21 +48,13 @@ def bench(
         latency__table=table,
     )
     if model is not None:
-        result = bench_file(model, resolved, has_table=table is not None or config is not None)
+        [result] = bench_files([model], resolved, has_table=table is not None or config is not None)
     else:
         result = bench_architecture(str(architecture), resolved)
     if json:
         print_json(result.to_json())
         return
     print_table(
-        ["network", "measured ms", "95 % interval", "predicted ms", "difference"],
-        [
-            [
-                result.name,
-                f"{result.measured_ms:.4f}",
-                result.interval_text,
-                result.predicted_text,
-                result.difference_text,
-            ]
-        ],
+        ["network", "measured ms (95 %)", "predicted ms (95 %)", "difference"],
+        [[result.name, result.measured_text, result.predicted_text, result.difference_text]],
     )

@@ -33,7 +33,7 @@ def profile(
     """Measure every operation of a space that the table lacks. Safe to stop and to repeat."""
     from cars_hw.cli._measuring import fill_table
     from cars_hw.runs import make_space
-    from cars_hw.workloads import operation_workloads
+    from cars_hw.workloads import table_workloads
     from profilers.plan import MeasurementPlan
 
     resolved = resolve(
@@ -45,7 +45,7 @@ def profile(
         latency__threads=threads,
         latency__table=table,
     )
-    workloads = operation_workloads(make_space(resolved))
+    workloads = table_workloads(make_space(resolved))
     entries = fill_table(resolved.latency, workloads, MeasurementPlan(precision=precision), what="operations")
     failures = [entry for entry in entries if isinstance(entry, Failure)]
     for failure in failures:

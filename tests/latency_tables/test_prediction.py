@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from devices._device import DeviceInfo
 from devices._errors import MissingEntryError, TableError
 from latency_tables.measurement import Failure, FailureStatus, Measurement
-from latency_tables.prediction import CALL_OVERHEAD, LatencyModel, Term, accuracy_report
+from latency_tables.prediction import CALL_OVERHEAD, LatencyModel, Observation, Term, accuracy_report
 from latency_tables.spec import OpSpec
 from latency_tables.table import LatencyTable, TableHeader
 
@@ -187,3 +187,30 @@ def test_an_accuracy_of_too_little_or_of_no_latencies_is_refused(
 ) -> None:
     with pytest.raises(TableError, match="an accuracy needs"):
         accuracy_report(predicted, measured)
+
+
+def test_observed_networks_take_out_a_common_bias() -> None:
+    table = table_of(overhead=10e-6, conv=40e-6, pool=60e-6)
+    truth = {CONV: 12e-6, POOL: 24e-6}
+    observations = [
+        Observation(specs, 10e-6 + sum(truth[spec] for spec in specs))
+        for specs in ((CONV,) * 3, (CONV, POOL), (POOL,) * 4)
+    ]
+    network = (CONV, CONV, POOL)
+    expected = 10e-6 + 2 * truth[CONV] + truth[POOL]
+    assert LatencyModel(table).predict(network).latency_s > 1.5 * expected
+    prediction = LatencyModel(table, observations).predict(network)
+    assert prediction.latency_s == pytest.approx(expected, rel=0.03)
+    assert prediction.interval_s[0] < expected < prediction.interval_s[1]
+    assert prediction.latency_s == pytest.approx(10e-6 + sum(term.total_s for term in prediction.terms))
+
+
+def test_an_observation_faster_than_an_empty_call_is_refused() -> None:
+    with pytest.raises(TableError, match="faster than a call with nothing in it"):
+        LatencyModel(table_of(overhead=10e-6, conv=40e-6), [Observation((CONV,), 9e-6)])
+
+
+def test_a_calibrated_model_names_an_operation_that_the_table_lacks() -> None:
+    model = LatencyModel(table_of(overhead=10e-6, conv=40e-6), [Observation((CONV,), 35e-6)])
+    with pytest.raises(MissingEntryError, match="max_pool"):
+        model.predict((CONV, POOL))

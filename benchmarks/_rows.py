@@ -1,0 +1,75 @@
+"""What all benchmarks share: their options, their rows, and the exit status that the rows come to."""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+_MET, _MISSED, _TOO_NOISY = 0, 3, 4
+_COMPARE: dict[str, Callable[[float, float], bool]] = {
+    ">=": lambda figure, bound: figure >= bound,
+    "<=": lambda figure, bound: figure <= bound,
+    "<": lambda figure, bound: figure < bound,
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure beside its goal.
+
+    Attributes:
+        claim: What is claimed, as a dotted name.
+        figure: What was measured.
+        unit: Of figure, spread, floor and peer; empty for ratios and correlations.
+        goal: ``">= 0.7"``; empty where the figure is for information.
+        spread: Of the figure: (low, high), 95 %; ``None`` where it is exact.
+        floor: What noise alone would give for the figure; ``None`` where there is no noise.
+        peer: The same figure of the named peer, from the same run.
+        n: Samples behind it.
+        source: "fresh", or "stored" where raw results of an earlier full run were analysed again.
+    """
+
+    claim: str
+    figure: float
+    unit: str = ""
+    goal: str = ""
+    spread: tuple[float, float] | None = None
+    floor: float | None = None
+    peer: str = ""
+    n: int = 1
+    source: str = "fresh"
+
+    def is_met(self) -> bool:
+        """Tell whether the figure reaches its goal."""
+        if not self.goal:
+            return True
+        sign, bound = self.goal.split(" ", 1)
+        return _COMPARE[sign](self.figure, float(bound))
+
+
+def parse_options(description: str) -> argparse.Namespace:
+    """Read ``--quick`` and ``--json FILE``."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--quick", action="store_true", help="at most 50 s on 2 cores")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there")
+    return parser.parse_args()
+
+
+def finish(rows: Sequence[Row], options: argparse.Namespace, *, is_noisy: bool = False) -> None:
+    """Print and write the rows; exit with 0 all goals met, 3 one missed, 4 too noisy to decide."""
+    for row in rows:
+        spread = f" [{row.spread[0]:.4g}, {row.spread[1]:.4g}]" if row.spread else ""
+        floor = f", floor {row.floor:.4g}" if row.floor is not None else ""
+        goal = f", goal {row.goal}: {'met' if row.is_met() else 'MISSED'}" if row.goal else ""
+        peer = f", peer {row.peer}" if row.peer else ""
+        print(
+            f"{row.claim}: {row.figure:.4g} {row.unit}{spread}{floor}{peer}{goal} (n {row.n}, {row.source})"
+        )
+    if options.json is not None:
+        options.json.write_text(json.dumps({"rows": [asdict(row) for row in rows]}, indent=2) + "\n")
+    if is_noisy:
+        print("the machine was too noisy to decide")
+        sys.exit(_TOO_NOISY)
+    sys.exit(_MET if all(row.is_met() for row in rows) else _MISSED)

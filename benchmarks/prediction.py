@@ -1,0 +1,165 @@
+"""How well a table of single operations predicts whole networks, both measured now on this machine.
+
+Peer: the constant predictor (each network as the mean of the others), from the same run. Floor: the two
+halves of the networks' own samples held against each other.
+"""
+
+import argparse
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from _rows import Row, finish, parse_options
+from numpy.typing import NDArray
+
+import devices
+from cars_hw import spaces
+from cars_hw.latency_model import latency_model
+from cars_hw.spaces._space import SearchSpace
+from cars_hw.workloads import network_workload, table_workloads
+from latency_tables.measurement import Measurement
+from latency_tables.prediction import AccuracyReport, LatencyModel, accuracy_report
+from latency_tables.table import LatencyTable
+from profilers import runtimes
+from profilers.plan import MeasurementPlan
+from profilers.profiler import Profiler
+
+Floats = NDArray[np.float64]
+
+_NETWORKS = 20
+_RESAMPLES = 1000
+#: With a floor above half of the goal, noise decides.
+_NOISY_FLOOR_PERCENT = 12.5
+
+_SPACES: dict[str, dict[str, int | str]] = {
+    "demo": {"deploy": "search", "channels": 8, "cells": 3, "image_size": 28, "image_channels": 1},
+    "darts_c16_l8": {"deploy": "search", "channels": 16, "cells": 8, "image_size": 32},
+}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Networks predicted and measured, seconds.
+
+    Attributes:
+        predicted_s: By the calibrated model, (n,).
+        plain_s: By the plain sum of the operations, the call overhead taken out, (n,).
+        measured_s: (n,).
+        halves_s: Measured, from odd and from even samples, (2, n).
+    """
+
+    predicted_s: Floats
+    plain_s: Floats
+    measured_s: Floats
+    halves_s: Floats
+
+
+def observe(space: SearchSpace, folder: Path) -> Seen:
+    """Measure a table of ``space``, then random networks of it."""
+    rng = np.random.default_rng(0)
+    architectures = [space.sample(rng) for _ in range(_NETWORKS)]
+    with devices.connect("cpu") as device:
+        profiler = Profiler(device, runtimes.load("onnxruntime"), MeasurementPlan())
+        with LatencyTable.append(folder / "table.jsonl", profiler.header()) as table:
+            list(profiler.fill(table, table_workloads(space)))
+            models = latency_model(space, table), LatencyModel(table)
+        entries = profiler.measure([network_workload(space, architecture) for architecture in architectures])
+    measured = [entry for entry in entries if isinstance(entry, Measurement)]
+    specs = [space.graph(architecture, "deploy").live.specs() for architecture in architectures]
+    predicted, plain = ([model.predict(network).latency_s for network in specs] for model in models)
+    return Seen(
+        np.array(predicted),
+        np.array(plain),
+        np.array([entry.latency_s for entry in measured]),
+        np.array([[_part(entry, start) for entry in measured] for start in (0, 1)]),
+    )
+
+
+def _part(entry: Measurement, start: int) -> float:
+    return Measurement(entry.spec, entry.samples_s[start::2]).latency_s
+
+
+def compare(predicted_s: Floats, measured_s: Floats) -> AccuracyReport:
+    """Hold predictions against measurements."""
+    return accuracy_report(predicted_s.tolist(), measured_s.tolist())
+
+
+def rows(name: str, seen: Seen) -> list[Row]:
+    """Return the claims for one space."""
+    report = compare(seen.predicted_s, seen.measured_s)
+    plain = compare(seen.plain_s, seen.measured_s)
+    floor = compare(*seen.halves_s)
+    taus, medians = _bootstrap(seen)
+    return [
+        Row(
+            f"prediction.{name}.kendall_tau",
+            report.kendall_tau,
+            "",
+            ">= 0.7",
+            taus,
+            floor.kendall_tau,
+            "constant predictor: undefined",
+            report.n,
+        ),
+        Row(
+            f"prediction.{name}.median_difference",
+            report.median_difference_percent,
+            "%",
+            "<= 25",
+            medians,
+            floor.median_difference_percent,
+            f"constant predictor: {report.constant_median_difference_percent:.1f}",
+            report.n,
+        ),
+        Row(
+            f"prediction.{name}.rmspe_over_constant",
+            report.rmspe_percent / report.constant_rmspe_percent,
+            "",
+            "< 1",
+            None,
+            floor.rmspe_percent / report.constant_rmspe_percent,
+            f"constant predictor: RMSPE {report.constant_rmspe_percent:.1f} %",
+            report.n,
+        ),
+        Row(f"prediction.{name}.rmspe", report.rmspe_percent, "%", floor=floor.rmspe_percent, n=report.n),
+        Row(
+            f"prediction.{name}.within_5",
+            report.within_5_percent,
+            "%",
+            floor=floor.within_5_percent,
+            n=report.n,
+        ),
+        Row(
+            f"prediction.{name}.plain_sum.median_difference", plain.median_difference_percent, "%", n=plain.n
+        ),
+        Row(f"prediction.{name}.plain_sum.kendall_tau", plain.kendall_tau, n=plain.n),
+    ]
+
+
+def _bootstrap(seen: Seen) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Return 95 % intervals of tau and of the median difference over resampled networks."""
+    rng = np.random.default_rng(0)
+    reports = []
+    for _ in range(_RESAMPLES):
+        chosen = rng.integers(_NETWORKS, size=_NETWORKS)
+        reports.append(compare(seen.predicted_s[chosen], seen.measured_s[chosen]))
+    taus = np.nanquantile([report.kendall_tau for report in reports], [0.025, 0.975])
+    medians = np.quantile([report.median_difference_percent for report in reports], [0.025, 0.975])
+    return (float(taus[0]), float(taus[1])), (float(medians[0]), float(medians[1]))
+
+
+def main(options: argparse.Namespace) -> None:
+    """Measure the small space, and the larger one too unless ``--quick``."""
+    found: list[Row] = []
+    is_noisy = False
+    for name, settings in list(_SPACES.items())[: 1 if options.quick else None]:
+        with tempfile.TemporaryDirectory() as folder:
+            seen = observe(spaces.load("darts", **settings), Path(folder))
+        is_noisy |= compare(*seen.halves_s).median_difference_percent > _NOISY_FLOOR_PERCENT
+        found += rows(name, seen)
+    finish(found, options, is_noisy=is_noisy)
+
+
+if __name__ == "__main__":
+    main(parse_options(__doc__ or ""))

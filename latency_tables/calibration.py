@@ -1,0 +1,63 @@
+"""Beliefs about operations, corrected jointly by whole networks: a Gaussian update.
+
+An operation measured alone pays for more than it does inside a network: its input and output are converted
+to and from the runtime's own layout, and caches are cold or warm otherwise. The error is nearly one factor
+for all operations, and the rest differs from one to the next. So the belief about each operation starts at
+its measurement times the factor that fits the measured networks, with a wide deviation, and each measured
+network is one linear observation of the beliefs (its counts times the operations), which corrects all of
+them at once.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+#: Standard deviation of an operation's true share in a network, relative to its scaled measurement.
+PRIOR_DEVIATION = 0.20
+#: Standard deviation of a measured network from the sum of its operations' true shares, relative.
+NETWORK_DEVIATION = 0.02
+
+
+@dataclass(frozen=True)
+class Beliefs:
+    """What operations cost inside of networks.
+
+    Attributes:
+        mean_s: Seconds, (d,).
+        covariance: Their covariance, seconds squared, (d, d).
+    """
+
+    mean_s: Floats
+    covariance: Floats
+
+    def latency_s(self, counts: Floats) -> tuple[float, float]:
+        """Return mean and standard deviation of a network with ``counts`` (d,) of each operation."""
+        mean = float(counts @ self.mean_s)
+        variance = float(counts @ self.covariance @ counts) + (NETWORK_DEVIATION * mean) ** 2
+        return mean, variance**0.5
+
+
+def update(alone_s: Floats, counts: Floats, networks_s: Floats) -> Beliefs:
+    """Return the beliefs after seeing measured networks.
+
+    Args:
+        alone_s: Operations measured alone, net of the call overhead, (d,).
+        counts: How often each network has each operation, (k, d).
+        networks_s: The networks, net of one call overhead, (k,); positive.
+    """
+    prior = _factor(counts @ alone_s, networks_s) * alone_s
+    prior_covariance = np.diag((PRIOR_DEVIATION * prior) ** 2)
+    cross = counts @ prior_covariance
+    noise = np.diag((NETWORK_DEVIATION * networks_s) ** 2)
+    gain = np.linalg.solve(cross @ counts.T + noise, cross).T
+    mean = prior + gain @ (networks_s - counts @ prior)
+    return Beliefs(np.maximum(mean, 0.0), prior_covariance - gain @ cross)
+
+
+def _factor(sums_s: Floats, networks_s: Floats) -> float:
+    """Return the factor on ``sums_s`` with the least squared relative difference to ``networks_s``."""
+    ratios = sums_s / networks_s
+    return float(ratios.sum() / (ratios @ ratios))

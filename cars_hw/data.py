@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib import resources
 
@@ -76,16 +76,22 @@ class Data:
         return sha.hexdigest()
 
 
-def load(name: str, *, fitness_images: int, seed: int = 0) -> Data:
+def load(name: str, *, fitness_images: int, image_size: int | None = None, seed: int = 0) -> Data:
     """Load the data set ``name`` and set ``fitness_images`` of it apart, equally many of each class.
+
+    Args:
+        name: One of ``names()``.
+        fitness_images: How many judge architectures.
+        image_size: Height and width to which zeros are added around each image; ``None`` for its own size.
+        seed: Of the split.
 
     Raises:
         UnknownNameError: No such data set.
-        DataError: It is not installed, or has too few images for the split.
+        DataError: It is not installed, has too few images for the split, or larger ones than asked for.
     """
     if name not in _LOADERS:
         raise UnknownNameError("data set", name, names())
-    whole = _LOADERS[name]()
+    whole = _padded(_LOADERS[name](), image_size)
     if not whole.classes <= fitness_images <= len(whole.labels) // 2:
         raise DataError(
             f"{fitness_images} fitness images of {name}; take {whole.classes} to {len(whole.labels) // 2}, "
@@ -98,6 +104,16 @@ def load(name: str, *, fitness_images: int, seed: int = 0) -> Data:
 def names() -> tuple[str, ...]:
     """List the data sets."""
     return tuple(_LOADERS)
+
+
+def _padded(whole: ImageSet, image_size: int | None) -> ImageSet:
+    margins = [0 if image_size is None else image_size - side for side in whole.images.shape[2:]]
+    if min(margins) < 0:
+        raise DataError(
+            f"{whole.name} has images of {whole.images.shape[2:]}; image_size {image_size} is too small"
+        )
+    widths = [(0, 0), (0, 0), *((margin // 2, margin - margin // 2) for margin in margins)]
+    return replace(whole, images=np.pad(whole.images, widths))
 
 
 def _stratified(labels: Labels, n: int, rng: np.random.Generator) -> NDArray[np.bool_]:
@@ -114,7 +130,7 @@ def _stratified(labels: Labels, n: int, rng: np.random.Generator) -> NDArray[np.
 
 
 def _subset(whole: ImageSet, mask: NDArray[np.bool_]) -> ImageSet:
-    return ImageSet(whole.name, whole.images[mask], whole.labels[mask], whole.flips, whole.source)
+    return replace(whole, images=whole.images[mask], labels=whole.labels[mask])
 
 
 def _mnist5k() -> ImageSet:

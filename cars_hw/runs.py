@@ -100,7 +100,7 @@ def make_space(config: SearchConfig) -> SearchSpace:
 
 def make_trainer(config: SearchConfig, space: SearchSpace) -> SuperNetTrainer:
     """Return fresh shared weights for ``space`` on the images that ``config`` names."""
-    images = data.load(config.data.name, fitness_images=config.data.fitness_images, seed=config.data.seed)
+    images = data.load(**config.data.model_dump())
     total_steps = _schedule(config, len(images.training.labels)).total_steps
     plan = TrainingPlan(total_steps, **config.training.model_dump())
     return SuperNetTrainer(space, images, plan, seed=config.search.seed, device=config.search.torch_device)

@@ -4,6 +4,7 @@ A verb imports what it needs when it runs: torch takes seconds, and ``--help`` s
 """
 
 import logging
+import os
 import sys
 
 import typer
@@ -34,6 +35,9 @@ _INTERRUPTED = 130
 
 def main() -> None:
     """Run the command line; an error of ours is one line and exit status 1."""
+    # Torch's threads wait for each other in a busy loop unless told otherwise before torch is loaded; where
+    # another process wants a core too, a training step then takes ten times as long.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     try:
         app()

@@ -48,7 +48,8 @@ class CellNetwork:
         cells: How many, at least 3.
         image_shape: (c, h, w) of the input; h and w are even wherever the network halves them.
         classes: Number of outputs.
-        deep_stem: Whether three halving convolutions come first (ImageNet), instead of one at full size.
+        stem_stride: Of the one convolution that comes first.
+        deep_stem: Whether three halving convolutions come first (ImageNet), instead of that one.
         searched: Whether the network is part of a SuperNet: there, batch normalisation has no learnable scale
             and shift, and follows pooling as well.
     """
@@ -57,6 +58,7 @@ class CellNetwork:
     cells: int
     image_shape: tuple[int, int, int]
     classes: int
+    stem_stride: int = 1
     deep_stem: bool = False
     searched: bool = False
 
@@ -67,8 +69,10 @@ class CellNetwork:
         """
         builder = _Builder(searched=self.searched)
         image = _Tensor(IMAGE, (1, *self.image_shape))
-        stem = builder.deep_stem if self.deep_stem else builder.stem
-        before, last = stem(image, self.channels)
+        if self.deep_stem:
+            before, last = builder.deep_stem(image, self.channels)
+        else:
+            before = last = builder.stem(image, self.channels, stride=self.stem_stride)
         channels = self.channels
         for index in range(self.cells):
             reduces = index in (self.cells // 3, 2 * self.cells // 3)
@@ -96,11 +100,10 @@ class _Builder:
         self.nodes.append(Node(slot, spec, tuple(tensor.slot for tensor in inputs)))
         return _Tensor(slot, layers.output_shape(spec))
 
-    def stem(self, image: _Tensor, channels: int) -> tuple[_Tensor, _Tensor]:
-        """Append one convolution; it is both inputs of the first cell."""
+    def stem(self, image: _Tensor, channels: int, *, stride: int) -> _Tensor:
+        """Append one convolution."""
         out = _STEM_MULTIPLIER * channels
-        stem = self.add("stem", "conv_bn", image, out=out, kernel=3, stride=1, **self._conv_params)
-        return stem, stem
+        return self.add("stem", "conv_bn", image, out=out, kernel=3, stride=stride, **self._conv_params)
 
     def deep_stem(self, image: _Tensor, channels: int) -> tuple[_Tensor, _Tensor]:
         """Append three halving convolutions; the last two are the inputs of the first cell."""

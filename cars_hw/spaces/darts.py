@@ -43,6 +43,7 @@ _RANGES = {
     "channels": (2, 256, 2),
     "cells": (3, 64, 1),
     "image_size": (8, 512, 4),
+    "stem_stride": (1, 2, 1),
     "image_channels": (1, 64, 1),
     "classes": (2, 100_000, 1),
 }
@@ -73,7 +74,8 @@ class Darts(SearchSpace):
             48 channels, 3x224x224, 1000 classes), or "search" (the search graph itself).
         channels: Of the search graph's first cell; even.
         cells: Of the search graph, at least 3: two of them are reduction cells.
-        image_size: Height and width of its images, a multiple of 4.
+        image_size: Height and width of its images, a multiple of 4 times the stem's stride.
+        stem_stride: Of its first convolution: 2 searches at half of the size, for a third of the time.
         image_channels: Channels of its images.
         classes: Number of classes, also of a network deployed for "cifar".
 
@@ -90,6 +92,7 @@ class Darts(SearchSpace):
         channels: int = 16,
         cells: int = 8,
         image_size: int = 32,
+        stem_stride: int = 1,
         image_channels: int = 3,
         classes: int = 10,
     ) -> None:
@@ -97,10 +100,15 @@ class Darts(SearchSpace):
             "channels": channels,
             "cells": cells,
             "image_size": image_size,
+            "stem_stride": stem_stride,
             "image_channels": image_channels,
             "classes": classes,
         }
         _check(deploy, sizes)
+        if image_size % (4 * stem_stride):
+            raise ConfigError(
+                f"image_size {image_size} is no multiple of {4 * stem_stride}, 4 times the stem's stride"
+            )
         self._settings: dict[str, int | str] = {"deploy": deploy, **sizes}
         self.image_shape = (image_channels, image_size, image_size)
         self.classes = classes
@@ -112,7 +120,7 @@ class Darts(SearchSpace):
             tuple(cell + node + k for cell in (0, _CELL_DECISIONS) for k in range(_NODE_DECISIONS))
             for node in range(0, _CELL_DECISIONS, _NODE_DECISIONS)
         )
-        search = CellNetwork(channels, cells, self.image_shape, classes, searched=True)
+        search = CellNetwork(channels, cells, self.image_shape, classes, stem_stride, searched=True)
         deployed = {
             "cifar": CellNetwork(36, 20, (3, 32, 32), classes),
             "imagenet": CellNetwork(48, 14, (3, 224, 224), 1000, deep_stem=True),

@@ -58,3 +58,13 @@ def test_an_unknown_set_names_the_known_ones_and_the_closest() -> None:
 def test_a_split_that_leaves_too_few_images_is_refused(n: int) -> None:
     with pytest.raises(DataError, match=f"{n} fitness images"):
         data.load("digits", fitness_images=n)
+
+
+def test_images_are_padded_with_zeros_to_the_size_asked_for() -> None:
+    plain = data.load("digits", fitness_images=100).training.images
+    padded = data.load("digits", fitness_images=100, image_size=11).training.images
+    assert padded.shape[1:] == (1, 11, 11)
+    assert np.array_equal(padded[:, :, 1:9, 1:9], plain)
+    assert padded.sum() == plain.sum()
+    with pytest.raises(DataError, match="image_size 7 is too small"):
+        data.load("digits", fitness_images=100, image_size=7)

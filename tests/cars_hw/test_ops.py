@@ -1,4 +1,8 @@
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -7,6 +11,9 @@ from torch.nn import functional
 
 from cars_hw import layers, ops, spaces
 from latency_tables.spec import OpSpec
+
+ROOT = Path(__file__).parents[2]
+CHECKING_MALLOC = Path("/lib/x86_64-linux-gnu/libc_malloc_debug.so.0")
 
 
 def operations() -> Iterator[OpSpec]:
@@ -115,3 +122,19 @@ def test_weights_depend_on_the_seed_alone_and_leave_the_generator_alone() -> Non
     torch.random.set_rng_state(before)
     weights(1)
     assert torch.equal(before, torch.random.get_rng_state())
+
+
+@pytest.mark.skipif(not CHECKING_MALLOC.exists(), reason="glibc's checking malloc is not installed")
+def test_a_narrow_factorized_reduction_does_not_write_outside_of_its_buffers() -> None:
+    program = """
+import torch
+from cars_hw import ops
+from latency_tables.spec import OpSpec
+for channels in (2, 4, 6):
+    module = ops.build(OpSpec.of("factorized_reduce", (1, channels, 8, 8), out=2 * channels, affine=0))
+    for batch in (1, 3, 4, 32):
+        image = torch.randn(batch, channels, 8, 8).contiguous(memory_format=torch.channels_last)
+        module(image.requires_grad_()).sum().backward()
+"""
+    environment = os.environ | {"LD_PRELOAD": str(CHECKING_MALLOC), "MALLOC_CHECK_": "3"}
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environment, check=True)

@@ -12,7 +12,7 @@ from cars_hw import architecture as text_form
 from cars_hw import layers, spaces
 from cars_hw.graph import IMAGE, Graph, Node
 from cars_hw.spaces._space import Scale, SearchSpace
-from devices._errors import ArchitectureError, ConfigError
+from devices._errors import ArchitectureError, UnknownNameError
 
 SCALES: tuple[Scale, ...] = ("search", "deploy")
 every_space = pytest.mark.parametrize("name", spaces.names())
@@ -135,7 +135,7 @@ def test_settings_rebuild_the_space(name: str) -> None:
 
 @every_space
 def test_an_unknown_setting_is_refused(name: str) -> None:
-    with pytest.raises(ConfigError, match="no_such_setting"):
+    with pytest.raises(UnknownNameError, match="no_such_setting"):
         spaces.load(name, no_such_setting=1)
 
 

@@ -144,7 +144,7 @@ def test_a_setting_out_of_range_is_refused_with_its_value(setting: str, value: i
 
 
 def test_a_setting_that_does_not_exist_is_refused() -> None:
-    with pytest.raises(ConfigError, match="layers"):
+    with pytest.raises(UnknownNameError, match="layers"):
         Darts.create(layers=8)
 
 

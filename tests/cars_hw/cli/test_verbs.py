@@ -1,0 +1,116 @@
+"""The verbs, on real images and the real runtime, in the smallest space."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from cars_hw.cli import app
+
+_CONFIG = """
+[space]
+deploy = "search"
+channels = 2
+cells = 3
+image_size = 8
+image_channels = 1
+[data]
+name = "digits"
+fitness_images = 100
+[training]
+batch_size = 16
+crop_padding = 1
+recalibration_images = 32
+[search]
+warm_up_epochs = 0.1
+epochs_per_generation = 0.05
+generations = 1
+[strategy]
+population_size = 4
+"""
+
+
+def _run(*arguments: str) -> str:
+    result = CliRunner().invoke(app, list(arguments), catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def test_importing_the_package_or_asking_for_help_does_not_load_torch() -> None:
+    code = "import sys, cars_hw, cars_hw.cli; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_devices_lists_this_processor_and_its_state() -> None:
+    [cpu] = json.loads(_run("devices", "--json"))
+    assert cpu["device"] == "cpu"
+    assert cpu["fault"] == ""
+    assert cpu["cores"] >= 1
+    assert "affinity" in cpu["state"]
+    assert "cpu" in _run("devices")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which a table was measured and a search was run."""
+    folder = tmp_path_factory.mktemp("verbs")
+    (folder / "config.toml").write_text(_CONFIG)
+    config = ("--config", str(folder / "config.toml"), "--table", str(folder / "table.jsonl"))
+    _run("profile", *config)
+    _run("search", "--run", str(folder / "run"), *config)
+    return folder
+
+
+def test_a_profile_measures_once_and_the_table_shows_it(folder: Path) -> None:
+    table = str(folder / "table.jsonl")
+    before = Path(table).read_bytes()
+    _run("profile", "--config", str(folder / "config.toml"), "--table", table)
+    assert Path(table).read_bytes() == before
+    shown = json.loads(_run("table", "show", table, "--json"))
+    assert shown["conditions"]["runtime"] == "onnxruntime"
+    assert shown["conditions"]["threads"] == 1
+    kinds = {entry["kind"] for entry in shown["entries"]}
+    assert {"call_overhead", "sep_conv", "network"} <= kinds
+    assert all(entry["latency_ms"] > 0 for entry in shown["entries"])
+    assert "sep_conv" in _run("table", "show", table)
+
+
+def test_a_search_leaves_its_configuration_and_resumes_to_nothing_more(folder: Path) -> None:
+    front = _run("search", "--run", str(folder / "run"), "--resume")
+    assert "latency_ms" in front
+    assert "population_size = 4" in (folder / "run" / "config.toml").read_text()
+
+
+def test_an_export_is_verified_and_benched_against_the_table(folder: Path) -> None:
+    out = _run("export", str(folder / "run"), "--pick", "knee", "--pick", "fastest")
+    assert "knee.onnx" in out
+    card = json.loads((folder / "run" / "export" / "knee.json").read_text())
+    assert card["verified"]["max_difference_to_torch"] <= 1e-4
+    assert card["verified"]["error"] == pytest.approx(card["costs"]["error"])
+    assert set(card["description"]) == {"normal", "reduce", "concat"}
+    bench = json.loads(_run("bench", str(folder / "run" / "export" / "knee.onnx"), "--json"))
+    assert bench["predicted_ms"] == pytest.approx(card["costs"]["latency_ms"])
+    assert bench["measured_ms"] > 0
+    low, high = bench["measured_interval_ms"]
+    assert low <= bench["measured_ms"] <= high
+
+
+def test_all_members_are_exported_by_one_word(folder: Path, tmp_path: Path) -> None:
+    _run("export", str(folder / "run"), "--pick", "all", "--to", str(tmp_path))
+    assert len(list(tmp_path.glob("member-*.onnx"))) == len(list(tmp_path.glob("member-*.json"))) >= 1
+
+
+def test_an_architecture_is_benched_without_training(folder: Path) -> None:
+    text = ".".join(["0"] * 24)
+    config = ("--config", str(folder / "config.toml"), "--table", str(folder / "table.jsonl"))
+    bench = json.loads(_run("bench", "--architecture", text, *config, "--json"))
+    assert bench["network"] == text
+    assert bench["predicted_ms"] > 0
+
+
+def test_a_report_shows_the_run(folder: Path) -> None:
+    _run("report", str(folder / "run"))
+    assert "<svg" in (folder / "run" / "report.html").read_text()

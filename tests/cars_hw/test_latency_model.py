@@ -1,0 +1,62 @@
+"""What a table holds of a space, and the predictor made from it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cars_hw.graph import network_spec
+from cars_hw.latency_model import calibration_architectures, latency_model, needed_specs
+from cars_hw.spaces.darts import Darts
+from devices._errors import MissingEntryError
+from latency_tables.measurement import Failure, FailureStatus
+from latency_tables.prediction import CALL_OVERHEAD, LatencyModel
+from latency_tables.table import LatencyTable
+from tests.fakes.tables import write_table
+from tests.fakes.tabular import TinySpace
+
+_SPACE = TinySpace((4, 3, 4))
+
+
+def test_the_calibration_networks_are_distinct_and_always_the_same() -> None:
+    space = Darts(deploy="cifar")
+    drawn = calibration_architectures(space)
+    assert len(set(drawn)) == len(drawn) == 8
+    assert drawn == calibration_architectures(Darts(deploy="imagenet"))
+
+
+def test_a_space_smaller_than_the_calibration_is_drawn_whole() -> None:
+    assert set(calibration_architectures(TinySpace((3, 2), ((0,), (1,))))) == set(np.ndindex(3, 2))
+
+
+def test_a_table_holds_a_call_every_operation_and_the_networks() -> None:
+    needed = needed_specs(_SPACE)
+    assert needed[0] == CALL_OVERHEAD
+    assert set(_SPACE.all_operations()) <= set(needed)
+    networks = {network_spec(_SPACE.graph(a, "deploy")) for a in calibration_architectures(_SPACE)}
+    assert networks <= set(needed)
+    assert len(needed) == 1 + len(_SPACE.all_operations()) + 8
+
+
+def test_the_predictor_is_corrected_by_the_measured_networks(tmp_path: Path) -> None:
+    table = LatencyTable.open(write_table(tmp_path / "t.jsonl", _SPACE))
+    model = latency_model(_SPACE, table)
+    for architecture in calibration_architectures(_SPACE):
+        graph = _SPACE.graph(architecture, "deploy")
+        measured_s = table[network_spec(graph)].latency_s
+        plain_s = LatencyModel(table).predict(graph.live.specs()).latency_s
+        corrected_s = model.predict(graph.live.specs()).latency_s
+        assert abs(corrected_s - measured_s) < 0.5 * abs(plain_s - measured_s)
+
+
+def test_an_entry_that_was_never_measured_or_failed_is_named(tmp_path: Path) -> None:
+    whole = LatencyTable.open(write_table(tmp_path / "t.jsonl", _SPACE))
+    lacking = _SPACE.all_operations()[3]
+    table = LatencyTable.in_memory(whole.header)
+    table.add(*(entry for spec, entry in whole.measurements.items() if spec != lacking))
+    with pytest.raises(MissingEntryError, match=r"never measured.*cars-hw profile") as caught:
+        latency_model(_SPACE, table)
+    assert caught.value.spec == str(lacking)
+    table.add(Failure(lacking, FailureStatus.WRONG_OUTPUT, "off by 3"))
+    with pytest.raises(MissingEntryError, match="wrong_output: off by 3"):
+        latency_model(_SPACE, table)

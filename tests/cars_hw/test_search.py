@@ -1,0 +1,197 @@
+"""The loop: what it evaluates with which weights, what it saves, and that a killed search loses nothing."""
+
+import hashlib
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cars_hw.checkpoint import CheckpointFolder
+from cars_hw.objectives import Error, Parameters
+from cars_hw.search import Generation, Schedule, Search, history
+from cars_hw.spaces.darts import Darts
+from cars_hw.strategies.cars import Cars
+from devices._errors import CheckpointError
+from tests.fakes.tables import write_table
+from tests.fakes.tabular import TabularTrainer, TinySpace
+
+_SCHEDULE = Schedule(warm_up_steps=5, steps=3, generations=4)
+
+
+def _search(folder: Path | None = None, *, seed: int = 0, **fingerprint: str) -> Search:
+    space, trainer = TinySpace(), TabularTrainer()
+    strategy = Cars(space, np.random.default_rng(seed), population_size=6)
+    checkpoints = CheckpointFolder(folder) if folder else None
+    objectives = [Error(trainer), Parameters(space)]
+    return Search(trainer, strategy, objectives, _SCHEDULE, checkpoints=checkpoints, fingerprint=fingerprint)
+
+
+def _outcome(generation: Generation) -> tuple[object, ...]:
+    return generation.index, generation.population, generation.front
+
+
+def test_a_search_yields_the_warm_up_and_then_each_generation() -> None:
+    search = _search()
+    generations = list(search.run())
+    assert [generation.index for generation in generations] == [0, 1, 2, 3, 4]
+    assert search.trainer.ledger.steps == _SCHEDULE.total_steps == 17
+    assert all(len(generation.population) == 6 for generation in generations)
+    assert all(set(generation.front) <= set(generation.population) for generation in generations)
+    assert generations[-1].objectives == ("error", "parameters")
+
+
+def test_newcomers_are_evaluated_with_the_previous_weights_and_members_are_not_again() -> None:
+    search = _search()
+    run = search.run()
+    next(run)
+    assert search.trainer.ledger.previous_evaluations == 0
+    before = {member.architecture: member.costs[0] for member in search.strategy.population}
+    generation = next(run)
+    assert search.trainer.ledger.evaluations == 6 + 12 + 6
+    assert search.trainer.ledger.previous_evaluations == 6
+    for member in generation.population:
+        if member.architecture in before:
+            assert member.previous_error == before[member.architecture]
+        assert member.previous_error is not None
+
+
+def test_costs_are_those_of_todays_weights() -> None:
+    search = _search()
+    for generation in search.run():
+        for member in generation.population:
+            assert member.costs[0] == 1 - search.trainer.accuracy(member.architecture)
+
+
+def test_a_resumed_search_ends_as_the_uninterrupted_one(tmp_path: Path) -> None:
+    straight = [_outcome(generation) for generation in _search(tmp_path / "a").run()]
+    for stop in range(1, 5):
+        folder = tmp_path / f"stop{stop}"
+        run = _search(folder).run()
+        for _ in range(stop):
+            next(run)
+        resumed = _search(folder)
+        assert resumed.resume()
+        rest = [_outcome(generation) for generation in resumed.run()]
+        assert rest == straight[stop:]
+        assert [_outcome(generation) for generation in resumed.history] == straight
+
+
+def test_a_finished_search_resumes_to_nothing_more(tmp_path: Path) -> None:
+    last = list(_search(tmp_path).run())[-1]
+    resumed = _search(tmp_path)
+    assert resumed.resume()
+    assert list(resumed.run()) == []
+    assert _outcome(resumed.history[-1]) == _outcome(last)
+
+
+def test_there_is_nothing_to_resume_in_an_empty_folder(tmp_path: Path) -> None:
+    assert not _search(tmp_path).resume()
+
+
+def test_a_checkpoint_of_another_table_is_refused(tmp_path: Path) -> None:
+    next(_search(tmp_path, table="aaa").run())
+    with pytest.raises(CheckpointError, match="written with table aaa, this search has bbb"):
+        _search(tmp_path, table="bbb").resume()
+
+
+def test_a_checkpoint_of_another_version_is_one_clear_error(tmp_path: Path) -> None:
+    folder = CheckpointFolder(tmp_path)
+    next(_search(tmp_path).run())
+    checkpoint = folder.load_newest()
+    assert checkpoint is not None
+    values = {name: value for name, value in checkpoint.values.items() if name != "strategy"}
+    folder.save(type(checkpoint)(1, checkpoint.arrays, values))
+    with pytest.raises(CheckpointError, match="another version: strategy"):
+        _search(tmp_path).resume()
+
+
+_SETTINGS = {
+    "deploy": "search",
+    "channels": 2,
+    "cells": 3,
+    "image_size": 8,
+    "image_channels": 1,
+    "classes": 10,
+}
+_CONFIG = """
+[space]
+name = "darts"
+deploy = "search"
+channels = 2
+cells = 3
+image_size = 8
+image_channels = 1
+[strategy]
+population_size = 5
+[data]
+name = "digits"
+fitness_images = 100
+[training]
+batch_size = 16
+crop_padding = 1
+recalibration_images = 32
+[search]
+warm_up_epochs = 0.1
+epochs_per_generation = 0.15
+generations = 4
+"""
+
+
+def _command(folder: Path, run: str) -> list[str]:
+    verb = [
+        sys.executable,
+        "-c",
+        "from cars_hw.cli import main; main()",
+        "search",
+        "--run",
+        str(folder / run),
+    ]
+    return [
+        *verb,
+        "--config",
+        str(folder / "config.toml"),
+        "--table",
+        str(folder / "table.jsonl"),
+        "--resume",
+    ]
+
+
+def _fingerprint(run: Path) -> dict[str, object]:
+    """Hash weights, optimiser, population and generators of a run's last checkpoint."""
+    newest = max((run / "checkpoints").glob("[0-9]*"))
+    state = json.loads((newest / "state.json").read_text())
+    return {
+        "generation": state["generation"],
+        "arrays": hashlib.sha256((newest / "arrays.safetensors").read_bytes()).hexdigest(),
+        "strategy": state["values"]["strategy"],
+        "batches": state["values"]["trainer"]["batches"],
+    }
+
+
+def test_a_search_killed_in_mid_generation_ends_with_the_same_weights_and_population(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(_CONFIG)
+    write_table(tmp_path / "table.jsonl", Darts(**_SETTINGS))
+    subprocess.run(_command(tmp_path, "straight"), check=True, capture_output=True, timeout=300)
+    for kill_after in ("generation 0", "generation 2"):
+        process = subprocess.Popen(_command(tmp_path, "killed"), stderr=subprocess.PIPE, text=True)
+        assert process.stderr is not None
+        assert any(line.startswith(kill_after) for line in process.stderr)
+        time.sleep(0.2)  # into the next generation's training
+        process.send_signal(signal.SIGKILL)
+        process.stderr.close()
+        assert process.wait(timeout=60) == -signal.SIGKILL
+    killed_at = _fingerprint(tmp_path / "killed")["generation"]
+    assert killed_at in (2, 3)
+    finished = subprocess.run(
+        _command(tmp_path, "killed"), check=True, capture_output=True, text=True, timeout=300
+    )
+    assert f"going on after generation {killed_at}" in finished.stderr
+    assert _fingerprint(tmp_path / "killed") == _fingerprint(tmp_path / "straight")
+    checkpoint = CheckpointFolder(tmp_path / "killed" / "checkpoints").load_newest()
+    assert checkpoint is not None
+    assert [generation.index for generation in history(checkpoint)] == [0, 1, 2, 3, 4]

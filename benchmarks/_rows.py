@@ -1,11 +1,15 @@
 """What all benchmarks share: their options, their rows, and the exit status that the rows come to."""
 
 import argparse
+import hashlib
 import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
+
+_RESULTS = Path(__file__).parent / "results"
 
 _MET, _MISSED, _TOO_NOISY = 0, 3, 4
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
@@ -55,6 +59,32 @@ def parse_options(description: str) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="at most 50 s on 2 cores")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there")
     return parser.parse_args()
+
+
+def store(name: str, raw: object) -> None:
+    """Keep the raw results of a full run, with their hash, for later ``--quick`` runs."""
+    _RESULTS.mkdir(exist_ok=True)
+    text = json.dumps({"sha256": _digest(raw), "raw": raw}, indent=1) + "\n"
+    (_RESULTS / f"{name}.json").write_text(text)
+
+
+def stored(name: str) -> Any:
+    """Return the raw results of the last full run.
+
+    Raises:
+        SystemExit: There are none, or their hash does not hold.
+    """
+    path = _RESULTS / f"{name}.json"
+    if not path.exists():
+        sys.exit(f"{path} is missing: run without --quick first")
+    content = json.loads(path.read_text())
+    if content["sha256"] != _digest(content["raw"]):
+        sys.exit(f"{path} was changed by hand: its hash does not hold")
+    return content["raw"]
+
+
+def _digest(raw: object) -> str:
+    return hashlib.sha256(json.dumps(raw, sort_keys=True).encode()).hexdigest()
 
 
 def finish(rows: Sequence[Row], options: argparse.Namespace, *, is_noisy: bool = False) -> None:

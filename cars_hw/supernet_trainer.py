@@ -96,7 +96,9 @@ class SuperNetTrainer:
         self._augment = Augmentation(plan.crop_padding, plan.cutout, data.training.flips)
         self._training = self._tensors(data.training)
         self._fitness = self._tensors(data.fitness)
-        self._recalibration = self._training[0][: plan.recalibration_images]
+        # A random sample: data sets come sorted by class, and the first images would all be of one.
+        sample = np.random.default_rng(seed).permutation(len(data.training.labels))
+        self._recalibration = self._training[0][torch.from_numpy(sample[: plan.recalibration_images])]
 
     @property
     def steps_per_epoch(self) -> int:

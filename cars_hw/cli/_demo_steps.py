@@ -14,6 +14,7 @@ from cars_hw.cli._searching import run_search
 from cars_hw.config import SearchConfig
 from cars_hw.exporter import Export
 from cars_hw.graph import Graph
+from cars_hw.picks import pick
 from cars_hw.report import write_report
 from cars_hw.runs import Run, make_space
 from cars_hw.search import Generation
@@ -132,20 +133,21 @@ def print_results(front: Sequence[Member], exports: dict[str, Export], benches: 
 
 
 def summary(
-    front: Sequence[Member], exports: dict[str, Export], benches: dict[str, Bench], seconds: dict[str, float]
+    generation: Generation, front: Sequence[Member], exports: dict[str, Export], benches: dict[str, Bench]
 ) -> dict[str, Json]:
-    """Return every figure that the demo printed."""
+    """Return every figure that the demo printed, but the seconds of its steps."""
     return {
         "front": [{**asdict(member), "difference_percent": member.difference_percent} for member in front],
         "exports": {
             name: {
                 "error": done.error,
+                "table_error": pick(generation.front, generation.objectives, name).costs[0],
                 "max_difference_to_torch": done.max_difference,
                 **benches[name].to_json(),
             }
             for name, done in exports.items()
         },
-        "seconds": dict(seconds),
+        "ledger": dict(generation.ledger),
     }
 
 

@@ -18,8 +18,11 @@ from rich.progress import (
 )
 from rich.table import Table
 
+#: A pipe has no width of its own.
+_PIPE_WIDTH = 160
+
 #: Results go to standard output, everything else to standard error, so that a pipe gets results alone.
-out = Console(soft_wrap=True)
+out = Console(soft_wrap=True, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
 err = Console(stderr=True, soft_wrap=True)
 
 

@@ -45,7 +45,7 @@ def demo(
     with _timed("report", "writing the page", seconds):
         page = steps.report(opened)
     steps.print_results(front, exports, benches)
-    summary = steps.summary(front, exports, benches, seconds)
+    summary = {**steps.summary(generation, front, exports, benches), "seconds": seconds}
     (run / "summary.json").write_text(json.dumps(summary, indent=2, allow_nan=False), encoding="utf-8")
     print_table(["step", "seconds"], [[name, f"{spent:.1f}"] for name, spent in seconds.items()])
     say(f"page: {page}; everything: {run}")

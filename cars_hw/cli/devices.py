@@ -35,7 +35,9 @@ def _look(name: str) -> dict[str, object]:
 def _facts(device: Device) -> dict[str, object]:
     info = device.info()
     known = {key: value for key, value in asdict(device.state()).items() if value not in (None, ())}
-    state = ", ".join(f"{key} {value}" for key, value in known.items())
+    state = ", ".join(
+        f"{key} {f'{value:.4g}' if isinstance(value, float) else value}" for key, value in known.items()
+    )
     return {
         "model": info.model,
         "system": f"{info.platform}, {info.os_build}",

@@ -85,7 +85,7 @@ class Darts(SearchSpace):
 
     name = "darts"
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (the settings of a configuration)
         self,
         *,
         deploy: str = "cifar",

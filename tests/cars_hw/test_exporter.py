@@ -13,13 +13,14 @@ from torch import Tensor, nn
 from cars_hw.exporter import PARITY_TOLERANCE, export_onnx, read_card
 from cars_hw.network import Network
 from cars_hw.spaces.darts import Darts
+from cars_hw.trainer import Json
 from devices._errors import ExportError
 
 _SPACE = Darts(deploy="search", channels=2, cells=3, image_size=8, image_channels=1)
 _IMAGES = torch.randn(20, 1, 8, 8, generator=torch.Generator().manual_seed(0))
 _LABELS = torch.arange(20) % 10
-_CARD = {
-    "space": {"name": "darts", "settings": _SPACE.settings()},
+_CARD: dict[str, Json] = {
+    "space": {"name": "darts", "settings": dict(_SPACE.settings())},
     "architecture": "0.1",
     "latency": {"table": "t"},
 }

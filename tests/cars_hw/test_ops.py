@@ -138,3 +138,24 @@ for channels in (2, 4, 6):
 """
     environment = os.environ | {"LD_PRELOAD": str(CHECKING_MALLOC), "MALLOC_CHECK_": "3"}
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environment, check=True)
+
+
+@pytest.mark.parametrize("kernel", [3, 5])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("size", [8, 6, 7])
+def test_a_dilated_convolution_trains_as_what_it_evaluates(kernel: int, stride: int, size: int) -> None:
+    convolution = ops.DilatedConv(
+        4, 4, kernel, stride=stride, padding=kernel - 1, dilation=2, groups=4, bias=False, dtype=torch.float64
+    )
+    image = torch.randn(3, 4, size, size, dtype=torch.float64)
+    results = []
+    for is_training in (True, False):
+        convolution.train(is_training).zero_grad()
+        leaf = image.clone().requires_grad_()
+        output = convolution(leaf)
+        output.square().sum().backward()
+        assert leaf.grad is not None
+        assert convolution.weight.grad is not None
+        results.append((output.detach(), leaf.grad, convolution.weight.grad.clone()))
+    for trained, evaluated in zip(*results, strict=True):
+        torch.testing.assert_close(trained, evaluated)

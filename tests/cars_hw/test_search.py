@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from cars_hw.checkpoint import CheckpointFolder
-from cars_hw.objectives import Error, Parameters
+from cars_hw.objectives import Error, Objective, Parameters
 from cars_hw.search import Generation, Schedule, Search, history
 from cars_hw.spaces.darts import Darts
 from cars_hw.strategies.cars import Cars
@@ -27,7 +27,7 @@ def _search(folder: Path | None = None, *, seed: int = 0, **fingerprint: str) ->
     space, trainer = TinySpace(), TabularTrainer()
     strategy = Cars(space, np.random.default_rng(seed), population_size=6)
     checkpoints = CheckpointFolder(folder) if folder else None
-    objectives = [Error(trainer), Parameters(space)]
+    objectives: list[Objective] = [Error(trainer), Parameters(space)]
     return Search(trainer, strategy, objectives, _SCHEDULE, checkpoints=checkpoints, fingerprint=fingerprint)
 
 
@@ -175,7 +175,9 @@ def _fingerprint(run: Path) -> dict[str, object]:
 
 def test_a_search_killed_in_mid_generation_ends_with_the_same_weights_and_population(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text(_CONFIG)
-    write_table(tmp_path / "table.jsonl", Darts(**_SETTINGS))
+    write_table(
+        tmp_path / "table.jsonl", Darts(deploy="search", channels=2, cells=3, image_size=8, image_channels=1)
+    )
     subprocess.run(_command(tmp_path, "straight"), check=True, capture_output=True, timeout=300)
     for kill_after in ("generation 0", "generation 2"):
         process = subprocess.Popen(_command(tmp_path, "killed"), stderr=subprocess.PIPE, text=True)

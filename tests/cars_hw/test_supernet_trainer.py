@@ -193,6 +193,23 @@ def test_recalibration_sets_statistics_to_those_of_the_images() -> None:
     assert not network.training
 
 
+def test_recalibration_images_are_of_all_classes_even_where_the_data_are_sorted(
+    space: Darts, digits: Data
+) -> None:
+    order = np.argsort(digits.training.labels, kind="stable")
+    whole = digits.training
+    ordered = ImageSet("sorted", whole.images[order], whole.labels[order], flips=False, source="")
+    architecture = space.sample(np.random.default_rng(9))
+    statistics = []
+    for recalibration_images in (200, len(order)):
+        plan = TrainingPlan(1, batch_size=32, recalibration_images=recalibration_images)
+        trainer = SuperNetTrainer(space, Data(ordered, digits.fitness), plan, seed=1)
+        stem = trainer.network(architecture).get_submodule("units.stem.1")
+        assert isinstance(stem.running_mean, torch.Tensor)
+        statistics.append(stem.running_mean)
+    torch.testing.assert_close(statistics[0], statistics[1], rtol=0.1, atol=0.02)
+
+
 def test_images_that_do_not_fit_the_space_are_refused(space: Darts, digits: Data) -> None:
     with pytest.raises(ConfigError, match=r"takes images of \(1, 28, 28\)"):
         SuperNetTrainer(

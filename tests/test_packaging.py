@@ -1,0 +1,74 @@
+"""The distribution: what a wheel holds, and that the documents keep up with the code."""
+
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from cars_hw.spaces import load
+from tests.fakes.tables import write_table
+
+_ROOT = Path(__file__).parents[1]
+_PACKAGES = {"cars_hw", "profilers", "latency_tables", "devices"}
+
+
+def test_a_wheel_holds_the_four_packages_typed_and_with_the_demo(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(command, cwd=_ROOT, check=True, capture_output=True)
+    [wheel] = tmp_path.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {name.split("/")[0] for name in names if ".dist-info" not in name} == _PACKAGES
+    assert {f"{package}/py.typed" for package in _PACKAGES} <= set(names)
+    assert "cars_hw/cli/demo.toml" in names
+
+
+def test_every_dependency_is_pinned_and_its_reason_named() -> None:
+    project = tomllib.loads((_ROOT / "pyproject.toml").read_text())["project"]
+    pinned = {line.partition("==")[0].lower().replace("_", "-") for line in _lines("constraints.txt")}
+    reasons = (_ROOT / "docs" / "dependencies.md").read_text().lower()
+    extras = project["optional-dependencies"]
+    for requirement in [*project["dependencies"], *extras["demo"], *extras["dev"], *extras["adb-server"]]:
+        name = re.split(r"[\[>=<]", requirement)[0]
+        assert name in pinned, f"{name} is not in constraints.txt"
+        assert name in reasons, f"{name} has no reason in docs/dependencies.md"
+
+
+def test_no_test_folder_is_a_package() -> None:
+    assert not list((_ROOT / "tests").rglob("__init__.py"))
+
+
+def test_nothing_from_outside_is_unpickled_evaluated_or_given_to_a_shell() -> None:
+    forbidden = re.compile(
+        r"\b(pickle|marshal|yaml\.load|shell=True|os\.system|torch\.load)\b|(?<![.\w])(eval|exec)\("
+    )
+    for package in _PACKAGES:
+        for path in (_ROOT / package).rglob("*.py"):
+            assert not forbidden.search(path.read_text()), path
+
+
+def test_the_documents_name_files_that_exist() -> None:
+    for document in [_ROOT / "README.md", *(_ROOT / "docs").glob("*.md")]:
+        for link in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
+            assert (document.parent / link).exists(), f"{document.name} links to {link}"
+
+
+def test_the_code_of_the_readme_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    [code] = re.findall(r"```python\n(.*?)```", (_ROOT / "README.md").read_text(), re.DOTALL)
+    small = re.sub(r"_steps=\d+, steps=\d+, generations=\d+", "_steps=2, steps=2, generations=1", code)
+    small = small.replace("population_size=16", "population_size=3")
+    assert small.count("steps=2") == 2
+    monkeypatch.chdir(tmp_path)
+    space = load("darts", deploy="search", channels=8, cells=3, image_size=8, image_channels=1)
+    write_table(tmp_path / "cpu.jsonl", space)
+    exec(compile(small, "README.md", "exec"), {})  # noqa: S102  (our own README)
+    assert "generation 1: front of" in capsys.readouterr().out
+
+
+def _lines(name: str) -> list[str]:
+    return [line for line in (_ROOT / name).read_text().splitlines() if line and not line.startswith("#")]

@@ -30,7 +30,8 @@ class Row:
         goal: ``">= 0.7"``; empty where the figure is for information.
         spread: Of the figure: (low, high), 95 %; ``None`` where it is exact.
         floor: What noise alone would give for the figure; ``None`` where there is no noise.
-        peer: The same figure of the named peer, from the same run.
+        peer: The same figure of a peer, from the same run; ``None`` where there is none.
+        peer_name: Who that is.
         n: Samples behind it.
         source: "fresh", or "stored" where raw results of an earlier full run were analysed again.
     """
@@ -41,7 +42,8 @@ class Row:
     goal: str = ""
     spread: tuple[float, float] | None = None
     floor: float | None = None
-    peer: str = ""
+    peer: float | None = None
+    peer_name: str = ""
     n: int = 1
     source: str = "fresh"
 
@@ -93,7 +95,7 @@ def finish(rows: Sequence[Row], options: argparse.Namespace, *, is_noisy: bool =
         spread = f" [{row.spread[0]:.4g}, {row.spread[1]:.4g}]" if row.spread else ""
         floor = f", floor {row.floor:.4g}" if row.floor is not None else ""
         goal = f", goal {row.goal}: {'met' if row.is_met() else 'MISSED'}" if row.goal else ""
-        peer = f", peer {row.peer}" if row.peer else ""
+        peer = f", {row.peer_name} {row.peer:.4g}" if row.peer is not None else ""
         print(
             f"{row.claim}: {row.figure:.4g} {row.unit}{spread}{floor}{peer}{goal} (n {row.n}, {row.source})"
         )

@@ -49,22 +49,26 @@ class CheckpointFolder:
     """The checkpoints of one run.
 
     Args:
-        path: Made where missing.
-
-    Raises:
-        CheckpointError: The folder cannot be written to.
+        path: The folder; made by the first write, and a missing one has no checkpoint.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+
+    def check_writable(self) -> None:
+        """Make the folder where it is missing, and write to it: better now than after hours of training.
+
+        Raises:
+            CheckpointError: The folder cannot be written to.
+        """
         try:
-            path.mkdir(parents=True, exist_ok=True)
-            probe = path / ".probe"
+            self.path.mkdir(parents=True, exist_ok=True)
+            probe = self.path / ".probe"
             probe.write_bytes(b"")
             probe.unlink()
         except OSError as error:
             raise CheckpointError(
-                f"cannot write to {path}: {error.strerror}; choose another folder"
+                f"cannot write to {self.path}: {error.strerror}; choose another folder"
             ) from error
 
     def save(self, checkpoint: Checkpoint) -> None:
@@ -82,7 +86,7 @@ class CheckpointFolder:
         files[_MANIFEST] = _encode(_manifest(files))
         try:
             shutil.rmtree(temporary, ignore_errors=True)
-            temporary.mkdir()
+            temporary.mkdir(parents=True)
             for name, content in files.items():
                 _write_durably(temporary / name, content)
             if final.exists():
@@ -98,7 +102,7 @@ class CheckpointFolder:
         """Return the newest checkpoint whose hashes hold; ``None`` where there is none at all.
 
         Raises:
-            CheckpointError: There are checkpoints, but every one is damaged.
+            CheckpointError: There are checkpoints, but every one is damaged; or the folder cannot be read.
         """
         folders = self._folders()
         damages = []
@@ -115,7 +119,14 @@ class CheckpointFolder:
         return None
 
     def _folders(self) -> list[Path]:
-        return sorted(folder for folder in self.path.iterdir() if folder.name.isdecimal())
+        """Return the checkpoints, oldest first: by number, since 9999 comes before 10000."""
+        try:
+            folders = [folder for folder in self.path.iterdir() if folder.name.isdecimal()]
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise CheckpointError(f"cannot read {self.path}: {error.strerror}") from error
+        return sorted(folders, key=lambda folder: int(folder.name))
 
 
 def _load(folder: Path) -> Checkpoint:

@@ -1,5 +1,6 @@
 """The configuration of a search: TOML with overrides, checked before anything runs, saved as resolved."""
 
+import shlex
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from devices._errors import ConfigError, UnknownNameError
 
 _MAX_BYTES = 1 << 20
+
+#: The largest integer of TOML 1.0.
+_MAX_SEED = 2**63 - 1
 
 ObjectiveName = Literal["error", "parameters", "macs", "latency_ms"]
 
@@ -63,13 +67,16 @@ class DataSection(_Section):
     name: str = "mnist5k"
     fitness_images: int = Field(default=1000, ge=1)
     image_size: int | None = Field(default=None, ge=1, le=1024)
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, le=_MAX_SEED)
 
 
 class TrainingSection(_Section):
-    """How the shared weights are trained; see ``TrainingPlan``, whose fields these are."""
+    """How the shared weights are trained; see ``TrainingPlan``, whose fields these are.
 
-    batch_size: int = Field(default=128, ge=1, le=1 << 16)
+    Batch normalisation takes two images: one has no variance where the feature maps are of one pixel.
+    """
+
+    batch_size: int = Field(default=128, ge=2, le=1 << 16)
     learning_rate: float = Field(default=0.025, gt=0)
     final_learning_rate: float = Field(default=0.001, ge=0)
     momentum: float = Field(default=0.9, ge=0, lt=1)
@@ -77,7 +84,7 @@ class TrainingSection(_Section):
     clip_norm: float = Field(default=5.0, gt=0)
     crop_padding: int = Field(default=4, ge=0, le=256)
     cutout: int = Field(default=0, ge=0, le=1024)
-    recalibration_images: int = Field(default=1024, ge=1)
+    recalibration_images: int = Field(default=1024, ge=2)
     evaluation_batch_size: int = Field(default=256, ge=1, le=1 << 16)
 
 
@@ -97,7 +104,7 @@ class SearchSection(_Section):
     warm_up_epochs: float = Field(default=50, ge=0, le=1e6)
     epochs_per_generation: float = Field(default=10, ge=0, le=1e6)
     generations: int = Field(default=45, ge=0, le=100_000)
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, le=_MAX_SEED)
     torch_device: str = "cpu"
 
 
@@ -110,6 +117,8 @@ class LatencySection(_Section):
         runtime: A runtime.
         threads: Threads of one inference.
         max_latency_ms: Slower architectures are infeasible.
+        measured_elsewhere: Whether the table is of another machine than the one that searches; then only the
+            kind of its device is compared.
     """
 
     table: str = "latency.jsonl"
@@ -117,6 +126,7 @@ class LatencySection(_Section):
     runtime: str = "onnxruntime"
     threads: int = Field(default=1, ge=1, le=1024)
     max_latency_ms: float | None = Field(default=None, gt=0)
+    measured_elsewhere: bool = False
 
 
 class SearchConfig(_Section):
@@ -128,6 +138,19 @@ class SearchConfig(_Section):
     training: TrainingSection = TrainingSection()
     search: SearchSection = SearchSection()
     latency: LatencySection = LatencySection()
+
+    def profile_command(self) -> str:
+        """Return the command that measures what the latency table lacks."""
+        latency = self.latency
+        options = [f"--set=space.{name}={value}" for name, value in self.space.settings.items()]
+        options += [
+            f"--device={latency.device}",
+            f"--runtime={latency.runtime}",
+            f"--threads={latency.threads}",
+        ]
+        return shlex.join(
+            ["cars-hw", "profile", f"--space={self.space.name}", *options, f"--table={latency.table}"]
+        )
 
     @classmethod
     def load(cls, path: Path | None, overrides: Mapping[str, JsonValue] | None = None) -> Self:
@@ -156,6 +179,11 @@ class SearchConfig(_Section):
     def to_toml(self) -> str:
         """Return the resolved configuration, as ``load`` reads it."""
         return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
+
+
+def with_table(config: SearchConfig, table: str) -> SearchConfig:
+    """Return ``config`` with another latency table."""
+    return config.model_copy(update={"latency": config.latency.model_copy(update={"table": table})})
 
 
 def parse_override(text: str) -> tuple[str, JsonValue]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import onnxruntime
@@ -24,6 +25,7 @@ from profilers.lowering.onnx import lower
 PARITY_TOLERANCE = 1e-4
 
 _PACKAGES = ("cars-hw", "torch", "onnx", "onnxruntime", "numpy")
+_CARD_KIND = "cars_hw model card"
 _SCHEMA = 1
 
 
@@ -41,6 +43,14 @@ class Export:
     max_difference: float
     error: float
 
+    def to_json(self) -> dict[str, Json]:
+        """Return the figures by name."""
+        return {
+            "file": str(self.path),
+            "error": self.error,
+            "max_difference_to_torch": self.max_difference,
+        }
+
 
 class CardSpace(BaseModel):
     """The space of a model card's network."""
@@ -50,9 +60,10 @@ class CardSpace(BaseModel):
 
 
 class CardLatency(BaseModel):
-    """The latency table that a search used."""
+    """The latency table that a search used, and the digest of the entries that it used."""
 
     table: str = ""
+    sha256: str = ""
 
 
 class ModelCard(BaseModel):
@@ -60,12 +71,14 @@ class ModelCard(BaseModel):
 
     Attributes:
         sha256: Of the file that the card is about.
+        scale: Which of the space's two graphs the file is.
         space: Where its architecture is from.
         architecture: In its text form.
         latency: The table of the search.
     """
 
     sha256: str
+    scale: Literal["search", "deploy"]
     space: CardSpace
     architecture: str
     latency: CardLatency = CardLatency()
@@ -87,6 +100,7 @@ def export_onnx(
         ExportError: The file's logits differ from torch's by more than ``PARITY_TOLERANCE``, or the disk
             refuses; no file is left.
     """
+    network, images, labels = network.cpu(), images.cpu(), labels.cpu()
     content = lower(network, [(1, *images.shape[1:])])
     logits = _run(content, images)
     with torch.inference_mode():
@@ -97,30 +111,35 @@ def export_onnx(
             f"{path.name} differs from torch by {max_difference:.2e}, over {PARITY_TOLERANCE:.0e}: not kept"
         )
     export = Export(path, max_difference, float((logits.argmax(1) != labels.numpy()).mean()))
-    facts = {"schema": _SCHEMA, **card, **_facts(export, content, images)}
+    facts = {"kind": _CARD_KIND, "schema": _SCHEMA, **card, **_facts(export, content, images)}
     _write(path, content)
     _write(path.with_suffix(".json"), json.dumps(facts, indent=2, allow_nan=False).encode())
     return export
 
 
 def read_card(model: Path) -> ModelCard | None:
-    """Return the card beside ``model``; ``None`` where there is none.
+    """Return the card beside ``model``; ``None`` where there is none of ours.
 
     Raises:
         ExportError: It is damaged, or belongs to another file.
     """
     path = model.with_suffix(".json")
-    if not path.exists():
+    if not os.path.exists(path):
         return None
     try:
-        card = ModelCard.model_validate_json(path.read_bytes())
+        content = json.loads(path.read_bytes())
+        if not isinstance(content, dict) or content.get("kind") != _CARD_KIND:
+            return None
+        card = ModelCard.model_validate(content)
         sha256 = hashlib.sha256(model.read_bytes()).hexdigest()
     except OSError as error:
         raise ExportError(f"{error.filename} cannot be read: {error.strerror}") from error
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
+        where = ".".join(map(str, first["loc"]))
         raise ExportError(f"model card {path}: {where}: {first['msg']}; export again") from error
+    except (ValueError, RecursionError) as error:
+        raise ExportError(f"model card {path} is no JSON: {str(error)[:80]}; export again") from error
     if card.sha256 != sha256:
         raise ExportError(f"model card {path} does not belong to {model}; export again")
     return card

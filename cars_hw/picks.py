@@ -26,10 +26,11 @@ def pick(front: Sequence[Candidate], objectives: Sequence[str], choice: str) -> 
         UnknownNameError: No such pick.
         ConfigError: The search had no such objective, or the front no such member.
     """
-    if choice.isdecimal():
-        if int(choice[:9]) >= len(front):
-            raise ConfigError(f"there is no member {choice[:9]}; the front has members 0 to {len(front) - 1}")
-        return front[int(choice)]
+    if choice.isascii() and choice.isdecimal():
+        number = int(choice.lstrip("0")[:9] or "0")  # nine digits are beyond any front already
+        if number >= len(front):
+            raise ConfigError(f"there is no member {number}; the front has members 0 to {len(front) - 1}")
+        return front[number]
     if choice == "knee":
         return front[_knee(np.array([member.costs for member in front]))]
     if choice not in _COST_OF:

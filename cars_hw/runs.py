@@ -1,25 +1,28 @@
 """A run folder: one search's configuration, checkpoints and results; and the search made from them."""
 
 import hashlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+import devices
 from cars_hw import data, spaces, strategies
 from cars_hw.checkpoint import CheckpointFolder
 from cars_hw.config import SearchConfig
-from cars_hw.latency_model import latency_model
+from cars_hw.latency_model import latency_model, needed_specs
 from cars_hw.objectives import Error, Latency, Macs, MaximumLatency, Objective, Parameters
-from cars_hw.search import Generation, Schedule, Search, history
+from cars_hw.search import Record, Schedule, Search, read_record
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.strategies._strategy import unconstrained
 from cars_hw.supernet_trainer import SuperNetTrainer, TrainingPlan
-from devices._errors import CheckpointError
+from devices._errors import CheckpointError, TableMismatchError
+from latency_tables.prediction import LatencyModel
 from latency_tables.table import LatencyTable
 
-_CONFIG = "config.toml"
+_CONFIG, _CHECKPOINTS = "config.toml", "checkpoints"
 
 
 @dataclass(frozen=True)
@@ -36,19 +39,20 @@ class Run:
 
     @classmethod
     def create(cls, path: Path, config: SearchConfig) -> "Run":
-        """Make the folder for ``config``; a folder that holds that very run already is opened.
+        """Make the folder for ``config``; one that holds this very run, or no generation yet, is taken over.
 
         Raises:
-            CheckpointError: It holds another run, or cannot be written to.
+            CheckpointError: It holds generations of another configuration, or cannot be written to.
         """
         run = cls(path, config)
-        saved = path / _CONFIG
-        if saved.exists():
+        CheckpointFolder(path / _CHECKPOINTS).check_writable()
+        if run.has_checkpoints():
             if cls.open(path).config != config:
-                raise CheckpointError(f"{path} holds a run with another configuration; name another folder")
+                raise CheckpointError(
+                    f"{path} holds a run with another configuration; name another folder, or delete this one"
+                )
             return run
-        CheckpointFolder(path / "checkpoints")
-        saved.write_text(config.to_toml(), encoding="utf-8")
+        replace_file(path / _CONFIG, config.to_toml())
         return run
 
     @classmethod
@@ -59,26 +63,44 @@ class Run:
             CheckpointError: There is none.
             ConfigError: Its configuration is damaged.
         """
-        if not (path / _CONFIG).exists():
+        if not os.path.exists(path / _CONFIG):
             raise CheckpointError(f"{path} holds no run; start one: cars-hw search --run {path}")
         return cls(path, SearchConfig.load(path / _CONFIG))
 
     def has_checkpoints(self) -> bool:
-        """Tell whether a generation of this run has been saved."""
-        return CheckpointFolder(self.path / "checkpoints").load_newest() is not None
-
-    def history(self) -> list[Generation]:
-        """Return the completed generations, oldest first.
+        """Tell whether a generation of this run has been saved.
 
         Raises:
-            CheckpointError: None is complete, or the checkpoint is damaged.
+            CheckpointError: One has, but every checkpoint is damaged.
         """
-        checkpoint = CheckpointFolder(self.path / "checkpoints").load_newest()
+        return CheckpointFolder(self.path / _CHECKPOINTS).load_newest() is not None
+
+    def record(self) -> Record:
+        """Return what the newest checkpoint says.
+
+        Raises:
+            CheckpointError: No generation is complete, or the checkpoint is damaged.
+        """
+        checkpoint = CheckpointFolder(self.path / _CHECKPOINTS).load_newest()
         if checkpoint is None:
             raise CheckpointError(
-                f"{self.path} has no completed generation yet; go on: cars-hw search --resume"
+                f"{self.path} has no completed generation; go on: cars-hw search --resume --run {self.path}"
             )
-        return history(checkpoint)
+        return read_record(checkpoint)
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Write ``text`` to ``path``; a kill leaves the old or the new content.
+
+    Raises:
+        CheckpointError: The disk refuses.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    except OSError as error:
+        raise CheckpointError(f"cannot write {path}: {error.strerror}; choose another folder") from error
 
 
 def open_table(config: SearchConfig) -> LatencyTable:
@@ -86,11 +108,27 @@ def open_table(config: SearchConfig) -> LatencyTable:
 
     Raises:
         TableError: It cannot be read, or was measured on another device, runtime or number of threads.
+        DeviceError: The device cannot be reached, to compare; ``latency.measured_elsewhere`` leaves that out.
     """
     wanted = config.latency
     table = LatencyTable.open(Path(wanted.table))
     table.require(device=wanted.device.partition(":")[0], runtime=wanted.runtime, threads=wanted.threads)
+    if not wanted.measured_elsewhere:
+        with devices.connect(wanted.device) as device:
+            here, there = device.info(), table.header.device
+        if here != there:
+            raise TableMismatchError("device", found=str(there), wanted=str(here))
     return table
+
+
+def open_latency_model(config: SearchConfig, space: SearchSpace) -> LatencyModel:
+    """Return the predictor of ``space`` from the table that ``config`` names.
+
+    Raises:
+        MissingEntryError: The table lacks an entry; the message names the command that measures it.
+        TableError: As in ``open_table``.
+    """
+    return latency_model(space, open_table(config), remedy=config.profile_command())
 
 
 def make_space(config: SearchConfig) -> SearchSpace:
@@ -115,6 +153,7 @@ def make_search(run: Run, trainer: SuperNetTrainer) -> Search:
     config, space = run.config, trainer.space
     objectives = make_objectives(config, trainer)
     limit = config.latency.max_latency_ms
+    strategies.check(config.strategy.name, config.strategy.settings)
     strategy = strategies.load(
         config.strategy.name,
         space,
@@ -124,7 +163,7 @@ def make_search(run: Run, trainer: SuperNetTrainer) -> Search:
     )
     uses_table = Latency.name in config.search.objectives
     fingerprint = {
-        "latency table": open_table(config).digest() if uses_table else "none",
+        "latency table": open_table(config).digest(needed_specs(space)) if uses_table else "none",
         "images": trainer.data.digest(),
         "configuration": hashlib.sha256(config.to_toml().encode()).hexdigest(),
     }
@@ -133,7 +172,7 @@ def make_search(run: Run, trainer: SuperNetTrainer) -> Search:
         strategy,
         objectives,
         _schedule(config, len(trainer.data.training.labels)),
-        checkpoints=CheckpointFolder(run.path / "checkpoints"),
+        checkpoints=CheckpointFolder(run.path / _CHECKPOINTS),
         fingerprint=fingerprint,
     )
 
@@ -145,7 +184,7 @@ def make_objectives(config: SearchConfig, trainer: SuperNetTrainer) -> list[Obje
         Error.name: lambda: Error(trainer),
         Parameters.name: lambda: Parameters(space),
         Macs.name: lambda: Macs(space),
-        Latency.name: lambda: Latency(space, latency_model(space, open_table(config))),
+        Latency.name: lambda: Latency(space, open_latency_model(config, space)),
     }
     return [makers[name]() for name in config.search.objectives]
 

@@ -184,13 +184,29 @@ class Search:
                 )
 
 
-def history(checkpoint: Checkpoint) -> list[Generation]:
-    """Return the generations that ``checkpoint`` records, oldest first.
+@dataclass(frozen=True)
+class Record:
+    """What a checkpoint says, without a search that goes on from it.
+
+    Attributes:
+        history: Its generations, oldest first.
+        trainer: The state of the shared weights after the last of them.
+        fingerprint: The facts that the search depended on.
+    """
+
+    history: list[Generation]
+    trainer: TrainerState
+    fingerprint: Mapping[str, str]
+
+
+def read_record(checkpoint: Checkpoint) -> Record:
+    """Return what ``checkpoint`` says.
 
     Raises:
         CheckpointError: It was written by another version.
     """
-    return _parse(checkpoint.values).history
+    state = _parse(checkpoint.values)
+    return Record(state.history, TrainerState(checkpoint.arrays, state.trainer), state.fingerprint)
 
 
 def _parse(values: Mapping[str, Json]) -> _State:

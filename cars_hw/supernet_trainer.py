@@ -72,7 +72,8 @@ class SuperNetTrainer:
         device: Where to compute, as torch names it.
 
     Raises:
-        ConfigError: The space does not fit the images, or there are fewer than one batch of them.
+        ConfigError: The space does not fit the images, there are fewer than one batch of them, or torch has
+            no such device.
     """
 
     def __init__(
@@ -81,8 +82,8 @@ class SuperNetTrainer:
         _check_fit(space, data, plan)
         self.space, self.data, self.plan, self.seed = space, data, plan, seed
         self.ledger = Ledger()
-        self.supernet = SuperNet(space, seed=seed).to(device)
-        self._device = torch.device(device)
+        self._device = _usable_device(device)
+        self.supernet = SuperNet(space, seed=seed).to(self._device)
         self._previous: SuperNet | None = None
         self._batches = 0
         self._optimizer = torch.optim.SGD(
@@ -246,15 +247,35 @@ class SuperNetTrainer:
 
 @torch.no_grad()
 def recalibrate(network: nn.Module, images: Tensor, batch_size: int) -> None:
-    """Recompute the running statistics of ``network`` as means over batches; leave evaluation mode on."""
+    """Recompute the running statistics of ``network`` as means over batches; leave evaluation mode on.
+
+    The batches are of equal size, or differ by one image, since each weighs the same in the means.
+
+    Args:
+        network: What to recalibrate.
+        images: Normalised images (n, c, h, w), at least 2.
+        batch_size: The most in one batch; 1 counts as 2 or 3, for one image alone may have no variance.
+    """
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.reset_running_stats()
             module.momentum = None
     network.train()
-    for batch in images.split(batch_size):
+    n = len(images)
+    for batch in images.tensor_split(max(1, min(math.ceil(n / batch_size), n // 2))):
         network(batch)
     network.eval()
+
+
+def _usable_device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device).item()  # torch also names devices that this machine or build lacks
+    except (RuntimeError, AssertionError, ImportError) as error:
+        reason = str(error).partition("\n")[0][:200]
+        remedy = 'write "cpu", or "cuda" on a machine with a GPU and a torch built for it'
+        raise ConfigError(f"torch_device {name[:64]!r} cannot be used: {reason}; {remedy}") from error
+    return device
 
 
 def _check_fit(space: SearchSpace, data: Data, plan: TrainingPlan) -> None:

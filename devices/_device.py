@@ -42,6 +42,7 @@ class DeviceState:
         load: Runnable threads over the last minute.
         steal_s: Seconds, since boot, that the hypervisor gave to somebody else, over all processors.
         affinity: Processors that this process may use.
+        threads: Threads that the device is held quiet for; ``None`` when it is not.
     """
 
     clock_mhz: float | None = None
@@ -50,6 +51,7 @@ class DeviceState:
     load: float | None = None
     steal_s: float | None = None
     affinity: tuple[int, ...] = ()
+    threads: int | None = None
 
 
 class Device(ABC):

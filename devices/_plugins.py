@@ -4,7 +4,7 @@ import importlib
 import inspect
 import pkgutil
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TypeVar
 
 from devices._errors import CarsHwError, UnknownNameError
@@ -59,14 +59,20 @@ def load_plugin(package: str, name: str, base: type[T]) -> type[T]:
     return found[0]
 
 
-def check_settings(plugin: type, settings: Iterable[str]) -> None:
+def check_settings(plugin: type, settings: Iterable[str], *, except_for: Collection[str] = ()) -> None:
     """Refuse settings that the constructor of ``plugin`` does not take as keywords.
+
+    Args:
+        plugin: The plug-in's class.
+        settings: Their names.
+        except_for: Keywords of the constructor that are no settings: whoever loads the plug-in gives them.
 
     Raises:
         UnknownNameError: Naming the first of them, those that exist, and the closest.
     """
     parameters = inspect.signature(plugin).parameters.values()
-    known = [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
+    keywords = [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
+    known = [name for name in keywords if name not in except_for]
     for name in settings:
         if name not in known:
             raise UnknownNameError(f"setting of {plugin.__module__.rpartition('.')[2]}", name, known)

@@ -35,6 +35,7 @@ class Cpu(HostDevice):
             )
         self._processors = tuple(sorted(set(processors) or allowed))
         self._root = root
+        self._quiet_threads: int | None = None
 
     @classmethod
     def connect(cls, address: str) -> Self:
@@ -66,6 +67,7 @@ class Cpu(HostDevice):
             load=os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
             steal_s=None if steal is None else steal / os.sysconf("SC_CLK_TCK"),
             affinity=affinity,
+            threads=self._quiet_threads,
         )
 
     @contextmanager
@@ -74,7 +76,7 @@ class Cpu(HostDevice):
 
         They are the highest-numbered ones: processor 0 serves most interrupts. A thread has the affinity of
         the one that started it, so a session with a thread pool must be created inside of this. Where the
-        system cannot pin (macOS, Windows), nothing happens.
+        system cannot pin (macOS, Windows), nothing is pinned.
 
         Raises:
             DeviceError: There are fewer processors than threads.
@@ -84,15 +86,16 @@ class Cpu(HostDevice):
                 f"{threads} threads do not fit on the processors to use ({_text(self._processors)}); "
                 f"ask for 1 to {len(self._processors)} threads, or name more processors"
             )
-        before = _affinity()
-        if not before:
-            yield
-            return
-        os.sched_setaffinity(0, self._processors[-threads:])
+        before, threads_before = _affinity(), self._quiet_threads
+        if before:
+            os.sched_setaffinity(0, self._processors[-threads:])
+        self._quiet_threads = threads
         try:
             yield
         finally:
-            os.sched_setaffinity(0, before)
+            self._quiet_threads = threads_before
+            if before:
+                os.sched_setaffinity(0, before)
 
     def clock_s(self) -> float:
         return time.perf_counter()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Self
 
 from devices._device import DeviceInfo, DeviceState, HostDevice
@@ -33,7 +34,7 @@ class Fake(HostDevice):
         return DeviceInfo(kind="fake", model="scripted clock", platform="none", os_build="none", cores=1)
 
     def state(self) -> DeviceState:
-        return self._script(self._now_s)
+        return replace(self._script(self._now_s), threads=self.quiet_threads)
 
     @contextmanager
     def quiet(self, threads: int) -> Iterator[None]:

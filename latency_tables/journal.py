@@ -16,6 +16,7 @@ import json
 import logging
 import os
 import secrets
+import stat
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, suppress
@@ -39,9 +40,9 @@ def read_records(path: Path) -> Iterator[tuple[int, Record]]:
         TableError: ``path`` cannot be read.
         DamagedFileError: A line other than a torn last one does not hold, or is not a JSON object.
     """
-    if not path.is_file():
-        raise TableError(f"{path} is not a file; `cars-hw profile` writes one")
     try:
+        if not _is_file(path):
+            raise TableError(f"{path} is not a file; `cars-hw profile` writes one")
         with path.open("rb") as file:
             end = 0
             for number, line in enumerate(_whole_lines(path, file), start=1):
@@ -137,6 +138,14 @@ class Journal:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _is_file(path: Path) -> bool:
+    """Tell whether there is such a file; an error of the system other than its absence is raised."""
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def _line(record: Record) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from itertools import chain
@@ -90,7 +91,7 @@ class LatencyTable:
             DamagedFileError: As in ``open``.
         """
         path = Path(path)
-        if not path.exists():
+        if not os.path.exists(path):  # pathlib's raises where a folder may not be read
             return cls.create(path, header)
         with ExitStack() as on_error:
             journal = on_error.enter_context(Journal.open(path))
@@ -183,9 +184,17 @@ class LatencyTable:
             if wanted is not None and found[name] != wanted:
                 raise TableMismatchError(name, found=str(found[name]), wanted=str(wanted))
 
-    def digest(self) -> str:
-        """Return the SHA-256 of header and entries, whatever the order in which they were added."""
-        entries = sorted(map(entry_to_record, self._entries()), key=itemgetter("spec"))
+    def digest(self, specs: Iterable[OpSpec] | None = None) -> str:
+        """Return the SHA-256 of header and entries, whatever the order in which they were added.
+
+        Args:
+            specs: Only the entries of these; all of them if not given.
+        """
+        chosen = None if specs is None else set(specs)
+        entries = sorted(
+            (entry_to_record(entry) for entry in self._entries() if chosen is None or entry.spec in chosen),
+            key=itemgetter("spec"),
+        )
         content = json.dumps([header_to_record(self.header), *entries], sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()
 

@@ -12,11 +12,19 @@ from profilers.plan import MeasurementPlan
 from profilers.runtimes._runtime import Sampler
 from profilers.statistics import inner_calls, is_precise
 
+#: A block below this share of the plan's shows that the search for its length met a slow mode.
+_SHORTEST_SHARE = 0.9
+
+#: Each restart at least doubles the calls of a block, so that three allow for modes eight times as slow.
+_MOST_RESTARTS = 3
+
 
 class Sampling:
     """A loaded workload that is sampled block by block until its plan is fulfilled.
 
-    Making one finds how many calls a block takes; the blocks of that search warm up and are discarded.
+    Making one finds how many calls a block takes; the blocks of that search warm up and are discarded. Where
+    a later block is too short, because the search met a slow mode of the machine, sampling starts anew with
+    longer blocks.
 
     Args:
         spec: What is measured.
@@ -30,15 +38,18 @@ class Sampling:
 
     def __init__(self, spec: OpSpec, sampler: Sampler, *, device: Device, plan: MeasurementPlan) -> None:
         self._spec, self._sampler, self._device, self._plan = spec, sampler, device, plan
-        self._samples_s: tuple[float, ...] = ()
-        self._inner_calls = inner_calls(self._block, plan.block_s)
-        self._started = datetime.now(UTC)
-        self._before = device.state()
+        self._restarts = 0
+        self._start(least_calls=1)
 
     def sample(self) -> Entry | None:
         """Run one block; return the entry if that was the last one."""
         try:
-            self._samples_s += (self._block(self._inner_calls),)
+            latency_s = self._block(self._inner_calls)
+            if self._is_too_short(latency_s):
+                self._restarts += 1
+                self._start(least_calls=2 * self._inner_calls)
+                return None
+            self._samples_s += (latency_s,)
             measured = Measurement(self._spec, self._samples_s)
         except (ProfilingError, TableError) as error:  # TableError: the clock gave what is no latency
             return failure(self._spec, error)
@@ -46,6 +57,16 @@ class Sampling:
         if is_enough or self._is_spent():
             return replace(measured, conditions=self._conditions(precision_reached=is_enough))
         return None
+
+    def _start(self, *, least_calls: int) -> None:
+        self._samples_s: tuple[float, ...] = ()
+        self._inner_calls = inner_calls(self._block, self._plan.block_s, least=least_calls)
+        self._started = datetime.now(UTC)
+        self._before = self._device.state()
+
+    def _is_too_short(self, latency_s: float) -> bool:
+        block_s = latency_s * self._inner_calls
+        return self._restarts < _MOST_RESTARTS and 0 < block_s < _SHORTEST_SHARE * self._plan.block_s
 
     def _block(self, n: int) -> float:
         """Run a block of ``n`` calls and return their mean latency in seconds."""
@@ -70,6 +91,7 @@ class Sampling:
             "governor": after.governor,
             "temperature_c": after.temperature_c,
             "affinity": ",".join(map(str, after.affinity)) or None,
+            "threads": after.threads,
         }
         return {name: value for name, value in found.items() if value is not None}
 

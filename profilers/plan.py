@@ -3,7 +3,6 @@
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
 
 from devices._errors import ProfilingError
 
@@ -55,11 +54,6 @@ class MeasurementPlan:
             raise ProfilingError(
                 f"group_size {self.group_size} and seed {self.seed} of a plan; they are at least 1 and 0"
             )
-
-    @classmethod
-    def quick(cls) -> Self:
-        """Return a plan for a first impression: at most an eighth of the rounds, and intervals of 10 %."""
-        return cls(precision=0.1, min_rounds=5, span_s=0.0, max_rounds=10, budget_s=1.0)
 
     @cached_property
     def looks(self) -> tuple[int, ...]:

@@ -1,7 +1,7 @@
 """Profiler: the policy of measuring; interleave, repeat until precise, keep whatever is finished."""
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 
 import numpy as np
@@ -27,9 +27,18 @@ class Profiler:
         device: What to measure on; the caller closes it.
         runtime: What executes the workloads.
         plan: How long to measure.
+        on_round: Called with the number of rounds of the present group that are done, for progress.
     """
 
-    def __init__(self, device: Device, runtime: Runtime, plan: MeasurementPlan | None = None) -> None:
+    def __init__(
+        self,
+        device: Device,
+        runtime: Runtime,
+        plan: MeasurementPlan | None = None,
+        *,
+        on_round: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        self._on_round = on_round
         self.device = device
         self.runtime = runtime
         self.plan = plan or MeasurementPlan()
@@ -102,6 +111,7 @@ class Profiler:
                     if entry is not None:
                         del active[position]
                         yield position, entry
+                self._on_round(rounds + 1)
 
     def _prepared(self, workload: Workload, loaded: ExitStack) -> Sampling | Entry:
         try:

@@ -14,17 +14,18 @@ _MOST_CALLS = 1 << 20
 _PROBES = 2
 
 
-def inner_calls(probe: Callable[[int], float], block_s: float) -> int:
-    """Return the smallest power of two of calls that lasts at least ``block_s`` seconds.
+def inner_calls(probe: Callable[[int], float], block_s: float, *, least: int = 1) -> int:
+    """Return the smallest power of two of calls, from ``least`` on, that lasts at least ``block_s`` seconds.
 
     Args:
         probe: Runs so many calls and returns their mean latency in seconds.
         block_s: Seconds that a block must last.
+        least: A power of two.
 
     Raises:
         ProfilingError: The clock of ``probe`` does not advance.
     """
-    n = 1
+    n = least
     while not n * min(probe(n) for _ in range(_PROBES)) >= block_s:
         n *= 2
         if n > _MOST_CALLS:

@@ -19,10 +19,14 @@ find_python() {
 
 prepare_venv() {
     extras=$1
-    if [ ! -x .venv/bin/python ]; then
+    if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
         python=$(find_python) || fail "needs Python 3.11 or newer; install it, or name it: PYTHON=/path/to/python $0"
         echo "cars_hw: making .venv with $("$python" --version)"
-        "$python" -m venv .venv || fail "could not make .venv; on Debian: apt-get install python3-venv"
+        rm -rf .venv
+        "$python" -m venv .venv || {
+            rm -rf .venv # half made, the next run would take it for whole
+            fail "could not make .venv; on Debian: apt-get install python3-venv"
+        }
     fi
     wanted=$(cat pyproject.toml constraints.txt | cksum)
     stamp=".venv/installed-$extras"

@@ -1,6 +1,9 @@
 """The distribution: what a wheel holds, and that the documents keep up with the code."""
 
+import itertools
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -31,10 +34,41 @@ def test_every_dependency_is_pinned_and_its_reason_named() -> None:
     pinned = {line.partition("==")[0].lower().replace("_", "-") for line in _lines("constraints.txt")}
     reasons = (_ROOT / "docs" / "dependencies.md").read_text().lower()
     extras = project["optional-dependencies"]
-    for requirement in [*project["dependencies"], *extras["demo"], *extras["dev"], *extras["adb-server"]]:
+    for requirement in itertools.chain(project["dependencies"], *extras.values()):
         name = re.split(r"[\[>=<]", requirement)[0]
         assert name in pinned, f"{name} is not in constraints.txt"
-        assert name in reasons, f"{name} has no reason in docs/dependencies.md"
+        assert re.search(rf"\b{name}\b", reasons), f"{name} has no reason in docs/dependencies.md"
+    assert "libusb1" in pinned  # of adb-shell[usb]
+
+
+def _prepare_venv(folder: Path, venv: str) -> subprocess.CompletedProcess[str]:
+    """Run prepare_venv in ``folder`` with a Python whose ``-m venv`` runs the shell script ``venv``."""
+    for name in ("pyproject.toml", "constraints.txt"):
+        shutil.copy(_ROOT / name, folder)
+    python = folder / "python"
+    python.write_text(f'#!/bin/sh\n[ "$2" = venv ] || exit 0\nmkdir -p .venv/bin\n{venv}\n')
+    python.chmod(0o755)
+    command = ["/bin/sh", "-c", f". '{_ROOT}/scripts/_venv.sh'; prepare_venv dev"]
+    environment = os.environ | {"PYTHON": str(python)}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_a_venv_that_could_not_be_made_is_not_left_behind(tmp_path: Path) -> None:
+    done = _prepare_venv(tmp_path, "cp python .venv/bin/python; exit 1")
+    assert done.returncode == 1
+    assert "could not make .venv" in done.stderr
+    assert not (tmp_path / ".venv").exists()
+
+
+def test_a_venv_without_pip_is_made_anew(tmp_path: Path) -> None:
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    broken = tmp_path / ".venv" / "bin" / "python"
+    broken.write_text("#!/bin/sh\nexit 1\n")
+    broken.chmod(0o755)
+    done = _prepare_venv(tmp_path, "cp python .venv/bin/python")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "making .venv" in done.stdout
+    assert (tmp_path / ".venv" / "installed-dev").exists()
 
 
 def test_no_test_folder_is_a_package() -> None:

@@ -30,8 +30,6 @@ for verb in (devices, profile, search, export, bench, report, demo):
     app.command()(verb)
 app.add_typer(table, name="table")
 
-_INTERRUPTED = 130
-
 
 def main() -> None:
     """Run the command line; an error of ours is one line and exit status 1."""
@@ -44,6 +42,3 @@ def main() -> None:
     except CarsHwError as error:
         say(f"cars-hw: {error}")
         sys.exit(1)
-    except KeyboardInterrupt:
-        say("cars-hw: interrupted; what was measured and every completed generation are saved")
-        sys.exit(_INTERRUPTED)

@@ -1,23 +1,24 @@
 """What ``bench`` and ``demo`` share: whole networks measured on the device, held against the table."""
 
+import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from cars_hw import spaces
-from cars_hw.architecture import Architecture, from_text
+from cars_hw.architecture import Architecture, from_text, to_text
 from cars_hw.cli._measuring import measure
-from cars_hw.config import LatencySection, SearchConfig
+from cars_hw.config import LatencySection, SearchConfig, with_table
 from cars_hw.exporter import read_card
-from cars_hw.latency_model import latency_model
-from cars_hw.runs import make_space
+from cars_hw.latency_model import needed_specs
+from cars_hw.runs import open_latency_model, open_table
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.trainer import Json
 from cars_hw.workloads import network_workload
-from devices._errors import ExportError, ProfilingError
+from devices._errors import ArchitectureError, ExportError, ProfilingError
 from latency_tables.measurement import Failure, Measurement
 from latency_tables.prediction import Prediction
-from latency_tables.table import LatencyTable
 from profilers.plan import MeasurementPlan
 from profilers.runtimes._onnx_file import file_workload
 from profilers.runtimes._runtime import Workload
@@ -95,19 +96,31 @@ def bench_files(models: Sequence[Path], config: SearchConfig, *, has_table: bool
         has_table: Whether the user named a table.
     """
     workloads = [file_workload(model) for model in models]
-    predictions = [_predict_file(model, config.latency, has_table=has_table) for model in models]
+    predictions = [_predict_file(model, config, has_table=has_table) for model in models]
     measured = _measured(workloads, config.latency)
     return [Bench(str(m), fact, said) for m, fact, said in zip(models, measured, predictions, strict=True)]
 
 
-def bench_architecture(text: str, config: SearchConfig) -> Bench:
+def bench_architecture(space: SearchSpace, architecture: Architecture, config: SearchConfig) -> Bench:
     """Measure the deployed network of an architecture, untrained; predict where the table exists."""
-    space = make_space(config)
-    architecture = from_text(text, space.choices)
-    path = Path(config.latency.table)
-    prediction = _predict(path, config.latency, space, architecture) if path.exists() else None
+    prediction = _predict(config, space, architecture) if os.path.exists(config.latency.table) else None
     [measured] = _measured([network_workload(space, architecture)], config.latency)
-    return Bench(text, measured, prediction)
+    return Bench(to_text(architecture), measured, prediction)
+
+
+def read_genotype(space: SearchSpace, path: Path) -> Architecture:
+    """Return the architecture whose published form stands in ``path``.
+
+    Raises:
+        ArchitectureError: The file cannot be read, or is no member of the space.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+    except OSError as error:
+        raise ArchitectureError(f"genotype {path} cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise ArchitectureError(f"genotype {path} is no JSON: {str(error)[:80]}") from error
+    return space.from_description(content)
 
 
 def _measured(workloads: Sequence[Workload], latency: LatencySection) -> list[Measurement]:
@@ -119,29 +132,28 @@ def _measured(workloads: Sequence[Workload], latency: LatencySection) -> list[Me
     return found
 
 
-def _predict_file(model: Path, latency: LatencySection, *, has_table: bool) -> Prediction | None:
+def _predict_file(model: Path, config: SearchConfig, *, has_table: bool) -> Prediction | None:
     """Predict ``model`` from its card, where there is one and a table is known.
 
-    A card is a file from outside: its space must be one of ours, never a module to import.
+    A card is a file from outside: its space must be one of ours, never a module to import, and without the
+    user's word a table is believed only if it has the very entries that the search used.
     """
     card = read_card(model)
-    if card is None:
-        return None
-    path = Path(latency.table if has_table else card.latency.table)
-    if not has_table and not path.is_file():
+    if card is None or not (has_table or os.path.isfile(card.latency.table)):
         return None
     if card.space.name not in spaces.names():
         raise ExportError(f"the model card of {model} names the space {card.space.name!r}: none of ours")
     space = spaces.load(card.space.name, **card.space.settings)
-    return _predict(path, latency, space, from_text(card.architecture, space.choices))
+    if card.scale == "search" and not space.deploys_search_graph:
+        return None  # the table is of the deployed network's operations
+    named = config if has_table else with_table(config, card.latency.table)
+    if not has_table and open_table(named).digest(needed_specs(space)) != card.latency.sha256:
+        return None
+    return _predict(named, space, from_text(card.architecture, space.choices))
 
 
-def _predict(
-    table: Path, latency: LatencySection, space: SearchSpace, architecture: Architecture
-) -> Prediction:
-    opened = LatencyTable.open(table)
-    opened.require(device=latency.device.partition(":")[0], runtime=latency.runtime, threads=latency.threads)
-    return latency_model(space, opened).predict(space.graph(architecture, "deploy").live.specs())
+def _predict(config: SearchConfig, space: SearchSpace, architecture: Architecture) -> Prediction:
+    return open_latency_model(config, space).predict(space.graph(architecture, "deploy").live.specs())
 
 
 def _with_interval(latency_s: float, interval_s: tuple[float, float]) -> str:

@@ -80,8 +80,9 @@ def measure_front(run: Run, generation: Generation) -> list[Member]:
 
 def export(run: Run, picks: Sequence[str]) -> dict[str, Export]:
     """Write the picks to ONNX, verified."""
-    trainer, generation = restored_trainer(run)
-    return {name: export_member(run, trainer, generation, name, run.path / "export") for name in picks}
+    trainer, record = restored_trainer(run)
+    folder = run.path / "export"
+    return {name: export_member(run, trainer, record, name, folder=folder) for name in picks}
 
 
 def bench(run: Run, exports: dict[str, Export]) -> dict[str, Bench]:
@@ -92,7 +93,7 @@ def bench(run: Run, exports: dict[str, Export]) -> dict[str, Bench]:
 
 def report(run: Run) -> Path:
     """Write the page."""
-    return write_report(run.config, run.history(), run.path / "report.html")
+    return write_report(run.config, run.record().history, run.path / "report.html")
 
 
 def print_results(front: Sequence[Member], exports: dict[str, Export], benches: dict[str, Bench]) -> None:
@@ -140,9 +141,8 @@ def summary(
         "front": [{**asdict(member), "difference_percent": member.difference_percent} for member in front],
         "exports": {
             name: {
-                "error": done.error,
+                **done.to_json(),
                 "table_error": pick(generation.front, generation.objectives, name).costs[0],
-                "max_difference_to_torch": done.max_difference,
                 **benches[name].to_json(),
             }
             for name, done in exports.items()

@@ -5,80 +5,87 @@ from pathlib import Path
 from cars_hw.architecture import to_text
 from cars_hw.candidate import Candidate
 from cars_hw.config import SearchConfig
+from cars_hw.data import Data
 from cars_hw.exporter import Export, export_onnx
 from cars_hw.picks import pick
-from cars_hw.runs import Run, make_search, make_space, make_trainer, open_table
-from cars_hw.search import Generation
+from cars_hw.runs import Run, make_space, make_trainer
+from cars_hw.search import Record
+from cars_hw.spaces._space import Scale
 from cars_hw.supernet_trainer import SuperNetTrainer
 from cars_hw.trainer import Json
-from devices._errors import CheckpointError
+from devices._errors import CheckpointError, ExportError
 
 
-def restored_trainer(run: Run) -> tuple[SuperNetTrainer, Generation]:
-    """Return the weights of the run's newest checkpoint, and its last generation.
+def restored_trainer(run: Run) -> tuple[SuperNetTrainer, Record]:
+    """Return the weights of the run's newest checkpoint, and what it says.
 
     Raises:
-        CheckpointError: There is none.
+        CheckpointError: There is none, or it was made with other images.
     """
+    record = run.record()
     trainer = make_trainer(run.config, make_space(run.config))
-    search = make_search(run, trainer)
-    if not search.resume():
-        raise CheckpointError(
-            f"{run.path} has no generation yet; run: cars-hw search --resume --run {run.path}"
-        )
-    return trainer, search.history[-1]
+    if record.fingerprint.get("images") != trainer.data.digest():
+        raise CheckpointError(f"{run.path} was searched on other images than {trainer.data.name} holds now")
+    trainer.restore(record.trainer)
+    return trainer, record
 
 
 def export_member(
-    run: Run, trainer: SuperNetTrainer, generation: Generation, choice: str, folder: Path
+    run: Run, trainer: SuperNetTrainer, record: Record, choice: str, *, folder: Path, scale: Scale = "deploy"
 ) -> Export:
-    """Write the member of the front that ``choice`` names as ``folder/CHOICE.onnx``, with its card."""
+    """Write the member of the front that ``choice`` names as ``folder/CHOICE.onnx``, with its card.
+
+    Raises:
+        ExportError: The run deploys another network than the one that it has weights for.
+    """
+    if scale == "deploy" and not trainer.space.deploys_search_graph:
+        raise ExportError(
+            "the run has weights for the search graph, not for the larger network that it deploys: retrain "
+            "that first (cars-hw retrain, not in this version), or write the search network: --scale search"
+        )
+    generation = record.history[-1]
     member = pick(generation.front, generation.objectives, choice)
-    card = {"pick": choice, **_card(run.config, trainer, generation, member)}
+    card = {"pick": choice, "scale": scale, **_card(run.config, trainer, record, member)}
     name = f"member-{int(choice):03d}" if choice.isdecimal() else choice
     network = trainer.network(member.architecture)
     return export_onnx(network, *trainer.fitness, folder / f"{name}.onnx", card=card)
 
 
 def _card(
-    config: SearchConfig, trainer: SuperNetTrainer, generation: Generation, member: Candidate
+    config: SearchConfig, trainer: SuperNetTrainer, record: Record, member: Candidate
 ) -> dict[str, Json]:
-    space, images = trainer.space, trainer.data
+    space, generation = trainer.space, record.history[-1]
     graph = space.graph(member.architecture, "search")
     return {
         "space": {"name": config.space.name, "settings": dict(space.settings())},
         "architecture": to_text(member.architecture),
         "description": space.describe(member.architecture),
-        "costs": dict(zip(generation.objectives, member.costs, strict=True)),
+        "costs_of_the_deployed_network": dict(zip(generation.objectives, member.costs, strict=True)),
         "parameters": graph.parameters(),
         "macs": graph.macs(),
         "weights": f"shared weights of the search after generation {generation.index}, not retrained; "
         "normalisation statistics recalibrated on this architecture's own path",
-        "data": {
-            "name": images.name,
-            "source": images.training.source,
-            "sha256": images.digest(),
-            "fitness_images": len(images.fitness.labels),
-            "classes": images.training.classes,
-            "normalisation": {
-                "input": "(pixel / 255 - mean) / std",
-                "mean": images.channel_mean.tolist(),
-                "std": images.channel_std.tolist(),
-            },
+        "data": _data_card(trainer.data),
+        "latency": {
+            "table": config.latency.table,
+            "sha256": record.fingerprint["latency table"],
+            "device": config.latency.device,
+            "runtime": config.latency.runtime,
+            "threads": config.latency.threads,
         },
-        "latency": _latency_card(config),
     }
 
 
-def _latency_card(config: SearchConfig) -> dict[str, Json]:
-    if "latency_ms" not in config.search.objectives:
-        return {}
-    table = open_table(config)
-    header = table.header
+def _data_card(images: Data) -> dict[str, Json]:
     return {
-        "table": config.latency.table,
-        "sha256": table.digest(),
-        "device": str(header.device),
-        "runtime": f"{header.runtime} {header.runtime_version}",
-        "threads": header.threads,
+        "name": images.name,
+        "source": images.training.source,
+        "sha256": images.digest(),
+        "fitness_images": len(images.fitness.labels),
+        "classes": images.training.classes,
+        "normalisation": {
+            "input": "(pixel / 255 - mean) / std",
+            "mean": images.channel_mean.tolist(),
+            "std": images.channel_std.tolist(),
+        },
     }

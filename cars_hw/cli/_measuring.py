@@ -1,7 +1,9 @@
 """What ``profile``, ``bench`` and ``demo`` share: measuring on a device, with a progress bar."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+
+from rich.progress import Progress
 
 import devices
 from cars_hw.cli._output import progress
@@ -21,6 +23,7 @@ def fill_table(
     *,
     what: str,
     path: Path | None = None,
+    retry_failures: bool = False,
 ) -> list[Entry]:
     """Measure what the table lacks of ``workloads``; return the new entries.
 
@@ -30,17 +33,13 @@ def fill_table(
         plan: How precisely.
         what: Name of the workloads in the plural, for the progress bar.
         path: Another table than that of ``latency``.
+        retry_failures: Whether what failed before is measured again.
     """
-    with devices.connect(latency.device) as device:
-        profiler = Profiler(device, runtimes.load(latency.runtime, threads=latency.threads), plan)
-        with LatencyTable.append(path or Path(latency.table), profiler.header()) as table, progress() as bars:
-            missing = table.missing([workload.spec for workload in workloads])
-            task = bars.add_task(f"measuring {what}", total=len(missing))
-            entries = []
-            for entry in profiler.fill(table, workloads):
-                entries.append(entry)
-                bars.advance(task)
-            return entries
+    with devices.connect(latency.device) as device, progress() as bars:
+        runtime = runtimes.load(latency.runtime, threads=latency.threads)
+        profiler = Profiler(device, runtime, plan, on_round=_bar(bars, what, plan))
+        with LatencyTable.append(path or Path(latency.table), profiler.header()) as table:
+            return list(profiler.fill(table, workloads, retry_failures=retry_failures))
 
 
 def measure(
@@ -49,5 +48,10 @@ def measure(
     """Measure ``workloads`` without a table; return an entry for each, in their order."""
     with devices.connect(latency.device) as device, progress() as bars:
         runtime = runtimes.load(latency.runtime, threads=latency.threads)
-        bars.add_task(f"measuring {what}", total=None)
-        return Profiler(device, runtime, plan).measure(workloads)
+        return Profiler(device, runtime, plan, on_round=_bar(bars, what, plan)).measure(workloads)
+
+
+def _bar(bars: Progress, what: str, plan: MeasurementPlan) -> Callable[[int], None]:
+    """Return what to call after each round; the time left is that of the longest measurement possible."""
+    task = bars.add_task(f"measuring {what}: rounds", total=plan.max_rounds)
+    return lambda rounds: bars.update(task, completed=rounds)

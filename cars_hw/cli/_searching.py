@@ -1,9 +1,10 @@
 """What ``search`` and ``demo`` share: a search with progress bars, and its front as a table."""
 
+from cars_hw.architecture import to_text
 from cars_hw.cli._output import print_table, progress, say
 from cars_hw.runs import Run, make_search, make_space, make_trainer
 from cars_hw.search import Generation
-from cars_hw.trainer import Ledger
+from cars_hw.trainer import Json, Ledger
 
 
 def run_search(run: Run) -> Generation:
@@ -15,9 +16,11 @@ def run_search(run: Run) -> Generation:
     with progress() as bars:
         generations = bars.add_task("generations", total=search.schedule.generations + 1)
         steps = bars.add_task("training steps", total=search.schedule.total_steps)
+        evaluations = bars.add_task("evaluations", total=None)
 
         def show(ledger: Ledger) -> None:
             bars.update(steps, completed=ledger.steps + ledger.skipped_steps)
+            bars.update(evaluations, completed=ledger.evaluations)
 
         trainer.ledger.listener = show
         bars.update(generations, completed=len(search.history))
@@ -32,8 +35,19 @@ def print_front(generation: Generation) -> None:
     print_table(
         ["#", *generation.objectives, "architecture"],
         [
-            [str(i), *(f"{cost:.6g}" for cost in member.costs), ".".join(map(str, member.architecture))]
+            [str(i), *(f"{cost:.6g}" for cost in member.costs), to_text(member.architecture)]
             for i, member in enumerate(generation.front)
         ],
         title=f"front after generation {generation.index}",
     )
+
+
+def front_json(generation: Generation) -> list[Json]:
+    """Return the front's members with their costs by name."""
+    return [
+        {
+            "architecture": to_text(member.architecture),
+            **dict(zip(generation.objectives, member.costs, strict=True)),
+        }
+        for member in generation.front
+    ]

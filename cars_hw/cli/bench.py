@@ -24,6 +24,12 @@ def bench(
     architecture: Annotated[
         str | None, typer.Option(help="Instead of a file: an architecture of the space, untrained, 0.3.6...")
     ] = None,
+    genotype: Annotated[
+        Path | None,
+        typer.Option(
+            help='Instead: a published genotype, JSON {"normal": [[op, from], ...], "reduce": [...]}.'
+        ),
+    ] = None,
     space: SpaceOption = None,
     device: DeviceOption = None,
     runtime: RuntimeOption = None,
@@ -33,11 +39,16 @@ def bench(
     overrides: SetOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Measure a whole network on the device, and print the table's prediction beside it."""
-    from cars_hw.cli._benching import bench_architecture, bench_files
+    """Measure a whole network on the device, and print the table's prediction beside it.
 
-    if (model is None) == (architecture is None):
-        raise typer.BadParameter("name either a model file or --architecture")
+    An architecture or genotype is measured at its deployed size, untrained: weights do not matter here.
+    """
+    from cars_hw.architecture import from_text
+    from cars_hw.cli._benching import bench_architecture, bench_files, read_genotype
+    from cars_hw.runs import make_space
+
+    if sum(choice is not None for choice in (model, architecture, genotype)) != 1:
+        raise typer.BadParameter("name one of: a model file, --architecture, --genotype")
     resolved = resolve(
         config,
         overrides,
@@ -48,9 +59,14 @@ def bench(
         latency__table=table,
     )
     if model is not None:
-        [result] = bench_files([model], resolved, has_table=table is not None or config is not None)
+        has_table = "table" in resolved.latency.model_fields_set
+        [result] = bench_files([model], resolved, has_table=has_table)
     else:
-        result = bench_architecture(str(architecture), resolved)
+        searched = make_space(resolved)
+        chosen = (
+            read_genotype(searched, genotype) if genotype else from_text(str(architecture), searched.choices)
+        )
+        result = bench_architecture(searched, chosen, resolved)
     if json:
         print_json(result.to_json())
         return

@@ -13,6 +13,7 @@ import typer
 from cars_hw.cli._options import SetOption
 from cars_hw.cli._output import print_table, say
 from cars_hw.config import SearchConfig, parse_override
+from devices._errors import ConfigError
 
 PICKS = ("knee", "fastest", "most-accurate")
 
@@ -25,11 +26,13 @@ def demo(
 ) -> None:
     """Profile this CPU, search real images, export, measure again. Goes on where an earlier demo stopped."""
     from cars_hw.cli import _demo_steps as steps
-    from cars_hw.runs import Run
+    from cars_hw.runs import Run, replace_file
 
     values = dict(parse_override(text) for text in overrides or [])
     with resources.as_file(resources.files("cars_hw.cli") / "demo.toml") as path:
         config = SearchConfig.load(path, {"latency.table": str(run / "latency.jsonl"), **values})
+    if not {"error", "parameters", "latency_ms"} <= set(config.search.objectives):
+        raise ConfigError("the demo shows error, parameters and latency_ms; leave them in search.objectives")
     seconds: dict[str, float] = {}
     opened = Run.create(run, config)
     with _timed("profile", "profiling this CPU", seconds):
@@ -46,7 +49,7 @@ def demo(
         page = steps.report(opened)
     steps.print_results(front, exports, benches)
     summary = {**steps.summary(generation, front, exports, benches), "seconds": seconds}
-    (run / "summary.json").write_text(json.dumps(summary, indent=2, allow_nan=False), encoding="utf-8")
+    replace_file(run / "summary.json", json.dumps(summary, indent=2, allow_nan=False))
     print_table(["step", "seconds"], [[name, f"{spent:.1f}"] for name, spent in seconds.items()])
     say(f"page: {page}; everything: {run}")
 

@@ -1,12 +1,12 @@
 """``cars-hw export``: write members of a run's front as verified ONNX files."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from cars_hw.cli._output import print_table, progress, say
-from devices._errors import ExportError
+from cars_hw.cli._options import JsonOption
+from cars_hw.cli._output import print_json, print_table, progress, say
 
 
 def export(
@@ -19,31 +19,28 @@ def export(
         Path | None, typer.Option("--to", help="Folder of the files; RUN/export if left out.")
     ] = None,
     scale: Annotated[
-        str,
+        Literal["deploy", "search"],
         typer.Option(help="deploy: the network that the run deploys; search: the small one that it trained."),
     ] = "deploy",
+    json: JsonOption = False,
 ) -> None:
     """Write members of the front to ONNX, verified against torch, each with a model card."""
     from cars_hw.cli._exporting import export_member, restored_trainer
     from cars_hw.runs import Run
 
-    if scale not in ("search", "deploy"):
-        raise typer.BadParameter(f"{scale!r} is neither search nor deploy", param_hint="--scale")
     opened = Run.open(run)
-    trainer, generation = restored_trainer(opened)
-    if scale == "deploy" and not trainer.space.deploys_search_graph:
-        raise ExportError(
-            "the run has weights for the search graph, not for the larger network that it deploys: retrain "
-            "that first (cars-hw retrain, not in this version), or write the search network: --scale search"
-        )
+    trainer, record = restored_trainer(opened)
     picks = pick or ["knee"]
     if "all" in picks:
-        picks = [str(i) for i in range(len(generation.front))]
+        picks = [str(i) for i in range(len(record.history[-1].front))]
     with progress() as bars:
         exports = [
-            export_member(opened, trainer, generation, name, to or run / "export")
+            export_member(opened, trainer, record, name, folder=to or run / "export", scale=scale)
             for name in bars.track(picks, description="exporting")
         ]
+    if json:
+        print_json({name: done.to_json() for name, done in zip(picks, exports, strict=True)})
+        return
     print_table(
         ["pick", "file", "error", "largest difference to torch"],
         [

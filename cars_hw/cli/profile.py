@@ -7,6 +7,7 @@ import typer
 from cars_hw.cli._options import (
     ConfigOption,
     DeviceOption,
+    JsonOption,
     RuntimeOption,
     SetOption,
     SpaceOption,
@@ -14,8 +15,10 @@ from cars_hw.cli._options import (
     ThreadsOption,
     resolve,
 )
-from cars_hw.cli._output import say
-from latency_tables.measurement import Failure
+from cars_hw.cli._output import print_json, say
+from devices._errors import ProfilingError
+from latency_tables.measurement import Measurement
+from latency_tables.table import LatencyTable
 
 
 def profile(
@@ -27,8 +30,12 @@ def profile(
     precision: Annotated[
         float, typer.Option(help="Stop an operation at this half-width of its 95 % interval, relative.")
     ] = 0.02,
+    retry_failures: Annotated[
+        bool, typer.Option("--retry-failures", help="Measure again what failed before.")
+    ] = False,
     config: ConfigOption = None,
     overrides: SetOption = None,
+    json: JsonOption = False,
 ) -> None:
     """Measure every operation of a space that the table lacks. Safe to stop and to repeat."""
     from cars_hw.cli._measuring import fill_table
@@ -46,11 +53,17 @@ def profile(
         latency__table=table,
     )
     workloads = table_workloads(make_space(resolved))
-    entries = fill_table(resolved.latency, workloads, MeasurementPlan(precision=precision), what="operations")
-    failures = [entry for entry in entries if isinstance(entry, Failure)]
-    for failure in failures:
-        say(f"not measured: {failure.spec}: {failure.status}: {failure.reason}")
-    say(
-        f"{resolved.latency.table}: {len(entries) - len(failures)} measured, {len(failures)} failed, "
-        f"{len(workloads) - len(entries)} were there"
-    )
+    plan = MeasurementPlan(precision=precision)
+    entries = fill_table(resolved.latency, workloads, plan, what="operations", retry_failures=retry_failures)
+    table_now = LatencyTable.open(resolved.latency.table)
+    failures = [table_now.failures[work.spec] for work in workloads if work.spec in table_now.failures]
+    measured, were_there = sum(isinstance(e, Measurement) for e in entries), len(workloads) - len(entries)
+    failed = [f"{failure.spec}: {failure.status}: {failure.reason}" for failure in failures]
+    if json:
+        print_json({"measured": measured, "were_there": were_there, "failed": failed})
+    else:
+        say(f"{resolved.latency.table}: {measured} measured, {were_there} were there")
+        for line in failed:
+            say(f"not measured: {line}")
+    if failures:
+        raise ProfilingError(f"{len(failures)} could not be measured; --retry-failures tries them again")

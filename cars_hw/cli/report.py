@@ -17,5 +17,5 @@ def report(
     from cars_hw.runs import Run
 
     opened = Run.open(run)
-    path = write_report(opened.config, opened.history(), to or run / "report.html")
+    path = write_report(opened.config, opened.record().history, to or run / "report.html")
     say(f"wrote {path}")

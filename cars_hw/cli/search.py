@@ -7,12 +7,13 @@ import typer
 
 from cars_hw.cli._options import (
     ConfigOption,
+    JsonOption,
     SetOption,
     SpaceOption,
     TableOption,
     resolve,
 )
-from cars_hw.cli._output import say
+from cars_hw.cli._output import print_json, say
 from devices._errors import CheckpointError
 
 
@@ -30,13 +31,14 @@ def search(
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's newest checkpoint.")] = False,
     config: ConfigOption = None,
     overrides: SetOption = None,
+    json: JsonOption = False,
 ) -> None:
     """Search a space for the front of error, parameters and latency. Each generation is saved."""
-    from cars_hw.cli._searching import print_front, run_search
+    from cars_hw.cli._searching import front_json, print_front, run_search
     from cars_hw.runs import Run
 
-    if resume and config is None and (run / "config.toml").exists():
-        config = run / "config.toml"
+    if resume and config is None:
+        config = Run.open(run).path / "config.toml"
     resolved = resolve(
         config,
         overrides,
@@ -52,5 +54,8 @@ def search(
     if not resume and opened.has_checkpoints():
         raise CheckpointError(f"{run} holds a run already; go on with --resume, or name another folder")
     generation = run_search(opened)
+    if json:
+        print_json(front_json(generation))
+        return
     print_front(generation)
     say(f"next: cars-hw export {run} --pick knee; cars-hw report {run}")

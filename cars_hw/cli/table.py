@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from cars_hw.cli._options import JsonOption
-from cars_hw.cli._output import out, print_json, print_table
+from cars_hw.cli._output import print_json, print_table, show_line
 from latency_tables.table import LatencyTable
 
 table = typer.Typer(no_args_is_help=True, help="Read latency tables.")
@@ -33,10 +33,7 @@ def show(path: Annotated[Path, typer.Argument(help="The table's file.")], json: 
             }
         )
         return
-    out.print(
-        f"{header.device}; {header.runtime} {header.runtime_version}, {header.threads} thread(s)",
-        highlight=False,
-    )
+    show_line(f"{header.device}; {header.runtime} {header.runtime_version}, {header.threads} thread(s)")
     print_table(
         ["operation", "ms", "95 % interval", "median ms", "samples"],
         [
@@ -51,9 +48,7 @@ def show(path: Annotated[Path, typer.Argument(help="The table's file.")], json: 
         ],
     )
     for failure in opened.failures.values():
-        out.print(
-            f"failed: {failure.spec}: {failure.status}: {failure.reason}", highlight=False, markup=False
-        )
+        show_line(f"failed: {failure.spec}: {failure.status}: {failure.reason}")
 
 
 def _ms(seconds: float) -> str:

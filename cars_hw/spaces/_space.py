@@ -10,7 +10,7 @@ from pydantic import JsonValue
 
 from cars_hw.architecture import Architecture
 from cars_hw.graph import Graph, Node, unique_specs
-from devices._errors import ConfigError
+from devices._errors import ArchitectureError, ConfigError
 from devices._plugins import check_settings
 from latency_tables.spec import OpSpec
 
@@ -72,6 +72,14 @@ class SearchSpace(ABC):
     def describe(self, architecture: Architecture) -> dict[str, JsonValue]:
         """Return ``architecture`` in the form in which its family is published; empty where there is none."""
         return {}
+
+    def from_description(self, description: JsonValue) -> Architecture:
+        """Read what ``describe`` wrote, or somebody published; not trusted.
+
+        Raises:
+            ArchitectureError: It is no member of the space, or the space has no such form.
+        """
+        raise ArchitectureError(f"the space {type(self).__name__} has no published form to read")
 
     def all_operations(self, scale: Scale = "deploy") -> tuple[OpSpec, ...]:
         """Return every distinct operation of the space: what a latency table has to hold."""

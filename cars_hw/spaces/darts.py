@@ -138,9 +138,7 @@ class Darts(SearchSpace):
     def all_nodes(self, scale: Scale = "search") -> Iterator[Node]:
         yield from self._networks[scale].nodes(_ALL_EDGES, _ALL_EDGES)
 
-    def from_genotype(
-        self, normal: Sequence[Sequence[str | int]], reduce: Sequence[Sequence[str | int]]
-    ) -> Architecture:
+    def from_genotype(self, normal: Sequence[object], reduce: Sequence[object]) -> Architecture:
         """Read a published genotype: for each cell, (operation, predecessor) of two edges per node, in order.
 
         Raises:
@@ -159,6 +157,12 @@ class Darts(SearchSpace):
             tuple(itertools.chain.from_iterable(cell)) for cell in _cells(checked(architecture, self.choices))
         )
         return Genotype(normal, reduction)
+
+    def from_description(self, description: JsonValue) -> Architecture:
+        match description:
+            case {"normal": list(normal), "reduce": list(reduction)}:
+                return self.from_genotype(normal, reduction)
+        raise ArchitectureError("a genotype has the keys normal and reduce, each a list of [operation, from]")
 
     def describe(self, architecture: Architecture) -> dict[str, JsonValue]:
         genotype = self.to_genotype(architecture)
@@ -191,7 +195,7 @@ def _cell(options: Architecture) -> Cell:
     )
 
 
-def _options(edges: Sequence[Sequence[str | int]], cell: str) -> Iterator[int]:
+def _options(edges: Sequence[object], cell: str) -> Iterator[int]:
     """Yield the options of the edges of one published cell."""
     if len(edges) != 2 * _NODES:
         raise ArchitectureError(
@@ -209,7 +213,7 @@ def _options(edges: Sequence[Sequence[str | int]], cell: str) -> Iterator[int]:
         yield from (OPERATIONS.index(operation) for operation, _ in two)
 
 
-def _checked_edge(edge: Sequence[str | int], cell: str) -> Edge:
+def _checked_edge(edge: object, cell: str) -> Edge:
     match edge:
         case ["none", _]:
             raise ArchitectureError(

@@ -12,7 +12,7 @@ from cars_hw.candidate import Candidate
 from cars_hw.evolution import domination
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.trainer import Json, Trainer
-from devices._errors import ArchitectureError, CheckpointError, SelectionError
+from devices._errors import ArchitectureError, CheckpointError, ConfigError, SelectionError
 
 #: Total constraint violation of costs (m,): 0 where all constraints hold.
 Violation = Callable[[tuple[float, ...]], float]
@@ -130,6 +130,26 @@ class Strategy(ABC):
             reason = " ".join(str(error).split())
             raise CheckpointError(f"the strategy's state cannot be restored: {reason}") from error
         self.population = values.population
+
+
+def require_count(name: str, value: object) -> None:
+    """Refuse a setting that is no whole number of at least 1; a configuration may hold anything.
+
+    Raises:
+        ConfigError: Naming the setting and the value.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ConfigError(f"{name} is {value!r:.64}; it is a whole number of at least 1")
+
+
+def require_number(name: str, value: object, *, most: float) -> None:
+    """Refuse a setting that is no number from 0 to ``most``.
+
+    Raises:
+        ConfigError: Naming the setting and the value.
+    """
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= most:
+        raise ConfigError(f"{name} is {value!r:.64}; it is a number from 0 to {most:g}")
 
 
 def distinct_candidates(evaluated: Sequence[Candidate]) -> list[Candidate]:

@@ -22,7 +22,14 @@ from cars_hw.architecture import Architecture
 from cars_hw.candidate import Candidate
 from cars_hw.evolution import pnsga3, variation
 from cars_hw.spaces._space import SearchSpace
-from cars_hw.strategies._strategy import Strategy, Violation, distinct_candidates, unconstrained
+from cars_hw.strategies._strategy import (
+    Strategy,
+    Violation,
+    distinct_candidates,
+    require_count,
+    require_number,
+    unconstrained,
+)
 from cars_hw.trainer import Trainer
 from devices._errors import ConfigError, SelectionError
 
@@ -41,7 +48,7 @@ class Cars(Strategy):
         crossover_share: Share of offspring by crossover; the rest is uniformly random.
 
     Raises:
-        ConfigError: A number is out of range.
+        ConfigError: A setting is no number, or out of range.
     """
 
     needs_previous_error = True
@@ -59,15 +66,18 @@ class Cars(Strategy):
         crossover_share: float = 0.25,
     ) -> None:
         super().__init__(space, rng, violation=violation)
-        if population_size < 1 or not 1 <= members_per_step <= population_size:
+        require_count("population_size", population_size)
+        require_count("members_per_step", members_per_step)
+        require_number("offspring_ratio", offspring_ratio, most=100)
+        require_number("mutation_share", mutation_share, most=1)
+        require_number("crossover_share", crossover_share, most=1)
+        if members_per_step > population_size:
             raise ConfigError(
-                f"{members_per_step} members a step of a population of {population_size}; 1..N of N >= 1"
+                f"members_per_step is {members_per_step}; it is at most population_size, {population_size}"
             )
-        if not 0 <= offspring_ratio <= 100:
-            raise ConfigError(f"offspring_ratio is {offspring_ratio}; it lies in [0, 100]")
-        if min(mutation_share, crossover_share) < 0 or not mutation_share + crossover_share <= 1:
+        if mutation_share + crossover_share > 1:
             raise ConfigError(
-                f"shares of {mutation_share} and {crossover_share}; they are positive and sum to at most 1"
+                f"mutation_share {mutation_share} and crossover_share {crossover_share} sum to over 1"
             )
         self.population_size = population_size
         self.offspring_ratio = offspring_ratio

@@ -18,8 +18,13 @@ from cars_hw.architecture import Architecture
 from cars_hw.candidate import Candidate
 from cars_hw.evolution import domination, nsga3, variation
 from cars_hw.spaces._space import SearchSpace
-from cars_hw.strategies._strategy import Strategy, Violation, distinct_candidates, unconstrained
-from devices._errors import ConfigError
+from cars_hw.strategies._strategy import (
+    Strategy,
+    Violation,
+    distinct_candidates,
+    require_count,
+    unconstrained,
+)
 
 
 class RandomSearch(Strategy):
@@ -32,7 +37,7 @@ class RandomSearch(Strategy):
         population_size: Fresh architectures in each round, and the most that are kept.
 
     Raises:
-        ConfigError: The population is empty.
+        ConfigError: ``population_size`` is no whole number, or below 1.
     """
 
     def __init__(
@@ -44,8 +49,7 @@ class RandomSearch(Strategy):
         population_size: int = 128,
     ) -> None:
         super().__init__(space, rng, violation=violation)
-        if population_size < 1:
-            raise ConfigError(f"population_size is {population_size}; at least 1 is needed")
+        require_count("population_size", population_size)
         self.population_size = population_size
 
     def to_train(self) -> Sequence[Architecture]:

@@ -4,7 +4,6 @@ import io
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Literal
 
 import onnx
 import torch
@@ -19,12 +18,7 @@ OPSET = 17
 INPUT_NAME, OUTPUT_NAME = "input", "output"
 
 
-def lower(
-    module: nn.Module,
-    input_shapes: Sequence[tuple[int, ...]],
-    *,
-    batch: Literal["fixed", "dynamic"] = "fixed",
-) -> bytes:
+def lower(module: nn.Module, input_shapes: Sequence[tuple[int, ...]]) -> bytes:
     """Return ``module`` in evaluation mode as a checked ONNX model; equal modules give equal bytes.
 
     Constants are folded, and so is a batch normalisation into the convolution before it. The inputs are
@@ -33,7 +27,6 @@ def lower(
     Args:
         module: Takes tensors of ``input_shapes`` and returns one tensor. Its mode is the same afterwards.
         input_shapes: Shape of each input, with the batch first.
-        batch: "dynamic" leaves the size of the batch open.
 
     Raises:
         UnsupportedOperationError: An operation of the module has no form in ONNX.
@@ -41,7 +34,6 @@ def lower(
     names = [INPUT_NAME if i == 0 else f"{INPUT_NAME}_{i}" for i in range(len(input_shapes))]
     device = next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
     inputs = tuple(torch.zeros(shape, device=device) for shape in input_shapes)
-    axes = {name: {0: "batch"} for name in (*names, OUTPUT_NAME)} if batch == "dynamic" else None
     file = io.BytesIO()
     with evaluating(module), _legacy_exporter_allowed():
         try:
@@ -53,7 +45,6 @@ def lower(
                 opset_version=OPSET,
                 input_names=names,
                 output_names=[OUTPUT_NAME],
-                dynamic_axes=axes,
             )
         except torch.onnx.errors.OnnxExporterError as error:
             reason = str(error).partition("\n")[0]

@@ -27,8 +27,32 @@ def test_what_was_saved_is_loaded_bit_for_bit(tmp_path: Path) -> None:
         assert np.array_equal(loaded.arrays[name], array)
 
 
-def test_an_empty_folder_has_no_checkpoint(tmp_path: Path) -> None:
+def test_an_empty_or_missing_folder_has_no_checkpoint_and_is_not_made_by_reading(tmp_path: Path) -> None:
+    assert CheckpointFolder(tmp_path).load_newest() is None
     assert CheckpointFolder(tmp_path / "new" / "run").load_newest() is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_saving_makes_the_folder(tmp_path: Path) -> None:
+    folder = CheckpointFolder(tmp_path / "new" / "run")
+    folder.save(_checkpoint(0))
+    assert folder.load_newest() is not None
+
+
+def test_a_folder_that_cannot_be_read_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CheckpointError, match=r"cannot read .*file: Not a directory"):
+        CheckpointFolder(tmp_path / "file").load_newest()
+
+
+def test_generation_10000_is_newer_than_9999(tmp_path: Path) -> None:
+    folder = CheckpointFolder(tmp_path)
+    for generation in (9998, 9999, 10000):
+        folder.save(_checkpoint(generation))
+    loaded = folder.load_newest()
+    assert loaded is not None
+    assert loaded.generation == 10000
+    assert {path.name for path in tmp_path.iterdir()} == {"9999", "10000"}
 
 
 def test_the_last_two_are_kept(tmp_path: Path) -> None:
@@ -90,4 +114,6 @@ def test_a_half_written_checkpoint_is_not_seen(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written_is_refused_at_the_start(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(CheckpointError, match=r"cannot write to .*file.*choose another folder"):
-        CheckpointFolder(tmp_path / "file" / "run")
+        CheckpointFolder(tmp_path / "file" / "run").check_writable()
+    CheckpointFolder(tmp_path / "new" / "run").check_writable()
+    assert list((tmp_path / "new" / "run").iterdir()) == []

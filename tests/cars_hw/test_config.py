@@ -44,7 +44,10 @@ def test_an_unknown_key_is_refused_with_the_closest(override: str, closest: str)
 @pytest.mark.parametrize(
     "override",
     [
-        "training.batch_size=0",
+        "training.batch_size=1",
+        "training.recalibration_images=1",
+        "search.seed=9223372036854775808",
+        "data.seed=9223372036854775808",
         "training.learning_rate=nan",
         "search.generations=many",
         "search.generations=1e9",

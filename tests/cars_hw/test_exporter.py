@@ -20,6 +20,7 @@ _SPACE = Darts(deploy="search", channels=2, cells=3, image_size=8, image_channel
 _IMAGES = torch.randn(20, 1, 8, 8, generator=torch.Generator().manual_seed(0))
 _LABELS = torch.arange(20) % 10
 _CARD: dict[str, Json] = {
+    "scale": "search",
     "space": {"name": "darts", "settings": dict(_SPACE.settings())},
     "architecture": "0.1",
     "latency": {"table": "t"},
@@ -79,13 +80,21 @@ def test_an_unwritable_place_is_one_clear_error(tmp_path: Path) -> None:
         export_onnx(_network(), _IMAGES, _LABELS, tmp_path / "file" / "net.onnx", card={})
 
 
-def test_a_model_without_a_card_has_none(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [None, "[]", '{"labels": ["cat", "dog"]}'])
+def test_a_model_without_a_card_of_ours_has_none(content: str | None, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / "net.json").write_text(content)
     assert read_card(tmp_path / "net.onnx") is None
 
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"\xff", b"[]", b'{"sha256": 3}', b'{"sha256": "0", "space": {"name": "darts"}}', b"[" * 100_000],
+    [
+        b"",
+        b"\xff",
+        b"[" * 100_000,
+        b'{"kind": "cars_hw model card", "sha256": "0", "space": {"name": "darts"}}',
+    ],
 )
 def test_a_damaged_card_is_one_clear_error(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "net.onnx").write_bytes(b"model")

@@ -159,3 +159,12 @@ def test_a_dilated_convolution_trains_as_what_it_evaluates(kernel: int, stride: 
         results.append((output.detach(), leaf.grad, convolution.weight.grad.clone()))
     for trained, evaluated in zip(*results, strict=True):
         torch.testing.assert_close(trained, evaluated)
+
+
+@pytest.mark.parametrize("stride", [3, 4, (1, 2)])
+def test_a_dilated_convolution_of_another_stride_trains_in_the_plain_form(
+    stride: int | tuple[int, int],
+) -> None:
+    convolution = ops.DilatedConv(2, 2, 3, stride=stride, padding=2, dilation=2, bias=False)
+    image = torch.randn(1, 2, 8, 8)
+    torch.testing.assert_close(convolution.train()(image), convolution.eval()(image))

@@ -39,6 +39,19 @@ def test_an_unknown_pick_or_number_is_refused() -> None:
         pick(_FRONT, _NAMES, "4")
 
 
+@pytest.mark.parametrize("choice", ["0000000005", "10000000000", "9" * 5000])
+def test_a_number_of_any_length_is_compared_as_a_whole(choice: str) -> None:
+    with pytest.raises(ConfigError, match="members 0 to 3"):
+        pick(_FRONT, _NAMES, choice)
+    assert pick(_FRONT, _NAMES, "0000000003") is _FRONT[3]
+    assert pick(_FRONT, _NAMES, "0000000000") is _FRONT[0]
+
+
+def test_a_number_in_other_digits_is_refused() -> None:
+    with pytest.raises(UnknownNameError):
+        pick(_FRONT, _NAMES, "\N{ARABIC-INDIC DIGIT ZERO}" * 9 + "5")
+
+
 def test_a_pick_by_a_cost_that_was_not_minimised_is_refused() -> None:
     with pytest.raises(ConfigError, match="did not minimise latency_ms"):
         pick(_FRONT, ("error", "parameters", "macs"), "fastest")

@@ -220,3 +220,29 @@ def test_images_that_do_not_fit_the_space_are_refused(space: Darts, digits: Data
         SuperNetTrainer(space, Data(two, two), _PLAN)
     with pytest.raises(ConfigError, match="batch_size 9999 exceeds"):
         SuperNetTrainer(space, digits, TrainingPlan(1, batch_size=9999))
+
+
+def test_recalibration_weighs_every_image_alike_whatever_the_batch_size() -> None:
+    network = nn.Sequential(nn.BatchNorm2d(1))
+    images = torch.zeros(66, 1, 4, 4)
+    images[33:] = 1.0  # batches of 64 and 2 would give a mean of 0.74
+    recalibrate(network, images, batch_size=64)
+    torch.testing.assert_close(network[0].running_mean, torch.tensor([0.5]))
+
+
+@pytest.mark.parametrize(("n", "batch_size"), [(65, 64), (2, 1), (3, 2), (7, 1)])
+def test_recalibration_never_takes_one_image_alone(n: int, batch_size: int) -> None:
+    network = nn.Sequential(nn.BatchNorm2d(3))
+    recalibrate(network, torch.randn(n, 3, 1, 1), batch_size)
+    assert not network.training
+
+
+@pytest.mark.parametrize("device", ["gpu0", "", "meta", "cuda:99", "hpu", "xla"])
+def test_a_torch_device_that_cannot_be_used_is_one_clear_error(
+    space: Darts, digits: Data, device: str
+) -> None:
+    with pytest.raises(
+        ConfigError, match=f"torch_device '{device}' cannot be used: .*write \"cpu\""
+    ) as caught:
+        SuperNetTrainer(space, digits, _PLAN, device=device)
+    assert "\n" not in str(caught.value)

@@ -42,12 +42,13 @@ def test_quiet_restores_what_it_changed_even_after_an_error(device: Device) -> N
         raise KeyboardInterrupt
     after = device.state()
     assert (after.affinity, after.governor) == (before.affinity, before.governor)
+    assert after.threads is None
 
 
 def test_quiet_can_be_entered_again(device: Device) -> None:
     for _ in range(2):
         with device.quiet(1):
-            device.state()
+            assert device.state().threads == 1
 
 
 @pytest.mark.parametrize("threads", [0, 100_000])

@@ -12,7 +12,7 @@ from cars_hw.architecture import checked
 from cars_hw.candidate import Candidate
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.strategies._strategy import Strategy
-from devices._errors import CheckpointError, ConfigError, SelectionError
+from devices._errors import CheckpointError, SelectionError, UnknownNameError
 from devices._plugins import plugin_names
 from tests.fakes.tabular import TabularTrainer, TinySpace, evaluate, play
 
@@ -170,8 +170,21 @@ def test_a_space_of_one_architecture_is_searched(name: str) -> None:
 
 
 def test_a_setting_that_it_does_not_take_is_refused(name: str) -> None:
-    with pytest.raises(ConfigError, match="colour"):
+    with pytest.raises(UnknownNameError, match="colour"):
         build(name, colour="red")
+
+
+@pytest.mark.parametrize("setting", ["violation", "space", "rng", "population"])
+def test_a_name_that_is_no_setting_is_refused_with_those_that_are(name: str, setting: str) -> None:
+    with pytest.raises(UnknownNameError, match=f"unknown setting of {name} '{setting}'") as caught:
+        strategies.check(name, [setting])
+    assert "population_size" in caught.value.known
+    assert not {"violation", "space", "rng"} & set(caught.value.known)
+
+
+def test_a_setting_named_like_a_positional_argument_is_refused(name: str) -> None:
+    with pytest.raises(UnknownNameError, match=f"unknown setting of {name} 'rng'"):
+        build(name, rng=0)
 
 
 def run(strategy: Strategy) -> list[object]:

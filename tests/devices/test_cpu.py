@@ -83,6 +83,14 @@ def test_an_error_does_not_leave_the_process_pinned() -> None:
     assert os.sched_getaffinity(0) == before
 
 
+def test_state_tells_the_threads_that_it_is_held_quiet_for() -> None:
+    device = Cpu.connect("")
+    assert device.state().threads is None
+    with device.quiet(1):
+        assert device.state().threads == 1
+    assert device.state().threads is None
+
+
 @needs_pinning
 def test_the_address_chooses_the_processors() -> None:
     with Cpu.connect(str(first())).quiet(1):

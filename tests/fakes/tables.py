@@ -1,11 +1,12 @@
 """Latency tables without measuring: every entry follows from the operation's text."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 from cars_hw.latency_model import needed_specs
 from cars_hw.spaces._space import SearchSpace
-from devices._device import DeviceInfo
+from devices import connect
 from latency_tables.header import TableHeader
 from latency_tables.measurement import Measurement
 from latency_tables.prediction import CALL_OVERHEAD
@@ -14,8 +15,8 @@ from latency_tables.table import LatencyTable
 
 
 def write_table(path: Path, space: SearchSpace, *, kind: str = "cpu", threads: int = 1) -> Path:
-    """Write a table that holds all of ``space``, as if measured on a device of ``kind``."""
-    device = DeviceInfo(kind, "scripted", "none", "none", cores=1)
+    """Write a table that holds all of ``space``, as if measured on this machine."""
+    device = replace(connect("cpu").info(), kind=kind)
     with LatencyTable.create(path, TableHeader(device, "onnxruntime", "0", threads)) as table:
         table.add(*(Measurement(spec, (_latency_s(spec),)) for spec in needed_specs(space)))
     return path

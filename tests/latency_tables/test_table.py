@@ -320,3 +320,10 @@ def refuses(path: Path, where: str) -> None:
     with pytest.raises(DamagedFileError, match=f"damaged at {where}: "):
         LatencyTable.open(path)
     assert path.read_bytes() == content
+
+
+def test_a_path_that_the_system_refuses_is_one_clear_error(tmp_path: Path) -> None:
+    path = tmp_path / ("x" * 300)  # pathlib's exists raises for it, as below a folder of somebody else
+    for use in (LatencyTable.open, lambda path: LatencyTable.append(path, HEADER)):
+        with pytest.raises(TableError, match="File name too long"):
+            use(path)

@@ -19,13 +19,6 @@ def test_the_last_look_is_after_the_last_round(
     assert MeasurementPlan(min_rounds=min_rounds, max_rounds=max_rounds).looks == looks
 
 
-def test_a_quick_plan_takes_an_eighth_of_the_rounds() -> None:
-    quick, plan = MeasurementPlan.quick(), MeasurementPlan()
-    assert quick.max_rounds * 8 == plan.max_rounds
-    assert quick.precision > plan.precision
-    assert quick.budget_s < plan.budget_s
-
-
 @pytest.mark.parametrize("name", ["block_s", "precision", "budget_s"])
 @pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])
 def test_a_duration_or_precision_is_a_positive_number(name: str, value: float) -> None:

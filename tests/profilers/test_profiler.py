@@ -1,5 +1,6 @@
 """The policy of measuring, on a scripted clock."""
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -90,6 +91,26 @@ def test_a_block_lasts_a_millisecond_and_the_search_for_it_is_no_sample() -> Non
         assert isinstance(entry, Measurement)
         assert entry.conditions["inner_calls"] == INNER_CALLS[entry.spec.kind]
         assert entry.samples_s == pytest.approx([LATENCIES_S[entry.spec.kind]] * 14)
+
+
+def test_blocks_sized_in_a_slow_mode_are_sized_anew_in_the_fast_one() -> None:
+    def slow_at_first(spec: OpSpec, now_s: float) -> float:
+        return steady(spec, now_s) * (4.0 if now_s < 0.02 else 1.0)
+
+    owner = profiler(slow_at_first)
+    (entry,) = owner.measure(workloads("a"))
+    assert isinstance(entry, Measurement)
+    assert entry.conditions["inner_calls"] == INNER_CALLS["a"]
+    assert entry.samples_s == pytest.approx([LATENCIES_S["a"]] * 14)
+
+
+def test_a_workload_that_gets_ever_faster_is_sized_anew_a_few_times_only() -> None:
+    calls = itertools.count()
+    (entry,) = profiler(lambda *_: 1e-2 * 0.8 ** min(next(calls), 50)).measure(workloads("a"))
+    assert isinstance(entry, Measurement)
+    n = entry.conditions["inner_calls"]
+    assert isinstance(n, int)
+    assert n * min(entry.samples_s) < 0.9e-3  # shorter blocks are taken in the end
 
 
 def test_a_slow_mode_of_a_few_rounds_does_not_move_a_latency() -> None:
@@ -267,6 +288,7 @@ def test_the_conditions_are_kept_with_the_samples() -> None:
         "seed": 7,
         "governor": "performance",
         "affinity": "1,3",
+        "threads": 1,
     }
 
 

@@ -19,6 +19,11 @@ def test_a_block_is_the_smallest_power_of_two_that_lasts(latency_s: float, n: in
     assert inner_calls(lambda _: latency_s, 1e-3) == n
 
 
+def test_a_search_for_more_calls_starts_where_it_is_told() -> None:
+    assert inner_calls(lambda _: 1.0, 1e-3, least=8) == 8
+    assert inner_calls(lambda _: 1e-4, 1e-3, least=8) == 16
+
+
 def test_one_hiccup_while_probing_does_not_shorten_the_blocks() -> None:
     probes = iter([2e-3] + [1e-5] * 100)
     assert inner_calls(lambda _: next(probes), 1e-3) == 128

@@ -3,12 +3,18 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+import devices
 from cars_hw.cli import main
 from cars_hw.spaces.darts import Darts
+from latency_tables.measurement import Failure, FailureStatus
+from latency_tables.table import LatencyTable
+from profilers import runtimes
+from profilers.profiler import Profiler
 from tests.fakes.tables import write_table
 
 _SPACE = Darts(deploy="search", channels=2, cells=3, image_size=8, image_channels=1)
@@ -91,10 +97,30 @@ def test_a_table_of_other_conditions_is_refused_naming_both(
     assert all(name in line for name in both)
 
 
+def test_a_table_of_another_processor_is_refused_unless_the_user_says_so(
+    refuse: Refuse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_table(Path("other.jsonl"), _SPACE)
+    whole = LatencyTable.open(path)
+    path.unlink()
+    header = replace(whole.header, device=replace(whole.header.device, model="Another CPU"))
+    with LatencyTable.create(path, header) as table:
+        table.add(*whole.measurements.values())
+    line = refuse(*_SEARCH[:-1], "other.jsonl")
+    assert "Another CPU" in line
+    assert whole.header.device.model in line
+    monkeypatch.setattr(
+        sys, "argv", ["cars-hw", *_SEARCH[:-1], "other.jsonl", "--set", "latency.measured_elsewhere=true"]
+    )
+    main_that_ends(main)
+
+
 def test_a_missing_entry_is_named_with_the_command_that_measures_it(refuse: Refuse) -> None:
     line = refuse(*_SEARCH, "--set", "space.channels=4")
     assert "no latency for" in line
-    assert "cars-hw profile" in line
+    assert "cars-hw profile --space=darts" in line
+    assert "--set=space.channels=4" in line
+    assert "--table=table.jsonl" in line
 
 
 def test_a_missing_table_is_named(refuse: Refuse) -> None:
@@ -132,6 +158,29 @@ def test_a_run_is_neither_overwritten_nor_mixed(refuse: Refuse, monkeypatch: pyt
     main_that_ends(main)
     assert "--resume" in refuse(*_SEARCH)
     assert "another configuration" in refuse(*_SEARCH, "--seed", "7")
+
+
+def test_a_failed_start_does_not_hold_the_folder(refuse: Refuse, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "none.jsonl" in refuse(*_SEARCH[:-1], "none.jsonl")
+    monkeypatch.setattr(sys, "argv", ["cars-hw", *_SEARCH])
+    main_that_ends(main)
+
+
+def test_resuming_what_does_not_exist_starts_nothing(refuse: Refuse) -> None:
+    assert "holds no run" in refuse("search", "--run", "typo", "--resume")
+    assert not Path("typo").exists()
+
+
+def test_a_profile_that_leaves_failures_says_how_to_try_again(refuse: Refuse) -> None:
+    lacking = _SPACE.all_operations()[0]
+    whole = LatencyTable.open(Path("table.jsonl"))
+    with devices.connect("cpu") as cpu:
+        header = Profiler(cpu, runtimes.load("onnxruntime")).header()
+    with LatencyTable.create(Path("failed.jsonl"), header) as table:
+        table.add(*whole.measurements.values(), Failure(lacking, FailureStatus.CRASHED, "no luck"))
+    profile = ("profile", "--config", "config.toml", "--table", "failed.jsonl")
+    assert "--retry-failures" in refuse(*profile)
+    assert "crashed: no luck" in refuse(*_SEARCH[:-1], "failed.jsonl")
 
 
 def test_an_unwritable_folder_is_refused_at_the_start(refuse: Refuse) -> None:
@@ -174,3 +223,10 @@ def test_wrong_usage_exits_with_2_and_other_errors_keep_their_traceback() -> Non
     wrong = subprocess.run([*command, "search"], capture_output=True, text=True)
     assert wrong.returncode == 2
     assert "--run" in wrong.stderr
+
+
+@pytest.mark.parametrize(
+    "setting", ["violation=3", "rng=3", "space=3", "population_size=2.5", "population_size=true"]
+)
+def test_a_strategy_takes_only_its_own_settings(setting: str, refuse: Refuse) -> None:
+    assert setting.partition("=")[0] in refuse(*_SEARCH, "--set", f"strategy.{setting}")

@@ -89,10 +89,10 @@ def test_an_export_is_verified_and_benched_against_the_table(folder: Path) -> No
     assert "knee.onnx" in out
     card = json.loads((folder / "run" / "export" / "knee.json").read_text())
     assert card["verified"]["max_difference_to_torch"] <= 1e-4
-    assert card["verified"]["error"] == pytest.approx(card["costs"]["error"])
+    assert card["verified"]["error"] == pytest.approx(card["costs_of_the_deployed_network"]["error"])
     assert set(card["description"]) == {"normal", "reduce", "concat"}
     bench = json.loads(_run("bench", str(folder / "run" / "export" / "knee.onnx"), "--json"))
-    assert bench["predicted_ms"] == pytest.approx(card["costs"]["latency_ms"])
+    assert bench["predicted_ms"] == pytest.approx(card["costs_of_the_deployed_network"]["latency_ms"])
     assert bench["measured_ms"] > 0
     low, high = bench["measured_interval_ms"]
     assert low <= bench["measured_ms"] <= high
@@ -109,6 +109,15 @@ def test_an_architecture_is_benched_without_training(folder: Path) -> None:
     bench = json.loads(_run("bench", "--architecture", text, *config, "--json"))
     assert bench["network"] == text
     assert bench["predicted_ms"] > 0
+
+
+def test_a_published_genotype_is_benched(folder: Path) -> None:
+    card = json.loads((folder / "run" / "export" / "knee.json").read_text())
+    (folder / "genotype.json").write_text(json.dumps(card["description"]))
+    config = ("--config", str(folder / "config.toml"), "--table", str(folder / "table.jsonl"))
+    bench = json.loads(_run("bench", "--genotype", str(folder / "genotype.json"), *config, "--json"))
+    assert bench["network"] == card["architecture"]
+    assert bench["predicted_ms"] == pytest.approx(card["costs_of_the_deployed_network"]["latency_ms"])
 
 
 def test_a_report_shows_the_run(folder: Path) -> None:

@@ -147,9 +147,16 @@ def test_a_choice_without_the_previous_errors_is_refused() -> None:
         {"offspring_ratio": float("nan")},
         {"mutation_share": -0.1},
         {"mutation_share": 0.6, "crossover_share": 0.6},
+        {"population_size": 2.5},
+        {"population_size": True},
+        {"population_size": "12"},
+        {"members_per_step": 1.5},
+        {"offspring_ratio": "1"},
+        {"crossover_share": False},
+        {"mutation_share": [0.1]},
     ],
     ids=str,
 )
-def test_settings_out_of_range_are_refused(settings: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError):
+def test_settings_out_of_range_or_of_another_type_are_refused_by_name(settings: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="^" + next(iter(settings))):
         cars(**settings)

@@ -1,5 +1,7 @@
 """Random search: an archive of the front, of bounded size."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -47,6 +49,7 @@ def test_it_needs_no_previous_errors() -> None:
     assert trainer.ledger.previous_evaluations == 0
 
 
-def test_an_empty_population_is_refused() -> None:
-    with pytest.raises(ConfigError, match="at least 1"):
-        random_search(0)
+@pytest.mark.parametrize("population_size", [0, 2.5, True, "12"])
+def test_a_population_size_that_is_no_count_is_refused(population_size: Any) -> None:
+    with pytest.raises(ConfigError, match=f"population_size is {population_size!r}; .* at least 1"):
+        random_search(population_size)

@@ -14,6 +14,7 @@ from torch import nn
 from devices._errors import ProfilingError
 from profilers.lowering.onnx import lower
 from profilers.runtimes._onnx_file import file_workload, read_onnx
+from tests.fakes.onnx_files import with_open_batch
 
 OTHER_FILE = "weights.bin"
 
@@ -119,7 +120,7 @@ def test_a_file_is_a_workload_of_its_inputs_and_its_content(tmp_path: Path) -> N
     workload = file_workload(path)
     assert workload.source == path
     assert workload.spec.input_shapes == ((2, 8), (2, 8))
-    path.write_bytes(lower(Sum(), [(2, 8), (2, 8)], batch="dynamic"))
+    path.write_bytes(with_open_batch(lower(Sum(), [(2, 8), (2, 8)])))
     assert file_workload(path).spec.input_shapes == ((1, 8), (1, 8))
     assert file_workload(path).spec != workload.spec
 

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
 import onnx
 import pytest
@@ -21,8 +20,11 @@ from profilers.plan import MeasurementPlan
 from profilers.profiler import Profiler
 from profilers.runtimes._runtime import Workload
 from profilers.runtimes.onnxruntime import OnnxRuntime
+from tests.fakes.onnx_files import with_open_batch
 
 SPEC = OpSpec.of("conv", (1, 8, 12, 12))
+
+_QUICK = MeasurementPlan(precision=0.1, min_rounds=5, span_s=0.0, max_rounds=10, budget_s=1.0)
 
 
 class Noise(nn.Module):
@@ -95,9 +97,9 @@ def test_only_float32_is_measured() -> None:
         prepared(conv, OpSpec("conv", (1, 8, 12, 12), dtype="int8"))
 
 
-@pytest.mark.parametrize("batch", ["fixed", "dynamic"])
-def test_a_file_is_run_as_it_is(batch: Literal["fixed", "dynamic"], tmp_path: Path) -> None:
-    (tmp_path / "m.onnx").write_bytes(lower(conv(), [SPEC.input_shape], batch=batch))
+@pytest.mark.parametrize("changed", [bytes, with_open_batch])
+def test_a_file_is_run_as_it_is(changed: Callable[[bytes], bytes], tmp_path: Path) -> None:
+    (tmp_path / "m.onnx").write_bytes(changed(lower(conv(), [SPEC.input_shape])))
     assert prepared(tmp_path / "m.onnx")[0] > 0
 
 
@@ -157,7 +159,7 @@ def test_a_table_is_filled_and_a_wrong_operation_stays_out_of_it() -> None:
     wrong = OpSpec.of("noise", (1, 8, 12, 12))
     workloads = [Workload(SPEC, conv), Workload(wrong, Noise)]
     with Cpu.connect("") as device:
-        profiler = Profiler(device, OnnxRuntime(), MeasurementPlan.quick())
+        profiler = Profiler(device, OnnxRuntime(), _QUICK)
         table = LatencyTable.in_memory(profiler.header())
         entries = list(profiler.fill(table, workloads))
     assert len(entries) == 2

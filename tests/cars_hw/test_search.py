@@ -17,6 +17,7 @@ from cars_hw.search import Generation, Schedule, Search, read_record
 from cars_hw.spaces.darts import Darts
 from cars_hw.strategies.cars import Cars
 from devices._errors import CheckpointError
+from tests.fakes.configurations import TINY
 from tests.fakes.tables import write_table
 from tests.fakes.tabular import TabularTrainer, TinySpace
 
@@ -118,27 +119,13 @@ _SETTINGS = {
     "image_channels": 1,
     "classes": 10,
 }
-_CONFIG = """
-[space]
-name = "darts"
-deploy = "search"
-channels = 2
-cells = 3
-image_size = 8
-image_channels = 1
-[strategy]
-population_size = 5
-[data]
-name = "digits"
-fitness_images = 100
-[training]
-batch_size = 16
-crop_padding = 1
-recalibration_images = 32
+_CONFIG = f"""{TINY}
 [search]
 warm_up_epochs = 0.1
 epochs_per_generation = 0.15
 generations = 3
+[strategy]
+population_size = 5
 """
 
 

@@ -15,19 +15,11 @@ from latency_tables.measurement import Failure, FailureStatus
 from latency_tables.table import LatencyTable
 from profilers import runtimes
 from profilers.profiler import Profiler
+from tests.fakes.configurations import TINY
 from tests.fakes.tables import write_table
 
 _SPACE = Darts(deploy="search", channels=2, cells=3, image_size=8, image_channels=1)
-_CONFIG = """
-[space]
-deploy = "search"
-channels = 2
-cells = 3
-image_size = 8
-image_channels = 1
-[data]
-name = "digits"
-fitness_images = 100
+_CONFIG = f"""{TINY}
 [search]
 warm_up_epochs = 0.01
 epochs_per_generation = 0.01

@@ -9,21 +9,9 @@ import pytest
 from typer.testing import CliRunner
 
 from cars_hw.cli import app
+from tests.fakes.configurations import TINY
 
-_CONFIG = """
-[space]
-deploy = "search"
-channels = 2
-cells = 3
-image_size = 8
-image_channels = 1
-[data]
-name = "digits"
-fitness_images = 100
-[training]
-batch_size = 16
-crop_padding = 1
-recalibration_images = 32
+_CONFIG = f"""{TINY}
 [search]
 warm_up_epochs = 0.1
 epochs_per_generation = 0.05

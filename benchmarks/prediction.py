@@ -55,12 +55,12 @@ class Seen:
     halves_s: Floats
 
 
-def observe(space: SearchSpace, folder: Path) -> Seen:
+def observe(space: SearchSpace, folder: Path, plan: MeasurementPlan) -> Seen:
     """Measure a table of ``space``, then random networks of it."""
     rng = np.random.default_rng(0)
     architectures = [space.sample(rng) for _ in range(_NETWORKS)]
     with devices.connect("cpu") as device:
-        profiler = Profiler(device, runtimes.load("onnxruntime"), MeasurementPlan())
+        profiler = Profiler(device, runtimes.load("onnxruntime"), plan)
         with LatencyTable.append(folder / "table.jsonl", profiler.header()) as table:
             list(profiler.fill(table, table_workloads(space)))
             models = latency_model(space, table), LatencyModel(table)
@@ -150,6 +150,7 @@ def _bootstrap(seen: Seen) -> tuple[tuple[float, float], tuple[float, float]]:
 def main(options: argparse.Namespace) -> None:
     """Measure the small space, and the larger one too unless ``--quick``."""
     found: list[Row] = []
+    plan = MeasurementPlan(span_s=5.0) if options.quick else MeasurementPlan()
     is_noisy = False
     with resources.as_file(resources.files("cars_hw.cli") / "demo.toml") as path:
         measured = {"demo": make_space(SearchConfig.load(path))}
@@ -157,7 +158,7 @@ def main(options: argparse.Namespace) -> None:
         measured["darts_c16_l8"] = spaces.load("darts", **_LARGER)
     for name, space in measured.items():
         with tempfile.TemporaryDirectory() as folder:
-            seen = observe(space, Path(folder))
+            seen = observe(space, Path(folder), plan)
         is_noisy |= compare(*seen.halves_s).median_difference_percent > _NOISY_FLOOR_PERCENT
         found += rows(name, seen)
     finish(found, options, is_noisy=is_noisy)

@@ -17,7 +17,7 @@ from latency_tables.spec import OpSpec
 from latency_tables.table import LatencyTable
 
 #: Enough for the factor that all operations share, which is most of the error; see benchmarks/prediction.py.
-CALIBRATION_NETWORKS = 8
+CALIBRATION_NETWORKS = 16
 _SEED = 20_200_614
 
 

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 #: Standard deviation of an operation's true share in a network, relative to its scaled measurement.
-PRIOR_DEVIATION = 0.20
+PRIOR_DEVIATION = 0.10
 #: Standard deviation of a measured network from the sum of its operations' true shares, relative.
-NETWORK_DEVIATION = 0.02
+NETWORK_DEVIATION = 0.03
 
 
 @dataclass(frozen=True)

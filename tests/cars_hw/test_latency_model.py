@@ -21,7 +21,7 @@ _SPACE = TinySpace((4, 3, 4))
 def test_the_calibration_networks_are_distinct_and_always_the_same() -> None:
     space = Darts(deploy="cifar")
     drawn = calibration_architectures(space)
-    assert len(set(drawn)) == len(drawn) == 8
+    assert len(set(drawn)) == len(drawn) == 16
     assert drawn == calibration_architectures(Darts(deploy="imagenet"))
 
 
@@ -35,7 +35,7 @@ def test_a_table_holds_a_call_every_operation_and_the_networks() -> None:
     assert set(_SPACE.all_operations()) <= set(needed)
     networks = {network_spec(_SPACE.graph(a, "deploy")) for a in calibration_architectures(_SPACE)}
     assert networks <= set(needed)
-    assert len(needed) == 1 + len(_SPACE.all_operations()) + 8
+    assert len(needed) == 1 + len(_SPACE.all_operations()) + 16
 
 
 def test_the_predictor_is_corrected_by_the_measured_networks(tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_the_predictor_is_corrected_by_the_measured_networks(tmp_path: Path) -> 
         measured_s = table[network_spec(graph)].latency_s
         plain_s = LatencyModel(table).predict(graph.live.specs()).latency_s
         corrected_s = model.predict(graph.live.specs()).latency_s
-        assert abs(corrected_s - measured_s) < 0.5 * abs(plain_s - measured_s)
+        assert abs(corrected_s - measured_s) < 0.6 * abs(plain_s - measured_s)
 
 
 def test_an_entry_that_was_never_measured_or_failed_is_named(tmp_path: Path) -> None:

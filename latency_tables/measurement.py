@@ -12,7 +12,7 @@ from devices._errors import TableError
 from latency_tables.spec import OpSpec
 
 #: The machine has slow modes that last tens of seconds; its undisturbed fast mode is the 10th percentile of
-#: the block means. Over replicates on a noisy two-core host it spread ten times less than the median.
+#: the block means, which varies far less from one session to the next than their median.
 FAST_MODE_QUANTILE = 0.10
 
 _RESAMPLES = 1000

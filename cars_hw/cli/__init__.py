@@ -34,7 +34,7 @@ app.add_typer(table, name="table")
 def main() -> None:
     """Run the command line; an error of ours is one line and exit status 1."""
     # Torch's threads wait for each other in a busy loop unless told otherwise before torch is loaded; where
-    # another process wants a core too, a training step then takes ten times as long.
+    # another process wants a core too, a training step then takes many times as long.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     try:

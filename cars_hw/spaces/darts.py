@@ -75,7 +75,7 @@ class Darts(SearchSpace):
         channels: Of the search graph's first cell; even.
         cells: Of the search graph, at least 3: two of them are reduction cells.
         image_size: Height and width of its images, a multiple of 4 times the stem's stride.
-        stem_stride: Of its first convolution: 2 searches at half of the size, for a third of the time.
+        stem_stride: Of its first convolution: 2 searches at half of the size.
         image_channels: Channels of its images.
         classes: Number of classes, also of a network deployed for "cifar".
 

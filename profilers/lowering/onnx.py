@@ -41,7 +41,7 @@ def lower(module: nn.Module, input_shapes: Sequence[tuple[int, ...]]) -> bytes:
                 module,
                 inputs,
                 file,  # type: ignore[arg-type]  # dynamo=False takes file objects, the annotation omits them
-                dynamo=False,  # 15 to 90 ms, not 1.4 to 5 s; ONNX Runtime optimises both to the same graph
+                dynamo=False,  # many times faster; ONNX Runtime optimises both to the same graph
                 opset_version=OPSET,
                 input_names=names,
                 output_names=[OUTPUT_NAME],

@@ -22,6 +22,7 @@ from safetensors.numpy import save as save_arrays
 
 from cars_hw.trainer import Json
 from devices._errors import CheckpointError
+from devices._files import sync_folder
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +55,10 @@ class CheckpointFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+
+    def holds_any(self) -> bool:
+        """Tell whether there is a checkpoint, sound or not."""
+        return bool(self._folders())
 
     def check_writable(self) -> None:
         """Make the folder where it is missing, and write to it: better now than after hours of training.
@@ -92,7 +97,7 @@ class CheckpointFolder:
             if final.exists():
                 shutil.rmtree(final)
             os.replace(temporary, final)
-            _sync_folder(self.path)
+            sync_folder(self.path)
         except OSError as error:
             raise CheckpointError(f"cannot write checkpoint {final}: {error.strerror}") from error
         for old in self._folders()[:-_KEPT]:
@@ -160,11 +165,3 @@ def _write_durably(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

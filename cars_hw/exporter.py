@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from cars_hw.trainer import Json
 from devices._errors import ExportError
+from devices._files import replace_file
 from profilers.lowering.onnx import lower
 
 #: Largest absolute difference of a logit between torch and the exported file.
@@ -175,10 +176,7 @@ def _run(content: bytes, images: Tensor) -> np.ndarray[tuple[int, int], np.dtype
 
 
 def _write(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
+        replace_file(path, content)
     except OSError as error:
         raise ExportError(f"cannot write {path}: {error.strerror}; choose another folder") from error

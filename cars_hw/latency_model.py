@@ -51,11 +51,11 @@ def latency_model(
     Raises:
         MissingEntryError: The table lacks a key; the message names it and why.
     """
-    for spec in needed_specs(space):
-        if spec not in table:
-            failure = table.failures.get(spec)
-            reason = f"{failure.status}: {failure.reason}" if failure else "never measured"
-            raise MissingEntryError(str(spec), reason=reason, remedy=remedy)
+    try:
+        for spec in needed_specs(space):
+            table[spec]
+    except MissingEntryError as error:
+        raise MissingEntryError(error.spec, reason=error.reason, remedy=remedy) from error
     graphs = (space.graph(a, "deploy") for a in calibration_architectures(space))
     return LatencyModel(
         table, [Observation(graph.live.specs(), table[network_spec(graph)].latency_s) for graph in graphs]

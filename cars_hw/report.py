@@ -2,7 +2,6 @@
 
 import html
 import io
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from cars_hw.architecture import to_text
 from cars_hw.config import SearchConfig
 from cars_hw.search import Generation
 from devices._errors import ExportError
+from devices._files import replace_file
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 68rem; margin: 2rem auto; padding: 0 1rem; }
@@ -55,11 +55,8 @@ def write_report(config: SearchConfig, history: Sequence[Generation], path: Path
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>cars_hw run</title>'
         f"<style>{_STYLE}</style></head><body>{''.join(sections)}</body></html>\n"
     )
-    temporary = path.with_name(f".{path.name}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(page, encoding="utf-8")
-        os.replace(temporary, path)
+        replace_file(path, page.encode())
     except OSError as error:
         raise ExportError(f"cannot write {path}: {error.strerror}; choose another place") from error
     return path

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from cars_hw.spaces._space import SearchSpace
 from cars_hw.strategies._strategy import unconstrained
 from cars_hw.supernet_trainer import SuperNetTrainer, TrainingPlan
 from devices._errors import CheckpointError, TableMismatchError
-from latency_tables.prediction import LatencyModel
+from devices._files import replace_file
 from latency_tables.table import LatencyTable
 
 _CONFIG, _CHECKPOINTS = "config.toml", "checkpoints"
@@ -52,7 +51,7 @@ class Run:
                     f"{path} holds a run with another configuration; name another folder, or delete this one"
                 )
             return run
-        replace_file(path / _CONFIG, config.to_toml())
+        write_text(path / _CONFIG, config.to_toml())
         return run
 
     @classmethod
@@ -68,12 +67,8 @@ class Run:
         return cls(path, SearchConfig.load(path / _CONFIG))
 
     def has_checkpoints(self) -> bool:
-        """Tell whether a generation of this run has been saved.
-
-        Raises:
-            CheckpointError: One has, but every checkpoint is damaged.
-        """
-        return CheckpointFolder(self.path / _CHECKPOINTS).load_newest() is not None
+        """Tell whether a generation of this run has been saved."""
+        return CheckpointFolder(self.path / _CHECKPOINTS).holds_any()
 
     def record(self) -> Record:
         """Return what the newest checkpoint says.
@@ -89,16 +84,14 @@ class Run:
         return read_record(checkpoint)
 
 
-def replace_file(path: Path, text: str) -> None:
-    """Write ``text`` to ``path``; a kill leaves the old or the new content.
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` to a file of a run folder; a kill leaves the old or the new content.
 
     Raises:
         CheckpointError: The disk refuses.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
     try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
+        replace_file(path, text.encode())
     except OSError as error:
         raise CheckpointError(f"cannot write {path}: {error.strerror}; choose another folder") from error
 
@@ -121,16 +114,6 @@ def open_table(config: SearchConfig) -> LatencyTable:
     return table
 
 
-def open_latency_model(config: SearchConfig, space: SearchSpace) -> LatencyModel:
-    """Return the predictor of ``space`` from the table that ``config`` names.
-
-    Raises:
-        MissingEntryError: The table lacks an entry; the message names the command that measures it.
-        TableError: As in ``open_table``.
-    """
-    return latency_model(space, open_table(config), remedy=config.profile_command())
-
-
 def make_space(config: SearchConfig) -> SearchSpace:
     """Return the space that ``config`` names."""
     return spaces.load(config.space.name, **config.space.settings)
@@ -151,7 +134,8 @@ def make_search(run: Run, trainer: SuperNetTrainer) -> Search:
         CarsHwError: A part of the configuration cannot be had; the message names it.
     """
     config, space = run.config, trainer.space
-    objectives = make_objectives(config, trainer)
+    table = open_table(config) if Latency.name in config.search.objectives else None
+    objectives = make_objectives(config, trainer, table)
     limit = config.latency.max_latency_ms
     strategies.check(config.strategy.name, config.strategy.settings)
     strategy = strategies.load(
@@ -161,9 +145,8 @@ def make_search(run: Run, trainer: SuperNetTrainer) -> Search:
         violation=unconstrained if limit is None else MaximumLatency(objectives, limit),
         **config.strategy.settings,
     )
-    uses_table = Latency.name in config.search.objectives
     fingerprint = {
-        "latency table": open_table(config).digest(needed_specs(space)) if uses_table else "none",
+        "latency table": "none" if table is None else table.digest(needed_specs(space)),
         "images": trainer.data.digest(),
         "configuration": hashlib.sha256(config.to_toml().encode()).hexdigest(),
     }
@@ -177,16 +160,24 @@ def make_search(run: Run, trainer: SuperNetTrainer) -> Search:
     )
 
 
-def make_objectives(config: SearchConfig, trainer: SuperNetTrainer) -> list[Objective]:
-    """Return the costs that ``config`` names, in its order."""
+def make_objectives(
+    config: SearchConfig, trainer: SuperNetTrainer, table: LatencyTable | None
+) -> list[Objective]:
+    """Return the costs that ``config`` names, in its order; ``table`` where latency is one of them.
+
+    Raises:
+        MissingEntryError: The table lacks an entry; the message names the command that measures it.
+    """
     space = trainer.space
-    makers: dict[str, Callable[[], Objective]] = {
-        Error.name: lambda: Error(trainer),
-        Parameters.name: lambda: Parameters(space),
-        Macs.name: lambda: Macs(space),
-        Latency.name: lambda: Latency(space, open_latency_model(config, space)),
+    found: dict[str, Objective] = {
+        Error.name: Error(trainer),
+        Parameters.name: Parameters(space),
+        Macs.name: Macs(space),
     }
-    return [makers[name]() for name in config.search.objectives]
+    if table is not None:
+        model = latency_model(space, table, remedy=config.profile_command())
+        found[Latency.name] = Latency(space, model)
+    return [found[name] for name in config.search.objectives]
 
 
 def _schedule(config: SearchConfig, training_images: int) -> Schedule:

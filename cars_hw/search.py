@@ -117,11 +117,11 @@ class Search:
         checkpoint = self._checkpoints.load_newest() if self._checkpoints else None
         if checkpoint is None:
             return False
-        state = _parse(checkpoint.values)
-        self._check_fingerprint(state.fingerprint)
-        self.trainer.restore(TrainerState(checkpoint.arrays, state.trainer))
-        self.strategy.restore(state.strategy)
-        self.history = state.history
+        record = read_record(checkpoint)
+        self._check_fingerprint(record.fingerprint)
+        self.trainer.restore(record.trainer)
+        self.strategy.restore(record.strategy)
+        self.history = record.history
         self._next = checkpoint.generation + 1
         return True
 
@@ -191,11 +191,13 @@ class Record:
     Attributes:
         history: Its generations, oldest first.
         trainer: The state of the shared weights after the last of them.
+        strategy: That of the algorithm.
         fingerprint: The facts that the search depended on.
     """
 
     history: list[Generation]
     trainer: TrainerState
+    strategy: Mapping[str, Json]
     fingerprint: Mapping[str, str]
 
 
@@ -205,16 +207,13 @@ def read_record(checkpoint: Checkpoint) -> Record:
     Raises:
         CheckpointError: It was written by another version.
     """
-    state = _parse(checkpoint.values)
-    return Record(state.history, TrainerState(checkpoint.arrays, state.trainer), state.fingerprint)
-
-
-def _parse(values: Mapping[str, Json]) -> _State:
     try:
-        return _STATE.validate_python(values)
+        state = _STATE.validate_python(checkpoint.values)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise CheckpointError(
             f"the checkpoint was written by another version: {where}: {first['msg']}"
         ) from error
+    trainer = TrainerState(checkpoint.arrays, state.trainer)
+    return Record(state.history, trainer, state.strategy, state.fingerprint)

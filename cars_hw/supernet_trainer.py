@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -178,11 +179,7 @@ class SuperNetTrainer:
         """Return copies of weights, normalisation statistics, momentum, batch number and ledger."""
         arrays = {f"weights/{name}": _array(tensor) for name, tensor in self.supernet.state_dict().items()}
         for name, parameter in self.supernet.named_parameters():
-            momentum = (
-                self._optimizer.state[parameter].get("momentum_buffer")
-                if parameter in self._optimizer.state
-                else None
-            )
+            momentum = self._optimizer.state.get(parameter, {}).get("momentum_buffer")
             if momentum is not None:
                 arrays[f"momentum/{name}"] = _array(momentum)
         return TrainerState(arrays, {"batches": self._batches, "ledger": self.ledger.to_json()})
@@ -211,10 +208,9 @@ class SuperNetTrainer:
     def _next_batch(self) -> tuple[Tensor, Tensor]:
         images, labels = self._training
         epoch, position = divmod(self._batches, self.steps_per_epoch)
-        order = np.random.default_rng([self.seed, epoch]).permutation(len(labels))
-        chosen = torch.from_numpy(order[position * self.plan.batch_size :][: self.plan.batch_size]).to(
-            self._device
-        )
+        order = _epoch_order(self.seed, epoch, len(labels))
+        start = position * self.plan.batch_size
+        chosen = torch.from_numpy(order[start : start + self.plan.batch_size]).to(self._device)
         generator = torch.Generator().manual_seed(
             int(np.random.SeedSequence([self.seed, self._batches]).generate_state(1, np.uint64)[0] >> 1)
         )
@@ -265,6 +261,12 @@ def recalibrate(network: nn.Module, images: Tensor, batch_size: int) -> None:
     for batch in images.tensor_split(max(1, min(math.ceil(n / batch_size), n // 2))):
         network(batch)
     network.eval()
+
+
+@lru_cache(maxsize=2)
+def _epoch_order(seed: int, epoch: int, n: int) -> NDArray[np.int64]:
+    """Return the order in which the epoch numbered ``epoch`` visits ``n`` images; not to be written to."""
+    return np.random.default_rng([seed, epoch]).permutation(n)
 
 
 def _usable_device(name: str) -> torch.device:

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NoReturn, Self
 
 from devices._errors import DamagedFileError, TableError
+from devices._files import sync_folder
 
 logger = logging.getLogger(__name__)
 
@@ -226,7 +227,7 @@ def _quarantine_torn_tail(path: Path, file: io.FileIO) -> None:
     torn_path = path.with_name(f"{path.name}.torn")
     with io.FileIO(torn_path, "a") as copy:
         _write_durably(copy, torn)
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
     file.truncate(end)
     os.fsync(file.fileno())
     logger.warning("%s: the last record was torn; its %d bytes are in %s now", path, len(torn), torn_path)
@@ -241,7 +242,7 @@ def _write_new(path: Path, data: bytes) -> None:
         os.link(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def _write_durably(file: io.FileIO, data: bytes) -> None:
@@ -249,11 +250,3 @@ def _write_durably(file: io.FileIO, data: bytes) -> None:
     while rest:
         rest = rest[file.write(rest) :]
     os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

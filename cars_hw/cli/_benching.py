@@ -11,14 +11,14 @@ from cars_hw.architecture import Architecture, from_text, to_text
 from cars_hw.cli._measuring import measure
 from cars_hw.config import LatencySection, SearchConfig, with_table
 from cars_hw.exporter import read_card
-from cars_hw.latency_model import needed_specs
-from cars_hw.runs import open_latency_model, open_table
+from cars_hw.latency_model import latency_model, needed_specs
+from cars_hw.runs import open_table
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.trainer import Json
 from cars_hw.workloads import network_workload
 from devices._errors import ArchitectureError, ExportError, ProfilingError
 from latency_tables.measurement import Failure, Measurement
-from latency_tables.prediction import Prediction
+from latency_tables.prediction import LatencyModel, Prediction
 from profilers.plan import MeasurementPlan
 from profilers.runtimes._onnx_file import file_workload
 from profilers.runtimes._runtime import Workload
@@ -103,7 +103,10 @@ def bench_files(models: Sequence[Path], config: SearchConfig, *, has_table: bool
 
 def bench_architecture(space: SearchSpace, architecture: Architecture, config: SearchConfig) -> Bench:
     """Measure the deployed network of an architecture, untrained; predict where the table exists."""
-    prediction = _predict(config, space, architecture) if os.path.exists(config.latency.table) else None
+    prediction = None
+    if os.path.exists(config.latency.table):
+        predictor = latency_model(space, open_table(config), remedy=config.profile_command())
+        prediction = _predict(predictor, space, architecture)
     [measured] = _measured([network_workload(space, architecture)], config.latency)
     return Bench(to_text(architecture), measured, prediction)
 
@@ -147,13 +150,15 @@ def _predict_file(model: Path, config: SearchConfig, *, has_table: bool) -> Pred
     if card.scale == "search" and not space.deploys_search_graph:
         return None  # the table is of the deployed network's operations
     named = config if has_table else with_table(config, card.latency.table)
-    if not has_table and open_table(named).digest(needed_specs(space)) != card.latency.sha256:
+    table = open_table(named)
+    if not has_table and table.digest(needed_specs(space)) != card.latency.sha256:
         return None
-    return _predict(named, space, from_text(card.architecture, space.choices))
+    predictor = latency_model(space, table, remedy=named.profile_command())
+    return _predict(predictor, space, from_text(card.architecture, space.choices))
 
 
-def _predict(config: SearchConfig, space: SearchSpace, architecture: Architecture) -> Prediction:
-    return open_latency_model(config, space).predict(space.graph(architecture, "deploy").live.specs())
+def _predict(predictor: LatencyModel, space: SearchSpace, architecture: Architecture) -> Prediction:
+    return predictor.predict(space.graph(architecture, "deploy").live.specs())
 
 
 def _with_interval(latency_s: float, interval_s: tuple[float, float]) -> str:

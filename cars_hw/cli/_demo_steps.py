@@ -10,7 +10,6 @@ from cars_hw.cli._benching import Bench, bench_files
 from cars_hw.cli._exporting import export_member, restored_trainer
 from cars_hw.cli._measuring import fill_table
 from cars_hw.cli._output import print_table, say
-from cars_hw.cli._searching import run_search
 from cars_hw.config import SearchConfig
 from cars_hw.exporter import Export
 from cars_hw.graph import Graph
@@ -58,11 +57,6 @@ def profile(config: SearchConfig) -> None:
     workloads = table_workloads(make_space(config))
     entries = fill_table(config.latency, workloads, MeasurementPlan(), what="operations")
     say(f"{config.latency.table}: {len(entries)} measured, {len(workloads) - len(entries)} were there")
-
-
-def search(run: Run) -> Generation:
-    """Search to the end of the schedule."""
-    return run_search(run)
 
 
 def measure_front(run: Run, generation: Generation) -> list[Member]:

@@ -26,7 +26,8 @@ def demo(
 ) -> None:
     """Profile this CPU, search real images, export, measure again. Goes on where an earlier demo stopped."""
     from cars_hw.cli import _demo_steps as steps
-    from cars_hw.runs import Run, replace_file
+    from cars_hw.cli._searching import run_search
+    from cars_hw.runs import Run, write_text
 
     values = dict(parse_override(text) for text in overrides or [])
     with resources.as_file(resources.files("cars_hw.cli") / "demo.toml") as path:
@@ -38,7 +39,7 @@ def demo(
     with _timed("profile", "profiling this CPU", seconds):
         steps.profile(config)
     with _timed("search", "searching; a generation a line", seconds):
-        generation = steps.search(opened)
+        generation = run_search(opened)
     with _timed("measure", "measuring the front as whole networks", seconds):
         front = steps.measure_front(opened, generation)
     with _timed("export", "exporting the knee, the fastest and the most accurate", seconds):
@@ -49,7 +50,7 @@ def demo(
         page = steps.report(opened)
     steps.print_results(front, exports, benches)
     summary = {**steps.summary(generation, front, exports, benches), "seconds": seconds}
-    replace_file(run / "summary.json", json.dumps(summary, indent=2, allow_nan=False))
+    write_text(run / "summary.json", json.dumps(summary, indent=2, allow_nan=False))
     print_table(["step", "seconds"], [[name, f"{spent:.1f}"] for name, spent in seconds.items()])
     say(f"page: {page}; everything: {run}")
 

@@ -35,6 +35,10 @@ class Generation:
     ledger: Mapping[str, Json]
     seconds: float
 
+    def costs_of(self, member: Candidate) -> dict[str, float]:
+        """Return the costs of ``member`` by the names of the objectives."""
+        return dict(zip(self.objectives, member.costs, strict=True))
+
     def __str__(self) -> str:
         best = ", ".join(
             f"{name} {min(member.costs[i] for member in self.population):.4g}"

@@ -146,7 +146,7 @@ def summary(
 
 
 def _member(graph: Graph, candidate: Candidate, generation: Generation, measured: Measurement) -> Member:
-    costs = dict(zip(generation.objectives, candidate.costs, strict=True))
+    costs = generation.costs_of(candidate)
     return Member(
         to_text(candidate.architecture),
         costs["error"],

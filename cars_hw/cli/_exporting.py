@@ -60,7 +60,7 @@ def _card(
         "space": {"name": config.space.name, "settings": dict(space.settings())},
         "architecture": to_text(member.architecture),
         "description": space.describe(member.architecture),
-        "costs_of_the_deployed_network": dict(zip(generation.objectives, member.costs, strict=True)),
+        "costs_of_the_deployed_network": dict(generation.costs_of(member)),
         "parameters": graph.parameters(),
         "macs": graph.macs(),
         "weights": f"shared weights of the search after generation {generation.index}, not retrained; "

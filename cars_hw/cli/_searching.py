@@ -45,9 +45,6 @@ def print_front(generation: Generation) -> None:
 def front_json(generation: Generation) -> list[Json]:
     """Return the front's members with their costs by name."""
     return [
-        {
-            "architecture": to_text(member.architecture),
-            **dict(zip(generation.objectives, member.costs, strict=True)),
-        }
+        {"architecture": to_text(member.architecture), **generation.costs_of(member)}
         for member in generation.front
     ]

@@ -29,3 +29,24 @@ def resolve(config: Path | None, overrides: list[str] | None, **options: JsonVal
         if value is not None:
             values[name.replace("__", ".")] = str(value) if isinstance(value, Path) else value
     return SearchConfig.load(config, values)
+
+
+def resolve_measuring(
+    config: Path | None,
+    overrides: list[str] | None,
+    space: str | None,
+    device: str | None,
+    runtime: str | None,
+    threads: int | None,
+    table: Path | None,
+) -> SearchConfig:
+    """Resolve the options of a verb that measures, each ``None`` where it is absent."""
+    return resolve(
+        config,
+        overrides,
+        space__name=space,
+        latency__device=device,
+        latency__runtime=runtime,
+        latency__threads=threads,
+        latency__table=table,
+    )

@@ -14,7 +14,7 @@ from cars_hw.cli._options import (
     SpaceOption,
     TableOption,
     ThreadsOption,
-    resolve,
+    resolve_measuring,
 )
 from cars_hw.cli._output import print_json, print_table
 
@@ -49,15 +49,7 @@ def bench(
 
     if sum(choice is not None for choice in (model, architecture, genotype)) != 1:
         raise typer.BadParameter("name one of: a model file, --architecture, --genotype")
-    resolved = resolve(
-        config,
-        overrides,
-        space__name=space,
-        latency__device=device,
-        latency__runtime=runtime,
-        latency__threads=threads,
-        latency__table=table,
-    )
+    resolved = resolve_measuring(config, overrides, space, device, runtime, threads, table)
     if model is not None:
         has_table = "table" in resolved.latency.model_fields_set
         [result] = bench_files([model], resolved, has_table=has_table)

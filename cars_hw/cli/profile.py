@@ -13,7 +13,7 @@ from cars_hw.cli._options import (
     SpaceOption,
     TableOption,
     ThreadsOption,
-    resolve,
+    resolve_measuring,
 )
 from cars_hw.cli._output import print_json, say
 from devices._errors import ProfilingError
@@ -43,15 +43,7 @@ def profile(
     from cars_hw.workloads import table_workloads
     from profilers.plan import MeasurementPlan
 
-    resolved = resolve(
-        config,
-        overrides,
-        space__name=space,
-        latency__device=device,
-        latency__runtime=runtime,
-        latency__threads=threads,
-        latency__table=table,
-    )
+    resolved = resolve_measuring(config, overrides, space, device, runtime, threads, table)
     workloads = table_workloads(make_space(resolved))
     plan = MeasurementPlan(precision=precision)
     entries = fill_table(resolved.latency, workloads, plan, what="operations", retry_failures=retry_failures)

@@ -17,8 +17,8 @@ def show(path: Annotated[Path, typer.Argument(help="The table's file.")], json: 
     """Print a table's conditions and entries, slowest first."""
     opened = LatencyTable.open(path)
     header = opened.header
-    frame = opened.to_frame()
     if json:
+        frame = opened.to_frame()
         conditions = {
             "device": str(header.device),
             "runtime": header.runtime,

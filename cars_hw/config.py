@@ -116,6 +116,7 @@ class LatencySection(_Section):
         device: A device, ``NAME[:ADDRESS]``.
         runtime: A runtime.
         threads: Threads of one inference.
+        settings: Further settings of the runtime, which it checks itself.
         max_latency_ms: Slower architectures are infeasible.
         measured_elsewhere: Whether the table is of another machine than the one that searches; then only the
             kind of its device is compared.
@@ -125,6 +126,7 @@ class LatencySection(_Section):
     device: str = "cpu"
     runtime: str = "onnxruntime"
     threads: int = Field(default=1, ge=1, le=1024)
+    settings: dict[str, int | str] = Field(default_factory=dict)
     max_latency_ms: float | None = Field(default=None, gt=0)
     measured_elsewhere: bool = False
 
@@ -147,6 +149,7 @@ class SearchConfig(_Section):
             f"--device={latency.device}",
             f"--runtime={latency.runtime}",
             f"--threads={latency.threads}",
+            *(f"--set=latency.settings.{name}={value}" for name, value in latency.settings.items()),
         ]
         return shlex.join(
             ["cars-hw", "profile", f"--space={self.space.name}", *options, f"--table={latency.table}"]

@@ -105,7 +105,12 @@ def open_table(config: SearchConfig) -> LatencyTable:
     """
     wanted = config.latency
     table = LatencyTable.open(Path(wanted.table))
-    table.require(device=wanted.device.partition(":")[0], runtime=wanted.runtime, threads=wanted.threads)
+    table.require(
+        device=wanted.device.partition(":")[0],
+        runtime=wanted.runtime,
+        threads=wanted.threads,
+        settings=wanted.settings,
+    )
     if not wanted.measured_elsewhere:
         with devices.connect(wanted.device) as device:
             here, there = device.info(), table.header.device

@@ -2,6 +2,7 @@
 
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Self
@@ -105,3 +106,57 @@ class HostDevice(Device):
     @abstractmethod
     def synchronize(self) -> None:
         """Wait until all work given to the device has ended."""
+
+
+@dataclass(frozen=True)
+class Completed:
+    """A program that ended on a remote device.
+
+    Attributes:
+        stdout: What it wrote, not trusted.
+        stderr: What it wrote there, not trusted.
+        exit_status: 0 where the program says that all went well.
+    """
+
+    stdout: bytes
+    stderr: bytes
+    exit_status: int
+
+
+class RemoteDevice(Device):
+    """A device with files and programs of its own; nothing is timed over the link to it.
+
+    Whatever is written there lies in one folder of ours. Between ``quiet`` and its end, programs run on the
+    processors that were chosen then.
+    """
+
+    @abstractmethod
+    def push(self, content: bytes, *, executable: bool = False) -> str:
+        """Write ``content`` to a file named by its SHA-256, unless that is there already; return its path.
+
+        Raises:
+            DeviceError: The device is full, refuses, or was lost.
+        """
+
+    @abstractmethod
+    def run(
+        self, argv: Sequence[str], *, timeout_s: float, environment: Mapping[str, str] | None = None
+    ) -> Completed:
+        """Run a program to its end; no shell takes ``argv`` apart.
+
+        Raises:
+            DeviceTimeoutError: It took longer than ``timeout_s``; it was killed.
+            DeviceLostError: The device was lost meanwhile.
+        """
+
+    @abstractmethod
+    def pull(self, path: str, *, max_bytes: int) -> bytes:
+        """Return the content of a file, not trusted.
+
+        Raises:
+            DeviceError: There is no such file, it is larger than ``max_bytes``, or the device was lost.
+        """
+
+    @abstractmethod
+    def scratch(self) -> AbstractContextManager[str]:
+        """Make a fresh folder of a random name for the results of one run; leaving removes it."""

@@ -5,8 +5,12 @@
     CarsHwError
     ├── UnknownNameError        a space, device, runtime, strategy, data set or key that does not exist
     ├── DeviceError             a device that cannot be reached or used
+    │   ├── DeviceLostError             it went away, or restarted, while it was in use
+    │   └── DeviceTimeoutError          a program on it took longer than it may
     ├── ProfilingError          a measurement that did not come about
     │   ├── UnsupportedOperationError   the runtime cannot execute an operation
+    │   ├── FellBackError               it executes it elsewhere than was required
+    │   ├── ThrottledError              the device was too hot, for longer than is waited
     │   └── WrongOutputError            it executes it, but the numbers are wrong
     ├── SpecError               text or values that do not form an operation spec
     ├── TableError              a latency table that cannot be used
@@ -53,12 +57,28 @@ class DeviceError(CarsHwError):
     """A device that cannot be reached or used."""
 
 
+class DeviceLostError(DeviceError):
+    """A device that went away, or restarted, while it was in use; what was measured before is kept."""
+
+
+class DeviceTimeoutError(DeviceError):
+    """A program on a device that took longer than it may; it was killed."""
+
+
 class ProfilingError(CarsHwError):
     """A measurement that did not come about."""
 
 
 class UnsupportedOperationError(ProfilingError):
     """The runtime cannot execute an operation."""
+
+
+class FellBackError(ProfilingError):
+    """The runtime executes an operation elsewhere than was required: on the CPU, not by the delegate."""
+
+
+class ThrottledError(ProfilingError):
+    """The device stayed too hot to measure on, for longer than is waited."""
 
 
 class WrongOutputError(ProfilingError):

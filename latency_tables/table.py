@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Self
 
 from devices._errors import DamagedFileError, MissingEntryError, SpecError, TableError, TableMismatchError
-from latency_tables.header import TableHeader
+from latency_tables.header import Setting, TableHeader
 from latency_tables.journal import Journal, read_records
 from latency_tables.measurement import Entry, Failure, Measurement
 from latency_tables.records import (
@@ -171,7 +171,12 @@ class LatencyTable:
         return MappingProxyType(self._failures)
 
     def require(
-        self, *, device: str | None = None, runtime: str | None = None, threads: int | None = None
+        self,
+        *,
+        device: str | None = None,
+        runtime: str | None = None,
+        threads: int | None = None,
+        settings: Mapping[str, Setting] | None = None,
     ) -> None:
         """Check the conditions that are given against the header; ``device`` is a kind, ``"android"``.
 
@@ -180,9 +185,11 @@ class LatencyTable:
         """
         header = self.header
         found = {"device": header.device.kind, "runtime": header.runtime, "threads": header.threads}
-        for name, wanted in {"device": device, "runtime": runtime, "threads": threads}.items():
-            if wanted is not None and found[name] != wanted:
-                raise TableMismatchError(name, found=str(found[name]), wanted=str(wanted))
+        asked = {"device": device, "runtime": runtime, "threads": threads, **(settings or {})}
+        for name, wanted in asked.items():
+            has = found[name] if name in found else header.settings.get(name, "unset")
+            if wanted is not None and has != wanted:
+                raise TableMismatchError(name, found=str(has), wanted=str(wanted))
 
     def digest(self, specs: Iterable[OpSpec] | None = None) -> str:
         """Return the SHA-256 of header and entries, whatever the order in which they were added.

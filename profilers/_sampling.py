@@ -5,7 +5,14 @@ from datetime import UTC, datetime
 from statistics import fmean
 
 from devices._device import Device
-from devices._errors import ProfilingError, TableError, UnsupportedOperationError, WrongOutputError
+from devices._errors import (
+    FellBackError,
+    ProfilingError,
+    TableError,
+    ThrottledError,
+    UnsupportedOperationError,
+    WrongOutputError,
+)
 from latency_tables.measurement import Conditions, Entry, Failure, FailureStatus, Measurement
 from latency_tables.spec import OpSpec
 from profilers.plan import MeasurementPlan
@@ -93,7 +100,9 @@ class Sampling:
             "affinity": ",".join(map(str, after.affinity)) or None,
             "threads": after.threads,
         }
-        return {name: value for name, value in found.items() if value is not None}
+        return {name: value for name, value in found.items() if value is not None} | dict(
+            self._sampler.facts()
+        )
 
 
 def _difference(before: float | None, after: float | None) -> float | None:
@@ -105,6 +114,10 @@ def failure(spec: OpSpec, error: ProfilingError | TableError) -> Failure:
     match error:
         case UnsupportedOperationError():
             status = FailureStatus.UNSUPPORTED
+        case FellBackError():
+            status = FailureStatus.FELL_BACK
+        case ThrottledError():
+            status = FailureStatus.THROTTLED
         case WrongOutputError():
             status = FailureStatus.WRONG_OUTPUT
         case _:

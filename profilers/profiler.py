@@ -50,6 +50,7 @@ class Profiler:
             runtime=type(self.runtime).__module__.removeprefix("profilers.runtimes."),
             runtime_version=self.runtime.version(self.device),
             threads=self.runtime.threads,
+            settings=self.runtime.settings(),
         )
 
     def fill(

@@ -36,7 +36,7 @@ def fill_table(
         retry_failures: Whether what failed before is measured again.
     """
     with devices.connect(latency.device) as device, progress() as bars:
-        runtime = runtimes.load(latency.runtime, threads=latency.threads)
+        runtime = runtimes.load(latency.runtime, latency.threads, **latency.settings)
         profiler = Profiler(device, runtime, plan, on_round=_bar(bars, what, plan))
         with LatencyTable.append(path or Path(latency.table), profiler.header()) as table:
             return list(profiler.fill(table, workloads, retry_failures=retry_failures))
@@ -47,7 +47,7 @@ def measure(
 ) -> list[Entry]:
     """Measure ``workloads`` without a table; return an entry for each, in their order."""
     with devices.connect(latency.device) as device, progress() as bars:
-        runtime = runtimes.load(latency.runtime, threads=latency.threads)
+        runtime = runtimes.load(latency.runtime, latency.threads, **latency.settings)
         return Profiler(device, runtime, plan, on_round=_bar(bars, what, plan)).measure(workloads)
 
 

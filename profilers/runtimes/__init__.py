@@ -1,16 +1,24 @@
 """Software that executes networks: one file per runtime."""
 
-from devices._plugins import load_plugin, plugin_names
+from devices._errors import ConfigError
+from devices._plugins import check_settings, load_plugin, plugin_names
+from latency_tables.header import Setting
 from profilers.runtimes._runtime import Runtime
 
 
-def load(name: str, threads: int = 1) -> Runtime:
-    """Return the runtime ``name``, whose calls use ``threads`` threads.
+def load(name: str, threads: int = 1, **settings: Setting) -> Runtime:
+    """Return the runtime ``name``, whose calls use ``threads`` threads, with its ``settings``.
 
     Raises:
-        UnknownNameError: No such runtime.
+        UnknownNameError: No such runtime, or a setting that it does not take.
+        ConfigError: A value that it does not take.
     """
-    return load_plugin("profilers.runtimes", name, Runtime)(threads)
+    runtime = load_plugin("profilers.runtimes", name, Runtime)
+    check_settings(runtime, settings)
+    try:
+        return runtime(threads, **settings)
+    except TypeError as error:
+        raise ConfigError(f"runtime {name}: {error}") from error
 
 
 def names() -> tuple[str, ...]:

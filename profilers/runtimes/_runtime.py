@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from devices._device import Device
+from latency_tables.header import Setting
+from latency_tables.measurement import Conditions
 from latency_tables.spec import OpSpec
 
 if TYPE_CHECKING:
@@ -36,6 +38,10 @@ class Sampler(Protocol):
         """Run ``n`` calls at once; return seconds per call: n latencies, or fewer if only means are known."""
         ...
 
+    def facts(self) -> Conditions:
+        """Return what belongs on record with the entry beside the latencies, such as a delegate's share."""
+        ...
+
 
 class Runtime(ABC):
     """Software that executes workloads with a fixed number of threads.
@@ -46,6 +52,10 @@ class Runtime(ABC):
 
     def __init__(self, threads: int = 1) -> None:
         self.threads = threads
+
+    def settings(self) -> Mapping[str, Setting]:
+        """Return whatever else makes latencies incomparable; part of a table's header."""
+        return {}
 
     @abstractmethod
     def version(self, device: Device) -> str:

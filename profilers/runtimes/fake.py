@@ -3,10 +3,12 @@
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from devices._device import Device
 from devices._errors import DeviceError, ProfilingError
 from devices.fake import Fake
+from latency_tables.measurement import Conditions
 from latency_tables.spec import OpSpec
 from profilers.runtimes._runtime import Runtime, Sampler, Workload
 
@@ -46,17 +48,27 @@ class FakeRuntime(Runtime):
 
     @contextmanager
     def prepare(self, workload: Workload, device: Device) -> Iterator[Sampler]:
-        spec, clock = workload.spec, _fake(device)
-        if spec.kind in self._errors:
-            raise self._errors[spec.kind]
+        clock = _fake(device)
+        if workload.spec.kind in self._errors:
+            raise self._errors[workload.spec.kind]
+        yield _FakeSampler(workload.spec, clock, self._latency_s, self.calls)
 
-        def sample(n: int) -> Sequence[float]:
-            self.calls.append((spec, n))
-            start_s = clock.clock_s()
-            clock.advance(n * self._latency_s(spec, start_s))
-            return ((clock.clock_s() - start_s) / n,)
 
-        yield sample
+@dataclass(frozen=True)
+class _FakeSampler:
+    spec: OpSpec
+    clock: Fake
+    latency_s: Callable[[OpSpec, float], float]
+    calls: list[tuple[OpSpec, int]]
+
+    def __call__(self, n: int) -> Sequence[float]:
+        self.calls.append((self.spec, n))
+        start_s = self.clock.clock_s()
+        self.clock.advance(n * self.latency_s(self.spec, start_s))
+        return ((self.clock.clock_s() - start_s) / n,)
+
+    def facts(self) -> Conditions:
+        return {}
 
 
 def _fake(device: Device) -> Fake:

@@ -10,6 +10,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from devices._device import Device, HostDevice
 from devices._errors import DeviceError, ProfilingError, UnsupportedOperationError
+from latency_tables.measurement import Conditions
 from latency_tables.spec import OpSpec
 from profilers.lowering.onnx import lower
 from profilers.runtimes._onnx_file import read_onnx
@@ -105,6 +106,10 @@ class _BoundSession:
         self._run(n)
         self._device.synchronize()
         return ((self._device.clock_s() - start_s) / n,)
+
+    def facts(self) -> Conditions:
+        """Return nothing: a session of one provider has no choice."""
+        return {}
 
     def outputs(self) -> list[Array]:
         """Run one call and return its outputs as float32."""

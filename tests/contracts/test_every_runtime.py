@@ -100,3 +100,14 @@ def test_a_table_is_filled_and_found_complete(runtime: Runtime, device: Device) 
 def test_an_unknown_name_is_refused() -> None:
     with pytest.raises(UnknownNameError, match="unknown runtime 'onnxruntme'; did you mean 'onnxruntime'"):
         runtimes.load("onnxruntme")
+
+
+def test_an_unknown_setting_is_refused(runtime: Runtime) -> None:
+    name = type(runtime).__module__.rpartition(".")[2]
+    with pytest.raises(UnknownNameError, match="no_such_setting"):
+        runtimes.load(name, no_such_setting=1)
+
+
+def test_settings_rebuild_the_runtime(runtime: Runtime) -> None:
+    name = type(runtime).__module__.rpartition(".")[2]
+    assert runtimes.load(name, 1, **runtime.settings()).settings() == runtime.settings()

@@ -168,6 +168,9 @@ def test_required_conditions_are_compared_with_the_header() -> None:
         table.require(runtime="tflite", threads=2)
     with pytest.raises(TableMismatchError, match="threads '1', but '2'"):
         table.require(threads=2)
+    table.require(settings={"opset": 17})
+    with pytest.raises(TableMismatchError, match="delegate 'unset', but 'gpu'"):
+        table.require(settings={"opset": 17, "delegate": "gpu"})
 
 
 @given(st.permutations([measured(CONV, 1.0), measured(POOL, 2.0), crashed(SKIP)]))

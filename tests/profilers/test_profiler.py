@@ -10,8 +10,10 @@ import pytest
 from devices._device import DeviceState
 from devices._errors import (
     DeviceError,
+    FellBackError,
     ProfilingError,
     TableMismatchError,
+    ThrottledError,
     UnsupportedOperationError,
     WrongOutputError,
 )
@@ -155,6 +157,8 @@ def test_a_workload_that_exceeds_its_budget_ends_alone() -> None:
     ("error", "status"),
     [
         (UnsupportedOperationError("no kernel"), FailureStatus.UNSUPPORTED),
+        (FellBackError("ran on the CPU"), FailureStatus.FELL_BACK),
+        (ThrottledError("hot for ten minutes"), FailureStatus.THROTTLED),
         (WrongOutputError("differs"), FailureStatus.WRONG_OUTPUT),
         (ProfilingError("the file is damaged"), FailureStatus.CRASHED),
     ],

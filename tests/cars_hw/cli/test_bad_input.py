@@ -80,6 +80,7 @@ def test_an_unknown_name_is_refused_with_the_known_ones_and_the_closest(
         ("latency.device=fake", ("cpu", "fake")),
         ("latency.runtime=fake", ("onnxruntime", "fake")),
         ("latency.threads=2", ("'1'", "'2'")),
+        ("latency.settings.delegate=gpu", ("unset", "gpu")),
     ],
 )
 def test_a_table_of_other_conditions_is_refused_naming_both(

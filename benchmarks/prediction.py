@@ -21,8 +21,9 @@ from cars_hw.latency_model import latency_model
 from cars_hw.runs import make_space
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.workloads import network_workload, table_workloads
+from latency_tables.accuracy import AccuracyReport, accuracy_report
 from latency_tables.measurement import Measurement
-from latency_tables.prediction import AccuracyReport, LatencyModel, accuracy_report
+from latency_tables.prediction import LatencyModel
 from latency_tables.table import LatencyTable
 from profilers import runtimes
 from profilers.plan import MeasurementPlan

@@ -143,6 +143,13 @@ class SearchConfig(_Section):
 
     def profile_command(self) -> str:
         """Return the command that measures what the latency table lacks."""
+        return self._table_command("profile")
+
+    def validate_command(self) -> str:
+        """Return the command that holds the latency table against whole networks."""
+        return self._table_command("table", "validate")
+
+    def _table_command(self, *verb: str) -> str:
         latency = self.latency
         options = [f"--set=space.{name}={value}" for name, value in self.space.settings.items()]
         options += [
@@ -152,7 +159,7 @@ class SearchConfig(_Section):
             *(f"--set=latency.settings.{name}={value}" for name, value in latency.settings.items()),
         ]
         return shlex.join(
-            ["cars-hw", "profile", f"--space={self.space.name}", *options, f"--table={latency.table}"]
+            ["cars-hw", *verb, f"--space={self.space.name}", *options, f"--table={latency.table}"]
         )
 
     @classmethod

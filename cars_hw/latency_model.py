@@ -1,10 +1,11 @@
 """What a latency table holds of a space, and the predictor that is made from it.
 
 Beside every operation the table holds a few whole networks, the same ones wherever it is read, which correct
-the operations jointly.
+the operations jointly; and, once it was validated, others that tell how good its predictions are.
 """
 
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -15,19 +16,30 @@ from devices._errors import MissingEntryError
 from latency_tables.prediction import CALL_OVERHEAD, LatencyModel, Observation
 from latency_tables.spec import OpSpec
 from latency_tables.table import LatencyTable
+from latency_tables.validation import PredictedNetwork, Validation
 
 #: Enough for the factor that all operations share, which is most of the error; see benchmarks/prediction.py.
 CALIBRATION_NETWORKS = 16
+#: Fewer than 20 leave the spread of Kendall's tau too wide to tell a good table from a bad one.
+VALIDATION_NETWORKS = 20
 _SEED = 20_200_614
 
 
 def calibration_architectures(space: SearchSpace) -> list[Architecture]:
     """Draw the architectures whose deployed networks are measured as wholes: always the same."""
+    return _drawn(space, CALIBRATION_NETWORKS)
+
+
+def validation_architectures(space: SearchSpace, n: int = VALIDATION_NETWORKS) -> list[Architecture]:
+    """Draw ``n`` architectures that calibration does not see: always the same; fewer in a smaller space."""
+    return _drawn(space, CALIBRATION_NETWORKS + n)[CALIBRATION_NETWORKS:]
+
+
+def _drawn(space: SearchSpace, n: int) -> list[Architecture]:
     rng = np.random.default_rng(_SEED)
-    n = min(CALIBRATION_NETWORKS, space.size())
     drawn = (space.sample(rng) for _ in itertools.count())
     found: dict[Architecture, None] = {}
-    while len(found) < n:
+    while len(found) < min(n, space.size()):
         found[next(drawn)] = None
     return list(found)
 
@@ -60,3 +72,37 @@ def latency_model(
     return LatencyModel(
         table, [Observation(graph.live.specs(), table[network_spec(graph)].latency_s) for graph in graphs]
     )
+
+
+def predicted_networks(
+    space: SearchSpace, table: LatencyTable, architectures: Sequence[Architecture]
+) -> Validation:
+    """Predict networks whose measurements are entries of ``table``, to hold them against each other.
+
+    Raises:
+        MissingEntryError: The table lacks an operation, or a calibration network.
+        TableError: There are too few architectures.
+    """
+    model = latency_model(space, table)
+    networks = []
+    for graph in (space.graph(architecture, "deploy") for architecture in architectures):
+        said = model.predict(graph.live.specs())
+        networks.append(PredictedNetwork(network_spec(graph), said.latency_s, said.interval_s))
+    return Validation(table.digest(needed_specs(space)), tuple(networks))
+
+
+def trust(table: LatencyTable, space: SearchSpace | None = None, *, remedy: str = "") -> str:
+    """Say in one line how far ``table`` may be trusted.
+
+    Args:
+        table: The table.
+        space: What it is used for; then a validation by other entries than the present ones is named so.
+        remedy: What validates the table.
+    """
+    report = table.validation_report()
+    remedy = remedy or "cars-hw table validate"
+    if report is None or table.validation is None:
+        return f"never validated against whole networks; run `{remedy}`"
+    if space is not None and table.validation.basis != table.digest(needed_specs(space)):
+        return f"validated for other entries than those of this space; run `{remedy}`"
+    return f"validated on {report}"

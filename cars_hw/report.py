@@ -26,13 +26,14 @@ pre { background: #f6f8fa; padding: 1rem; overflow-x: auto; }
 _COLOUR, _FAINT = "#0b6bcb", "#b9c4d0"
 
 
-def write_report(config: SearchConfig, history: Sequence[Generation], path: Path) -> Path:
+def write_report(config: SearchConfig, history: Sequence[Generation], path: Path, *, trust: str) -> Path:
     """Write the page of a run and return its path.
 
     Args:
         config: The run's resolved configuration.
         history: Its generations, oldest first; not empty.
         path: The page.
+        trust: How far the latency table may be trusted.
 
     Raises:
         ExportError: The disk refuses.
@@ -41,6 +42,7 @@ def write_report(config: SearchConfig, history: Sequence[Generation], path: Path
     sections = [
         f"<h1>{_text(config.strategy.name)} on {_text(config.space.name)}, {_text(config.data.name)}</h1>",
         f"<p>{_text(str(last))}</p>",
+        f"<p>{_text(trust)}</p>",
         "<h2>The front</h2>",
         f'<div class="plots">{"".join(_front_plot(last, i) for i in range(1, len(last.objectives)))}</div>',
         _front_table(last),

@@ -11,13 +11,13 @@ import devices
 from cars_hw import data, spaces, strategies
 from cars_hw.checkpoint import CheckpointFolder
 from cars_hw.config import SearchConfig
-from cars_hw.latency_model import latency_model, needed_specs
+from cars_hw.latency_model import latency_model, needed_specs, trust
 from cars_hw.objectives import Error, Latency, Macs, MaximumLatency, Objective, Parameters
 from cars_hw.search import Record, Schedule, Search, read_record
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.strategies._strategy import unconstrained
 from cars_hw.supernet_trainer import SuperNetTrainer, TrainingPlan
-from devices._errors import CheckpointError, TableMismatchError
+from devices._errors import CheckpointError, TableError, TableMismatchError
 from devices._files import replace_file
 from latency_tables.table import LatencyTable
 
@@ -117,6 +117,18 @@ def open_table(config: SearchConfig) -> LatencyTable:
         if here != there:
             raise TableMismatchError("device", found=str(there), wanted=str(here))
     return table
+
+
+def table_trust(config: SearchConfig) -> str:
+    """Say in one line how far the table that ``config`` names may be trusted, or why it cannot be read."""
+    if Latency.name not in config.search.objectives:
+        return "no latency table was used"
+    try:
+        table = LatencyTable.open(config.latency.table)
+        said = trust(table, make_space(config), remedy=config.validate_command())
+    except TableError as error:
+        return str(error)
+    return f"latency table {config.latency.table}: {said}"
 
 
 def make_space(config: SearchConfig) -> SearchSpace:

@@ -1,4 +1,4 @@
-"""LatencyModel: the latency of a network as the sum of its operations, and how good such predictions are.
+"""LatencyModel: the latency of a network as the sum of its operations.
 
 An operation measured alone carries the cost of one call of the runtime, a network pays it once. The model is
 
@@ -24,7 +24,6 @@ from latency_tables.table import LatencyTable
 #: Its latency is what one call of the runtime costs with next to nothing in it.
 CALL_OVERHEAD = OpSpec("call_overhead", (1, 1, 1, 1))
 
-_MIN_NETWORKS = 3
 #: Standard deviations on each side that hold 95 % of a Gaussian.
 _NORMAL_95 = 1.96
 
@@ -162,76 +161,3 @@ class LatencyModel:
         shifts = [factor * (bound - self._overhead.latency_s) for bound in (low_s, high_s)]
         low = latency_s - math.hypot(min(shifts), *below)
         return max(low, 0.0), latency_s + math.hypot(max(shifts), *above)
-
-
-@dataclass(frozen=True)
-class AccuracyReport:
-    """How well predictions of networks agree with their measurements, in percent of the measured latency.
-
-    Attributes:
-        n: Networks.
-        bias_percent: Mean difference; positive where predictions are too slow.
-        rmspe_percent: Root of the mean squared difference.
-        median_difference_percent: Median of the absolute differences.
-        within_5_percent: Share of the networks predicted to within 5 %.
-        within_10_percent: The same within 10 %.
-        kendall_tau: Agreement of the two orders, -1 to 1; NaN where all predictions, or all measurements, are
-            equal.
-        constant_rmspe_percent: ``rmspe_percent`` of predicting each network as the mean of the others'
-            measurements: what is known without a table.
-        constant_median_difference_percent: ``median_difference_percent`` of those.
-    """
-
-    n: int
-    bias_percent: float
-    rmspe_percent: float
-    median_difference_percent: float
-    within_5_percent: float
-    within_10_percent: float
-    kendall_tau: float
-    constant_rmspe_percent: float
-    constant_median_difference_percent: float
-
-
-def accuracy_report(predicted_s: Sequence[float], measured_s: Sequence[float]) -> AccuracyReport:
-    """Compare predictions with measurements of the same networks, ``(n,)`` seconds each.
-
-    Raises:
-        TableError: Fewer than three networks, unequal numbers, or a value that is not positive and finite.
-    """
-    if len(predicted_s) != len(measured_s) or len(measured_s) < _MIN_NETWORKS:
-        raise TableError(
-            f"{len(predicted_s)} predictions and {len(measured_s)} measurements; "
-            f"an accuracy needs both of the same networks, {_MIN_NETWORKS} or more"
-        )
-    predicted, measured = np.asarray(predicted_s, dtype=float), np.asarray(measured_s, dtype=float)
-    if not all(np.all(np.isfinite(values) & (values > 0)) for values in (predicted, measured)):
-        raise TableError("an accuracy needs positive, finite latencies")
-    others_mean = (measured.sum() - measured) / (len(measured) - 1)
-    differences = predicted / measured - 1
-    constant_differences = others_mean / measured - 1
-    return AccuracyReport(
-        n=len(measured),
-        bias_percent=100 * float(np.mean(differences)),
-        rmspe_percent=_root_mean_square_percent(differences),
-        median_difference_percent=_median_percent(differences),
-        within_5_percent=100 * float(np.mean(np.abs(differences) <= 0.05)),
-        within_10_percent=100 * float(np.mean(np.abs(differences) <= 0.10)),
-        kendall_tau=_kendall_tau(predicted, measured),
-        constant_rmspe_percent=_root_mean_square_percent(constant_differences),
-        constant_median_difference_percent=_median_percent(constant_differences),
-    )
-
-
-def _root_mean_square_percent(differences: NDArray[np.float64]) -> float:
-    return 100 * float(np.sqrt(np.mean(differences**2)))
-
-
-def _median_percent(differences: NDArray[np.float64]) -> float:
-    return 100 * float(np.median(np.abs(differences)))
-
-
-def _kendall_tau(predicted: NDArray[np.float64], measured: NDArray[np.float64]) -> float:
-    from scipy.stats import kendalltau  # takes over a second, which a search need not spend
-
-    return float(kendalltau(predicted, measured).statistic)

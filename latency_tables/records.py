@@ -8,6 +8,7 @@ from latency_tables.header import TableHeader
 from latency_tables.journal import Record
 from latency_tables.measurement import Entry, Failure, FailureStatus, Measurement
 from latency_tables.spec import OpSpec
+from latency_tables.validation import PredictedNetwork, Validation
 
 #: Form of the records. A table of a newer form is refused, never reinterpreted.
 SCHEMA_VERSION = 1
@@ -56,6 +57,41 @@ def entry_from_record(record: Record) -> Entry:
         TableError: Something else about it is wrong.
     """
     return _failure(record) if "status" in record else _measurement(record)
+
+
+def is_validation(record: Record) -> bool:
+    """Tell whether ``record`` is of a validation, not of an entry."""
+    return "networks" in record
+
+
+def validation_to_record(validation: Validation) -> Record:
+    """Return the record of a validation."""
+    networks = [
+        {"spec": str(network.spec), "latency_s": network.latency_s, "interval_s": list(network.interval_s)}
+        for network in validation.networks
+    ]
+    return {"basis": validation.basis, "networks": networks}
+
+
+def validation_from_record(record: Record) -> Validation:
+    """Read what ``validation_to_record`` returned.
+
+    Raises:
+        SpecError: The spec of a network does not parse.
+        TableError: Something else about it is wrong.
+    """
+    _require_fields(record, basis=str, networks=list)
+    return Validation(record["basis"], tuple(map(_predicted_network, record["networks"])))
+
+
+def _predicted_network(record: object) -> PredictedNetwork:
+    if not isinstance(record, dict):
+        raise TableError(f"{record!r:.80} is no predicted network")
+    _require_fields(record, spec=str, latency_s=float, interval_s=list)
+    match record["interval_s"]:
+        case [float(low_s), float(high_s)]:
+            return PredictedNetwork(OpSpec.parse(record["spec"]), record["latency_s"], (low_s, high_s))
+    raise TableError(f"interval_s is {record['interval_s']!r:.80}, not two decimal numbers of seconds")
 
 
 def _measurement(record: Record) -> Measurement:

@@ -14,8 +14,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Self
 
 from devices._errors import DamagedFileError, MissingEntryError, SpecError, TableError, TableMismatchError
+from latency_tables.accuracy import ValidationReport, validation_report
 from latency_tables.header import Setting, TableHeader
-from latency_tables.journal import Journal, read_records
+from latency_tables.journal import Journal, Record, read_records
 from latency_tables.measurement import Entry, Failure, Measurement
 from latency_tables.records import (
     SCHEMA_VERSION,
@@ -23,8 +24,12 @@ from latency_tables.records import (
     entry_to_record,
     header_from_record,
     header_to_record,
+    is_validation,
+    validation_from_record,
+    validation_to_record,
 )
 from latency_tables.spec import OpSpec
+from latency_tables.validation import Validation
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,6 +50,7 @@ class LatencyTable:
 
     Attributes:
         header: The conditions that all entries share.
+        validation: The latest predictions of whole networks that were measured as well, if there are any.
     """
 
     def __init__(
@@ -55,6 +61,7 @@ class LatencyTable:
         self._journal = journal
         self._measurements: dict[OpSpec, Measurement] = {}
         self._failures: dict[OpSpec, Failure] = {}
+        self.validation: Validation | None = None
 
     @classmethod
     def in_memory(cls, header: TableHeader) -> Self:
@@ -111,7 +118,7 @@ class LatencyTable:
             table = cls(header_from_record(first), path=path, journal=journal)
         for number, record in records:
             with _naming_line(path, number):
-                table._keep(entry_from_record(record))
+                table._read(record)
         return table
 
     def add(self, *entries: Entry) -> None:
@@ -120,12 +127,30 @@ class LatencyTable:
         Raises:
             TableError: The table is open for reading only, or closed, or its file cannot be written.
         """
-        if self._journal is not None:
-            self._journal.append(*map(entry_to_record, entries))
-        elif self._path is not None:
-            raise TableError(f"{self._path} is open for reading only; open it with LatencyTable.append")
+        self._write(*map(entry_to_record, entries))
         for entry in entries:
             self._keep(entry)
+
+    def add_validation(self, validation: Validation) -> None:
+        """Keep ``validation`` in place of an earlier one; it is on the disk when this returns.
+
+        Raises:
+            TableError: As in ``add``.
+        """
+        self._write(validation_to_record(validation))
+        self.validation = validation
+
+    def _write(self, *records: Record) -> None:
+        if self._journal is not None:
+            self._journal.append(*records)
+        elif self._path is not None:
+            raise TableError(f"{self._path} is open for reading only; open it with LatencyTable.append")
+
+    def _read(self, record: Record) -> None:
+        if is_validation(record):
+            self.validation = validation_from_record(record)
+        else:
+            self._keep(entry_from_record(record))
 
     def _keep(self, entry: Entry) -> None:
         self._measurements.pop(entry.spec, None)
@@ -204,6 +229,14 @@ class LatencyTable:
         )
         content = json.dumps([header_to_record(self.header), *entries], sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()
+
+    def validation_report(self) -> ValidationReport | None:
+        """Return how far the table may be trusted, if whole networks were measured to know.
+
+        Raises:
+            TableError: A network of the validation has no measurement here.
+        """
+        return None if self.validation is None else validation_report(self.validation, self._measurements)
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row per entry; a failure has no latencies, but a status and a reason."""

@@ -54,7 +54,12 @@ class Profiler:
         )
 
     def fill(
-        self, table: LatencyTable, workloads: Iterable[Workload], *, retry_failures: bool = False
+        self,
+        table: LatencyTable,
+        workloads: Iterable[Workload],
+        *,
+        retry_failures: bool = False,
+        again: bool = False,
     ) -> Iterator[Entry]:
         """Measure what ``table`` lacks; each entry is in the table before it is yielded.
 
@@ -65,6 +70,7 @@ class Profiler:
             table: Open for adding, with the header that ``header()`` gives.
             workloads: What is wanted, each spec once.
             retry_failures: Measure again what failed before.
+            again: Measure everything anew, in place of what is there.
 
         Yields:
             A measurement, or a failure with its reason, ``len(table.missing(...))`` in all.
@@ -75,7 +81,8 @@ class Profiler:
         """
         table.header.require_equal(self.header())
         by_spec = {workload.spec: workload for workload in workloads}
-        missing = [by_spec[spec] for spec in table.missing(by_spec, retry_failures=retry_failures)]
+        wanted = by_spec if again else table.missing(by_spec, retry_failures=retry_failures)
+        missing = [by_spec[spec] for spec in wanted]
         for start in range(0, len(missing), self.plan.group_size):
             group = missing[start : start + self.plan.group_size]
             for _, entry in self._measured(group):

@@ -11,19 +11,24 @@ from cars_hw.architecture import Architecture, from_text, to_text
 from cars_hw.cli._measuring import measure
 from cars_hw.config import LatencySection, SearchConfig, with_table
 from cars_hw.exporter import read_card
-from cars_hw.latency_model import latency_model, needed_specs
+from cars_hw.latency_model import latency_model, needed_specs, trust
 from cars_hw.runs import open_table
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.trainer import Json
 from cars_hw.workloads import network_workload
 from devices._errors import ArchitectureError, ExportError, ProfilingError
 from latency_tables.measurement import Failure, Measurement
-from latency_tables.prediction import LatencyModel, Prediction
+from latency_tables.prediction import Prediction
+from latency_tables.table import LatencyTable
 from profilers.plan import MeasurementPlan
 from profilers.runtimes._onnx_file import file_workload
 from profilers.runtimes._runtime import Workload
 
 _UNKNOWN = "unknown"
+
+#: What a table says of a network, and how far that may be trusted.
+_Said = tuple[Prediction | None, str]
+_UNTOLD: _Said = (None, "")
 
 
 @dataclass(frozen=True)
@@ -34,11 +39,13 @@ class Bench:
         name: The file, or the architecture.
         measured: What was measured.
         prediction: What the table says; ``None`` without a table or a model card.
+        trust: How far the table may be trusted, in one line; empty without a prediction.
     """
 
     name: str
     measured: Measurement
     prediction: Prediction | None
+    trust: str = ""
 
     @property
     def measured_ms(self) -> float:
@@ -83,6 +90,7 @@ class Bench:
             if self.prediction
             else None,
             "difference_percent": self.difference_percent,
+            "trust": self.trust,
             "conditions": dict(self.measured.conditions),
         }
 
@@ -98,17 +106,15 @@ def bench_files(models: Sequence[Path], config: SearchConfig, *, has_table: bool
     workloads = [file_workload(model) for model in models]
     predictions = [_predict_file(model, config, has_table=has_table) for model in models]
     measured = _measured(workloads, config.latency)
-    return [Bench(str(m), fact, said) for m, fact, said in zip(models, measured, predictions, strict=True)]
+    return [Bench(str(m), fact, *said) for m, fact, said in zip(models, measured, predictions, strict=True)]
 
 
 def bench_architecture(space: SearchSpace, architecture: Architecture, config: SearchConfig) -> Bench:
     """Measure the deployed network of an architecture, untrained; predict where the table exists."""
-    prediction = None
-    if os.path.exists(config.latency.table):
-        predictor = latency_model(space, open_table(config), remedy=config.profile_command())
-        prediction = _predict(predictor, space, architecture)
+    has_table = os.path.exists(config.latency.table)
+    said = _predict(open_table(config), space, architecture, config) if has_table else _UNTOLD
     [measured] = _measured([network_workload(space, architecture)], config.latency)
-    return Bench(to_text(architecture), measured, prediction)
+    return Bench(to_text(architecture), measured, *said)
 
 
 def read_genotype(space: SearchSpace, path: Path) -> Architecture:
@@ -135,7 +141,7 @@ def _measured(workloads: Sequence[Workload], latency: LatencySection) -> list[Me
     return found
 
 
-def _predict_file(model: Path, config: SearchConfig, *, has_table: bool) -> Prediction | None:
+def _predict_file(model: Path, config: SearchConfig, *, has_table: bool) -> _Said:
     """Predict ``model`` from its card, where there is one and a table is known.
 
     A card is a file from outside: its space must be one of ours, never a module to import, and without the
@@ -143,22 +149,26 @@ def _predict_file(model: Path, config: SearchConfig, *, has_table: bool) -> Pred
     """
     card = read_card(model)
     if card is None or not (has_table or os.path.isfile(card.latency.table)):
-        return None
+        return _UNTOLD
     if card.space.name not in spaces.names():
         raise ExportError(f"the model card of {model} names the space {card.space.name!r}: none of ours")
     space = spaces.load(card.space.name, **card.space.settings)
     if card.scale == "search" and not space.deploys_search_graph:
-        return None  # the table is of the deployed network's operations
+        return _UNTOLD  # the table is of the deployed network's operations
     named = config if has_table else with_table(config, card.latency.table)
     table = open_table(named)
     if not has_table and table.digest(needed_specs(space)) != card.latency.sha256:
-        return None
-    predictor = latency_model(space, table, remedy=named.profile_command())
-    return _predict(predictor, space, from_text(card.architecture, space.choices))
+        return _UNTOLD
+    return _predict(table, space, from_text(card.architecture, space.choices), named)
 
 
-def _predict(predictor: LatencyModel, space: SearchSpace, architecture: Architecture) -> Prediction:
-    return predictor.predict(space.graph(architecture, "deploy").live.specs())
+def _predict(
+    table: LatencyTable, space: SearchSpace, architecture: Architecture, config: SearchConfig
+) -> _Said:
+    """Predict ``architecture`` from ``table``, which ``config`` names."""
+    predictor = latency_model(space, table, remedy=config.profile_command())
+    prediction = predictor.predict(space.graph(architecture, "deploy").live.specs())
+    return prediction, trust(table, space, remedy=config.validate_command())
 
 
 def _with_interval(latency_s: float, interval_s: tuple[float, float]) -> str:

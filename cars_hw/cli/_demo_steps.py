@@ -15,7 +15,7 @@ from cars_hw.exporter import Export
 from cars_hw.graph import Graph
 from cars_hw.picks import pick
 from cars_hw.report import write_report
-from cars_hw.runs import Run, make_space
+from cars_hw.runs import Run, make_space, table_trust
 from cars_hw.search import Generation
 from cars_hw.trainer import Json
 from cars_hw.workloads import network_workload, table_workloads
@@ -87,7 +87,8 @@ def bench(run: Run, exports: dict[str, Export]) -> dict[str, Bench]:
 
 def report(run: Run) -> Path:
     """Write the page."""
-    return write_report(run.config, run.record().history, run.path / "report.html")
+    page, trust = run.path / "report.html", table_trust(run.config)
+    return write_report(run.config, run.record().history, page, trust=trust)
 
 
 def print_results(front: Sequence[Member], exports: dict[str, Export], benches: dict[str, Bench]) -> None:

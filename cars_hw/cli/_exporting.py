@@ -8,7 +8,7 @@ from cars_hw.config import SearchConfig
 from cars_hw.data import Data
 from cars_hw.exporter import Export, export_onnx
 from cars_hw.picks import pick
-from cars_hw.runs import Run, make_space, make_trainer
+from cars_hw.runs import Run, make_space, make_trainer, table_trust
 from cars_hw.search import Record
 from cars_hw.spaces._space import Scale
 from cars_hw.supernet_trainer import SuperNetTrainer
@@ -72,6 +72,7 @@ def _card(
             "device": config.latency.device,
             "runtime": config.latency.runtime,
             "threads": config.latency.threads,
+            "trust": table_trust(config),
         },
     }
 

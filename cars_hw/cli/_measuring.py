@@ -24,6 +24,7 @@ def fill_table(
     what: str,
     path: Path | None = None,
     retry_failures: bool = False,
+    again: bool = False,
 ) -> list[Entry]:
     """Measure what the table lacks of ``workloads``; return the new entries.
 
@@ -34,12 +35,13 @@ def fill_table(
         what: Name of the workloads in the plural, for the progress bar.
         path: Another table than that of ``latency``.
         retry_failures: Whether what failed before is measured again.
+        again: Whether everything is measured anew.
     """
     with devices.connect(latency.device) as device, progress() as bars:
         runtime = runtimes.load(latency.runtime, latency.threads, **latency.settings)
         profiler = Profiler(device, runtime, plan, on_round=_bar(bars, what, plan))
         with LatencyTable.append(path or Path(latency.table), profiler.header()) as table:
-            return list(profiler.fill(table, workloads, retry_failures=retry_failures))
+            return list(profiler.fill(table, workloads, retry_failures=retry_failures, again=again))
 
 
 def measure(

@@ -2,7 +2,7 @@
 
 from cars_hw.architecture import to_text
 from cars_hw.cli._output import print_table, progress, say
-from cars_hw.runs import Run, make_search, make_space, make_trainer
+from cars_hw.runs import Run, make_search, make_space, make_trainer, table_trust
 from cars_hw.search import Generation
 from cars_hw.trainer import Json, Ledger
 
@@ -11,6 +11,7 @@ def run_search(run: Run) -> Generation:
     """Search to the end of the schedule, from the newest checkpoint on; return the last generation."""
     trainer = make_trainer(run.config, make_space(run.config))
     search = make_search(run, trainer)
+    say(table_trust(run.config))
     if search.resume():
         say(f"going on after generation {search.history[-1].index} of {search.schedule.generations}")
     with progress() as bars:

@@ -16,7 +16,7 @@ from cars_hw.cli._options import (
     ThreadsOption,
     resolve_measuring,
 )
-from cars_hw.cli._output import print_json, print_table
+from cars_hw.cli._output import print_json, print_table, say
 
 
 def bench(
@@ -66,3 +66,5 @@ def bench(
         ["network", "measured ms (95 %)", "predicted ms (95 %)", "difference"],
         [[result.name, result.measured_text, result.predicted_text, result.difference_text]],
     )
+    if result.trust:
+        say(f"the table: {result.trust}")

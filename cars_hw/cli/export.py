@@ -26,7 +26,7 @@ def export(
 ) -> None:
     """Write members of the front to ONNX, verified against torch, each with a model card."""
     from cars_hw.cli._exporting import export_member, restored_trainer
-    from cars_hw.runs import Run
+    from cars_hw.runs import Run, table_trust
 
     opened = Run.open(run)
     trainer, record = restored_trainer(opened)
@@ -48,4 +48,5 @@ def export(
             for name, done in zip(picks, exports, strict=True)
         ],
     )
+    say(table_trust(opened.config))
     say("next: cars-hw bench FILE")

@@ -39,12 +39,14 @@ def profile(
 ) -> None:
     """Measure every operation of a space that the table lacks. Safe to stop and to repeat."""
     from cars_hw.cli._measuring import fill_table
+    from cars_hw.latency_model import trust
     from cars_hw.runs import make_space
     from cars_hw.workloads import table_workloads
     from profilers.plan import MeasurementPlan
 
     resolved = resolve_measuring(config, overrides, space, device, runtime, threads, table)
-    workloads = table_workloads(make_space(resolved))
+    searched = make_space(resolved)
+    workloads = table_workloads(searched)
     plan = MeasurementPlan(precision=precision)
     entries = fill_table(resolved.latency, workloads, plan, what="operations", retry_failures=retry_failures)
     table_now = LatencyTable.open(resolved.latency.table)
@@ -57,5 +59,6 @@ def profile(
         say(f"{resolved.latency.table}: {measured} measured, {were_there} were there")
         for line in failed:
             say(f"not measured: {line}")
+        say(f"{resolved.latency.table}: {trust(table_now, searched, remedy=resolved.validate_command())}")
     if failures:
         raise ProfilingError(f"{len(failures)} could not be measured; --retry-failures tries them again")

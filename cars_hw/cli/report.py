@@ -14,8 +14,9 @@ def report(
 ) -> None:
     """Write one self-contained HTML page: the front as a table and plots, the progress, the conditions."""
     from cars_hw.report import write_report
-    from cars_hw.runs import Run
+    from cars_hw.runs import Run, table_trust
 
     opened = Run.open(run)
-    path = write_report(opened.config, opened.record().history, to or run / "report.html")
+    history, trust = opened.record().history, table_trust(opened.config)
+    path = write_report(opened.config, history, to or run / "report.html", trust=trust)
     say(f"wrote {path}")

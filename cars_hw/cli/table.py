@@ -1,20 +1,35 @@
-"""``cars-hw table``: read latency tables."""
+"""``cars-hw table``: read latency tables, and hold them against whole networks."""
 
+import math
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from cars_hw.cli._options import JsonOption
+from cars_hw.cli._options import (
+    ConfigOption,
+    DeviceOption,
+    JsonOption,
+    RuntimeOption,
+    SetOption,
+    SpaceOption,
+    TableOption,
+    ThreadsOption,
+    resolve_measuring,
+)
 from cars_hw.cli._output import print_json, print_table, show_line
+from cars_hw.latency_model import VALIDATION_NETWORKS, trust
+from devices._errors import ProfilingError
+from latency_tables.accuracy import AccuracyReport, ValidationReport
 from latency_tables.table import LatencyTable
 
-table = typer.Typer(no_args_is_help=True, help="Read latency tables.")
+table = typer.Typer(no_args_is_help=True, help="Read latency tables, and hold them against whole networks.")
 
 
 @table.command()
 def show(path: Annotated[Path, typer.Argument(help="The table's file.")], json: JsonOption = False) -> None:
-    """Print a table's conditions and entries, slowest first."""
+    """Print a table's conditions, its validation and its entries, slowest first."""
     opened = LatencyTable.open(path)
     header = opened.header
     if json:
@@ -24,16 +39,22 @@ def show(path: Annotated[Path, typer.Argument(help="The table's file.")], json: 
             "runtime": header.runtime,
             "runtime_version": header.runtime_version,
             "threads": header.threads,
+            "settings": dict(header.settings),
             "sha256": opened.digest(),
         }
         print_json(
             {
                 "conditions": conditions,
+                "validation": _report_json(opened.validation_report()),
                 "entries": frame.astype(object).where(frame.notna(), None).to_dict("records"),
             }
         )
         return
-    show_line(f"{header.device}; {header.runtime} {header.runtime_version}, {header.threads} thread(s)")
+    settings = "".join(f", {name} {value}" for name, value in header.settings.items())
+    show_line(
+        f"{header.device}; {header.runtime} {header.runtime_version}, {header.threads} thread(s){settings}"
+    )
+    show_line(trust(opened))
     print_table(
         ["operation", "ms", "95 % interval", "median ms", "samples"],
         [
@@ -49,6 +70,73 @@ def show(path: Annotated[Path, typer.Argument(help="The table's file.")], json: 
     )
     for failure in opened.failures.values():
         show_line(f"failed: {failure.spec}: {failure.status}: {failure.reason}")
+
+
+@table.command()
+def validate(
+    space: SpaceOption = None,
+    device: DeviceOption = None,
+    runtime: RuntimeOption = None,
+    threads: ThreadsOption = None,
+    table: TableOption = None,
+    networks: Annotated[
+        int, typer.Option(min=VALIDATION_NETWORKS, max=1000, help="Random whole networks to measure.")
+    ] = VALIDATION_NETWORKS,
+    again: Annotated[
+        bool, typer.Option("--again", help="Measure the networks anew, not only those that are missing.")
+    ] = False,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Measure random whole networks on the device, and store how well the table predicts them.
+
+    Safe to stop and to repeat. The figures stay in the table, and every verb that uses it shows them.
+    """
+    from cars_hw.cli._measuring import fill_table
+    from cars_hw.latency_model import latency_model, predicted_networks, validation_architectures
+    from cars_hw.runs import make_space, open_table
+    from cars_hw.workloads import network_workload
+    from profilers.plan import MeasurementPlan
+
+    resolved = resolve_measuring(config, overrides, space, device, runtime, threads, table)
+    searched = make_space(resolved)
+    path = Path(resolved.latency.table)
+    latency_model(searched, open_table(resolved), remedy=resolved.profile_command())
+    chosen = validation_architectures(searched, networks)
+    workloads = [network_workload(searched, architecture) for architecture in chosen]
+    fill_table(resolved.latency, workloads, MeasurementPlan(), what="networks", again=again)
+    with LatencyTable.append(path, LatencyTable.open(path).header) as opened:
+        for workload in workloads:
+            if workload.spec in opened.failures:
+                failure = opened.failures[workload.spec]
+                raise ProfilingError(
+                    f"{failure.spec} could not be measured: {failure.status}: {failure.reason}; --again"
+                )
+        said = predicted_networks(searched, opened, chosen)
+        if said != opened.validation:
+            opened.add_validation(said)
+        report = opened.validation_report()
+    if json:
+        print_json(_report_json(report))
+        return
+    show_line(f"{path}: {report}")
+
+
+def _report_json(report: ValidationReport | None) -> dict[str, object] | None:
+    """Return a report's figures by name; ``None`` for an order that does not exist."""
+    if report is None:
+        return None
+    return {
+        "accuracy": _figures(report.accuracy),
+        "noise_floor": _figures(report.floor),
+        "covered_percent": report.covered_percent,
+        "beats_constant": report.beats_constant,
+    }
+
+
+def _figures(report: AccuracyReport) -> dict[str, object]:
+    return {name: None if math.isnan(value) else value for name, value in asdict(report).items()}
 
 
 def _ms(seconds: float) -> str:

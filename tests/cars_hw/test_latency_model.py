@@ -6,10 +6,17 @@ import numpy as np
 import pytest
 
 from cars_hw.graph import network_spec
-from cars_hw.latency_model import calibration_architectures, latency_model, needed_specs
+from cars_hw.latency_model import (
+    calibration_architectures,
+    latency_model,
+    needed_specs,
+    predicted_networks,
+    trust,
+    validation_architectures,
+)
 from cars_hw.spaces.darts import Darts
 from devices._errors import MissingEntryError
-from latency_tables.measurement import Failure, FailureStatus
+from latency_tables.measurement import Failure, FailureStatus, Measurement
 from latency_tables.prediction import CALL_OVERHEAD, LatencyModel
 from latency_tables.table import LatencyTable
 from tests.fakes.tables import write_table
@@ -60,3 +67,38 @@ def test_an_entry_that_was_never_measured_or_failed_is_named(tmp_path: Path) -> 
     table.add(Failure(lacking, FailureStatus.WRONG_OUTPUT, "off by 3"))
     with pytest.raises(MissingEntryError, match="wrong_output: off by 3"):
         latency_model(_SPACE, table)
+
+
+def test_the_validation_networks_are_distinct_and_unseen_by_the_calibration() -> None:
+    space = Darts(deploy="cifar")
+    drawn = validation_architectures(space)
+    assert len(set(drawn)) == len(drawn) == 20
+    assert not set(drawn) & set(calibration_architectures(space))
+    assert validation_architectures(space, 30)[:20] == drawn
+
+
+def _validated_table(path: Path) -> LatencyTable:
+    with LatencyTable.append(write_table(path, _SPACE), LatencyTable.open(path).header) as table:
+        chosen = validation_architectures(_SPACE)
+        specs = [network_spec(_SPACE.graph(architecture, "deploy")) for architecture in chosen]
+        table.add(*(Measurement(spec, (4e-3, 5e-3 + i * 1e-4)) for i, spec in enumerate(specs)))
+        table.add_validation(predicted_networks(_SPACE, table, chosen))
+    return LatencyTable.open(path)
+
+
+def test_a_table_tells_how_far_it_may_be_trusted(tmp_path: Path) -> None:
+    unvalidated = LatencyTable.open(write_table(tmp_path / "new.jsonl", _SPACE))
+    assert trust(unvalidated, _SPACE) == (
+        "never validated against whole networks; run `cars-hw table validate`"
+    )
+    table = _validated_table(tmp_path / "t.jsonl")
+    assert trust(table, _SPACE).startswith("validated on 20 whole networks: RMSPE ")
+    assert "constant predictor" in trust(table)
+
+
+def test_a_validation_by_entries_that_were_measured_anew_is_not_believed(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    table = _validated_table(path)
+    with LatencyTable.append(path, table.header) as again:
+        again.add(Measurement(_SPACE.all_operations()[0], (2e-5,)))
+    assert "validated for other entries" in trust(LatencyTable.open(path), _SPACE)

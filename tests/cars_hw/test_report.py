@@ -25,8 +25,9 @@ def _generation(index: int) -> Generation:
 
 
 def _page(tmp_path: Path, config: SearchConfig | None = None) -> str:
-    path = write_report(config or SearchConfig(), [_generation(0), _generation(1)], tmp_path / "report.html")
-    return path.read_text()
+    history = [_generation(0), _generation(1)]
+    path = tmp_path / "report.html"
+    return write_report(config or SearchConfig(), history, path, trust="validated on <20>").read_text()
 
 
 class _Parser(HTMLParser):
@@ -64,7 +65,7 @@ def test_names_from_outside_are_text_and_never_markup(tmp_path: Path) -> None:
 def test_an_unwritable_place_is_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ExportError, match="choose another place"):
-        write_report(SearchConfig(), [_generation(0)], tmp_path / "file" / "report.html")
+        write_report(SearchConfig(), [_generation(0)], tmp_path / "file" / "report.html", trust="")
 
 
 def test_a_browser_draws_the_page(tmp_path: Path) -> None:

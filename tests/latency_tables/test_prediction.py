@@ -1,17 +1,15 @@
 import math
 from functools import cache
-from itertools import combinations
-from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from devices._device import DeviceInfo
 from devices._errors import MissingEntryError, TableError
 from latency_tables.measurement import Failure, FailureStatus, Measurement
-from latency_tables.prediction import CALL_OVERHEAD, LatencyModel, Observation, Term, accuracy_report
+from latency_tables.prediction import CALL_OVERHEAD, LatencyModel, Observation, Term
 from latency_tables.spec import OpSpec
 from latency_tables.table import LatencyTable, TableHeader
 
@@ -132,61 +130,6 @@ def test_a_model_remembers_an_operation_whatever_becomes_of_the_table() -> None:
     table.add(Measurement(CONV, (0.5,)), Measurement(CALL_OVERHEAD, (0.02,)))
     assert model.predict([CONV]) == prediction
     assert LatencyModel(table).predict([CONV]).latency_s == pytest.approx(0.5)
-
-
-def test_an_accuracy_worked_by_hand() -> None:
-    report = accuracy_report([1.12, 2.0, 3.84], [1.0, 2.0, 4.0])
-    assert report.n == 3
-    assert report.bias_percent == pytest.approx((12 + 0 - 4) / 3)
-    assert report.rmspe_percent == pytest.approx(math.sqrt((144 + 0 + 16) / 3))
-    assert report.median_difference_percent == pytest.approx(4.0)
-    assert report.within_5_percent == pytest.approx(200 / 3)
-    assert report.within_10_percent == pytest.approx(200 / 3)
-    assert report.kendall_tau == pytest.approx(1.0)
-    # The others' means are 3.0, 2.5 and 1.5.
-    assert report.constant_rmspe_percent == pytest.approx(100 * math.sqrt((4 + 0.0625 + 0.390625) / 3))
-    assert report.constant_median_difference_percent == pytest.approx(62.5)
-
-
-@given(LATENCIES.filter(lambda values: len(set(values)) == len(values)), st.randoms())
-@settings(max_examples=30)
-def test_tau_is_the_surplus_of_pairs_in_order(measured: list[float], random: Random) -> None:
-    predicted = list(measured)
-    random.shuffle(predicted)
-    pairs = list(combinations(zip(predicted, measured, strict=True), 2))
-    surplus = sum(1 if (p - q) * (m - n) > 0 else -1 for (p, m), (q, n) in pairs)
-    assert accuracy_report(predicted, measured).kendall_tau == pytest.approx(surplus / len(pairs))
-
-
-@given(LATENCIES)
-@settings(max_examples=30)
-def test_a_perfect_prediction_has_no_difference(measured: list[float]) -> None:
-    report = accuracy_report(measured, measured)
-    assert (report.bias_percent, report.rmspe_percent, report.median_difference_percent) == (0.0, 0.0, 0.0)
-    assert (report.within_5_percent, report.within_10_percent) == (100.0, 100.0)
-
-
-def test_predictions_that_are_all_equal_have_no_order() -> None:
-    assert math.isnan(accuracy_report([1.0, 1.0, 1.0], [1.0, 2.0, 3.0]).kendall_tau)
-
-
-@pytest.mark.parametrize(
-    ("predicted", "measured"),
-    [
-        ([1.0, 2.0], [1.0, 2.0]),
-        ([], []),
-        ([1.0, 2.0, 3.0], [1.0, 2.0, 3.0, 4.0]),
-        ([1.0, 2.0, math.nan], [1.0, 2.0, 3.0]),
-        ([1.0, 2.0, 3.0], [1.0, 0.0, 3.0]),
-        ([1.0, -2.0, 3.0], [1.0, 2.0, 3.0]),
-        ([1.0, 2.0, 3.0], [1.0, math.inf, 3.0]),
-    ],
-)
-def test_an_accuracy_of_too_little_or_of_no_latencies_is_refused(
-    predicted: list[float], measured: list[float]
-) -> None:
-    with pytest.raises(TableError, match="an accuracy needs"):
-        accuracy_report(predicted, measured)
 
 
 def test_observed_networks_take_out_a_common_bias() -> None:

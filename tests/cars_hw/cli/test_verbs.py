@@ -66,6 +66,24 @@ def test_a_profile_measures_once_and_the_table_shows_it(folder: Path) -> None:
     assert "sep_conv" in _run("table", "show", table)
 
 
+def test_a_validation_is_stored_in_the_table_and_shown_by_what_uses_it(folder: Path, tmp_path: Path) -> None:
+    table = tmp_path / "validated.jsonl"
+    table.write_bytes((folder / "table.jsonl").read_bytes())
+    config = ("--config", str(folder / "config.toml"), "--table", str(table))
+    architecture = ("--architecture", ".".join(["0"] * 24))
+    assert "never validated" in json.loads(_run("bench", *architecture, *config, "--json"))["trust"]
+    report = json.loads(_run("table", "validate", *config, "--json"))
+    assert report["accuracy"]["n"] == 20
+    assert report["accuracy"]["constant_rmspe_percent"] > 0
+    assert report["noise_floor"]["rmspe_percent"] >= 0
+    assert json.loads(_run("table", "show", str(table), "--json"))["validation"] == report
+    before = table.read_bytes()
+    assert json.loads(_run("table", "validate", *config, "--json")) == report
+    assert table.read_bytes() == before
+    assert "on 20 whole networks" in json.loads(_run("bench", *architecture, *config, "--json"))["trust"]
+    assert "on 20 whole networks" in _run("table", "show", str(table))
+
+
 def test_a_search_leaves_its_configuration_and_resumes_to_nothing_more(folder: Path) -> None:
     front = _run("search", "--run", str(folder / "run"), "--resume")
     assert "latency_ms" in front

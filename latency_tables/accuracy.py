@@ -1,0 +1,144 @@
+"""How good predictions are: held against measurements, beside what noise and a constant would score."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from devices._errors import TableError
+from latency_tables.measurement import Measurement
+from latency_tables.spec import OpSpec
+from latency_tables.validation import MIN_NETWORKS, Validation
+
+
+@dataclass(frozen=True)
+class AccuracyReport:
+    """How well predictions of networks agree with their measurements, in percent of the measured latency.
+
+    Attributes:
+        n: Networks.
+        bias_percent: Mean difference; positive where predictions are too slow.
+        rmspe_percent: Root of the mean squared difference.
+        median_difference_percent: Median of the absolute differences.
+        within_5_percent: Share of the networks predicted to within 5 %.
+        within_10_percent: The same within 10 %.
+        kendall_tau: Agreement of the two orders, -1 to 1; NaN where all predictions, or all measurements, are
+            equal.
+        constant_rmspe_percent: ``rmspe_percent`` of predicting each network as the mean of the others'
+            measurements: what is known without a table.
+        constant_median_difference_percent: ``median_difference_percent`` of those.
+    """
+
+    n: int
+    bias_percent: float
+    rmspe_percent: float
+    median_difference_percent: float
+    within_5_percent: float
+    within_10_percent: float
+    kendall_tau: float
+    constant_rmspe_percent: float
+    constant_median_difference_percent: float
+
+
+def accuracy_report(predicted_s: Sequence[float], measured_s: Sequence[float]) -> AccuracyReport:
+    """Compare predictions with measurements of the same networks, ``(n,)`` seconds each.
+
+    Raises:
+        TableError: Fewer than three networks, unequal numbers, or a value that is not positive and finite.
+    """
+    if len(predicted_s) != len(measured_s) or len(measured_s) < MIN_NETWORKS:
+        raise TableError(
+            f"{len(predicted_s)} predictions and {len(measured_s)} measurements; "
+            f"an accuracy needs both of the same networks, {MIN_NETWORKS} or more"
+        )
+    predicted, measured = np.asarray(predicted_s, dtype=float), np.asarray(measured_s, dtype=float)
+    if not all(np.all(np.isfinite(values) & (values > 0)) for values in (predicted, measured)):
+        raise TableError("an accuracy needs positive, finite latencies")
+    others_mean = (measured.sum() - measured) / (len(measured) - 1)
+    differences = predicted / measured - 1
+    constant_differences = others_mean / measured - 1
+    return AccuracyReport(
+        n=len(measured),
+        bias_percent=100 * float(np.mean(differences)),
+        rmspe_percent=_root_mean_square_percent(differences),
+        median_difference_percent=_median_percent(differences),
+        within_5_percent=100 * float(np.mean(np.abs(differences) <= 0.05)),
+        within_10_percent=100 * float(np.mean(np.abs(differences) <= 0.10)),
+        kendall_tau=_kendall_tau(predicted, measured),
+        constant_rmspe_percent=_root_mean_square_percent(constant_differences),
+        constant_median_difference_percent=_median_percent(constant_differences),
+    )
+
+
+@dataclass(frozen=True)
+class ValidationReport:
+    """How far a table may be trusted.
+
+    Attributes:
+        accuracy: Predictions against measurements, and the constant predictor's score.
+        floor: The halves of the networks' own samples (even and odd) against each other: no prediction can
+            be seen to be better than that.
+        covered_percent: Share of the measurements inside of the predicted 95 % interval.
+    """
+
+    accuracy: AccuracyReport
+    floor: AccuracyReport
+    covered_percent: float
+
+    @property
+    def beats_constant(self) -> bool:
+        """Whether the table says more than the mean of the networks does."""
+        return self.accuracy.rmspe_percent < self.accuracy.constant_rmspe_percent
+
+    def __str__(self) -> str:
+        said, floor = self.accuracy, self.floor
+        verdict = "" if self.beats_constant else "; NO BETTER than the constant predictor"
+        return (
+            f"{said.n} whole networks: RMSPE {said.rmspe_percent:.1f} % (noise floor "
+            f"{floor.rmspe_percent:.1f} %, constant predictor {said.constant_rmspe_percent:.1f} %), "
+            f"within 5 % {said.within_5_percent:.0f} %, within 10 % {said.within_10_percent:.0f} %, "
+            f"Kendall tau {said.kendall_tau:.2f} (floor {floor.kendall_tau:.2f}){verdict}"
+        )
+
+
+def validation_report(validation: Validation, measurements: Mapping[OpSpec, Measurement]) -> ValidationReport:
+    """Hold the predictions of ``validation`` against ``measurements`` of the same networks.
+
+    Raises:
+        TableError: A network has no measurement, or only one sample, which has no halves.
+    """
+    measured = []
+    for network in validation.networks:
+        entry = measurements.get(network.spec)
+        if entry is None or len(entry.samples_s) < 2:
+            raise TableError(f"the validated network {network.spec} was not measured; validate again")
+        measured.append(entry)
+    measured_s = [entry.latency_s for entry in measured]
+    halves_s = [
+        [Measurement(entry.spec, entry.samples_s[start::2]).latency_s for entry in measured]
+        for start in (0, 1)
+    ]
+    inside = [
+        network.interval_s[0] <= latency_s <= network.interval_s[1]
+        for network, latency_s in zip(validation.networks, measured_s, strict=True)
+    ]
+    return ValidationReport(
+        accuracy_report([network.latency_s for network in validation.networks], measured_s),
+        accuracy_report(*halves_s),
+        100 * sum(inside) / len(inside),
+    )
+
+
+def _root_mean_square_percent(differences: NDArray[np.float64]) -> float:
+    return 100 * float(np.sqrt(np.mean(differences**2)))
+
+
+def _median_percent(differences: NDArray[np.float64]) -> float:
+    return 100 * float(np.median(np.abs(differences)))
+
+
+def _kendall_tau(predicted: NDArray[np.float64], measured: NDArray[np.float64]) -> float:
+    from scipy.stats import kendalltau  # takes over a second, which a search need not spend
+
+    return float(kendalltau(predicted, measured).statistic)

@@ -4,7 +4,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 
@@ -18,7 +18,8 @@ class DeviceInfo:
         platform: SoC, driver or instruction set.
         os_build: Operating system and kernel release.
         cores: Logical processors.
-        serial_hash: Salted hash of a serial number, never the serial; empty where there is none.
+        serial_hash: Salted hash of a serial number, never the serial; empty where there is none. Several
+            identical devices that measured one table together have theirs joined by ``+``.
     """
 
     kind: str
@@ -27,6 +28,17 @@ class DeviceInfo:
     os_build: str
     cores: int
     serial_hash: str = ""
+
+    @property
+    def serials(self) -> tuple[str, ...]:
+        """The hash of each device's serial number."""
+        return tuple(self.serial_hash.split("+"))
+
+    def includes(self, other: "DeviceInfo") -> bool:
+        """Tell whether ``other`` is this device, or one of these identical ones."""
+        return other.serial_hash in (self.serial_hash, *self.serials) and self == replace(
+            other, serial_hash=self.serial_hash
+        )
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.model}, {self.cores} cores, {self.os_build}"

@@ -1,7 +1,7 @@
 """TableHeader: the conditions that all latencies of a table share."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 from devices._device import DeviceInfo
 from devices._errors import TableError, TableMismatchError
@@ -51,12 +51,13 @@ class TableHeader:
         }
 
     def require_equal(self, wanted: "TableHeader") -> None:
-        """Check that this table may take latencies measured under ``wanted``.
+        """Check that this table may take latencies measured under ``wanted``: on its device, or one of them.
 
         Raises:
             TableMismatchError: It may not; the error names the first fact that differs, and both its values.
         """
-        found, asked = self.facts(), wanted.facts()
+        device = self.device if self.device.includes(wanted.device) else wanted.device
+        found, asked = self.facts(), replace(wanted, device=device).facts()
         for name in found | asked:
             if found.get(name) != asked.get(name):
                 values = [str(facts.get(name, "unset")) for facts in (found, asked)]

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Self
 
 from devices._errors import DamagedFileError, MissingEntryError, SpecError, TableError, TableMismatchError
+from devices._files import sync_folder
 from latency_tables.accuracy import ValidationReport, validation_report
 from latency_tables.header import Setting, TableHeader
 from latency_tables.journal import Journal, Record, read_records
@@ -229,6 +230,24 @@ class LatencyTable:
         )
         content = json.dumps([header_to_record(self.header), *entries], sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()
+
+    def save(self, path: Path) -> None:
+        """Write the table as a new file at ``path``, in place of what is there; a kill leaves one of both.
+
+        Raises:
+            TableError: The file cannot be written.
+        """
+        temporary = path.with_name(f".{path.name}.tmp")
+        try:
+            temporary.unlink(missing_ok=True)
+            with LatencyTable.create(temporary, self.header) as copy:
+                copy.add(*self._entries())
+                if self.validation is not None:
+                    copy.add_validation(self.validation)
+            os.replace(temporary, path)
+            sync_folder(path.parent)
+        except OSError as error:
+            raise TableError(f"{path} cannot be written: {error.strerror}; name another") from error
 
     def validation_report(self) -> ValidationReport | None:
         """Return how far the table may be trusted, if whole networks were measured to know.

@@ -1,19 +1,24 @@
 """What ``profile``, ``bench`` and ``demo`` share: measuring on a device, with a progress bar."""
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from rich.progress import Progress
 
 import devices
-from cars_hw.cli._output import progress
+from cars_hw.cli._output import progress, say
 from cars_hw.config import LatencySection
 from latency_tables.measurement import Entry
 from latency_tables.table import LatencyTable
 from profilers import runtimes
+from profilers.fleet import Fleet
 from profilers.plan import MeasurementPlan
 from profilers.profiler import Profiler
 from profilers.runtimes._runtime import Workload
+
+#: Whole networks that each of several devices measures, to see whether they agree.
+SENTINELS = 3
 
 
 def fill_table(
@@ -42,6 +47,40 @@ def fill_table(
         profiler = Profiler(device, runtime, plan, on_round=_bar(bars, what, plan))
         with LatencyTable.append(path or Path(latency.table), profiler.header()) as table:
             return list(profiler.fill(table, workloads, retry_failures=retry_failures, again=again))
+
+
+def fill_by_fleet(
+    latency: LatencySection,
+    addresses: Sequence[str],
+    workloads: Sequence[Workload],
+    plan: MeasurementPlan,
+    *,
+    retry_failures: bool = False,
+) -> list[Entry]:
+    """Let several identical devices share what the table lacks of ``workloads``; return the new entries.
+
+    The last ``SENTINELS`` of the workloads are measured by every device.
+    """
+    with ExitStack() as opened:
+        bars = opened.enter_context(progress())
+        members = [
+            (
+                opened.enter_context(devices.connect(address)),
+                runtimes.load(latency.runtime, latency.threads, **latency.settings),
+            )
+            for address in addresses
+        ]
+        tasks = {
+            device.info().serial_hash: bars.add_task(f"{address}: rounds", total=plan.max_rounds)
+            for address, (device, _) in zip(addresses, members, strict=True)
+        }
+        fleet = Fleet(members, plan, on_round=lambda serial, n: bars.update(tasks[serial], completed=n))
+        sentinels = workloads[-SENTINELS:]
+        path = Path(latency.table)
+        entries = list(fleet.fill(path, workloads, sentinels, retry_failures=retry_failures))
+        for reason in fleet.lost.values():
+            say(f"given up: {reason}; the others took over what it had not finished")
+        return entries
 
 
 def measure(

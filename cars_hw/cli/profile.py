@@ -1,12 +1,12 @@
 """``cars-hw profile``: measure what a latency table lacks of a space."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from cars_hw.cli._options import (
     ConfigOption,
-    DeviceOption,
     JsonOption,
     RuntimeOption,
     SetOption,
@@ -23,7 +23,10 @@ from latency_tables.table import LatencyTable
 
 def profile(
     space: SpaceOption = None,
-    device: DeviceOption = None,
+    device: Annotated[
+        list[str] | None,
+        typer.Option("--device", help="Device, NAME[:ADDRESS]; repeated: identical devices share the work."),
+    ] = None,
     runtime: RuntimeOption = None,
     threads: ThreadsOption = None,
     table: TableOption = None,
@@ -38,17 +41,24 @@ def profile(
     json: JsonOption = False,
 ) -> None:
     """Measure every operation of a space that the table lacks. Safe to stop and to repeat."""
-    from cars_hw.cli._measuring import fill_table
+    from cars_hw.cli._measuring import fill_by_fleet, fill_table
     from cars_hw.latency_model import trust
     from cars_hw.runs import make_space
     from cars_hw.workloads import table_workloads
+    from profilers.fleet import parts_of
     from profilers.plan import MeasurementPlan
 
-    resolved = resolve_measuring(config, overrides, space, device, runtime, threads, table)
+    first = device[0] if device else None
+    resolved = resolve_measuring(config, overrides, space, first, runtime, threads, table)
     searched = make_space(resolved)
     workloads = table_workloads(searched)
     plan = MeasurementPlan(precision=precision)
-    entries = fill_table(resolved.latency, workloads, plan, what="operations", retry_failures=retry_failures)
+    latency = resolved.latency
+    addresses = device or [latency.device]
+    if len(addresses) > 1 or parts_of(Path(latency.table)):
+        entries = fill_by_fleet(latency, addresses, workloads, plan, retry_failures=retry_failures)
+    else:
+        entries = fill_table(latency, workloads, plan, what="operations", retry_failures=retry_failures)
     table_now = LatencyTable.open(resolved.latency.table)
     failures = [table_now.failures[work.spec] for work in workloads if work.spec in table_now.failures]
     measured, were_there = sum(isinstance(e, Measurement) for e in entries), len(workloads) - len(entries)

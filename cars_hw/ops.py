@@ -51,6 +51,14 @@ class Sum(nn.Module):
         return first
 
 
+class Mean(Sum):
+    """Average tensors of one shape."""
+
+    def forward(self, first: Tensor, *others: Tensor) -> Tensor:
+        """Return the mean of all arguments."""
+        return super().forward(first, *others) / (1 + len(others))
+
+
 class Concat(nn.Module):
     """Join tensors along the channels."""
 
@@ -105,6 +113,13 @@ class DilatedConv(nn.Conv2d):
         return nn.functional.conv2d(image, self.weight, padding=padding, groups=self.groups)
 
 
+_JOINS: dict[type[layers.Layer], type[nn.Module]] = {
+    layers.Sum: Sum,
+    layers.Concat: Concat,
+    layers.Mean: Mean,
+}
+
+
 def _module(layer: layers.Layer, *, owns_input: bool) -> nn.Module:
     match layer:
         case layers.Conv():
@@ -121,10 +136,8 @@ def _module(layer: layers.Layer, *, owns_input: bool) -> nn.Module:
             return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
         case layers.Linear():
             return nn.Linear(layer.c_in, layer.c_out)
-        case layers.Sum():
-            return Sum()
-        case layers.Concat():
-            return Concat()
+        case layers.Sum() | layers.Concat() | layers.Mean():
+            return _JOINS[type(layer)]()
 
 
 def _conv(layer: layers.Conv) -> nn.Conv2d:

@@ -7,8 +7,10 @@ The DARTS kinds follow Liu et al., "DARTS: Differentiable Architecture Search", 
 * ``factorized_reduce``: ``out``, ``affine``
 * ``sep_conv``: ``kernel``, ``stride``, ``affine``; ``dil_conv``: ``dilation`` as well
 * ``max_pool``, ``avg_pool``: ``kernel``, ``stride``, ``batch_norm``
+* ``pool_conv``: ``out``; an average over 2x2 pixels, then a 1x1 convolution without normalisation
+* ``zero``: ``out``, ``stride``; nothing, in a given shape
 * ``sum``, ``concat``: ``inputs``
-* ``classifier``: ``out``
+* ``classifier``: ``out``; ``norm_classifier``: normalises and rectifies first
 
 The NSE kinds follow Ci et al., "Evolving Search Space for Neural Architecture Search", arXiv 2011.10904, and
 its code; all widen the input ``expansion`` times by a 1x1 convolution, even once, and end with one:
@@ -116,6 +118,14 @@ class Linear:
 
 
 @dataclass(frozen=True)
+class Zero:
+    """Zeros, whatever the input: (c, h, w) to (c_out, ceil(h/stride), ceil(w/stride))."""
+
+    c_out: int
+    stride: int
+
+
+@dataclass(frozen=True)
 class Sum:
     """Add all inputs."""
 
@@ -130,7 +140,8 @@ class Mean:
     """Average all inputs."""
 
 
-Layer = Conv | BatchNorm | Relu | Pool | FactorizedConv | GlobalPool | Linear | Sum | Concat | Mean
+Weightless = Relu | Pool | GlobalPool | Zero | Sum | Concat | Mean
+Layer = Conv | BatchNorm | FactorizedConv | Linear | Weightless
 
 
 @lru_cache(maxsize=4096)
@@ -189,6 +200,8 @@ def _output(layer: Layer, shape: tuple[int, ...], *, n_inputs: int) -> tuple[int
     match layer:
         case Conv():
             return (n, layer.c_out, *_strided(size, layer.strides))
+        case Zero():
+            return (n, layer.c_out, *_strided(size, _pair(layer.stride)))
         case FactorizedConv():
             return (n, layer.c_out, *_strided(size, (2, 2)))
         case Pool():
@@ -271,8 +284,19 @@ def _pool(mode: str, spec: OpSpec) -> tuple[Layer, ...]:
     return (pool, BatchNorm(spec.input_shape[1], affine=False)) if spec.integer("batch_norm") else (pool,)
 
 
+def _pool_conv(spec: OpSpec) -> tuple[Layer, ...]:
+    _, c, height, width = spec.input_shape
+    if height % 2 or width % 2:
+        raise SpecError(f"{spec} halves {height}x{width} pixels; both must be even")
+    return (Pool("avg", kernel=2, stride=2), Conv(c, spec.integer("out"), kernel=1))
+
+
 def _classifier(spec: OpSpec) -> tuple[Layer, ...]:
     return (GlobalPool(), Linear(spec.input_shape[1], spec.integer("out")))
+
+
+def _norm_classifier(spec: OpSpec) -> tuple[Layer, ...]:
+    return (BatchNorm(spec.input_shape[1], affine=True), Relu(), *_classifier(spec))
 
 
 def _mbconv(spec: OpSpec) -> tuple[Layer, ...]:
@@ -354,9 +378,12 @@ _KINDS: dict[str, Callable[[OpSpec], tuple[Layer, ...]]] = {
     "dil_conv": _dil_conv,
     "max_pool": partial(_pool, "max"),
     "avg_pool": partial(_pool, "avg"),
+    "pool_conv": _pool_conv,
+    "zero": lambda spec: (Zero(spec.integer("out"), spec.integer("stride")),),
     "sum": lambda spec: (Sum(),),
     "concat": lambda spec: (Concat(),),
     "classifier": _classifier,
+    "norm_classifier": _norm_classifier,
     "mbconv": _mbconv,
     "rec": _rec,
     "normal_conv": _normal_conv,

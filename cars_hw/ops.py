@@ -41,6 +41,19 @@ def seeded(seed: int) -> Iterator[None]:
         torch.default_generator.set_state(before)
 
 
+class Zero(nn.Module):
+    """Zeros of a given width, computed from the image so that an exported network still takes one."""
+
+    def __init__(self, channels: int, stride: int) -> None:
+        super().__init__()
+        self.channels, self.stride = channels, stride
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Map (n, c, h, w) to zeros (n, channels, ceil(h/stride), ceil(w/stride))."""
+        zeros = image[:, :1, :: self.stride, :: self.stride] * 0
+        return zeros.expand(-1, self.channels, -1, -1)
+
+
 class Sum(nn.Module):
     """Add tensors of one shape."""
 
@@ -113,31 +126,36 @@ class DilatedConv(nn.Conv2d):
         return nn.functional.conv2d(image, self.weight, padding=padding, groups=self.groups)
 
 
-_JOINS: dict[type[layers.Layer], type[nn.Module]] = {
-    layers.Sum: Sum,
-    layers.Concat: Concat,
-    layers.Mean: Mean,
-}
-
-
 def _module(layer: layers.Layer, *, owns_input: bool) -> nn.Module:
     match layer:
         case layers.Conv():
             return _conv(layer)
         case layers.BatchNorm():
             return nn.BatchNorm2d(layer.channels, affine=layer.affine)
+        case layers.FactorizedConv():
+            return FactorizedConv(layer.c_in, layer.c_out)
+        case layers.Linear():
+            return nn.Linear(layer.c_in, layer.c_out)
+        case _:
+            return _weightless(layer, owns_input=owns_input)
+
+
+def _weightless(layer: layers.Weightless, *, owns_input: bool) -> nn.Module:
+    match layer:
         case layers.Relu():
             return nn.ReLU(inplace=owns_input)
         case layers.Pool():
             return _pool(layer)
-        case layers.FactorizedConv():
-            return FactorizedConv(layer.c_in, layer.c_out)
         case layers.GlobalPool():
             return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
-        case layers.Linear():
-            return nn.Linear(layer.c_in, layer.c_out)
-        case layers.Sum() | layers.Concat() | layers.Mean():
-            return _JOINS[type(layer)]()
+        case layers.Zero():
+            return Zero(layer.c_out, layer.stride)
+        case layers.Sum():
+            return Sum()
+        case layers.Concat():
+            return Concat()
+        case layers.Mean():
+            return Mean()
 
 
 def _conv(layer: layers.Conv) -> nn.Conv2d:

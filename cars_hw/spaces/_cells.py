@@ -6,12 +6,9 @@ connection at stride 1 is no node: what reads it reads the predecessor.
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import NamedTuple
 
-from cars_hw import layers
 from cars_hw.graph import IMAGE, Node
-from latency_tables.spec import OpSpec
+from cars_hw.spaces._nodes import NodeList, Tensor
 
 #: Operation and predecessor: 0 and 1 are the outputs of the two cells before, 2 + i is the cell's own node i.
 Edge = tuple[str, int]
@@ -30,13 +27,6 @@ _CONVS = {
     "dil_conv_3x3": ("dil_conv", {"kernel": 3, "dilation": 2}),
     "dil_conv_5x5": ("dil_conv", {"kernel": 5, "dilation": 2}),
 }
-
-_spec = lru_cache(maxsize=4096)(OpSpec.of)
-
-
-class _Tensor(NamedTuple):
-    slot: str
-    shape: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -68,7 +58,7 @@ class CellNetwork:
         With more than two edges into a node, return them all: every node that some network has.
         """
         builder = _Builder(searched=self.searched)
-        image = _Tensor(IMAGE, (1, *self.image_shape))
+        image = Tensor(IMAGE, (1, *self.image_shape))
         if self.deep_stem:
             before, last = builder.deep_stem(image, self.channels)
         else:
@@ -84,37 +74,27 @@ class CellNetwork:
         return tuple(builder.nodes)
 
 
-class _Builder:
-    """Appends nodes, and knows the shape of what each of them computes."""
+class _Builder(NodeList):
+    """Appends the parts of such a network."""
 
     def __init__(self, *, searched: bool) -> None:
-        self.nodes: list[Node] = []
+        super().__init__()
         self._conv_params = {"affine": int(not searched)}
         self._pool_params = {"batch_norm": int(searched)}
 
-    def add(self, slot: str, kind: str, *inputs: _Tensor, **params: int) -> _Tensor:
-        """Append one node."""
-        if len(inputs) > 1:
-            params["inputs"] = len(inputs)
-        spec = _spec(kind, inputs[0].shape, **params)
-        self.nodes.append(Node(slot, spec, tuple(tensor.slot for tensor in inputs)))
-        return _Tensor(slot, layers.output_shape(spec))
-
-    def stem(self, image: _Tensor, channels: int, *, stride: int) -> _Tensor:
+    def stem(self, image: Tensor, channels: int, *, stride: int) -> Tensor:
         """Append one convolution."""
         out = _STEM_MULTIPLIER * channels
         return self.add("stem", "conv_bn", image, out=out, kernel=3, stride=stride, **self._conv_params)
 
-    def deep_stem(self, image: _Tensor, channels: int) -> tuple[_Tensor, _Tensor]:
+    def deep_stem(self, image: Tensor, channels: int) -> tuple[Tensor, Tensor]:
         """Append three halving convolutions; the last two are the inputs of the first cell."""
         halving = {"kernel": 3, "stride": 2, **self._conv_params}
         half = self.add("stem0", "conv_bn", image, out=channels // 2, **halving)
         quarter = self.add("stem1", "relu_conv_bn", half, out=channels, **halving)
         return quarter, self.add("stem2", "relu_conv_bn", quarter, out=channels, **halving)
 
-    def preprocess(
-        self, name: str, before: _Tensor, last: _Tensor, *, channels: int
-    ) -> tuple[_Tensor, _Tensor]:
+    def preprocess(self, name: str, before: Tensor, last: Tensor, *, channels: int) -> tuple[Tensor, Tensor]:
         """Bring the inputs of a cell to its channels, and the earlier one to the size of the later."""
         pointwise = {"out": channels, "kernel": 1, "stride": 1, **self._conv_params}
         slots = (f"{name}.preprocess0", f"{name}.preprocess1")
@@ -124,7 +104,7 @@ class _Builder:
             first = self.add(slots[0], "factorized_reduce", before, out=channels, **self._conv_params)
         return first, self.add(slots[1], "relu_conv_bn", last, **pointwise)
 
-    def cell(self, name: str, cell: Cell, *, inputs: tuple[_Tensor, _Tensor], stride: int) -> _Tensor:
+    def cell(self, name: str, cell: Cell, *, inputs: tuple[Tensor, Tensor], stride: int) -> Tensor:
         """Append the nodes of a cell: each the sum of its edges, and their concatenation."""
         tensors = list(inputs)
         for i, edges in enumerate(cell):
@@ -137,7 +117,7 @@ class _Builder:
             tensors.append(self.add(f"{name}.node{i}.sum", "sum", *terms[:2]))
         return self.add(f"{name}.concat", "concat", *tensors[len(inputs) :])
 
-    def _edge(self, slot: str, operation: str, tensor: _Tensor, *, stride: int) -> _Tensor:
+    def _edge(self, slot: str, operation: str, tensor: Tensor, *, stride: int) -> Tensor:
         if operation in _POOLS:
             kind, params = _POOLS[operation]
             return self.add(slot, kind, tensor, stride=stride, **params, **self._pool_params)

@@ -42,6 +42,9 @@ SHAPE = (1, 8, 16, 16)
         ),
         (OpSpec.of("max_pool", (1, 8, 7, 7), kernel=3, stride=2, batch_norm=1), 0, 0, (1, 8, 4, 4)),
         (OpSpec.of("avg_pool", SHAPE, kernel=3, stride=1, batch_norm=0), 0, 0, SHAPE),
+        (OpSpec.of("pool_conv", SHAPE, out=16), 8 * 16, 8 * 16 * 64, (1, 16, 8, 8)),
+        (OpSpec.of("zero", (1, 3, 15, 16), out=8, stride=2), 0, 0, (1, 8, 8, 8)),
+        (OpSpec.of("norm_classifier", SHAPE, out=10), 2 * 8 + 8 * 10 + 10, 8 * 10, (1, 10)),
         (OpSpec.of("sum", SHAPE, inputs=3), 0, 0, SHAPE),
         (OpSpec.of("concat", SHAPE, inputs=4), 0, 0, (1, 32, 16, 16)),
         (OpSpec.of("classifier", SHAPE, out=10), 8 * 10 + 10, 8 * 10, (1, 10)),
@@ -118,6 +121,7 @@ def test_an_unknown_kind_is_named_with_those_that_exist() -> None:
         OpSpec.of("sep_conv", (8, 16, 16), kernel=3, stride=1, affine=0),
         OpSpec.of("factorized_reduce", (1, 8, 7, 7), out=8, affine=0),
         OpSpec.of("factorized_reduce", SHAPE, out=7, affine=0),
+        OpSpec.of("pool_conv", (1, 8, 7, 8), out=8),
         OpSpec.of(
             "mbconv",
             (1, 7, 8, 8),

@@ -19,8 +19,14 @@ CHECKING_MALLOC = Path("/lib/x86_64-linux-gnu/libc_malloc_debug.so.0")
 def operations() -> Iterator[OpSpec]:
     """Every operation of the deployed and searched networks, as small as it can be in height and width."""
     found: dict[OpSpec, None] = {}
-    for deploy in ("cifar", "imagenet", "search"):
-        for spec in spaces.load("darts", deploy=deploy).all_operations():
+    for name, deploy in (
+        ("darts", "cifar"),
+        ("darts", "imagenet"),
+        ("darts", "search"),
+        ("nasbench201", "nasbench201"),
+        ("nasbench201", "search"),
+    ):
+        for spec in spaces.load(name, deploy=deploy).all_operations():
             n, c, *_ = spec.input_shape
             found[OpSpec(spec.kind, (n, c, 8, 8), spec.params)] = None
     yield from found
@@ -38,7 +44,7 @@ def odd_size(spec: OpSpec) -> OpSpec:
 def test_arithmetic_agrees_with_torch_on_every_operation_of_the_space() -> None:
     for spec in operations():
         for sized in (spec, odd_size(spec)):
-            if spec.kind == "factorized_reduce" and sized is not spec:
+            if spec.kind in ("factorized_reduce", "pool_conv") and sized is not spec:
                 continue
             module = ops.build(sized)
             output = module(*inputs_of(sized))
@@ -58,6 +64,27 @@ def test_an_average_does_not_count_the_padding() -> None:
     pool = ops.build(OpSpec.of("avg_pool", (1, 2, 6, 6), kernel=3, stride=1, batch_norm=0))
     ones = torch.ones(1, 2, 6, 6)
     torch.testing.assert_close(pool(ones), ones)
+
+
+def test_zeros_have_the_size_and_the_channels_asked_for() -> None:
+    zero = ops.build(OpSpec.of("zero", (1, 3, 8, 6), out=5, stride=2))
+    torch.testing.assert_close(zero(torch.randn(2, 3, 8, 6)), torch.zeros(2, 5, 4, 3))
+
+
+def test_a_pooled_convolution_sees_the_mean_of_two_by_two_pixels() -> None:
+    module = ops.build(OpSpec.of("pool_conv", (1, 3, 4, 6), out=2))
+    image = torch.randn(1, 3, 4, 6)
+    [weight] = module.parameters()
+    means = image.reshape(1, 3, 2, 2, 3, 2).mean(dim=(3, 5))
+    torch.testing.assert_close(module(image), torch.einsum("oc,nchw->nohw", weight[:, :, 0, 0], means))
+
+
+def test_a_norm_classifier_normalises_before_it_averages() -> None:
+    module = ops.build(OpSpec.of("norm_classifier", (1, 4, 2, 2), out=3)).train()
+    image = torch.randn(6, 4, 2, 2)
+    linear = next(part for part in module.modules() if isinstance(part, nn.Linear))
+    normalised = functional.batch_norm(image, None, None, training=True).relu().mean(dim=(2, 3))
+    torch.testing.assert_close(module(image), linear(normalised))
 
 
 def test_a_factorized_reduction_sees_every_second_pixel_of_both_diagonals() -> None:

@@ -8,12 +8,16 @@ released code. Of two sets S and U, drawn with probabilities P_S and P_U, the sh
 and what they compute, or cost, enters the loss in these shares.
 """
 
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cars_hw.architecture import Architecture
 from cars_hw.evolution import gates
+from cars_hw.evolution.places import Place
 
 Vector = NDArray[np.float64]
 
@@ -50,6 +54,79 @@ def share_gradient(indicators: ArrayLike, first: ArrayLike, other: ArrayLike) ->
 
 
 @dataclass(frozen=True)
+class Duel:
+    """Two sets of operations at one place.
+
+    Attributes:
+        place: Where.
+        operations: The numbers of the operations that compete there, ``(k,)``.
+        indicators: Theta of each of them, ``(k,)``.
+        first: S, whether each of them is in the chosen architecture, ``(k,)``.
+        other: U, a set that differs from S where there is one, ``(k,)``.
+    """
+
+    place: Place
+    operations: NDArray[np.intp]
+    indicators: Vector
+    first: NDArray[np.bool_]
+    other: NDArray[np.bool_]
+
+    @classmethod
+    def drawn(
+        cls, place: Place, operations: Sequence[int], indicators: Vector, rng: np.random.Generator
+    ) -> "Duel":
+        """Draw both sets by the indicators of all operations."""
+        numbers = np.array(operations, dtype=np.intp)
+        p = probabilities(indicators[numbers])
+        first = gates.draw(p, place.size, 1, rng)[0]
+        other = gates.draw_other(p, place.size, first, rng)
+        return cls(place, numbers, indicators[numbers], first, first if other is None else other)
+
+    @property
+    def other_share(self) -> float:
+        """The share p_U."""
+        return 1.0 - share(self.indicators, self.first, self.other)
+
+    def swapped(self, chosen: Architecture, other: Architecture) -> Architecture:
+        """Return ``chosen`` with the decisions of this place from ``other``."""
+        options = list(chosen)
+        for decision in self.place.decisions:
+            options[decision] = other[decision]
+        return tuple(options)
+
+    def gradient(self, difference: float) -> Vector:
+        """Return the derivative by the indicators, where the loss falls by ``difference`` from S to U."""
+        return difference * share_gradient(self.indicators, self.first, self.other)
+
+
+@dataclass(frozen=True)
+class Expected:
+    """A cost in expectation over the duels of an architecture, exact where the cost is a sum over places.
+
+    Attributes:
+        cost: The sum over places of p_S cost(S) + p_U cost(U), and all that the places do not decide.
+        savings: For each duel, cost(S) - cost(U).
+    """
+
+    cost: float
+    savings: tuple[float, ...]
+
+
+def expected_cost(
+    cost: Callable[[Architecture], float],
+    duels: Sequence[Duel],
+    chosen: Architecture,
+    other: Architecture,
+) -> Expected:
+    """Return the cost expected of the duels between ``chosen``, which has each S, and ``other``."""
+    all_first = cost(chosen)
+    swaps = [duel.swapped(chosen, other) for duel in duels]
+    savings = tuple(0.0 if swap == chosen else all_first - cost(swap) for swap in swaps)
+    shifts = (duel.other_share * saving for duel, saving in zip(duels, savings, strict=True))
+    return Expected(all_first - sum(shifts), savings)
+
+
+@dataclass(frozen=True)
 class Penalty:
     """What missing a target costs: factor * |cost / target - 1| ** power.
 
@@ -65,12 +142,13 @@ class Penalty:
 
     def __call__(self, cost: float) -> float:
         """Return the penalty of ``cost``."""
-        return self.factor * abs(cost / self.target - 1) ** self.power
+        return self.factor * math.pow(abs(cost / self.target - 1), self.power)
 
     def slope(self, cost: float) -> float:
         """Return the derivative by the cost."""
         miss = cost / self.target - 1
-        return float(np.sign(miss)) * self.factor * self.power * abs(miss) ** (self.power - 1) / self.target
+        steepness = self.factor * self.power * math.pow(abs(miss), self.power - 1) / self.target
+        return math.copysign(steepness, miss)
 
 
 @dataclass(frozen=True)

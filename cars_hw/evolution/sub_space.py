@@ -33,7 +33,8 @@ class SubSpace:
     def first(cls, places: Places, size: int, rng: np.random.Generator) -> "SubSpace":
         """Let the first ``size`` of a random order compete at each place."""
         orders = tuple(
-            tuple(place.operations[int(i)] for i in rng.permutation(len(place.operations))) for place in places
+            tuple(place.operations[int(i)] for i in rng.permutation(len(place.operations)))
+            for place in places
         )
         return cls(
             tuple(order[:size] for order in orders),
@@ -54,9 +55,7 @@ class SubSpace:
             (*used, *new) or (old if place.size.fewest else ())
             for place, used, new, old in zip(places, front, entering, self.competing, strict=True)
         )
-        pending = tuple(
-            unseen[len(new) :] for unseen, new in zip(self.pending, entering, strict=True)
-        )
+        pending = tuple(unseen[len(new) :] for unseen, new in zip(self.pending, entering, strict=True))
         return SubSpace(competing, pending, front)
 
     def cleaned(self, places: Places, indicators: NDArray[np.float64], threshold: float) -> "SubSpace":
@@ -72,3 +71,17 @@ class SubSpace:
             dropped = sorted(losing, key=lambda operation: indicators[operation])[:n]
             competing.append(tuple(o for o in operations if o not in dropped))
         return SubSpace(tuple(competing), self.pending, self.survivors)
+
+    def check(self, places: Places) -> None:
+        """Refuse what is no sub-space of these places: this one may come from a file.
+
+        Raises:
+            ValueError: An operation is not of its place, or occurs twice, or a place lacks one that it needs.
+        """
+        for place, *all_kinds in zip(places, self.competing, self.pending, self.survivors, strict=True):
+            competing, pending, survivors = all_kinds
+            listed = (*competing, *pending)
+            if len(set(listed)) != len(listed) or not {*listed, *survivors} <= set(place.operations):
+                raise ValueError(f"{all_kinds} are not operations of {place.operations}")
+            if len(competing) < place.size.fewest:
+                raise ValueError(f"no operation competes at a place of {place.operations}, which needs one")

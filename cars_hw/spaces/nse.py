@@ -136,7 +136,6 @@ class Nse(SearchSpace):
         n = len(self.plan.operations)
         layers = self.plan.layers
         self.choices = (2,) * (len(layers) * n)
-        self.allowed: tuple[tuple[int, ...], ...] = ((0, 1),) * len(self.choices)
         self.groups = tuple(tuple(range(i * n, (i + 1) * n)) for i in range(len(layers)))
         self.branch_sets = tuple(
             BranchSet(group, fewest=0 if layer.joins_input else 1, most=self.max_branches)
@@ -147,7 +146,6 @@ class Nse(SearchSpace):
             [d for d in range(len(self.choices)) if layers[d // n].width == width] for width in widths
         )
         self.stages = tuple(tuple(decisions) for decisions in by_width if decisions)
-        self.absent = (0,) * len(self.choices)
 
     def settings(self) -> dict[str, int | str]:
         return dict(self._settings)

@@ -1,4 +1,4 @@
-"""NSE: the space itself evolves; branches that the front uses stay, unseen ones take the places of the others.
+"""NSE: the space itself evolves; what the front uses stays, and unseen operations replace the rest.
 
 Y. Ci, C. Lin, M. Sun, B. Chen, H. Zhang, W. Ouyang, "Evolving Search Space for Neural Architecture Search",
 ICCV 2021, arXiv 2011.10904, and its released code. The symbols K, S, U and theta are the paper's.
@@ -17,7 +17,7 @@ Differs from the paper:
 """
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -28,7 +28,7 @@ from pydantic import Field, TypeAdapter
 from cars_hw.architecture import Architecture
 from cars_hw.candidate import Candidate
 from cars_hw.evolution import branching, domination, gates, nsga3
-from cars_hw.evolution.places import Operations, Place, Places
+from cars_hw.evolution.places import Place, Places
 from cars_hw.evolution.sub_space import SubSpace
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.strategies._strategy import (
@@ -66,23 +66,6 @@ class _State:
 
 
 _STATE = TypeAdapter(_State)
-
-
-@dataclass(frozen=True)
-class _Duel:
-    """Two sets of operations at one place.
-
-    Attributes:
-        place: Where.
-        operations: Those that compete there, (k,).
-        first: S, which of them the chosen architecture has, (k,).
-        other: U, a set that differs from S, (k,).
-    """
-
-    place: Place
-    operations: tuple[int, ...]
-    first: NDArray[np.bool_]
-    other: NDArray[np.bool_]
 
 
 class Nse(Strategy):
@@ -138,8 +121,6 @@ class Nse(Strategy):
         require_count("a_step_interval", a_step_interval)
         require_number("indicator_rate", indicator_rate, most=1)
         require_number("drift", drift, most=1)
-        require_number("penalty", penalty, most=1e6)
-        require_number("penalty_power", penalty_power, most=8)
         _require_negative("cleaning_threshold", cleaning_threshold)
         self.population_size = population_size
         self.operations_per_place = operations_per_place
@@ -209,7 +190,9 @@ class Nse(Strategy):
             own = _STATE.validate_python(state.get("nse"))
             own.sub_space.check(self._places)
             if not len(own.indicators) == len(own.moments) == self._places.n_operations:
-                raise ValueError(f"{len(own.indicators)} indicators; the space has {self._places.n_operations}")
+                raise ValueError(
+                    f"{len(own.indicators)} indicators; the space has {self._places.n_operations}"
+                )
         except ValueError as error:
             reason = " ".join(str(error).split())
             raise CheckpointError(f"the strategy's state cannot be restored: nse: {reason}") from error
@@ -238,46 +221,153 @@ class Nse(Strategy):
         self._sub_space = self._sub_space.cleaned(self._places, self._indicators, self.cleaning_threshold)
 
     def _a_step(self, trainer: Trainer) -> None:
-        """Let two sets duel at each place, and move the indicators along the loss's gradient."""
-        duels = self._duels()
-        chosen = self._architecture(duels, [duel.first for duel in duels])
-        other = self._architecture(duels, [duel.other for duel in duels])
+        """Let two sets duel at each place, and move the indicators down the loss's gradient."""
+        duels = [
+            branching.Duel.drawn(place, operations, self._indicators, self.rng)
+            for place, operations in self._competitions()
+        ]
+        chosen, other = (
+            self._places.architectures(self._sub_space.competing, [sets[None] for sets in each])[0]
+            for each in ([duel.first for duel in duels], [duel.other for duel in duels])
+        )
         if chosen == other:
             return
         found = trainer.option_gradients(chosen, other)
-        gradient = self._gradient(duels, (chosen, other), found)
+        gradient = self._gradient(duels, chosen, other, found=found)
         if math.isfinite(found.loss) and np.isfinite(gradient).all():
             self._adam, change = self._adam.step(gradient, self.indicator_rate)
             self._indicators = self._indicators + change
 
-    def _duels(self) -> list[_Duel]:
-        duels = []
-        for place, operations in zip(self._places, self._sub_space.competing, strict=True):
-            p = branching.probabilities(self._indicators[list(operations)])
-            first = gates.draw(p, place.size, 1, self.rng)[0]
-            other = gates.draw_other(p, place.size, first, self.rng)
-            duels.append(_Duel(place, operations, first, first if other is None else other))
-        return duels
-
     def _gradient(
-        self, duels: Sequence[_Duel], pair: tuple[Architecture, Architecture], found: OptionGradients
+        self,
+        duels: Sequence[branching.Duel],
+        chosen: Architecture,
+        other: Architecture,
+        *,
+        found: OptionGradients,
     ) -> NDArray[np.float64]:
-        """Return the derivative, by each indicator, of the loss and of the expected cost's penalty.
-
-        With p_U = 1 - p_S, a place contributes (dL/dp_S - dL/dp_U) dp_S/dtheta.
-        """
-        chosen, other = pair
-        shares = [
-            branching.share(self._indicators[list(duel.operations)], duel.first, duel.other) for duel in duels
-        ]
-        savings, slope = self._cost_of_choice(duels, pair, shares)
+        """Return the derivative of the loss and of the expected cost's penalty by each indicator."""
+        savings, slope = (0.0,) * len(duels), 0.0
+        if self.penalty is not None:
+            expected = branching.expected_cost(self._cost, duels, chosen, other)
+            savings, slope = expected.savings, self.penalty.slope(expected.cost)
         gradient = np.zeros_like(self._indicators)
         for duel, saving in zip(duels, savings, strict=True):
             differing = [d for d in duel.place.decisions if chosen[d] != other[d]]
             if differing:
                 by_share = found.chosen[differing[0]] - found.other[differing[0]] + slope * saving
-                indicators = self._indicators[list(duel.operations)]
-                gradient[list(duel.operations)] = by_share * branching.share_gradient(
-                    indicators, duel.first, duel.other
-                )
+                gradient[duel.operations] = duel.gradient(by_share)
         return gradient
+
+    def _competitions(self) -> Iterator[tuple[Place, tuple[int, ...]]]:
+        yield from zip(self._places, self._sub_space.competing, strict=True)
+
+    def _draw(self, indicators: NDArray[np.float64], n: int) -> list[Architecture]:
+        """Draw ``n`` architectures of the sub-space, each set of operations with its probability."""
+        drawn = [
+            gates.draw(branching.probabilities(indicators[list(operations)]), place.size, n, self.rng)
+            for place, operations in self._competitions()
+        ]
+        return self._places.architectures(self._sub_space.competing, drawn)
+
+    def _sample(self, n: int, exclude: Collection[Architecture] = ()) -> list[Architecture]:
+        """Draw distinct architectures by the indicators, within the window of the target.
+
+        Where none is met within it, return those nearest to the target.
+        """
+        if self.penalty is None:
+            return self._distinct(n, exclude=exclude)
+        target = self.penalty.target
+        low, high = (1 - self.drift) * target, (1 + self.drift) * target
+        outside: dict[Architecture, float] = {}
+
+        def is_within(architecture: Architecture) -> bool:
+            cost = self._cost(architecture)
+            if not low <= cost <= high:
+                outside[architecture] = abs(cost - target)
+            return low <= cost <= high
+
+        within = self._distinct(n, exclude=exclude, accepts=is_within)
+        return within or sorted(outside, key=outside.__getitem__)[:n]
+
+    def _scouts(self, exclude: Collection[Architecture]) -> list[Architecture]:
+        """Draw a few architectures just below the window of the target."""
+        if self.penalty is None:
+            return []
+        low = (1 - self.drift) * self.penalty.target
+        lowest = low - 2 * self.drift * self.penalty.target
+        return self._distinct(
+            self.population_size // _SAMPLES_PER_SCOUT,
+            exclude=exclude,
+            accepts=lambda architecture: lowest <= self._cost(architecture) < low,
+        )
+
+    def _distinct(
+        self,
+        n: int,
+        *,
+        exclude: Collection[Architecture],
+        accepts: Callable[[Architecture], bool] = lambda architecture: True,
+    ) -> list[Architecture]:
+        """Draw up to ``n`` distinct architectures by the indicators."""
+        n = min(n, self.space.size())
+        seen, found = set(exclude), list[Architecture]()
+        for _ in range(_TRIES):
+            for architecture in self._draw(self._indicators, n):
+                if architecture not in seen and len(found) < n:
+                    seen.add(architecture)
+                    found += [architecture] if accepts(architecture) else []
+            if len(found) == n:
+                break
+        return found
+
+    def _front(
+        self, candidates: Sequence[Candidate], costs: domination.Costs, violations: domination.Costs
+    ) -> list[Candidate]:
+        """Return the best of ``candidates``, without the scouts where there are others.
+
+        The members of the last front win ties.
+        """
+        members = {member.architecture for member in self.population}
+        errors = costs[:, 0] - _TIE_BONUS * np.array([c.architecture in members for c in candidates])
+        first = domination.fronts(np.column_stack([errors, costs[:, 1:]]), violations)[0]
+        if self.penalty is not None:
+            low = (1 - self.drift) * self.penalty.target
+            first = np.array([i for i in first if self._cost(candidates[i].architecture) >= low] or first)
+        return [candidates[i] for i in first[nsga3.select(costs[first], self.population_size)]]
+
+    def _cost(self, architecture: Architecture) -> float:
+        """Return the cost that has a target.
+
+        Raises:
+            ConfigError: The search has no such objective.
+        """
+        if self.budget in self.known_costs:
+            return self.known_costs[self.budget](architecture)
+        graph = self._whole.graph(architecture, "deploy")
+        match self.budget:
+            case "macs":
+                return float(graph.macs())
+            case "parameters":
+                return float(graph.parameters())
+        raise ConfigError(
+            f"the strategy's budget is {self.budget!r:.64}, but the search's known costs are "
+            f"{', '.join(self.known_costs) or 'none'}; name it among search.objectives"
+        )
+
+
+def _penalty(target: object, factor: float, power: float) -> branching.Penalty | None:
+    require_number("penalty", factor, most=1e6)
+    require_number("penalty_power", power, most=8)
+    if power < 1:
+        raise ConfigError(f"penalty_power is {power}; it is at least 1")
+    if target is None:
+        return None
+    if not isinstance(target, int | float) or isinstance(target, bool) or not 0 < target < math.inf:
+        raise ConfigError(f"target is {target!r:.64}; it is a positive cost")
+    return branching.Penalty(target, factor, power)
+
+
+def _require_negative(name: str, value: object) -> None:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not -math.inf < value < 0:
+        raise ConfigError(f"{name} is {value!r:.64}; it is a number below 0")

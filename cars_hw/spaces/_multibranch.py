@@ -6,11 +6,12 @@ there, a layer without branches is no layer at all.
 """
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from cars_hw.graph import IMAGE, Node
+from cars_hw.graph import IMAGE, WEIGHTED_SUM, Graph, Node, SoftGraph
 from cars_hw.spaces._nodes import NodeList, Tensor
+from latency_tables.spec import OpSpec
 
 
 @dataclass(frozen=True)
@@ -167,6 +168,26 @@ class BranchNetwork:
             tensor = (terms or [tensor])[0]
         self._head(nodes, tensor)
         yield from nodes.nodes
+
+    def soft_graph(self, weights: Sequence[Mapping[int, float]]) -> SoftGraph:
+        """Return the network in which each layer mixes many branches.
+
+        Args:
+            weights: For each layer, the weight of each branch relative to that of the input.
+        """
+        nodes = NodeList()
+        mixed: dict[str, tuple[float, ...]] = {}
+        tensor = self._stem(nodes)
+        for i, (layer, branches) in enumerate(zip(self.plan.layers, weights, strict=True)):
+            terms = self._branches(nodes, i, layer, tensor, list(branches))
+            terms = [tensor, *terms] if layer.joins_input else terms
+            shares = [1.0] * layer.joins_input + list(branches.values())
+            tensor = Tensor(f"layer{i}.mix", terms[0].shape)
+            mixed[tensor.slot] = tuple(share / sum(shares) for share in shares)
+            spec = OpSpec.of(WEIGHTED_SUM, tensor.shape, inputs=len(terms))
+            nodes.nodes.append(Node(tensor.slot, spec, tuple(term.slot for term in terms)))
+        self._head(nodes, tensor)
+        return SoftGraph(Graph(tuple(nodes.nodes)), {}, mixed)
 
     def _stem(self, nodes: NodeList) -> Tensor:
         image = Tensor(IMAGE, (1, *self.image_shape))

@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import JsonValue
 
 from cars_hw.architecture import Architecture, checked
-from cars_hw.graph import Graph, Node
+from cars_hw.graph import Graph, Node, SoftGraph, soft_weights
 from cars_hw.spaces._multibranch import OPERATIONS, BranchNetwork, Plan
 from cars_hw.spaces._settings import Range, check_option, check_sizes
 from cars_hw.spaces._space import BranchSet, Scale, SearchSpace
@@ -185,6 +185,34 @@ class Nse(SearchSpace):
             indices.insert(0, 0)  # what the layer has where all its decisions are 0
         n = sum(1 in options for options in allowed)
         return indices, range(min(max(n_forced, layer.fewest), layer.most), min(n, layer.most) + 1)
+
+    def decode(self, scores: Sequence[Sequence[float]]) -> Architecture:
+        """Return the branches whose "yes" beats their "no" by most, as many as each layer may have."""
+        margins = [yes - no for no, yes in scores]
+        architecture = [0] * len(self.choices)
+        for layer in self.branch_sets:
+            free = [d for d in layer.decisions if 1 in self.allowed[d]]
+            ranked = sorted(free, key=lambda d: margins[d], reverse=True)
+            n = min(max(sum(margins[d] > 0 for d in free), layer.fewest), layer.most)
+            for decision in ranked[:n]:
+                architecture[decision] = 1
+        return tuple(architecture)
+
+    def soft_graph(self, architecture: Architecture) -> SoftGraph:
+        """Return the search supergraph in which all allowed branches of a layer are mixed.
+
+        A branch weighs as much as its decision's softmax of a row with a one at its option: e / (e + 1) where
+        the architecture has it, 1 / (e + 1) where not; the input weighs as a branch that it has. Weights of a
+        layer are divided by their sum.
+        """
+        chosen = self.branches(architecture)
+        off, on = soft_weights(2, 1)
+        return self._networks["search"].soft_graph(
+            [
+                {i: 1.0 if i in indices else off / on for i in self._possible(layer)[0]}
+                for indices, layer in zip(chosen, self.branch_sets, strict=True)
+            ]
+        )
 
     def sample(self, rng: np.random.Generator) -> Architecture:
         """Draw few branches for each layer, as the class says, among the allowed ones."""

@@ -64,6 +64,14 @@ class Sum(nn.Module):
         return first
 
 
+class Mean(Sum):
+    """Average tensors of one shape."""
+
+    def forward(self, first: Tensor, *others: Tensor) -> Tensor:
+        """Return the mean of all arguments."""
+        return super().forward(first, *others) / (1 + len(others))
+
+
 class Concat(nn.Module):
     """Join tensors along the channels."""
 
@@ -146,6 +154,8 @@ def _weightless(layer: layers.Weightless, *, owns_input: bool) -> nn.Module:
             return Sum()
         case layers.Concat():
             return Concat()
+        case layers.Mean():
+            return Mean()
 
 
 def _conv(layer: layers.Conv) -> nn.Conv2d:

@@ -127,8 +127,44 @@ def test_a_dilated_convolution_reaches_over_the_gaps() -> None:
     assert reached == [2, 4, 6]
 
 
-@pytest.mark.parametrize(("kind", "expected"), [("sum", 2 + 3 + 4), ("concat", [2, 3, 4])])
-def test_operations_of_several_inputs_take_all_of_them(kind: str, expected: int | list[int]) -> None:
+def test_a_rectangular_bottleneck_strides_to_the_right_and_then_down() -> None:
+    module = ops.build(OpSpec.of("rec", (1, 2, 8, 6), out=3, kernel=5, stride=2, expansion=2))
+    image = torch.randn(4, 2, 8, 6)
+    expected = image
+    convs = [layer.weight for layer in module.modules() if isinstance(layer, nn.Conv2d)]
+    paths = [((1, 1), (0, 0)), ((1, 2), (0, 2)), ((2, 1), (2, 0)), ((1, 1), (0, 0))]
+    for i, (weight, (stride, padding)) in enumerate(zip(convs, paths, strict=True)):
+        expected = functional.conv2d(expected, weight, stride=stride, padding=padding)
+        expected = functional.batch_norm(expected, None, None, training=True)
+        expected = expected.relu() if i < 3 else expected
+    torch.testing.assert_close(module(image), expected)
+
+
+def test_a_grouped_bottleneck_mixes_no_groups_before_the_last_convolution() -> None:
+    spec = OpSpec.of(
+        "mbconv",
+        (1, 4, 4, 4),
+        out=4,
+        kernel=3,
+        stride=1,
+        expansion=3,
+        dilation=1,
+        expand_groups=2,
+        project_groups=2,
+    )
+    module = ops.build(spec).eval()
+    image = torch.randn(1, 4, 4, 4)
+    changed = image.clone()
+    changed[:, 2:] += 1
+    before, after = module(image), module(changed)
+    assert torch.equal(before[:, :2], after[:, :2])
+    assert not torch.equal(before[:, 2:], after[:, 2:])
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"), [("sum", 2 + 3 + 4), ("mean", (2 + 3 + 4) / 3), ("concat", [2, 3, 4])]
+)
+def test_operations_of_several_inputs_take_all_of_them(kind: str, expected: float | list[float]) -> None:
     module = ops.build(OpSpec.of(kind, (1, 1, 1, 1), inputs=3))
     output = module(*(torch.full((1, 1, 1, 1), float(value)) for value in (2, 3, 4)))
     assert output.flatten().tolist() == (expected if isinstance(expected, list) else [expected])

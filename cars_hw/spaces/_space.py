@@ -3,6 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -49,6 +50,11 @@ class SearchSpace(ABC):
             return cls(**settings)
         except TypeError as error:
             raise ConfigError(f"space {cls.__name__}: {error}") from error
+
+    @cached_property
+    def allowed(self) -> tuple[tuple[int, ...], ...]:
+        """The options of each decision that this space still has, ascending; all, unless it is restricted."""
+        return tuple(tuple(range(n)) for n in self.choices)
 
     @abstractmethod
     def settings(self) -> dict[str, int | str]:

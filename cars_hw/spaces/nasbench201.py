@@ -14,8 +14,10 @@ shift of its normalisation. So operations off all paths from input to output are
 
 import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from functools import cached_property, partial
 
 from pydantic import JsonValue
 
@@ -99,6 +101,11 @@ class Nasbench201(SearchSpace):
             "deploy": search if self.deploys_search_graph else benchmark,
         }
 
+    @cached_property
+    def absent(self) -> Architecture:
+        """A skip connection on each edge: nothing costs less and still leads to the output."""
+        return (_SKIP,) * len(EDGES)
+
     def settings(self) -> dict[str, int | str]:
         return dict(self._settings)
 
@@ -106,7 +113,7 @@ class Nasbench201(SearchSpace):
         return Graph(self._networks[scale].nodes(checked(architecture, self.choices)))
 
     def all_nodes(self, scale: Scale = "search") -> Iterator[Node]:
-        yield from self._networks[scale].nodes(None)
+        yield from self._networks[scale].all_nodes(self.allowed)
 
     def from_code(self, code: str) -> Architecture:
         """Read six digits, an option of each edge.
@@ -187,19 +194,24 @@ class _Network:
     classes: int
     searched: bool = False
 
-    def nodes(self, options: Architecture | None) -> tuple[Node, ...]:
-        """Return the nodes of the network whose cells have ``options``; of every network for ``None``."""
+    def nodes(self, options: Architecture) -> tuple[Node, ...]:
+        """Return the nodes of the network whose cells have ``options``."""
         builder = _Builder(self.image_shape, searched=self.searched)
+        return self._stacked(builder, partial(builder.cell, options=options))
+
+    def all_nodes(self, allowed: Sequence[Sequence[int]]) -> tuple[Node, ...]:
+        """Return the nodes of every network whose cells have options ``allowed`` for each edge."""
+        builder = _Builder(self.image_shape, searched=self.searched)
+        terms = _numbers_of_terms(allowed)
+        return self._stacked(builder, partial(builder.every_cell, allowed=allowed, terms=terms))
+
+    def _stacked(self, builder: "_Builder", cell: Callable[[str, Tensor], Tensor]) -> tuple[Node, ...]:
         tensor = builder.stem(self.channels)
         for stage in range(_STAGES):
             if stage:
                 tensor = builder.reduction(f"reduction{stage}", tensor)
             for index in range(self.cells):
-                name = f"stage{stage}.cell{index}"
-                if options is None:
-                    tensor = builder.every_cell(name, tensor)
-                else:
-                    tensor = builder.cell(name, tensor, options)
+                tensor = cell(f"stage{stage}.cell{index}", tensor)
         builder.add("classifier", "norm_classifier", tensor, out=self.classes)
         return tuple(builder.nodes)
 
@@ -226,7 +238,7 @@ class _Builder(NodeList):
 
     def cell(self, name: str, tensor: Tensor, options: Architecture) -> Tensor:
         """Append one cell."""
-        tensors, reached = [tensor], {0}
+        tensors, reaching = [tensor], _reaching(options)
         for into in range(1, _NODES):
             terms = []
             for source in range(into):
@@ -234,22 +246,22 @@ class _Builder(NodeList):
                 if option == _NONE:
                     continue
                 term = self._edge(f"{name}.node{into}.from{source}", option, tensors[source])
-                if source in reached:
+                if source in reaching[into]:
                     terms.append(term)
-            if terms:
-                reached.add(into)
             tensors.append(self._node(f"{name}.node{into}", terms, tensor))
         return tensors[-1]
 
-    def every_cell(self, name: str, tensor: Tensor) -> Tensor:
-        """Append every node that some cell has."""
-        for into in range(1, _NODES):
-            for source, option in itertools.product(range(into), (_CONV1, _CONV3, _POOL)):
+    def every_cell(
+        self, name: str, tensor: Tensor, allowed: Sequence[Sequence[int]], terms: Sequence[AbstractSet[int]]
+    ) -> Tensor:
+        """Append every node of cells with options ``allowed``, whose nodes sum these numbers of ``terms``."""
+        for (source, into), options in zip(EDGES, allowed, strict=True):
+            for option in set(options) - {_NONE, _SKIP}:
                 self._edge(f"{name}.node{into}.from{source}", option, tensor)
-            for terms in range(2, into + 1):
-                self._node(f"{name}.node{into}", [tensor] * terms, tensor)
-            output = self._node(f"{name}.node{into}", [], tensor)
-        return output
+        for node, numbers in enumerate(terms, start=1):
+            for n in sorted(numbers - {1}):
+                self._node(f"{name}.node{node}", [tensor] * n, tensor)
+        return tensor
 
     def _edge(self, slot: str, option: int, tensor: Tensor) -> Tensor:
         if option == _SKIP:
@@ -269,3 +281,19 @@ class _Builder(NodeList):
             stride = self._image.shape[2] // height
             return self.add(f"{name}.zero", "zero", self._image, out=channels, stride=stride)
         return terms[0] if len(terms) == 1 else self.add(f"{name}.sum", "sum", *terms)
+
+
+def _reaching(options: Sequence[int]) -> list[list[int]]:
+    """Return for each node those from which something of the cell's input reaches it."""
+    reaching: list[list[int]] = [[]]
+    for into in range(1, _NODES):
+        present = [source for source in range(into) if options[EDGES.index((source, into))] != _NONE]
+        reaching.append([source for source in present if source == 0 or reaching[source]])
+    return reaching
+
+
+def _numbers_of_terms(allowed: Sequence[Sequence[int]]) -> list[set[int]]:
+    """Return for the nodes after the first how many terms they can have, with options ``allowed``."""
+    edges = ({min(option, _SKIP) for option in options} for options in allowed)  # absent, or present
+    cells = [_reaching(options) for options in itertools.product(*edges)]
+    return [{len(cell[node]) for cell in cells} for node in range(1, _NODES)]

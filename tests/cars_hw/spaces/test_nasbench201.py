@@ -234,3 +234,23 @@ def test_the_image_is_halved_and_the_channels_doubled_between_stages() -> None:
 def test_importing_the_space_does_not_import_torch() -> None:
     program = "import cars_hw.spaces.nasbench201, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], cwd=ROOT).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "allowed",
+    [
+        [(0, 1, 2, 3, 4)] * 6,
+        [(1,)] * 6,
+        [(0,), (2,), (3, 4), (0, 1), (0, 3), (1,)],
+        [(3,), (0,), (1, 2), (0,), (4,), (1, 3)],
+    ],
+)
+def test_what_is_listed_is_what_some_allowed_architecture_has(allowed: list[tuple[int, ...]]) -> None:
+    tiny = Nasbench201(deploy="search", channels=2, cells=1, image_size=4)
+    tiny.allowed = tuple(allowed)
+    nodes = list(tiny.all_nodes("search"))
+    listed = {(node.slot, node.spec) for node in nodes}
+    assert len(listed) == len(nodes)
+    assert listed == {
+        (node.slot, node.spec) for member in product(*allowed) for node in tiny.graph(member).nodes
+    }

@@ -6,14 +6,17 @@ connection at stride 1 is no node: what reads it reads the predecessor.
 """
 
 from dataclasses import dataclass
+from typing import Protocol
 
-from cars_hw.graph import IMAGE, Node
+from cars_hw.graph import IMAGE, WEIGHTED_SUM, Graph, Node, SoftGraph
 from cars_hw.spaces._nodes import NodeList, Tensor
 
 #: Operation and predecessor: 0 and 1 are the outputs of the two cells before, 2 + i is the cell's own node i.
 Edge = tuple[str, int]
 #: The edges into each node of a cell: two in a network.
 Cell = tuple[tuple[Edge, ...], ...]
+#: For each node of a cell, operation, predecessor and weight of everything that it sums.
+SoftCell = tuple[tuple[tuple[str, int, float], ...], ...]
 
 SKIP = "skip_connect"
 _STEM_MULTIPLIER = 3
@@ -58,6 +61,24 @@ class CellNetwork:
         With more than two edges into a node, return them all: every node that some network has.
         """
         builder = _Builder(searched=self.searched)
+
+        def add_cell(name: str, inputs: tuple[Tensor, Tensor], *, reduces: bool) -> Tensor:
+            cell, stride = (reduction, 2) if reduces else (normal, 1)
+            return builder.cell(name, cell, inputs=inputs, stride=stride)
+
+        return self._stacked(builder, add_cell)
+
+    def soft_graph(self, normal: SoftCell, reduction: SoftCell) -> SoftGraph:
+        """Return the network in which the operations of an edge run side by side, and are mixed."""
+        builder = _SoftBuilder(searched=self.searched)
+
+        def add_cell(name: str, inputs: tuple[Tensor, Tensor], *, reduces: bool) -> Tensor:
+            cell, stride = (reduction, 2) if reduces else (normal, 1)
+            return builder.soft_cell(name, cell, inputs=inputs, stride=stride)
+
+        return SoftGraph(Graph(self._stacked(builder, add_cell)), builder.shared, builder.weights)
+
+    def _stacked(self, builder: "_Builder", add_cell: "_AddCell") -> tuple[Node, ...]:
         image = Tensor(IMAGE, (1, *self.image_shape))
         if self.deep_stem:
             before, last = builder.deep_stem(image, self.channels)
@@ -67,11 +88,16 @@ class CellNetwork:
         for index in range(self.cells):
             reduces = index in (self.cells // 3, 2 * self.cells // 3)
             channels *= 2 if reduces else 1
-            cell, stride = (reduction, 2) if reduces else (normal, 1)
             inputs = builder.preprocess(f"cell{index}", before, last, channels=channels)
-            before, last = last, builder.cell(f"cell{index}", cell, inputs=inputs, stride=stride)
+            before, last = last, add_cell(f"cell{index}", inputs, reduces=reduces)
         builder.add("classifier", "classifier", last, out=self.classes)
         return tuple(builder.nodes)
+
+
+class _AddCell(Protocol):
+    """Appends the cell ``name``, and returns its output."""
+
+    def __call__(self, name: str, inputs: tuple[Tensor, Tensor], *, reduces: bool) -> Tensor: ...
 
 
 class _Builder(NodeList):
@@ -127,3 +153,37 @@ class _Builder(NodeList):
         if stride == 1:
             return tensor
         return self.add(slot, "factorized_reduce", tensor, out=tensor.shape[1], **self._conv_params)
+
+
+class _SoftBuilder(_Builder):
+    """Appends cells whose edges are mixtures.
+
+    Attributes:
+        shared: The slot of the edge that each of its operations has the weights of.
+    """
+
+    def __init__(self, *, searched: bool) -> None:
+        super().__init__(searched=searched)
+        self.shared: dict[str, str] = {}
+
+    def soft_cell(self, name: str, cell: SoftCell, *, inputs: tuple[Tensor, Tensor], stride: int) -> Tensor:
+        """Append the nodes of a cell: each the sum of its mixed edges, and their concatenation."""
+        tensors = list(inputs)
+        for i, options in enumerate(cell):
+            edges = []
+            for j in sorted({source for _, source, _ in options}):
+                slot, edge_stride = f"{name}.node{i}.from{j}", stride if j < len(inputs) else 1
+                mixed = [(operation, weight) for operation, source, weight in options if source == j]
+                terms = [
+                    self._option(slot, operation, tensors[j], stride=edge_stride) for operation, _ in mixed
+                ]
+                edges.append(self.mix(f"{slot}~mix", terms, tuple(weight for _, weight in mixed)))
+            tensors.append(self.mix(f"{name}.node{i}.sum", edges, (1.0,) * len(edges)))
+        return self.add(f"{name}.concat", "concat", *tensors[len(inputs) :])
+
+    def _option(self, slot: str, operation: str, tensor: Tensor, *, stride: int) -> Tensor:
+        name = f"{slot}~{operation}"
+        output = self._edge(name, operation, tensor, stride=stride)
+        if output.slot == name:
+            self.shared[name] = slot
+        return output

@@ -163,6 +163,45 @@ def test_what_is_listed_is_what_some_architecture_has() -> None:
         assert seen == listed
 
 
+def test_a_restricted_space_lists_what_its_members_have() -> None:
+    allowed = [
+        (1,),
+        (0, 5),
+        (SKIP,),
+        (0, 1),
+        (2,),
+        (1, SKIP),
+        (0,),
+        (3,),
+        (4, SKIP),
+        (0,),
+        (1,),
+        (2,),
+        (1,),
+        (0,),
+        (0,),
+    ]
+    allowed += [(0, 1), (3, 4)]
+    space = SMALL.restrict(allowed)
+    rng = np.random.default_rng(0)
+    listed = {(node.slot, node.spec) for node in space.all_nodes("search")}
+    members = [space.sample(rng) for _ in range(1000)]
+    assert listed == {(node.slot, node.spec) for member in members for node in space.graph(member).nodes}
+
+
+def test_soft_paths_mix_the_blocks_of_a_layer_and_take_widths_alone() -> None:
+    architecture = (1, 3, SKIP) + (0, 0, 0) * 4 + (0, 5)
+    soft = SMALL.soft_graph(architecture)
+    by_length: dict[int, int] = {}
+    for weights in soft.weights.values():
+        by_length[len(weights)] = by_length.get(len(weights), 0) + 1
+        assert sum(weights) == pytest.approx(1)
+        assert max(weights) == pytest.approx(np.e / (np.e + len(weights) - 1))
+    assert by_length == {6: 6, 7: 5}
+    widths = {node.spec.input_shape[1] for node in soft.graph.nodes if node.slot.startswith("stage0.layer1")}
+    assert widths == {6}  # 24 of 32 channels, an eighth of ImageNet's
+
+
 def test_a_table_of_the_imagenet_networks_has_some_two_hundred_operations() -> None:
     assert len(SPACE.all_operations("deploy")) == 207
 

@@ -144,6 +144,8 @@ def _weightless(layer: layers.Weightless, *, owns_input: bool) -> nn.Module:
     match layer:
         case layers.Relu():
             return nn.ReLU(inplace=owns_input)
+        case layers.Relu6():
+            return nn.ReLU6(inplace=owns_input)
         case layers.Pool():
             return _pool(layer)
         case layers.GlobalPool():

@@ -8,9 +8,8 @@ connection at stride 1 is no node: what reads it reads the predecessor.
 from dataclasses import dataclass
 from typing import Protocol
 
-from cars_hw.graph import IMAGE, WEIGHTED_SUM, Graph, Node, SoftGraph
+from cars_hw.graph import IMAGE, Graph, Node, SoftGraph
 from cars_hw.spaces._nodes import NodeList, Tensor
-from latency_tables.spec import OpSpec
 
 #: Operation and predecessor: 0 and 1 are the outputs of the two cells before, 2 + i is the cell's own node i.
 Edge = tuple[str, int]
@@ -161,13 +160,11 @@ class _SoftBuilder(_Builder):
 
     Attributes:
         shared: The slot of the edge that each of its operations has the weights of.
-        weights: Of the inputs of each mixture.
     """
 
     def __init__(self, *, searched: bool) -> None:
         super().__init__(searched=searched)
         self.shared: dict[str, str] = {}
-        self.weights: dict[str, tuple[float, ...]] = {}
 
     def soft_cell(self, name: str, cell: SoftCell, *, inputs: tuple[Tensor, Tensor], stride: int) -> Tensor:
         """Append the nodes of a cell: each the sum of its mixed edges, and their concatenation."""
@@ -180,8 +177,8 @@ class _SoftBuilder(_Builder):
                 terms = [
                     self._option(slot, operation, tensors[j], stride=edge_stride) for operation, _ in mixed
                 ]
-                edges.append(self._mix(f"{slot}~mix", terms, tuple(weight for _, weight in mixed)))
-            tensors.append(self._mix(f"{name}.node{i}.sum", edges, (1.0,) * len(edges)))
+                edges.append(self.mix(f"{slot}~mix", terms, tuple(weight for _, weight in mixed)))
+            tensors.append(self.mix(f"{name}.node{i}.sum", edges, (1.0,) * len(edges)))
         return self.add(f"{name}.concat", "concat", *tensors[len(inputs) :])
 
     def _option(self, slot: str, operation: str, tensor: Tensor, *, stride: int) -> Tensor:
@@ -190,10 +187,3 @@ class _SoftBuilder(_Builder):
         if output.slot == name:
             self.shared[name] = slot
         return output
-
-    def _mix(self, slot: str, terms: list[Tensor], weights: tuple[float, ...]) -> Tensor:
-        shape = terms[0].shape
-        spec = OpSpec.of(WEIGHTED_SUM, shape, inputs=len(terms))
-        self.nodes.append(Node(slot, spec, tuple(tensor.slot for tensor in terms)))
-        self.weights[slot] = weights
-        return Tensor(slot, shape)

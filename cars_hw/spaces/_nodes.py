@@ -1,10 +1,11 @@
 """NodeList: the nodes of a network, one after the other, with the shape of what each computes."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 from cars_hw import layers
-from cars_hw.graph import Node
+from cars_hw.graph import WEIGHTED_SUM, Node
 from latency_tables.spec import OpSpec
 
 _spec = lru_cache(maxsize=4096)(OpSpec.of)
@@ -22,10 +23,12 @@ class NodeList:
 
     Attributes:
         nodes: Those appended so far.
+        weights: By the slot of each mixture, the weight of each of its inputs.
     """
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
+        self.weights: dict[str, tuple[float, ...]] = {}
 
     def add(self, slot: str, kind: str, *inputs: Tensor, **params: int) -> Tensor:
         """Append one node.
@@ -41,3 +44,11 @@ class NodeList:
         spec = _spec(kind, inputs[0].shape, **params)
         self.nodes.append(Node(slot, spec, tuple(tensor.slot for tensor in inputs)))
         return Tensor(slot, layers.output_shape(spec))
+
+    def mix(self, slot: str, inputs: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+        """Append one mixture of a soft graph."""
+        shape = inputs[0].shape
+        spec = _spec(WEIGHTED_SUM, shape, inputs=len(inputs))
+        self.nodes.append(Node(slot, spec, tuple(tensor.slot for tensor in inputs)))
+        self.weights[slot] = tuple(weights)
+        return Tensor(slot, shape)

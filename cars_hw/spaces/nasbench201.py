@@ -1,40 +1,26 @@
 """The space of NAS-Bench-201: one cell of six edges, five operations each, 15 625 networks.
 
 X. Dong, Y. Yang, "NAS-Bench-201: Extending the Scope of Reproducible Neural Architecture Search", ICLR 2020,
-arXiv 2001.00326. Node 3 of a cell sums what it gets from nodes 0 to 2, node 2 from 0 and 1, node 1 from 0;
-node 0 is the cell's input and node 3 its output. Three stages of such cells double the channels and, between
-them, a residual block halves the image.
-
-A skip connection is no node: what reads it reads its source. Where nothing reaches a node, there are zeros.
-The graph keeps operations that nothing comes of, since the benchmark's parameters and MACs count them.
+arXiv 2001.00326. The graph keeps operations that nothing comes of, since the benchmark's parameters and MACs
+count them.
 
 Differs from the paper: an operation on zeros adds nothing to a sum; in the paper's code it adds the learnt
 shift of its normalisation. So operations off all paths from input to output are dead nodes of the graph.
 """
 
-import itertools
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from functools import cached_property
 
 from pydantic import JsonValue
 
 from cars_hw.architecture import Architecture, checked
-from cars_hw.graph import IMAGE, Graph, Node
-from cars_hw.spaces._nodes import NodeList, Tensor
+from cars_hw.graph import Graph, Node, SoftGraph
 from cars_hw.spaces._settings import check_option, check_sizes
 from cars_hw.spaces._space import Scale, SearchSpace
+from cars_hw.spaces._stacked201 import EDGES, OPERATIONS, SKIP, StackedNetwork
 from devices._errors import ArchitectureError, UnknownNameError
 
-#: An option is its place here, and a digit of the benchmark's codes.
-OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
-#: The edges of a cell in the order of decisions: from, to.
-EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
-
-_NONE, _SKIP, _CONV1, _CONV3, _POOL = range(len(OPERATIONS))
-_KERNELS = {_CONV1: 1, _CONV3: 3}
-_NODES = 4
-_STAGES = 3
 _DEPLOYMENTS = ("nasbench201", "search")
 #: Smallest, largest and step of each setting of the search graph.
 _RANGES = {
@@ -92,12 +78,17 @@ class Nasbench201(SearchSpace):
         self.deploys_search_graph = deploy == "search"
         self.choices = (len(OPERATIONS),) * len(EDGES)
         self.groups = tuple((edge,) for edge in range(len(EDGES)))
-        search = _Network(channels, cells, self.image_shape, classes, searched=True)
-        benchmark = _Network(16, 5, (3, 32, 32), classes)
-        self._networks: dict[Scale, _Network] = {
+        search = StackedNetwork(channels, cells, self.image_shape, classes, searched=True)
+        benchmark = StackedNetwork(16, 5, (3, 32, 32), classes)
+        self._networks: dict[Scale, StackedNetwork] = {
             "search": search,
             "deploy": search if self.deploys_search_graph else benchmark,
         }
+
+    @cached_property
+    def absent(self) -> Architecture:
+        """A skip connection on each edge: nothing costs less and still leads to the output."""
+        return (SKIP,) * len(EDGES)
 
     def settings(self) -> dict[str, int | str]:
         return dict(self._settings)
@@ -106,7 +97,11 @@ class Nasbench201(SearchSpace):
         return Graph(self._networks[scale].nodes(checked(architecture, self.choices)))
 
     def all_nodes(self, scale: Scale = "search") -> Iterator[Node]:
-        yield from self._networks[scale].nodes(None)
+        yield from self._networks[scale].all_nodes(self.allowed)
+
+    def soft_graph(self, architecture: Architecture) -> SoftGraph:
+        chosen = checked(architecture, self.choices)
+        return self._networks["search"].soft_graph(self.allowed, chosen)
 
     def from_code(self, code: str) -> Architecture:
         """Read six digits, an option of each edge.
@@ -154,7 +149,7 @@ class Nasbench201(SearchSpace):
         """
         options = zip(EDGES, checked(architecture, self.choices), strict=True)
         edges = [(into, f"{OPERATIONS[option]}~{source}") for (source, into), option in options]
-        into_nodes = ("|".join(text for into, text in edges if into == node) for node in range(1, _NODES))
+        into_nodes = ("|".join(text for into, text in edges if into == node) for node in (1, 2, 3))
         return "+".join(f"|{text}|" for text in into_nodes)
 
     def describe(self, architecture: Architecture) -> dict[str, JsonValue]:
@@ -167,105 +162,3 @@ class Nasbench201(SearchSpace):
         raise ArchitectureError(
             f"a description of {self.name} is arch_str or code: a text of operations, or six digits"
         )
-
-
-@dataclass(frozen=True)
-class _Network:
-    """Everything about a network that its cell does not decide.
-
-    Attributes:
-        channels: Of the first stage.
-        cells: In each stage.
-        image_shape: (c, h, w) of the input.
-        classes: Number of outputs.
-        searched: Whether normalisation in the cells has no learnable scale and shift, as in a SuperNet.
-    """
-
-    channels: int
-    cells: int
-    image_shape: tuple[int, int, int]
-    classes: int
-    searched: bool = False
-
-    def nodes(self, options: Architecture | None) -> tuple[Node, ...]:
-        """Return the nodes of the network whose cells have ``options``; of every network for ``None``."""
-        builder = _Builder(self.image_shape, searched=self.searched)
-        tensor = builder.stem(self.channels)
-        for stage in range(_STAGES):
-            if stage:
-                tensor = builder.reduction(f"reduction{stage}", tensor)
-            for index in range(self.cells):
-                name = f"stage{stage}.cell{index}"
-                if options is None:
-                    tensor = builder.every_cell(name, tensor)
-                else:
-                    tensor = builder.cell(name, tensor, options)
-        builder.add("classifier", "norm_classifier", tensor, out=self.classes)
-        return tuple(builder.nodes)
-
-
-class _Builder(NodeList):
-    """Appends the parts of a network."""
-
-    def __init__(self, image_shape: tuple[int, int, int], *, searched: bool) -> None:
-        super().__init__()
-        self._image = Tensor(IMAGE, (1, *image_shape))
-        self._cell_params = {"stride": 1, "affine": int(not searched)}
-
-    def stem(self, channels: int) -> Tensor:
-        """Append the first convolution."""
-        return self.add("stem", "conv_bn", self._image, out=channels, kernel=3, stride=1, affine=1)
-
-    def reduction(self, name: str, tensor: Tensor) -> Tensor:
-        """Append the residual block that halves the image and doubles the channels."""
-        conv = {"out": 2 * tensor.shape[1], "kernel": 3, "affine": 1}
-        half = self.add(f"{name}.conv0", "relu_conv_bn", tensor, stride=2, **conv)
-        residual = self.add(f"{name}.conv1", "relu_conv_bn", half, stride=1, **conv)
-        shortcut = self.add(f"{name}.shortcut", "pool_conv", tensor, out=2 * tensor.shape[1])
-        return self.add(f"{name}.sum", "sum", shortcut, residual)
-
-    def cell(self, name: str, tensor: Tensor, options: Architecture) -> Tensor:
-        """Append one cell."""
-        tensors, reached = [tensor], {0}
-        for into in range(1, _NODES):
-            terms = []
-            for source in range(into):
-                option = options[EDGES.index((source, into))]
-                if option == _NONE:
-                    continue
-                term = self._edge(f"{name}.node{into}.from{source}", option, tensors[source])
-                if source in reached:
-                    terms.append(term)
-            if terms:
-                reached.add(into)
-            tensors.append(self._node(f"{name}.node{into}", terms, tensor))
-        return tensors[-1]
-
-    def every_cell(self, name: str, tensor: Tensor) -> Tensor:
-        """Append every node that some cell has."""
-        for into in range(1, _NODES):
-            for source, option in itertools.product(range(into), (_CONV1, _CONV3, _POOL)):
-                self._edge(f"{name}.node{into}.from{source}", option, tensor)
-            for terms in range(2, into + 1):
-                self._node(f"{name}.node{into}", [tensor] * terms, tensor)
-            output = self._node(f"{name}.node{into}", [], tensor)
-        return output
-
-    def _edge(self, slot: str, option: int, tensor: Tensor) -> Tensor:
-        if option == _SKIP:
-            return tensor
-        if option == _POOL:
-            return self.add(slot, "avg_pool", tensor, kernel=3, stride=1, batch_norm=0)
-        kernel = _KERNELS[option]
-        return self.add(slot, "relu_conv_bn", tensor, out=tensor.shape[1], kernel=kernel, **self._cell_params)
-
-    def _node(self, name: str, terms: Sequence[Tensor], tensor: Tensor) -> Tensor:
-        """Sum what reaches a node; zeros of the shape of ``tensor`` where nothing does, made from the image.
-
-        Zeros made from ``tensor`` would keep everything before them on a path to the output.
-        """
-        if not terms:
-            _, channels, height, _ = tensor.shape
-            stride = self._image.shape[2] // height
-            return self.add(f"{name}.zero", "zero", self._image, out=channels, stride=stride)
-        return terms[0] if len(terms) == 1 else self.add(f"{name}.sum", "sum", *terms)

@@ -25,6 +25,7 @@ def operations() -> Iterator[OpSpec]:
         ("darts", "search"),
         ("nasbench201", "nasbench201"),
         ("nasbench201", "search"),
+        ("mobilenet", "imagenet"),
     ):
         for spec in spaces.load(name, deploy=deploy).all_operations():
             n, c, *_ = spec.input_shape

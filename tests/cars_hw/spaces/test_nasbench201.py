@@ -1,6 +1,7 @@
 """The space of NAS-Bench-201 against the benchmark's own figures."""
 
 import csv
+import math
 import os
 import subprocess
 import sys
@@ -15,10 +16,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import JsonValue
+from torch.nn import functional
 
+from cars_hw import layers
 from cars_hw.graph import Graph
 from cars_hw.network import Network
-from cars_hw.spaces.nasbench201 import EDGES, OPERATIONS, Nasbench201
+from cars_hw.spaces._stacked201 import EDGES, OPERATIONS
+from cars_hw.spaces.nasbench201 import Nasbench201
 from cars_hw.supernet import SuperNet
 from devices._errors import ArchitectureError, ConfigError, UnknownNameError
 from profilers.lowering.onnx import lower
@@ -234,3 +238,90 @@ def test_the_image_is_halved_and_the_channels_doubled_between_stages() -> None:
 def test_importing_the_space_does_not_import_torch() -> None:
     program = "import cars_hw.spaces.nasbench201, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], cwd=ROOT).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "allowed",
+    [
+        [(0, 1, 2, 3, 4)] * 6,
+        [(1,)] * 6,
+        [(0,), (2,), (3, 4), (0, 1), (0, 3), (1,)],
+        [(3,), (0,), (1, 2), (0,), (4,), (1, 3)],
+    ],
+)
+def test_what_is_listed_is_what_some_allowed_architecture_has(allowed: list[tuple[int, ...]]) -> None:
+    tiny = Nasbench201(deploy="search", channels=2, cells=1, image_size=4)
+    nodes = list(tiny.restrict(allowed).all_nodes("search"))
+    listed = {(node.slot, node.spec) for node in nodes}
+    assert len(listed) == len(nodes)
+    assert listed == {
+        (node.slot, node.spec) for member in product(*allowed) for node in tiny.graph(member).nodes
+    }
+
+
+def test_soft_paths_weigh_the_chosen_option_as_in_evnas() -> None:
+    soft = SMALL.soft_graph((3, 0, 1, 4, 2, 1))
+    chosen, other = math.e / (math.e + 4), 1 / (math.e + 4)
+    assert (round(chosen, 3), round(other, 3)) == (0.405, 0.149)
+    cell = {slot.removeprefix("stage0.cell0."): w for slot, w in soft.weights.items() if "stage0" in slot}
+    assert cell == {
+        "node1.from0~mix": pytest.approx((other, other, chosen, other)),
+        "node2.from0~mix": pytest.approx((other,) * 4),  # none was chosen, and adds nothing
+        "node2.from1~mix": pytest.approx((chosen, other, other, other)),
+        "node3.from0~mix": pytest.approx((other, other, other, chosen)),
+        "node3.from1~mix": pytest.approx((other, chosen, other, other)),
+        "node3.from2~mix": pytest.approx((chosen, other, other, other)),
+    }
+
+
+def test_a_soft_network_is_the_weighted_sum_of_its_options_on_each_edge() -> None:
+    space = Nasbench201(deploy="search", channels=4, cells=1, image_size=4)
+    architecture = (3, 0, 1, 4, 2, 1)
+    supernet, image = SuperNet(space).eval(), torch.randn(2, 3, 4, 4)
+    units = {(node.slot, node.spec): supernet.unit(node) for node in space.all_nodes("search")}
+
+    def unit(slot: str, *inputs: torch.Tensor, kernel: int | None = None) -> torch.Tensor:
+        [found] = [
+            u
+            for (s, spec), u in units.items()
+            if s == slot
+            and (kernel is None or (dict(spec.params)["kernel"], spec.kind[:4]) == (kernel, "relu"))
+        ]
+        output: torch.Tensor = found(*inputs)
+        return output
+
+    def edge(cell: str, edge: int, x: torch.Tensor) -> torch.Tensor:
+        source, into = EDGES[edge]
+        slot = f"{cell}.node{into}.from{source}"
+        pooled = functional.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
+        outputs = (0 * x, x, unit(slot, x, kernel=1), unit(slot, x, kernel=3), pooled)
+        weights = torch.softmax(functional.one_hot(torch.tensor(architecture[edge]), 5).float(), 0)
+        return sum((w * output for w, output in zip(weights, outputs, strict=True)), start=torch.zeros(()))
+
+    def cell(name: str, x: torch.Tensor) -> torch.Tensor:
+        one = edge(name, 0, x)
+        two = edge(name, 1, x) + edge(name, 2, one)
+        return edge(name, 3, x) + edge(name, 4, one) + edge(name, 5, two)
+
+    with torch.inference_mode():
+        x = cell("stage0.cell0", unit("stem", image))
+        for stage in (1, 2):
+            block = unit(f"reduction{stage}.conv1", unit(f"reduction{stage}.conv0", x))
+            x = cell(f"stage{stage}.cell0", block + unit(f"reduction{stage}.shortcut", x))
+        torch.testing.assert_close(supernet.forward_soft(image, architecture), unit("classifier", x))
+
+
+def test_a_restricted_space_mixes_what_it_allows() -> None:
+    space = SMALL.restrict([(0,), (3,), (0, 1), (1, 3), (0,), (2, 4)])
+    soft = space.soft_graph((0, 3, 1, 1, 0, 4))
+    cell = {slot.removeprefix("stage0.cell0."): w for slot, w in soft.weights.items() if "stage0" in slot}
+    chosen, other = math.e / (math.e + 1), 1 / (math.e + 1)
+    assert cell == {
+        "node2.from0~mix": pytest.approx((1.0,)),
+        "node2.from1~mix": pytest.approx((chosen,)),
+        "node3.from0~mix": pytest.approx((chosen, other)),
+        "node3.from2~mix": pytest.approx((other, chosen)),
+    }
+    weights = {(node.slot, node.spec) for node in space.all_nodes("search")}
+    own = [soft.original(node) for node in soft.graph.nodes if node.slot not in soft.weights]
+    assert {(node.slot, node.spec) for node in own if layers.parameters(node.spec)} <= weights

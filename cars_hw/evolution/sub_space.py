@@ -47,16 +47,18 @@ class SubSpace:
 
         At least one enters while there are any, also where the front uses ``size`` operations or more.
         """
-        entering = [
-            pending[: max(size - len(used), 1)] for used, pending in zip(front, self.pending, strict=True)
+        unseen = [
+            tuple(operation for operation in pending if operation not in used)
+            for used, pending in zip(front, self.pending, strict=True)
         ]
+        entering = [pending[: max(size - len(used), 1)] for used, pending in zip(front, unseen, strict=True)]
         # A place that needs an operation has none left only if the front is of networks from elsewhere.
         competing = tuple(
             (*used, *new) or (old if place.size.fewest else ())
             for place, used, new, old in zip(places, front, entering, self.competing, strict=True)
         )
-        pending = tuple(unseen[len(new) :] for unseen, new in zip(self.pending, entering, strict=True))
-        return SubSpace(competing, pending, front)
+        waiting = tuple(pending[len(new) :] for pending, new in zip(unseen, entering, strict=True))
+        return SubSpace(competing, waiting, front)
 
     def cleaned(self, places: Places, indicators: NDArray[np.float64], threshold: float) -> "SubSpace":
         """Drop operations with an indicator below ``threshold``, the smallest first.

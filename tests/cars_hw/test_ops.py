@@ -19,15 +19,17 @@ CHECKING_MALLOC = Path("/lib/x86_64-linux-gnu/libc_malloc_debug.so.0")
 def operations() -> Iterator[OpSpec]:
     """Every operation of the deployed and searched networks, as small as it can be in height and width."""
     found: dict[OpSpec, None] = {}
-    for name, deploy in (
-        ("darts", "cifar"),
-        ("darts", "imagenet"),
-        ("darts", "search"),
-        ("nasbench201", "nasbench201"),
-        ("nasbench201", "search"),
-        ("mobilenet", "imagenet"),
-    ):
-        for spec in spaces.load(name, deploy=deploy).all_operations():
+    loaded = [
+        *(spaces.load("darts", deploy=deploy) for deploy in ("cifar", "imagenet", "search")),
+        *(spaces.load("nasbench201", deploy=deploy) for deploy in ("nasbench201", "search")),
+        spaces.load("mobilenet", deploy="imagenet"),
+        *(
+            spaces.load("nse", variant=variant, deploy="search", channels=2, stages=2, depth=1)
+            for variant in ("nsenet", "nsenet-gpu")
+        ),
+    ]
+    for space in loaded:
+        for spec in space.all_operations():
             n, c, *_ = spec.input_shape
             found[OpSpec(spec.kind, (n, c, 8, 8), spec.params)] = None
     yield from found

@@ -30,6 +30,15 @@ def test_what_the_front_uses_stays_and_unseen_operations_fill_up() -> None:
     assert after.survivors == used
 
 
+def test_what_a_front_from_elsewhere_uses_counts_as_seen() -> None:
+    before = first()
+    used = (before.pending[0][:1], ())
+    after = before.after(PLACES, used, 3)
+    assert after.competing[0] == before.pending[0][:3]
+    assert after.pending[0] == before.pending[0][3:]
+    after.check(PLACES)
+
+
 def test_a_front_that_uses_all_of_k_does_not_keep_new_operations_out() -> None:
     """In the released code, none would enter any more."""
     before = first()

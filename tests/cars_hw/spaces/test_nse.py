@@ -144,6 +144,13 @@ def test_the_plans_have_the_published_number_of_layers(variant: str, n_layers: i
     assert len(space.choices) == n_layers * len(space.plan.operations)
 
 
+def test_dilated_and_grouped_operations_have_latencies_of_their_own() -> None:
+    """The released table looks operations up without their groups, and has none that are dilated."""
+    space = Nse(variant="nsenet", stages=1)
+    operations = {spec for spec in space.all_operations() if spec.kind in ("mbconv", "rec")}
+    assert len(operations) == 72
+
+
 @pytest.mark.parametrize("n", OPERATIONS)
 def test_no_operation_is_there_twice(n: int) -> None:
     assert len({operation.name for operation in OPERATIONS[n]}) == n

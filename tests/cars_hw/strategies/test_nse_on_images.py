@@ -19,6 +19,7 @@ from cars_hw.spaces.nse import Nse
 from cars_hw.supernet import SuperNet
 from cars_hw.supernet_trainer import SuperNetTrainer
 from cars_hw.trainer import Json
+from tests.fakes.tables import write_table
 
 _TINY: dict[str, Json] = {
     "space.name": "nse",
@@ -111,6 +112,43 @@ def test_the_weights_of_a_round_are_those_of_its_sub_space(tmp_path: Path, confi
         held = {key.partition(":")[0].replace("_", "") for key in trainer.supernet.units}
         assert len(branches) < 3 * 19
         assert {slot.replace(".", "").replace("_", "") for slot in slots} == held
+
+
+def test_a_latency_budget_goes_by_the_table(tmp_path: Path) -> None:
+    table = tmp_path / "table.jsonl"
+    changes: dict[str, Json] = {
+        "search.objectives": ["error", "latency_ms"],
+        "latency.table": str(table),
+        "strategy.budget": "latency_ms",
+        "strategy.operations_per_place": 19,
+        "strategy.population_size": 30,
+    }
+    config = SearchConfig.load(None, {**_TINY, "strategy.target": 1.0, **changes})
+    write_table(table, runs.make_space(config))
+    search, _ = search_in(tmp_path / "probe", config)
+    latency_ms = search.strategy.known_costs["latency_ms"]
+    target = float(np.median([latency_ms(architecture) for architecture in search.strategy.ask()]))
+
+    changes |= {"strategy.target": target, "strategy.drift": 0.02}
+    search, _ = search_in(tmp_path / "run", SearchConfig.load(None, {**_TINY, **changes}))
+    generation = next(search.run())
+    for member in generation.population:
+        assert member.costs[1] == pytest.approx(target, rel=0.02)
+
+
+def test_soft_paths_run_every_branch_and_train_it(tmp_path: Path, config: SearchConfig) -> None:
+    trainer = runs.make_trainer(config, _SPACE)
+    trainer.activate(_SPACE, soft_path=True)
+    before = {name: value.clone() for name, value in trainer.supernet.named_parameters()}
+    architecture = _SPACE.sample(np.random.default_rng(0))
+    assert np.isfinite(trainer.step([architecture]))
+    assert 0 <= trainer.accuracy(architecture) <= 1
+    moved = {
+        name.partition(":")[0]
+        for name, value in trainer.supernet.named_parameters()
+        if (value != before[name]).any()
+    }
+    assert len({name for name in moved if name.startswith("units.layer")}) == 3 * 19
 
 
 _SPACE = Nse(

@@ -108,7 +108,8 @@ class TrainerState:
 class OptionGradients:
     """How the loss answers to the options of two architectures, on one batch of fitness images.
 
-    Where the two differ in decision d, their operations re-join in a tensor ``out``.
+    Where the two differ in decision d, their operations re-join in tensors ``out``: what the first operation
+    reads that both have, summed over the places that the decision governs. What both add there is left out.
 
     Attributes:
         loss: Of the chosen architecture.

@@ -1,7 +1,8 @@
 """Graph: an architecture spelled out at one scale; parameters and MACs by arithmetic, without torch."""
 
 import hashlib
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,6 +12,12 @@ from latency_tables.spec import OpSpec
 
 #: The name by which nodes refer to the network's input.
 IMAGE = "image"
+
+#: The kind of a soft graph's mixing nodes; no architecture has it, so no table needs to know it.
+WEIGHTED_SUM = "weighted_sum"
+
+#: Runtimes that execute a network as it is written; all others drop what does not reach the output.
+_LITERAL_RUNTIMES = frozenset({"torch"})
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,19 @@ class Graph:
                 needed.update(node.inputs)
         return Graph(tuple(node for node in self.nodes if node.slot in needed))
 
+    def executed(self, runtime: str) -> "Graph":
+        """Return what the runtime called ``runtime`` executes of a network: its live graph, or all of it.
+
+        Measured phones follow the live graph, networks run by torch operation by operation the whole one
+        (NAS-Bench-201 under nn-Meter and HELP).
+        """
+        return self if runtime in _LITERAL_RUNTIMES else self.live
+
+    @cached_property
+    def is_connected(self) -> bool:
+        """Whether the output depends on the image; zeros made of the image do not."""
+        return any(IMAGE in node.inputs and node.spec.kind != "zero" for node in self.live.nodes)
+
     @cached_property
     def releases(self) -> tuple[tuple[str, ...], ...]:
         """For each node, the tensors that no later node reads: what may be freed once it has run."""
@@ -83,6 +103,32 @@ class Graph:
     def macs(self) -> int:
         """Count multiply-accumulates of convolutions and linear layers for one image, dead nodes included."""
         return sum(layers.macs(spec) for spec in self.specs())
+
+
+@dataclass(frozen=True)
+class SoftGraph:
+    """A supergraph in which the options of a place run side by side, and what they compute is mixed.
+
+    Attributes:
+        graph: Its nodes. Options of one place have slots of their own here; mixing nodes are of the kind
+            ``weighted_sum``.
+        shared: For nodes whose slot is not that of architectures, the slot whose weights they have.
+        weights: By the slot of each mixing node, the weight of each of its inputs.
+    """
+
+    graph: Graph
+    shared: Mapping[str, str]
+    weights: Mapping[str, tuple[float, ...]]
+
+    def original(self, node: Node) -> Node:
+        """Return ``node`` with the slot that it has in an architecture: the one of its weights."""
+        return Node(self.shared.get(node.slot, node.slot), node.spec, node.inputs)
+
+
+def soft_weights(n: int, chosen: int | None) -> tuple[float, ...]:
+    """Return the softmax of a row of ``n`` zeros, with a one at ``chosen``, if that is not ``None``."""
+    scores = [math.e if option == chosen else 1.0 for option in range(n)]
+    return tuple(score / sum(scores) for score in scores)
 
 
 def unique_specs(nodes: Iterable[Node]) -> tuple[OpSpec, ...]:

@@ -4,7 +4,6 @@ Beside every operation the table holds a few whole networks, the same ones where
 the operations jointly; and, once it was validated, others that tell how good its predictions are.
 """
 
-import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -36,12 +35,14 @@ def validation_architectures(space: SearchSpace, n: int = VALIDATION_NETWORKS) -
 
 
 def _drawn(space: SearchSpace, n: int) -> list[Architecture]:
-    rng = np.random.default_rng(_SEED)
-    drawn = (space.sample(rng) for _ in itertools.count())
-    found: dict[Architecture, None] = {}
-    while len(found) < min(n, space.size()):
-        found[next(drawn)] = None
-    return list(found)
+    """Draw ``n`` connected architectures: a network of constant output says nothing of its operations."""
+    rng, size = np.random.default_rng(_SEED), space.size()
+    drawn: dict[Architecture, bool] = {}
+    while sum(drawn.values()) < n and len(drawn) < size:
+        architecture = space.sample(rng)
+        if architecture not in drawn:
+            drawn[architecture] = space.graph(architecture, "deploy").is_connected
+    return [architecture for architecture, is_connected in drawn.items() if is_connected]
 
 
 def needed_specs(space: SearchSpace) -> tuple[OpSpec, ...]:
@@ -68,10 +69,12 @@ def latency_model(
             table[spec]
     except MissingEntryError as error:
         raise MissingEntryError(error.spec, reason=error.reason, remedy=remedy) from error
-    graphs = (space.graph(a, "deploy") for a in calibration_architectures(space))
-    return LatencyModel(
-        table, [Observation(graph.live.specs(), table[network_spec(graph)].latency_s) for graph in graphs]
-    )
+    runtime = table.header.runtime
+    graphs = [space.graph(a, "deploy") for a in calibration_architectures(space)]
+    observations = [
+        Observation(graph.executed(runtime).specs(), table[network_spec(graph)].latency_s) for graph in graphs
+    ]
+    return LatencyModel(table, observations)
 
 
 def predicted_networks(
@@ -86,7 +89,7 @@ def predicted_networks(
     model = latency_model(space, table)
     networks = []
     for graph in (space.graph(architecture, "deploy") for architecture in architectures):
-        said = model.predict(graph.live.specs())
+        said = model.predict(graph.executed(model.runtime).specs())
         networks.append(PredictedNetwork(network_spec(graph), said.latency_s, said.interval_s))
     return Validation(table.digest(needed_specs(space)), tuple(networks))
 

@@ -111,6 +111,9 @@ class Search:
         self._checkpoints = checkpoints
         self._fingerprint = dict(fingerprint or {})
         self._next = 0
+        strategy.generations = schedule.generations
+        strategy.known_costs = {objective.name: objective for objective in self.objectives[1:]}
+        self._activate()
 
     def resume(self) -> bool:
         """Continue from the newest checkpoint, if there is one; return whether there was.
@@ -123,8 +126,9 @@ class Search:
             return False
         record = read_record(checkpoint)
         self._check_fingerprint(record.fingerprint)
-        self.trainer.restore(record.trainer)
         self.strategy.restore(record.strategy)
+        self._activate()
+        self.trainer.restore(record.trainer)
         self.history = record.history
         self._next = checkpoint.generation + 1
         return True
@@ -135,6 +139,7 @@ class Search:
             start_s = time.perf_counter()
             self._train()
             self.strategy.tell([self._evaluate(architecture) for architecture in self.strategy.ask()])
+            self._activate()
             generation = Generation(
                 self._next,
                 self.strategy.population,
@@ -148,7 +153,17 @@ class Search:
             self._next += 1
             yield generation
 
+    def _activate(self) -> None:
+        """Let the trainer have weights for what the strategy searches from now on, and for nothing else.
+
+        A checkpoint holds those, so that a resumed search, which restores the strategy first, knows whose
+        they are.
+        """
+        self.trainer.activate(self.strategy.space, soft_path=self.strategy.soft_path)
+
     def _train(self) -> None:
+        if self.strategy.needs_reset:
+            self.trainer.reset()
         if self._next == 0:
             self.strategy.warm_up(self.trainer, self.schedule.warm_up_steps)
         else:

@@ -6,15 +6,17 @@ run, which gives its gradient exactly and leaves all other weights and statistic
 """
 
 import copy
+import hashlib
 from functools import lru_cache
 
 from torch import Tensor, nn
 
 from cars_hw import ops
 from cars_hw.architecture import Architecture
-from cars_hw.graph import Graph, Node
+from cars_hw.graph import Graph, Node, SoftGraph
 from cars_hw.network import Network, module_name, run
 from cars_hw.spaces._space import SearchSpace
+from devices._errors import ArchitectureError
 
 
 class SuperNet(nn.Module):
@@ -23,11 +25,17 @@ class SuperNet(nn.Module):
     Args:
         space: Whose architectures share the weights.
         seed: All that the initial weights depend on, besides the space.
+
+    Attributes:
+        space: Whose operations have weights now.
+        resets: How often all weights were drawn anew.
     """
 
     def __init__(self, space: SearchSpace, *, seed: int = 0) -> None:
         super().__init__()
         self.space = space
+        self.resets = 0
+        self._seed = seed
         with ops.seeded(seed):
             self.units = nn.ModuleDict(
                 {_key(node): ops.build(node.spec) for node in space.all_nodes("search")}
@@ -42,9 +50,47 @@ class SuperNet(nn.Module):
         live = _graph(self.space, architecture).live
         return run(live, [self.unit(node) for node in live.nodes], image)
 
+    def forward_soft(self, image: Tensor, architecture: Architecture) -> Tensor:
+        """Run the soft graph of ``architecture``: images (n, c, h, w) to logits (n, classes).
+
+        Raises:
+            ArchitectureError: It is no member of the space.
+        """
+        soft = _soft_graph(self.space, architecture)
+        return run(soft.graph, self._soft_units(soft), image)
+
     def unit(self, node: Node) -> nn.Module:
-        """Return the module that computes ``node`` in every architecture that has its slot and spec."""
-        return self.units[_key(node)]
+        """Return the module that computes ``node`` in every architecture that has its slot and spec.
+
+        Raises:
+            ArchitectureError: The space has been restricted, and no architecture has it any more.
+        """
+        try:
+            return self.units[_key(node)]
+        except KeyError as error:
+            raise ArchitectureError(
+                f"{node.spec} at {node.slot} has no weights: the search has dropped it"
+            ) from error
+
+    def activate(self, space: SearchSpace) -> None:
+        """Keep the modules that ``space`` has too, drop all others, and build those that are missing."""
+        nodes = {_key(node): node for node in space.all_nodes("search")}
+        self.units = nn.ModuleDict(
+            {key: self.units[key] if key in self.units else self._fresh(node) for key, node in nodes.items()}
+        )
+        self.space = space
+
+    def reset(self) -> None:
+        """Draw all weights anew, differently after each reset."""
+        self.resets += 1
+        self.units = nn.ModuleDict({_key(node): self._fresh(node) for node in self.space.all_nodes("search")})
+
+    def _fresh(self, node: Node) -> nn.Module:
+        """Return a new module for ``node``; its weights follow from seed, resets and key alone."""
+        digest = hashlib.sha256(f"{self._seed} {self.resets} {_key(node)}".encode()).digest()
+        like = next(self.parameters())
+        with ops.seeded(int.from_bytes(digest[:7])):
+            return ops.build(node.spec).to(like.device, like.dtype)
 
     def extract(self, architecture: Architecture) -> Network:
         """Return ``architecture`` as a stand-alone network with copies of its weights and statistics.
@@ -56,10 +102,48 @@ class SuperNet(nn.Module):
         network = Network(graph, [copy.deepcopy(self.unit(node)) for node in graph.nodes])
         return network.train(self.training)
 
+    def extract_soft(self, architecture: Architecture) -> Network:
+        """Return the soft graph of ``architecture`` as a network with copies of its weights and statistics.
+
+        Raises:
+            ArchitectureError: It is no member of the space.
+        """
+        soft = _soft_graph(self.space, architecture)
+        network = Network(soft.graph, [copy.deepcopy(unit) for unit in self._soft_units(soft)])
+        return network.train(self.training)
+
+    def _soft_units(self, soft: SoftGraph) -> list[nn.Module]:
+        return [
+            WeightedSum(soft.weights[node.slot])
+            if node.slot in soft.weights
+            else self.unit(soft.original(node))
+            for node in soft.graph.nodes
+        ]
+
+
+class WeightedSum(nn.Module):
+    """Add tensors of one shape, each times a weight of its own."""
+
+    def __init__(self, weights: tuple[float, ...]) -> None:
+        super().__init__()
+        self.weights = weights
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Return the weighted sum of all arguments."""
+        first, *others = (weight * tensor for weight, tensor in zip(self.weights, inputs, strict=True))
+        for other in others:
+            first = first + other
+        return first
+
 
 @lru_cache(maxsize=256)
 def _graph(space: SearchSpace, architecture: Architecture) -> Graph:
     return space.graph(architecture, "search")
+
+
+@lru_cache(maxsize=64)
+def _soft_graph(space: SearchSpace, architecture: Architecture) -> SoftGraph:
+    return space.soft_graph(architecture)
 
 
 def _key(node: Node) -> str:

@@ -16,16 +16,21 @@ from functools import lru_cache
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 from torch import Tensor, nn
 from torch.nn import functional
 
+from cars_hw import option_gradients
 from cars_hw.architecture import Architecture
 from cars_hw.augmentation import Augmentation
 from cars_hw.data import Data, ImageSet
+from cars_hw.network import Network
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.supernet import SuperNet
-from cars_hw.trainer import Ledger, TrainerState, Weights
-from devices._errors import CheckpointError, ConfigError
+from cars_hw.trainer import Json, Ledger, OptionGradients, TrainerState, Weights
+from devices._errors import ArchitectureError, CheckpointError, ConfigError
+
+_ALLOWED = TypeAdapter(tuple[tuple[int, ...], ...])
 
 
 @dataclass(frozen=True)
@@ -82,11 +87,14 @@ class SuperNetTrainer:
     ) -> None:
         _check_fit(space, data, plan)
         self.space, self.data, self.plan, self.seed = space, data, plan, seed
+        self._whole_space = space
+        self._soft_path = False
         self.ledger = Ledger()
         self._device = _usable_device(device)
         self.supernet = SuperNet(space, seed=seed).to(self._device)
         self._previous: SuperNet | None = None
         self._batches = 0
+        self._fitness_batches = 0
         self._optimizer = torch.optim.SGD(
             self.supernet.parameters(),
             lr=plan.learning_rate,
@@ -104,8 +112,23 @@ class SuperNetTrainer:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Full batches in one pass over the training images."""
-        return len(self._training[1]) // self.plan.batch_size
+        """Batches in one pass over the training images."""
+        return math.ceil(len(self._training[1]) / self.plan.batch_size)
+
+    def activate(self, space: SearchSpace, *, soft_path: bool = False) -> None:
+        """Keep weights for the operations of ``space`` alone; run soft paths where asked."""
+        self._soft_path = soft_path
+        if space.allowed != self.space.allowed:
+            self.supernet.activate(space)
+            self._previous = None
+            self._optimize_what_there_is()
+        self.space = space
+
+    def reset(self) -> None:
+        """Draw all weights anew, and forget momenta and previous weights; the learning rate goes on."""
+        self.supernet.reset()
+        self._previous = None
+        self._optimize_what_there_is()
 
     def remember(self) -> None:
         """Keep the present weights as the previous ones."""
@@ -144,11 +167,15 @@ class SuperNetTrainer:
     def accuracy(self, architecture: Architecture, weights: Weights = "current") -> float:
         """Return the share of fitness images that the recalibrated ``architecture`` classifies rightly.
 
+        Where soft paths are active, that is its soft graph: not the network that ships.
+
         Raises:
             RuntimeError: Previous weights are asked for before ``remember``.
         """
         start_s = time.perf_counter()
-        network = self.network(architecture, weights)
+        supernet = self._weights(weights)
+        extracted = supernet.extract_soft(architecture) if self._soft_path else supernet.extract(architecture)
+        network = self._recalibrated(extracted)
         images, labels = self._fitness
         predicted = torch.cat(
             [network(batch).argmax(1) for batch in images.split(self.plan.evaluation_batch_size)]
@@ -163,12 +190,18 @@ class SuperNetTrainer:
 
         It owns copies of the weights, takes normalised images (n, c, h, w) and returns logits (n, classes).
         """
-        supernet = self.supernet if weights == "current" else self._previous
-        if supernet is None:
-            raise RuntimeError("no previous weights: remember() was never called")
-        network = supernet.extract(architecture)
-        recalibrate(network, self._recalibration, self.plan.evaluation_batch_size)
-        return network
+        return self._recalibrated(self._weights(weights).extract(architecture))
+
+    def option_gradients(self, chosen: Architecture, other: Architecture) -> OptionGradients:
+        """Compare two architectures on the next batch of fitness images; no weight or statistic changes."""
+        start_s = time.perf_counter()
+        images, labels = self._fitness
+        size = min(self.plan.batch_size, len(labels))
+        batch = self._batch(self._fitness_batches, size=size, n=len(labels))
+        self._fitness_batches += 1
+        found = option_gradients.option_gradients(self.supernet, chosen, other, images[batch], labels[batch])
+        self.ledger.add_option_step(size, time.perf_counter() - start_s)
+        return found
 
     @property
     def fitness(self) -> tuple[Tensor, Tensor]:
@@ -176,13 +209,20 @@ class SuperNetTrainer:
         return self._fitness
 
     def state(self) -> TrainerState:
-        """Return copies of weights, normalisation statistics, momentum, batch number and ledger."""
+        """Return copies of weights, normalisation statistics, momentum, batch numbers and ledger."""
         arrays = {f"weights/{name}": _array(tensor) for name, tensor in self.supernet.state_dict().items()}
         for name, parameter in self.supernet.named_parameters():
             momentum = self._optimizer.state.get(parameter, {}).get("momentum_buffer")
             if momentum is not None:
                 arrays[f"momentum/{name}"] = _array(momentum)
-        return TrainerState(arrays, {"batches": self._batches, "ledger": self.ledger.to_json()})
+        values: dict[str, Json] = {
+            "allowed": _ALLOWED.dump_python(self.space.allowed, mode="json"),
+            "resets": self.supernet.resets,
+            "batches": self._batches,
+            "fitness_batches": self._fitness_batches,
+            "ledger": self.ledger.to_json(),
+        }
+        return TrainerState(arrays, values)
 
     def restore(self, state: TrainerState) -> None:
         """Continue as the trainer that returned ``state`` would have.
@@ -192,10 +232,14 @@ class SuperNetTrainer:
         """
         weights = _tensors_below("weights/", state)
         try:
+            allowed = _ALLOWED.validate_python(state.values["allowed"])
+            self.activate(self._whole_space.restrict(allowed), soft_path=self._soft_path)
             self.supernet.load_state_dict(weights)
+            self.supernet.resets = int(str(state.values["resets"]))
             self._batches = int(str(state.values["batches"]))
+            self._fitness_batches = int(str(state.values["fitness_batches"]))
             self.ledger.restore(state.values["ledger"])
-        except (RuntimeError, KeyError, ValueError) as error:
+        except (ArchitectureError, RuntimeError, KeyError, ValueError) as error:
             raise CheckpointError(
                 f"the checkpoint does not fit this space: {str(error).splitlines()[0]}"
             ) from error
@@ -207,22 +251,47 @@ class SuperNetTrainer:
 
     def _next_batch(self) -> tuple[Tensor, Tensor]:
         images, labels = self._training
-        epoch, position = divmod(self._batches, self.steps_per_epoch)
-        order = _epoch_order(self.seed, epoch, len(labels))
-        start = position * self.plan.batch_size
-        chosen = torch.from_numpy(order[start : start + self.plan.batch_size]).to(self._device)
+        chosen = self._batch(self._batches, size=self.plan.batch_size, n=len(labels))
         generator = torch.Generator().manual_seed(
             int(np.random.SeedSequence([self.seed, self._batches]).generate_state(1, np.uint64)[0] >> 1)
         )
         self._batches += 1
         return self._augment(images[chosen], generator), labels[chosen]
 
+    def _batch(self, number: int, *, size: int, n: int) -> Tensor:
+        """Return the indices (size,) of the images in the batch ``number`` of epochs over ``n`` images.
+
+        An epoch's last batch is as large as the others: it sees some images of the one before it again.
+        """
+        epoch, position = divmod(number, math.ceil(n / size))
+        order = _epoch_order(self.seed, epoch, n)
+        start = max(min(position * size, n - size), 0)
+        return torch.from_numpy(order[start : start + size]).to(self._device)
+
+    def _optimize_what_there_is(self) -> None:
+        """Let the optimiser forget the parameters that are gone, and take in the new ones."""
+        parameters = list(self.supernet.parameters())
+        self._optimizer.param_groups[0]["params"] = parameters
+        for gone in set(self._optimizer.state) - set(parameters):
+            del self._optimizer.state[gone]
+
+    def _weights(self, weights: Weights) -> SuperNet:
+        supernet = self.supernet if weights == "current" else self._previous
+        if supernet is None:
+            raise RuntimeError("no previous weights: remember() was never called")
+        return supernet
+
+    def _recalibrated(self, network: Network) -> Network:
+        recalibrate(network, self._recalibration, self.plan.evaluation_batch_size)
+        return network
+
     def _mean_gradient(self, architectures: Sequence[Architecture], images: Tensor, labels: Tensor) -> float:
         """Accumulate the mean of the architectures' gradients (CARS, section 3.2); return the mean loss."""
         self.supernet.train()
+        forward = self.supernet.forward_soft if self._soft_path else self.supernet.forward
         total = 0.0
         for architecture in architectures:
-            loss = functional.cross_entropy(self.supernet(images, architecture), labels) / len(architectures)
+            loss = functional.cross_entropy(forward(images, architecture), labels) / len(architectures)
             total += loss.item()
             if not math.isfinite(total):
                 break
@@ -263,7 +332,7 @@ def recalibrate(network: nn.Module, images: Tensor, batch_size: int) -> None:
     network.eval()
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=4)
 def _epoch_order(seed: int, epoch: int, n: int) -> NDArray[np.int64]:
     """Return the order in which the epoch numbered ``epoch`` visits ``n`` images; not to be written to."""
     return np.random.default_rng([seed, epoch]).permutation(n)

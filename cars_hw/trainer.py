@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pydantic import JsonValue
 
 from cars_hw.architecture import Architecture
+from cars_hw.spaces._space import SearchSpace
 
 Weights = Literal["current", "previous"]
 Json = JsonValue
@@ -24,7 +25,8 @@ class Ledger:
     Attributes:
         steps: Optimiser steps taken.
         skipped_steps: Steps left out because the loss or a gradient was not finite.
-        training_images: Images seen by those steps, once per architecture.
+        option_steps: Batches of fitness images for the gradients of options.
+        training_images: Images seen by all of those, once per architecture.
         training_s: Seconds in them.
         evaluations: Architectures evaluated, with current or previous weights.
         previous_evaluations: Those among them with previous weights.
@@ -35,6 +37,7 @@ class Ledger:
 
     steps: int = 0
     skipped_steps: int = 0
+    option_steps: int = 0
     training_images: int = 0
     training_s: float = 0.0
     evaluations: int = 0
@@ -47,6 +50,13 @@ class Ledger:
         """Enter one training step over ``images`` images."""
         self.steps += not skipped
         self.skipped_steps += skipped
+        self.training_images += images
+        self.training_s += seconds
+        self._notify()
+
+    def add_option_step(self, images: int, seconds: float) -> None:
+        """Enter one batch of ``images`` fitness images for the gradients of options."""
+        self.option_steps += 1
         self.training_images += images
         self.training_s += seconds
         self._notify()
@@ -94,10 +104,56 @@ class TrainerState:
     values: Mapping[str, Json]
 
 
+@dataclass(frozen=True)
+class OptionGradients:
+    """How the loss answers to the options of two architectures, on one batch of fitness images.
+
+    Where the two differ in decision d, their operations re-join in tensors ``out``: what the first operation
+    reads that both have, summed over the places that the decision governs. What both add there is left out.
+
+    Attributes:
+        loss: Of the chosen architecture.
+        chosen: For each decision, the inner product of dL/d(out) and what the chosen option computed; 0 where
+            both agree.
+        other: The same with what the other option computes from the chosen architecture's own tensors.
+    """
+
+    loss: float
+    chosen: tuple[float, ...]
+    other: tuple[float, ...]
+
+
 class Trainer(Protocol):
-    """Shared weights that can be trained on, and evaluated with, any architecture of a space."""
+    """Shared weights that can be trained on, and evaluated with, any architecture of the active space.
+
+    The active space is the one that it was made for, until ``activate`` names another.
+    """
 
     ledger: Ledger
+
+    def activate(self, space: SearchSpace, *, soft_path: bool = False) -> None:
+        """Keep weights for the operations of ``space`` alone; train and judge on soft paths where asked.
+
+        New operations get fresh weights; those of ``space`` that were there keep theirs; all others are gone
+        with their optimiser state and, where the space changes, the previous weights.
+
+        Args:
+            space: The space that the trainer was made for, or a restriction of it.
+            soft_path: Whether ``step`` and ``accuracy`` run the soft graphs of architectures.
+        """
+        ...
+
+    def reset(self) -> None:
+        """Draw all weights anew, and forget the optimiser's state and the previous weights."""
+        ...
+
+    def option_gradients(self, chosen: Architecture, other: Architecture) -> OptionGradients:
+        """Compare two architectures on the next batch of fitness images; no weight or statistic changes.
+
+        Decisions of one group that differ, and re-join in one tensor, change together: for each of them, the
+        other option stands for all of ``other``'s options in that group.
+        """
+        ...
 
     def remember(self) -> None:
         """Keep the present weights as the previous ones: those before this generation's training."""

@@ -167,8 +167,8 @@ def _predict(
 ) -> _Said:
     """Predict ``architecture`` from ``table``, which ``config`` names."""
     predictor = latency_model(space, table, remedy=config.profile_command())
-    prediction = predictor.predict(space.graph(architecture, "deploy").live.specs())
-    return prediction, trust(table, space, remedy=config.validate_command())
+    executed = space.graph(architecture, "deploy").executed(predictor.runtime)
+    return predictor.predict(executed.specs()), trust(table, space, remedy=config.validate_command())
 
 
 def _with_interval(latency_s: float, interval_s: tuple[float, float]) -> str:

@@ -84,7 +84,7 @@ def distinct(
         Fewer than ``n`` where the space has no more.
     """
     if space.size() <= 4 * (n + len(exclude)):
-        unseen = [option for option in itertools.product(*map(range, space.choices)) if option not in exclude]
+        unseen = [option for option in itertools.product(*space.allowed) if option not in exclude]
         return [unseen[i] for i in rng.permutation(len(unseen))[:n]]
     found: dict[Architecture, None] = {}
     for _ in range(_TRIES * n):

@@ -6,17 +6,17 @@ connection at stride 1 is no node: what reads it reads the predecessor.
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import NamedTuple
+from typing import Protocol
 
-from cars_hw import layers
-from cars_hw.graph import IMAGE, Node
-from latency_tables.spec import OpSpec
+from cars_hw.graph import IMAGE, Graph, Node, SoftGraph
+from cars_hw.spaces._nodes import NodeList, Tensor
 
 #: Operation and predecessor: 0 and 1 are the outputs of the two cells before, 2 + i is the cell's own node i.
 Edge = tuple[str, int]
 #: The edges into each node of a cell: two in a network.
 Cell = tuple[tuple[Edge, ...], ...]
+#: For each node of a cell, operation, predecessor and weight of everything that it sums.
+SoftCell = tuple[tuple[tuple[str, int, float], ...], ...]
 
 SKIP = "skip_connect"
 _STEM_MULTIPLIER = 3
@@ -30,13 +30,6 @@ _CONVS = {
     "dil_conv_3x3": ("dil_conv", {"kernel": 3, "dilation": 2}),
     "dil_conv_5x5": ("dil_conv", {"kernel": 5, "dilation": 2}),
 }
-
-_spec = lru_cache(maxsize=4096)(OpSpec.of)
-
-
-class _Tensor(NamedTuple):
-    slot: str
-    shape: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -68,7 +61,25 @@ class CellNetwork:
         With more than two edges into a node, return them all: every node that some network has.
         """
         builder = _Builder(searched=self.searched)
-        image = _Tensor(IMAGE, (1, *self.image_shape))
+
+        def add_cell(name: str, inputs: tuple[Tensor, Tensor], *, reduces: bool) -> Tensor:
+            cell, stride = (reduction, 2) if reduces else (normal, 1)
+            return builder.cell(name, cell, inputs=inputs, stride=stride)
+
+        return self._stacked(builder, add_cell)
+
+    def soft_graph(self, normal: SoftCell, reduction: SoftCell) -> SoftGraph:
+        """Return the network in which the operations of an edge run side by side, and are mixed."""
+        builder = _SoftBuilder(searched=self.searched)
+
+        def add_cell(name: str, inputs: tuple[Tensor, Tensor], *, reduces: bool) -> Tensor:
+            cell, stride = (reduction, 2) if reduces else (normal, 1)
+            return builder.soft_cell(name, cell, inputs=inputs, stride=stride)
+
+        return SoftGraph(Graph(self._stacked(builder, add_cell)), builder.shared, builder.weights)
+
+    def _stacked(self, builder: "_Builder", add_cell: "_AddCell") -> tuple[Node, ...]:
+        image = Tensor(IMAGE, (1, *self.image_shape))
         if self.deep_stem:
             before, last = builder.deep_stem(image, self.channels)
         else:
@@ -77,44 +88,39 @@ class CellNetwork:
         for index in range(self.cells):
             reduces = index in (self.cells // 3, 2 * self.cells // 3)
             channels *= 2 if reduces else 1
-            cell, stride = (reduction, 2) if reduces else (normal, 1)
             inputs = builder.preprocess(f"cell{index}", before, last, channels=channels)
-            before, last = last, builder.cell(f"cell{index}", cell, inputs=inputs, stride=stride)
+            before, last = last, add_cell(f"cell{index}", inputs, reduces=reduces)
         builder.add("classifier", "classifier", last, out=self.classes)
         return tuple(builder.nodes)
 
 
-class _Builder:
-    """Appends nodes, and knows the shape of what each of them computes."""
+class _AddCell(Protocol):
+    """Appends the cell ``name``, and returns its output."""
+
+    def __call__(self, name: str, inputs: tuple[Tensor, Tensor], *, reduces: bool) -> Tensor: ...
+
+
+class _Builder(NodeList):
+    """Appends the parts of such a network."""
 
     def __init__(self, *, searched: bool) -> None:
-        self.nodes: list[Node] = []
+        super().__init__()
         self._conv_params = {"affine": int(not searched)}
         self._pool_params = {"batch_norm": int(searched)}
 
-    def add(self, slot: str, kind: str, *inputs: _Tensor, **params: int) -> _Tensor:
-        """Append one node."""
-        if len(inputs) > 1:
-            params["inputs"] = len(inputs)
-        spec = _spec(kind, inputs[0].shape, **params)
-        self.nodes.append(Node(slot, spec, tuple(tensor.slot for tensor in inputs)))
-        return _Tensor(slot, layers.output_shape(spec))
-
-    def stem(self, image: _Tensor, channels: int, *, stride: int) -> _Tensor:
+    def stem(self, image: Tensor, channels: int, *, stride: int) -> Tensor:
         """Append one convolution."""
         out = _STEM_MULTIPLIER * channels
         return self.add("stem", "conv_bn", image, out=out, kernel=3, stride=stride, **self._conv_params)
 
-    def deep_stem(self, image: _Tensor, channels: int) -> tuple[_Tensor, _Tensor]:
+    def deep_stem(self, image: Tensor, channels: int) -> tuple[Tensor, Tensor]:
         """Append three halving convolutions; the last two are the inputs of the first cell."""
         halving = {"kernel": 3, "stride": 2, **self._conv_params}
         half = self.add("stem0", "conv_bn", image, out=channels // 2, **halving)
         quarter = self.add("stem1", "relu_conv_bn", half, out=channels, **halving)
         return quarter, self.add("stem2", "relu_conv_bn", quarter, out=channels, **halving)
 
-    def preprocess(
-        self, name: str, before: _Tensor, last: _Tensor, *, channels: int
-    ) -> tuple[_Tensor, _Tensor]:
+    def preprocess(self, name: str, before: Tensor, last: Tensor, *, channels: int) -> tuple[Tensor, Tensor]:
         """Bring the inputs of a cell to its channels, and the earlier one to the size of the later."""
         pointwise = {"out": channels, "kernel": 1, "stride": 1, **self._conv_params}
         slots = (f"{name}.preprocess0", f"{name}.preprocess1")
@@ -124,7 +130,7 @@ class _Builder:
             first = self.add(slots[0], "factorized_reduce", before, out=channels, **self._conv_params)
         return first, self.add(slots[1], "relu_conv_bn", last, **pointwise)
 
-    def cell(self, name: str, cell: Cell, *, inputs: tuple[_Tensor, _Tensor], stride: int) -> _Tensor:
+    def cell(self, name: str, cell: Cell, *, inputs: tuple[Tensor, Tensor], stride: int) -> Tensor:
         """Append the nodes of a cell: each the sum of its edges, and their concatenation."""
         tensors = list(inputs)
         for i, edges in enumerate(cell):
@@ -137,7 +143,7 @@ class _Builder:
             tensors.append(self.add(f"{name}.node{i}.sum", "sum", *terms[:2]))
         return self.add(f"{name}.concat", "concat", *tensors[len(inputs) :])
 
-    def _edge(self, slot: str, operation: str, tensor: _Tensor, *, stride: int) -> _Tensor:
+    def _edge(self, slot: str, operation: str, tensor: Tensor, *, stride: int) -> Tensor:
         if operation in _POOLS:
             kind, params = _POOLS[operation]
             return self.add(slot, kind, tensor, stride=stride, **params, **self._pool_params)
@@ -147,3 +153,37 @@ class _Builder:
         if stride == 1:
             return tensor
         return self.add(slot, "factorized_reduce", tensor, out=tensor.shape[1], **self._conv_params)
+
+
+class _SoftBuilder(_Builder):
+    """Appends cells whose edges are mixtures.
+
+    Attributes:
+        shared: The slot of the edge that each of its operations has the weights of.
+    """
+
+    def __init__(self, *, searched: bool) -> None:
+        super().__init__(searched=searched)
+        self.shared: dict[str, str] = {}
+
+    def soft_cell(self, name: str, cell: SoftCell, *, inputs: tuple[Tensor, Tensor], stride: int) -> Tensor:
+        """Append the nodes of a cell: each the sum of its mixed edges, and their concatenation."""
+        tensors = list(inputs)
+        for i, options in enumerate(cell):
+            edges = []
+            for j in sorted({source for _, source, _ in options}):
+                slot, edge_stride = f"{name}.node{i}.from{j}", stride if j < len(inputs) else 1
+                mixed = [(operation, weight) for operation, source, weight in options if source == j]
+                terms = [
+                    self._option(slot, operation, tensors[j], stride=edge_stride) for operation, _ in mixed
+                ]
+                edges.append(self.mix(f"{slot}~mix", terms, tuple(weight for _, weight in mixed)))
+            tensors.append(self.mix(f"{name}.node{i}.sum", edges, (1.0,) * len(edges)))
+        return self.add(f"{name}.concat", "concat", *tensors[len(inputs) :])
+
+    def _option(self, slot: str, operation: str, tensor: Tensor, *, stride: int) -> Tensor:
+        name = f"{slot}~{operation}"
+        output = self._edge(name, operation, tensor, stride=stride)
+        if output.slot == name:
+            self.shared[name] = slot
+        return output

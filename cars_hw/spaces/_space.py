@@ -1,29 +1,55 @@
 """The contract of a search space: decisions, their options, and the networks that they mean. No torch."""
 
+import copy
+import itertools
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, Self
 
 import numpy as np
 from pydantic import JsonValue
 
-from cars_hw.architecture import Architecture
-from cars_hw.graph import Graph, Node, unique_specs
+from cars_hw.architecture import Architecture, checked
+from cars_hw.graph import Graph, Node, SoftGraph, unique_specs
+from cars_hw.spaces import _mixing
 from devices._errors import ArchitectureError, ConfigError
 from devices._plugins import check_settings
 from latency_tables.spec import OpSpec
 
 Scale = Literal["search", "deploy"]
 
+_MAX_STAGES = 4
+
+
+@dataclass(frozen=True)
+class BranchSet:
+    """Decisions of two options each that say which branches one layer has: option 1 is a branch.
+
+    Attributes:
+        decisions: One for each operation that may be a branch.
+        fewest: Branches of the layer, at least; with fewer, an architecture is a synonym of another.
+        most: At most; with more, it is one too.
+    """
+
+    decisions: tuple[int, ...]
+    fewest: int
+    most: int
+
 
 class SearchSpace(ABC):
     """Decisions with a fixed number of options each; every tuple of options is a network.
+
+    A restricted space has the encoding and the graphs of the whole one, so that an architecture means the
+    same in both; it only samples, counts and lists less.
 
     Attributes:
         name: The plug-in's name.
         choices: Number of options per decision, (d,).
         groups: Decisions that describe one place of the network; crossover and mutation move them together.
+        branch_sets: Groups whose options are not alternatives, but say which branches a layer has.
         image_shape: (c, h, w) of the search graph's input.
         classes: Number of outputs.
         deploys_search_graph: Whether both scales are the same graph.
@@ -35,6 +61,7 @@ class SearchSpace(ABC):
     image_shape: tuple[int, int, int]
     classes: int
     deploys_search_graph: bool
+    branch_sets: tuple[BranchSet, ...] = ()
 
     @classmethod
     def create(cls, **settings: Any) -> Self:
@@ -50,6 +77,48 @@ class SearchSpace(ABC):
         except TypeError as error:
             raise ConfigError(f"space {cls.__name__}: {error}") from error
 
+    @cached_property
+    def allowed(self) -> tuple[tuple[int, ...], ...]:
+        """The options of each decision that this space still has, ascending; all, unless it is restricted."""
+        return tuple(tuple(range(n)) for n in self.choices)
+
+    @cached_property
+    def stages(self) -> tuple[tuple[int, ...], ...]:
+        """The decisions that grow together, in order: a partition; here, up to four runs of groups."""
+        n = min(_MAX_STAGES, len(self.groups))
+        ends = [round(stage * len(self.groups) / n) for stage in range(n + 1)]
+        return tuple(
+            tuple(itertools.chain.from_iterable(self.groups[start:end]))
+            for start, end in itertools.pairwise(ends)
+        )
+
+    @cached_property
+    def absent(self) -> Architecture:
+        """The option of each decision before it is grown: the cheapest that there always is."""
+        return (0,) * len(self.choices)
+
+    @cached_property
+    def places(self) -> tuple[int, ...]:
+        """Number of options at each place where soft paths mix: the lengths of the rows of scores."""
+        return self.choices
+
+    def restrict(self, allowed: Sequence[Sequence[int]]) -> Self:
+        """Return this space with only the options ``allowed`` for each decision; it may be restricted before.
+
+        Raises:
+            ArchitectureError: A decision is missing, or has no option left that this space has.
+        """
+        if len(allowed) != len(self.choices):
+            raise ArchitectureError(
+                f"options of {len(allowed)} decisions given; the space has {len(self.choices)}"
+            )
+        restricted = copy.copy(self)
+        restricted.allowed = tuple(
+            _kept(decision, options, had)
+            for decision, (options, had) in enumerate(zip(allowed, self.allowed, strict=True))
+        )
+        return restricted
+
     @abstractmethod
     def settings(self) -> dict[str, int | str]:
         """Return what ``create`` needs to build this space again."""
@@ -64,10 +133,34 @@ class SearchSpace(ABC):
 
     @abstractmethod
     def all_nodes(self, scale: Scale = "search") -> Iterator[Node]:
-        """Yield a node for each slot and spec that some architecture has: all weights of a SuperNet.
+        """Yield a node for each slot and spec that some allowed architecture has: all weights of a SuperNet.
 
-        The inputs of a node may depend on the architecture; those given here are of one of them.
+        It goes by ``self.allowed``. The inputs of a node may depend on the architecture; those given here
+        have its shapes.
         """
+
+    def decode(self, scores: Sequence[Sequence[float]]) -> Architecture:
+        """Return the architecture that ``scores`` rate best; here, the best allowed option of each decision.
+
+        Args:
+            scores: One row for each of ``places``, one score per option there.
+        """
+        return tuple(
+            max(options, key=lambda option: row[option])
+            for row, options in zip(scores, self.allowed, strict=True)
+        )
+
+    def soft_graph(self, architecture: Architecture) -> SoftGraph:
+        """Return the search supergraph with the weight that each option has beside ``architecture``'s own.
+
+        The weights at a place are the softmax over its options of a row with a one at the chosen option:
+        e / (e + n - 1) for that one, 1 / (e + n - 1) for the others. Here, each decision that governs places
+        of its own is mixed there; one that does not (a width, say) takes its option alone.
+
+        Raises:
+            ArchitectureError: It is no member of the space.
+        """
+        return _mixing.soft_graph(self, checked(architecture, self.choices))
 
     def describe(self, architecture: Architecture) -> dict[str, JsonValue]:
         """Return ``architecture`` in the form in which its family is published; empty where there is none."""
@@ -86,9 +179,17 @@ class SearchSpace(ABC):
         return unique_specs(self.all_nodes(scale))
 
     def sample(self, rng: np.random.Generator) -> Architecture:
-        """Draw an architecture with all options equiprobable."""
-        return tuple(int(rng.integers(n)) for n in self.choices)
+        """Draw an architecture with all allowed options equiprobable."""
+        return tuple(options[int(rng.integers(len(options)))] for options in self.allowed)
 
     def size(self) -> int:
-        """Count the architectures."""
-        return math.prod(self.choices)
+        """Count the allowed architectures."""
+        return math.prod(map(len, self.allowed))
+
+
+def _kept(decision: int, options: Sequence[int], had: tuple[int, ...]) -> tuple[int, ...]:
+    if not options or not set(options) <= set(had):
+        raise ArchitectureError(
+            f"decision {decision} is restricted to {list(options)[:16]}; it has {had[:16]}"
+        )
+    return tuple(sorted(set(options)))

@@ -9,14 +9,17 @@ an architecture with it would be evaluated as one network and deployed as anothe
 """
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from pydantic import JsonValue
 
 from cars_hw.architecture import Architecture, checked
-from cars_hw.graph import Graph, Node
-from cars_hw.spaces._cells import Cell, CellNetwork, Edge
+from cars_hw.graph import Graph, Node, SoftGraph, soft_weights
+from cars_hw.spaces._cells import SKIP, Cell, CellNetwork, Edge, SoftCell
+from cars_hw.spaces._settings import check_option, check_sizes
 from cars_hw.spaces._space import Scale, SearchSpace
 from devices._errors import ArchitectureError, ConfigError, UnknownNameError
 
@@ -35,9 +38,12 @@ _NODES = 4
 _PAIRS = tuple(tuple(itertools.combinations(range(i + 2), 2)) for i in range(_NODES))
 _NODE_DECISIONS = 3
 _CELL_DECISIONS = _NODES * _NODE_DECISIONS
-#: Every edge that a cell can have; the first two into a node are those of one architecture.
-_ALL_EDGES: Cell = tuple(tuple((name, j) for name in OPERATIONS for j in range(i + 2)) for i in range(_NODES))
+#: Rows of scores of one cell: its edges by node, then by predecessor. The first score of each is ``none``'s.
+_CELL_PLACES = sum(i + 2 for i in range(_NODES))
+#: Before they are grown: the two inputs, skipped to in a normal cell; the cheapest in a reduction cell.
+_ABSENT = (0, OPERATIONS.index(SKIP), OPERATIONS.index(SKIP)) * _NODES + (0, 0, 0) * _NODES
 _DEPLOYMENTS = ("cifar", "imagenet", "search")
+_Row = TypeVar("_Row")
 #: Smallest, largest and step of each setting of the search graph.
 _RANGES = {
     "channels": (2, 256, 2),
@@ -104,7 +110,8 @@ class Darts(SearchSpace):
             "image_channels": image_channels,
             "classes": classes,
         }
-        _check(deploy, sizes)
+        check_option(self.name, "deploy", deploy, _DEPLOYMENTS)
+        check_sizes(self.name, sizes, _RANGES)
         if image_size % (4 * stem_stride):
             raise ConfigError(
                 f"image_size {image_size} is no multiple of {4 * stem_stride}, 4 times the stem's stride"
@@ -120,6 +127,8 @@ class Darts(SearchSpace):
             tuple(cell + node + k for cell in (0, _CELL_DECISIONS) for k in range(_NODE_DECISIONS))
             for node in range(0, _CELL_DECISIONS, _NODE_DECISIONS)
         )
+        self.places = (1 + len(OPERATIONS),) * (2 * _CELL_PLACES)
+        self.absent = _ABSENT
         search = CellNetwork(channels, cells, self.image_shape, classes, stem_stride, searched=True)
         deployed = {
             "cifar": CellNetwork(36, 20, (3, 32, 32), classes),
@@ -136,7 +145,30 @@ class Darts(SearchSpace):
         return Graph(self._networks[scale].nodes(normal, reduction))
 
     def all_nodes(self, scale: Scale = "search") -> Iterator[Node]:
-        yield from self._networks[scale].nodes(_ALL_EDGES, _ALL_EDGES)
+        normal, reduction = (_all_edges(options) for options in _halves(self.allowed))
+        yield from self._networks[scale].nodes(normal, reduction)
+
+    def decode(self, scores: Sequence[Sequence[float]]) -> Architecture:
+        """Keep, at each node, the two edges whose best operation has the greatest softmax, ``none`` aside.
+
+        DARTS and EvNAS decode like this. Where the space is restricted, what is allowed competes.
+        """
+        return tuple(
+            option
+            for options, rows in zip(_halves(self.allowed), _halves(scores), strict=True)
+            for option in _decoded(options, [_softmax(row) for row in rows])
+        )
+
+    def soft_graph(self, architecture: Architecture) -> SoftGraph:
+        """Return the supergraph of EvNAS: all operations on all edges of each cell.
+
+        Among the eight operations of an edge, ``none`` included, which adds nothing, the chosen one has
+        e / (e + 7) of the weight and the others 1 / (e + 7) each; on dropped edges, each has 1 / 8.
+        """
+        cells = zip(_halves(self.allowed), _cells(checked(architecture, self.choices)), strict=True)
+        return self._networks["search"].soft_graph(
+            *(_soft_cell(options, chosen) for options, chosen in cells)
+        )
 
     def from_genotype(self, normal: Sequence[object], reduce: Sequence[object]) -> Architecture:
         """Read a published genotype: for each cell, (operation, predecessor) of two edges per node, in order.
@@ -173,14 +205,77 @@ class Darts(SearchSpace):
         }
 
 
-def _check(deploy: str, sizes: dict[str, int]) -> None:
-    if deploy not in _DEPLOYMENTS:
-        raise ConfigError(f"deploy is {deploy!r:.64}; the space darts has {', '.join(_DEPLOYMENTS)}")
-    for name, value in sizes.items():
-        low, high, step = _RANGES[name]
-        if not isinstance(value, int) or not low <= value <= high or value % step:
-            multiple = f", a multiple of {step}" if step > 1 else ""
-            raise ConfigError(f"{name} is {value!r:.64}; the space darts takes {low}..{high}{multiple}")
+def _halves(rows: Sequence[_Row]) -> tuple[Sequence[_Row], Sequence[_Row]]:
+    """Split what there is for both cells: the first half is the normal one's."""
+    return rows[: len(rows) // 2], rows[len(rows) // 2 :]
+
+
+def _by_node(
+    options: Sequence[Sequence[int]],
+) -> Iterator[tuple[Sequence[int], Sequence[int], Sequence[int]]]:
+    """Yield, for each node of a cell, the allowed pairs, operations on the earlier and on the later edge."""
+    return zip(*(options[k::_NODE_DECISIONS] for k in range(_NODE_DECISIONS)), strict=True)
+
+
+def _all_edges(options: Sequence[Sequence[int]]) -> Cell:
+    """Return every edge into each node that some architecture with these options has."""
+    edges = []
+    for pairs, (chosen, earlier, later) in zip(_PAIRS, _by_node(options), strict=True):
+        found = {(operation, pairs[pair][0]) for pair in chosen for operation in earlier}
+        found |= {(operation, pairs[pair][1]) for pair in chosen for operation in later}
+        edges.append(tuple((OPERATIONS[operation], j) for operation, j in sorted(found)))
+    return tuple(edges)
+
+
+def _soft_cell(options: Sequence[Sequence[int]], chosen: tuple[tuple[Edge, ...], ...]) -> SoftCell:
+    """Return every operation of each edge with its weight, where the edges ``chosen`` have one more."""
+    cell = []
+    for edges, kept in zip(_all_edges(options), chosen, strict=True):
+        names: dict[int, list[str]] = {}
+        for name, j in edges:
+            names.setdefault(j, []).append(name)
+        operations = {j: name for name, j in kept}
+        cell.append(
+            tuple(
+                (name, j, weight)
+                for j, present in names.items()
+                for name, weight in zip(present, _edge_weights(present, operations.get(j)), strict=True)
+            )
+        )
+    return tuple(cell)
+
+
+def _edge_weights(present: Sequence[str], chosen: str | None) -> tuple[float, ...]:
+    """Return the weights of the operations of an edge beside ``none``, which has the rest."""
+    return soft_weights(len(present) + 1, None if chosen is None else present.index(chosen))[:-1]
+
+
+def _decoded(options: Sequence[Sequence[int]], rows: Sequence[Sequence[float]]) -> Iterator[int]:
+    """Yield the options of one cell that score best."""
+    start = 0
+    for pairs, (chosen, *operations) in zip(_PAIRS, _by_node(options), strict=True):
+        best = {
+            pair: [
+                max(allowed, key=rows[start + j][1:].__getitem__)
+                for allowed, j in zip(operations, pairs[pair], strict=True)
+            ]
+            for pair in chosen
+        }
+        score = {
+            pair: sum(
+                rows[start + j][1 + operation] for operation, j in zip(best[pair], pairs[pair], strict=True)
+            )
+            for pair in chosen
+        }
+        winner = max(chosen, key=score.__getitem__)
+        yield winner
+        yield from best[winner]
+        start += pairs[-1][1] + 1
+
+
+def _softmax(row: Sequence[float]) -> list[float]:
+    powers = [math.exp(score - max(row)) for score in row]
+    return [power / sum(powers) for power in powers]
 
 
 def _cells(architecture: Architecture) -> tuple[Cell, Cell]:

@@ -17,6 +17,15 @@ from devices._errors import ArchitectureError, CheckpointError, ConfigError, Sel
 #: Total constraint violation of costs (m,): 0 where all constraints hold.
 Violation = Callable[[tuple[float, ...]], float]
 
+#: A cost that is known without evaluation.
+KnownCost = Callable[[Architecture], float]
+
+#: Draws so many new architectures; fewer where there are no more.
+Draw = Callable[[int], list[Architecture]]
+
+#: Chooses, of what it draws, so many architectures that are worth an evaluation.
+Screening = Callable[[Draw, int], list[Architecture]]
+
 
 @dataclass(frozen=True)
 class _State:
@@ -47,10 +56,19 @@ class Strategy(ABC):
         violation: Total constraint violation of a candidate's costs.
 
     Attributes:
+        space: The architectures that are searched now: the given ones, or a restriction that ``tell`` chose.
         population: The candidates kept by the last ``tell``, with their costs of then.
+        screening: Chooses among new architectures before they are evaluated; ``None`` takes all.
+        known_costs: By their names, the costs that the search minimises beside the error; empty where nobody
+            said.
+        generations: How many the search plans after its first round; ``None`` where nobody said.
+        soft_path: Whether weights are trained and judged on the soft graphs of architectures.
+        needs_reset: Whether the next training starts from fresh weights.
         needs_previous_error: Whether every candidate's error before this generation's training must be known.
     """
 
+    soft_path = False
+    needs_reset = False
     needs_previous_error = False
 
     def __init__(
@@ -60,6 +78,9 @@ class Strategy(ABC):
         self.rng = rng
         self.violation = violation
         self.population: tuple[Candidate, ...] = ()
+        self.screening: Screening | None = None
+        self.known_costs: Mapping[str, KnownCost] = {}
+        self.generations: int | None = None
 
     def warm_up(self, trainer: Trainer, steps: int) -> None:
         """Take ``steps`` training steps, each on one architecture drawn uniformly from the space."""
@@ -87,6 +108,10 @@ class Strategy(ABC):
             SelectionError: Nothing was evaluated, or a cost is NaN or infinite.
         """
 
+    def screen(self, draw: Draw, n: int) -> list[Architecture]:
+        """Return up to ``n`` new architectures that are worth an evaluation; no other new ones are asked."""
+        return draw(n) if self.screening is None else self.screening(draw, n)
+
     def front(self) -> tuple[Candidate, ...]:
         """Return the non-dominated members of the population: of its feasible ones, if there are any.
 
@@ -108,7 +133,10 @@ class Strategy(ABC):
         return costs, violations
 
     def state(self) -> dict[str, Json]:
-        """Return, as JSON, what decides the algorithm's next actions: population and generator."""
+        """Return, as JSON, what decides the algorithm's next actions: population and generator.
+
+        An algorithm that remembers more adds keys of its own.
+        """
         state = _State(self.population, dict(self.rng.bit_generator.state))
         values: dict[str, Json] = _STATE.dump_python(state, mode="json")
         return values

@@ -1,4 +1,6 @@
 import copy
+import gc
+import weakref
 from collections.abc import Iterator
 
 import numpy as np
@@ -9,10 +11,11 @@ from torch.autograd import backward
 from torch.nn import functional
 
 from cars_hw.architecture import Architecture
-from cars_hw.graph import Node
+from cars_hw.graph import Node, soft_weights
 from cars_hw.spaces.darts import OPERATIONS, Darts
 from cars_hw.supernet import SuperNet
 from devices._errors import ArchitectureError
+from tests.fakes.chains import CONV3, CONV5, RESIDUAL, SKIP, ChainSpace
 
 CELLS = 3
 SPACE = Darts(deploy="search", channels=4, cells=CELLS, image_size=8, image_channels=2, classes=3)
@@ -179,3 +182,143 @@ def test_a_copy_is_independent(supernet: SuperNet) -> None:
 def test_what_is_no_member_of_the_space_is_refused(supernet: SuperNet) -> None:
     with pytest.raises(ArchitectureError):
         supernet(batch()[0], (0, 1, 2))
+
+
+def soft_reference(supernet: SuperNet, image: Tensor, architecture: Architecture) -> Tensor:
+    """Compute every operation on every edge times its weight, with loops over what DARTS calls a cell."""
+    reference = DenseReference(supernet)
+    genotype = SPACE.to_genotype(architecture)
+    before = last = reference._run(("stem",), image)
+    for index in range(CELLS):
+        edges = genotype.reduce if index in (CELLS // 3, 2 * CELLS // 3) else genotype.normal
+        chosen = {(node, source): operation for node, operation, source in _placed(edges)}
+        name = f"cell{index}"
+        states = [
+            reference._run((f"{name}.preprocess0",), before),
+            reference._run((f"{name}.preprocess1",), last),
+        ]
+        for node in range(4):
+            total = torch.zeros(())
+            for j, state in enumerate(states):
+                kept = chosen.get((node, j))
+                scores = [float(operation == kept) for operation in ("none", *OPERATIONS)]
+                weights = torch.tensor(scores, dtype=torch.float64).softmax(0).tolist()
+                for operation, weight in zip(OPERATIONS, weights[1:], strict=True):
+                    total = total + weight * reference._option(f"{name}.node{node}.from{j}", operation, state)
+            states.append(total)
+        before, last = last, torch.cat(states[2:], dim=1)
+    return reference._run(("classifier",), last)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_soft_path_is_the_dense_computation_with_softmax_weights(
+    supernet: SuperNet, architecture: Architecture
+) -> None:
+    images, labels = batch()
+    dense = copy.deepcopy(supernet)
+    outputs, expected = (
+        supernet.forward_soft(images, architecture),
+        soft_reference(dense, images, architecture),
+    )
+    torch.testing.assert_close(outputs, expected, rtol=1e-9, atol=1e-12)
+    backward(functional.cross_entropy(outputs, labels))
+    backward(functional.cross_entropy(expected, labels))
+    for (name, soft), naive in zip(supernet.named_parameters(), dense.parameters(), strict=True):
+        assert soft.grad is not None, name
+        assert naive.grad is not None
+        torch.testing.assert_close(soft.grad, naive.grad, rtol=1e-6, atol=1e-9)
+
+
+def test_a_soft_path_of_a_chain_mixes_each_layer() -> None:
+    space = ChainSpace(1)
+    supernet = SuperNet(space).double()
+    images = torch.randn(5, 2, 4, 4, dtype=torch.float64)
+    stem, *_, classifier = space.graph((0, SKIP)).nodes
+    image = supernet.unit(stem)(images)
+    conv3, conv5 = (supernet.unit(space.graph((0, option)).nodes[1])(image) for option in (CONV3, CONV5))
+    expand, project, _ = space.graph((0, RESIDUAL)).nodes[1:-1]
+    options = [image, conv3, conv5, image + supernet.unit(project)(supernet.unit(expand)(image))]
+    for chosen in range(4):
+        mixed = torch.zeros(())
+        for weight, output in zip(soft_weights(4, chosen), options, strict=True):
+            mixed = mixed + weight * output
+        torch.testing.assert_close(
+            supernet.forward_soft(images, (0, chosen)),
+            supernet.unit(classifier)(mixed),
+            rtol=1e-9,
+            atol=1e-12,
+        )
+
+
+def test_an_extracted_soft_network_computes_the_same_and_owns_its_weights(supernet: SuperNet) -> None:
+    images, _ = batch()
+    before = snapshot(supernet)
+    extracted = supernet.extract_soft(ARCHITECTURES[0])
+    extracted.eval()
+    with torch.no_grad():
+        expected = supernet.eval().forward_soft(images, ARCHITECTURES[0])
+        assert torch.equal(extracted(images), expected)
+        for parameter in extracted.parameters():
+            parameter.add_(1)
+    after = supernet.state_dict()
+    assert all(torch.equal(tensor, after[name]) for name, tensor in before.items())
+
+
+def restricted(space: Darts) -> Darts:
+    """Return the space with the first option that there is of every other decision."""
+    return space.restrict([options[: 1 + d % 2] for d, options in enumerate(space.allowed)])
+
+
+def test_a_restriction_keeps_its_modules_and_drops_all_others(supernet: SuperNet) -> None:
+    smaller = restricted(SPACE)
+    kept = [(node.slot, node.spec) for node in smaller.all_nodes("search")]
+    before = {(node.slot, node.spec): supernet.unit(node) for node in SPACE.all_nodes("search")}
+    references = {key: weakref.ref(unit) for key, unit in before.items()}
+    same = [before[key] for key in kept]
+    del before
+    supernet.activate(smaller)
+    gc.collect()
+    assert len(kept) < len(references) / 2
+    assert [key for key, reference in references.items() if reference() is not None] == [
+        key for key in references if key in kept
+    ]
+    assert [id(unit) for unit in supernet.units.values()] == [id(unit) for unit in same]
+
+
+def test_new_operations_get_weights_that_follow_from_the_seed_alone(supernet: SuperNet) -> None:
+    smaller = restricted(SPACE)
+    kept = snapshot(supernet)
+    supernet.activate(smaller)
+    supernet.activate(SPACE)
+    other = SuperNet(SPACE, seed=1)
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.zero_()
+    other.activate(smaller)
+    other.double().activate(SPACE)
+    common = tuple(f"units.{name}." for name in SuperNet(smaller).units)
+    fresh = other.state_dict()
+    for name, tensor in supernet.state_dict().items():
+        assert torch.equal(tensor, kept[name] if name.startswith(common) else fresh[name]), name
+        assert tensor.dtype in (torch.float64, torch.int64)
+
+
+def test_a_reset_draws_every_weight_anew_and_each_time_others(supernet: SuperNet) -> None:
+    drawn = [snapshot(supernet)]
+    for _ in range(2):
+        supernet.reset()
+        drawn.append(snapshot(supernet))
+    twin = SuperNet(SPACE, seed=1).double()
+    twin.reset()
+    assert all(torch.equal(tensor, drawn[1][name]) for name, tensor in twin.state_dict().items())
+    for name, tensor in drawn[0].items():
+        if tensor.ndim > 1:
+            assert not torch.equal(tensor, drawn[1][name]), name
+            assert not torch.equal(drawn[1][name], drawn[2][name]), name
+
+
+def test_an_operation_that_was_dropped_is_refused(supernet: SuperNet) -> None:
+    supernet.activate(SPACE.restrict([(0,)] * len(SPACE.choices)))
+    assert supernet(batch()[0], (0,) * len(SPACE.choices)).shape == (6, 3)
+    with pytest.raises(ArchitectureError, match="has no weights: the search has dropped it"):
+        supernet(batch()[0], (0, 4, 4) * 8)

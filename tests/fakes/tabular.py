@@ -9,7 +9,7 @@ from cars_hw.graph import IMAGE, Graph, Node
 from cars_hw.objectives import Parameters
 from cars_hw.spaces._space import Scale, SearchSpace
 from cars_hw.strategies._strategy import Strategy
-from cars_hw.trainer import Ledger, TrainerState, Weights
+from cars_hw.trainer import Ledger, OptionGradients, TrainerState, Weights
 from latency_tables.spec import OpSpec
 
 
@@ -41,8 +41,8 @@ class TinySpace(SearchSpace):
         return Graph(tuple(_node(decision, option) for decision, option in options))
 
     def all_nodes(self, scale: Scale = "search") -> Iterator[Node]:
-        for decision, n in enumerate(self.choices):
-            for option in range(n):
+        for decision, options in enumerate(self.allowed):
+            for option in options:
                 yield _node(decision, option)
 
 
@@ -51,12 +51,32 @@ class TabularTrainer:
 
     Attributes:
         stepped: What each step was taken on.
+        activated: The options that it was asked to keep, and whether on soft paths.
+        resets: How often all weights were drawn anew.
     """
 
     def __init__(self) -> None:
         self.ledger = Ledger()
         self.stepped: list[list[Architecture]] = []
+        self.activated: list[tuple[tuple[tuple[int, ...], ...], bool]] = []
+        self.resets = 0
         self._previous = 0
+
+    def activate(self, space: SearchSpace, *, soft_path: bool = False) -> None:
+        self.activated.append((space.allowed, soft_path))
+
+    def reset(self) -> None:
+        self.resets += 1
+
+    def option_gradients(self, chosen: Architecture, other: Architecture) -> OptionGradients:
+        """Return a loss that falls with every larger option."""
+        self.ledger.add_option_step(1, 0.0)
+        pairs = list(zip(chosen, other, strict=True))
+        return OptionGradients(
+            1.0,
+            tuple(-float(mine) if mine != its else 0.0 for mine, its in pairs),
+            tuple(-float(its) if mine != its else 0.0 for mine, its in pairs),
+        )
 
     def remember(self) -> None:
         self._previous = self.ledger.steps

@@ -1,0 +1,168 @@
+"""Option gradients: how the loss answers to a gate between two options, wherever they re-join.
+
+Y. Ci, C. Lin, M. Sun, B. Chen, H. Zhang, W. Ouyang, "Evolving Search Space for Neural Architecture Search",
+ICCV 2021, arXiv 2011.10904: a layer computes out_S (1 + p_S - sg(p_S)) + sg(out_U) (p_U - sg(p_U)) for two
+subsets S and U of its operations, where sg stops the gradient. Its value is out_S; the gradient of the loss
+with respect to p_S is <dL/d(out), out_S>, that with respect to p_U <dL/d(out), out_U>.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cars_hw.architecture import Architecture
+from cars_hw.graph import IMAGE, Graph, Node
+from cars_hw.joins import OUTPUT, Join, by_slot, changed, joins
+from cars_hw.supernet import SuperNet
+from cars_hw.trainer import OptionGradients
+
+#: Slot of a node, and position of one of its inputs.
+_Edge = tuple[str, int]
+
+
+@dataclass(frozen=True)
+class _Variation:
+    """What one decision changes.
+
+    Attributes:
+        graph: The chosen network with the other options of the decision's group.
+        joins: Where the decision's options re-join.
+    """
+
+    graph: Graph
+    joins: tuple[Join, ...]
+
+
+def option_gradients(
+    supernet: SuperNet, chosen: Architecture, other: Architecture, images: Tensor, labels: Tensor
+) -> OptionGradients:
+    """Return what ``Trainer.option_gradients`` promises, for one batch.
+
+    Args:
+        supernet: The weights; neither they nor any statistics change.
+        chosen: The architecture that runs.
+        other: The one whose options are compared.
+        images: Normalised, (n, c, h, w).
+        labels: (n,).
+    """
+    graph = supernet.space.graph(chosen).live
+    variations = _variations(supernet, chosen, other, graph)
+    edges = {(join.reader, join.position) for found in variations.values() for join in found.joins}
+    supernet.train()
+    with _frozen_statistics(supernet):
+        tensors, read = _run(supernet, graph, images, edges)
+        loss = functional.cross_entropy(read.get((OUTPUT, 0), tensors[graph.nodes[-1].slot]), labels)
+        gradients = (
+            dict(zip(read, torch.autograd.grad(loss, list(read.values())), strict=True)) if read else {}
+        )
+        with torch.no_grad():
+            products = {
+                decision: _products(supernet, graph, found, tensors, gradients)
+                for decision, found in variations.items()
+            }
+    pairs = [products.get(decision, (0.0, 0.0)) for decision in range(len(chosen))]
+    return OptionGradients(loss.item(), tuple(mine for mine, _ in pairs), tuple(its for _, its in pairs))
+
+
+def _variations(
+    supernet: SuperNet, chosen: Architecture, other: Architecture, graph: Graph
+) -> dict[int, _Variation]:
+    """Return what each decision that differs changes, together with those of its group."""
+    found = {}
+    for group in supernet.space.groups:
+        differing = [decision for decision in group if chosen[decision] != other[decision]]
+        together = supernet.space.graph(_mixed(chosen, other, differing))
+        joint = _joins(graph, together)
+        for decision in differing:
+            alone = _joins(graph, supernet.space.graph(_mixed(chosen, other, [decision])))
+            own = tuple(join for edge, join in joint.items() if edge in alone)
+            found[decision] = _Variation(together, own or tuple(joint.values()))
+    return found
+
+
+def _mixed(chosen: Architecture, other: Architecture, decisions: Sequence[int]) -> Architecture:
+    return tuple(other[d] if d in decisions else option for d, option in enumerate(chosen))
+
+
+def _joins(graph: Graph, other: Graph) -> dict[_Edge, Join]:
+    found = joins(graph, other, changed(graph, other))
+    return {(join.reader, join.position): join for join in found}
+
+
+@contextmanager
+def _frozen_statistics(module: nn.Module) -> Iterator[None]:
+    """Normalise by each batch's own statistics, and leave the running ones alone."""
+    norms = [norm for norm in module.modules() if isinstance(norm, nn.BatchNorm2d)]
+    for norm in norms:
+        norm.track_running_stats = False
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.track_running_stats = True
+
+
+def _run(
+    supernet: SuperNet, graph: Graph, images: Tensor, edges: set[_Edge]
+) -> tuple[dict[str, Tensor], dict[_Edge, Tensor]]:
+    """Run ``graph``; return all its tensors, and those read along ``edges``, each apart from other reads."""
+    tensors = {IMAGE: images}
+    read: dict[_Edge, Tensor] = {}
+
+    def reading(reader: str, position: int, slot: str) -> Tensor:
+        if (reader, position) not in edges:
+            return tensors[slot]
+        apart = tensors[slot].view_as(tensors[slot])
+        read[reader, position] = apart if apart.requires_grad else apart.requires_grad_()
+        return apart
+
+    for node in graph.nodes:
+        inputs = [reading(node.slot, position, slot) for position, slot in enumerate(node.inputs)]
+        tensors[node.slot] = supernet.unit(node)(*inputs)
+    reading(OUTPUT, 0, graph.nodes[-1].slot)
+    return tensors, read
+
+
+def _products(
+    supernet: SuperNet,
+    graph: Graph,
+    variation: _Variation,
+    tensors: Mapping[str, Tensor],
+    gradients: Mapping[_Edge, Tensor],
+) -> tuple[float, float]:
+    """Return the inner products of the gradients at the joins with what either option computes there."""
+    other = _Other(supernet, by_slot(graph), by_slot(variation.graph), tensors)
+    mine = its = 0.0
+    for join in variation.joins:
+        gradient = gradients[join.reader, join.position]
+        mine += (gradient * tensors[join.tensor]).sum().item()
+        its += (gradient * other.tensor(join.other)).sum().item()
+    return mine, its
+
+
+class _Other:
+    """Tensors of another option, computed from those of the chosen network."""
+
+    def __init__(
+        self,
+        supernet: SuperNet,
+        mine: Mapping[str, Node],
+        its: Mapping[str, Node],
+        tensors: Mapping[str, Tensor],
+    ) -> None:
+        self._supernet, self._mine, self._its = supernet, mine, its
+        self._tensors = tensors
+        self._computed: dict[str, Tensor] = {}
+
+    def tensor(self, slot: str) -> Tensor:
+        """Return what the other network has at ``slot``, up to the nearest tensors that both have."""
+        if slot == IMAGE or (slot in self._mine and self._mine[slot].spec == self._its[slot].spec):
+            return self._tensors[slot]
+        if slot not in self._computed:
+            node = self._its[slot]
+            self._computed[slot] = self._supernet.unit(node)(*map(self.tensor, node.inputs))
+        return self._computed[slot]

@@ -131,8 +131,9 @@ class Linear:
 
 @dataclass(frozen=True)
 class Zero:
-    """Zeros, whatever the input: (c, h, w) to (c_out, ceil(h/stride), ceil(w/stride))."""
+    """Zeros, whatever the input: (c_in, h, w) to (c_out, ceil(h/stride), ceil(w/stride))."""
 
+    c_in: int
     c_out: int
     stride: int
 
@@ -404,7 +405,7 @@ _KINDS: dict[str, Callable[[OpSpec], tuple[Layer, ...]]] = {
     "max_pool": partial(_pool, "max"),
     "avg_pool": partial(_pool, "avg"),
     "pool_conv": _pool_conv,
-    "zero": lambda spec: (Zero(spec.integer("out"), spec.integer("stride")),),
+    "zero": lambda spec: (Zero(spec.input_shape[1], spec.integer("out"), spec.integer("stride")),),
     "sum": lambda spec: (Sum(),),
     "concat": lambda spec: (Concat(),),
     "classifier": _classifier,

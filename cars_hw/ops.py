@@ -42,16 +42,17 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 class Zero(nn.Module):
-    """Zeros of a given width, computed from the image so that an exported network still takes one."""
+    """Zeros as a convolution that every runtime has, so that an exported network reads its input."""
 
-    def __init__(self, channels: int, stride: int) -> None:
+    def __init__(self, c_in: int, c_out: int, stride: int) -> None:
         super().__init__()
-        self.channels, self.stride = channels, stride
+        self.stride = stride
+        self.weight: Tensor
+        self.register_buffer("weight", torch.zeros(c_out, c_in, 1, 1), persistent=False)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Map (n, c, h, w) to zeros (n, channels, ceil(h/stride), ceil(w/stride))."""
-        zeros = image[:, :1, :: self.stride, :: self.stride] * 0
-        return zeros.expand(-1, self.channels, -1, -1)
+        """Map (n, c_in, h, w) to zeros (n, c_out, ceil(h/stride), ceil(w/stride))."""
+        return nn.functional.conv2d(image, self.weight, stride=self.stride)
 
 
 class Sum(nn.Module):
@@ -151,7 +152,7 @@ def _weightless(layer: layers.Weightless, *, owns_input: bool) -> nn.Module:
         case layers.GlobalPool():
             return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
         case layers.Zero():
-            return Zero(layer.c_out, layer.stride)
+            return Zero(layer.c_in, layer.c_out, layer.stride)
         case layers.Sum():
             return Sum()
         case layers.Concat():

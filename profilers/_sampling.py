@@ -15,6 +15,7 @@ from devices._errors import (
 )
 from latency_tables.measurement import Conditions, Entry, Failure, FailureStatus, Measurement
 from latency_tables.spec import OpSpec
+from profilers._conditions import recorded
 from profilers.plan import MeasurementPlan
 from profilers.runtimes._runtime import Sampler
 from profilers.statistics import inner_calls, is_precise
@@ -84,29 +85,14 @@ class Sampling:
         return len(self._samples_s) >= self._plan.max_rounds or spent_s >= self._plan.budget_s
 
     def _conditions(self, *, precision_reached: bool) -> Conditions:
-        before, after = self._before, self._device.state()
-        found: dict[str, float | int | str | None] = {
+        own: Conditions = {
             "inner_calls": self._inner_calls,
             "rounds": len(self._samples_s),
             "precision_reached": precision_reached,
             "seed": self._plan.seed,
             "started": self._started.isoformat(timespec="seconds"),
-            "load_before": before.load,
-            "load_after": after.load,
-            "steal_s": _difference(before.steal_s, after.steal_s),
-            "clock_mhz": after.clock_mhz,
-            "governor": after.governor,
-            "temperature_c": after.temperature_c,
-            "affinity": ",".join(map(str, after.affinity)) or None,
-            "threads": after.threads,
         }
-        return {name: value for name, value in found.items() if value is not None} | dict(
-            self._sampler.facts()
-        )
-
-
-def _difference(before: float | None, after: float | None) -> float | None:
-    return None if before is None or after is None else after - before
+        return {**own, **recorded(self._before, self._device.state()), **self._sampler.facts()}
 
 
 def failure(spec: OpSpec, error: ProfilingError | TableError) -> Failure:

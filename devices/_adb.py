@@ -1,8 +1,8 @@
 """The ADB transports: shell, push and pull on an Android phone; no policy.
 
 An address chooses the transport: ``tcp:HOST:PORT`` and ``usb:SERIAL`` speak to the phone directly (no adb
-server needed), ``SERIAL`` goes through the adb server (whatever ``adb devices`` prints), and an empty one means
-the only phone of that server.
+server needed), ``SERIAL`` goes through the adb server (whatever ``adb devices`` prints), and an empty one
+means the only phone of that server.
 """
 
 import shlex
@@ -32,7 +32,7 @@ class ListedDevice:
 class Transport(ABC):
     """One connection to a phone. A context manager: leaving it closes the connection.
 
-    Whatever comes from the phone is bytes that nobody trusts, and bounded. Not thread-safe; one owner at a time.
+    Whatever comes from the phone is bytes that nobody trusts, and bounded. Not thread-safe: one owner.
     """
 
     @abstractmethod
@@ -107,8 +107,8 @@ def quoted(argv: Sequence[str]) -> str:
 def connect(address: str) -> Transport:
     """Connect to the phone at ``address``: ``tcp:HOST:PORT``, ``usb:SERIAL``, ``SERIAL``, or empty.
 
-    An empty address means ``ANDROID_SERIAL`` where that is set, else the only phone of the adb server: never the
-    first of two.
+    An empty address means ``ANDROID_SERIAL`` where that is set, else the only phone of the adb server:
+    never the first of two.
 
     Raises:
         DeviceError: There is no such phone, or it cannot be used; the message names the remedy.

@@ -1,14 +1,15 @@
 """The stock ``benchmark_model`` on a device: its flags, and what one run of it says.
 
-Two generations answer to that name: the classic tool around the interpreter, and that of LiteRT's CompiledModel
-API. They share the flags of a run and the file of results; the rest is told apart by their ``--help``.
+Two generations answer to that name: the classic tool around the interpreter, and that of LiteRT's
+CompiledModel API. They share the flags of a run and the file of results; ``--help`` tells them apart.
 """
 
 import hashlib
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from devices._device import Completed, RemoteDevice
 from devices._errors import (
@@ -35,7 +36,9 @@ _FLAG = re.compile(r"^\s*--([a-z0-9_]{1,64})=", re.MULTILINE)
 _NEEDED = {"graph", "num_runs", "min_secs", "num_threads", "warmup_runs", "warmup_min_secs"}
 
 _UNKNOWN_FLAGS = re.compile(r"Unconsumed cmdline flags: *(.{0,200})")
-_FELL_BACK = re.compile(r"Disallowed CPU fallback detected|delegate is explicitly applied, the model graph will not")
+_FELL_BACK = re.compile(
+    r"Disallowed CPU fallback detected|delegate is explicitly applied, the model graph will not"
+)
 _UNSUPPORTED = re.compile(
     r"Didn't find op for builtin opcode|unresolved custom op|Failed to (?:apply|load model|compile model)"
     r"|Failed to (?:initialize the interpreter|allocate tensors)"
@@ -50,6 +53,7 @@ _ERROR_LINE = re.compile(r"^(?:ERROR|FATAL|error)\b.*$", re.MULTILINE)
 _NOT_STARTED = (126, 127)
 
 Flags = Mapping[str, str | int | float]
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -114,7 +118,7 @@ class BenchmarkModel:
         result = f"{folder}/{secrets.token_hex(8)}.pb"
         has_file = "result_file_path" in self.flags
         words = {**flags, **({"result_file_path": result} if has_file else {})}
-        argv = [self.path, *(f"--{name}={_value(value)}" for name, value in words.items())]
+        argv = [self.path, *(f"--{name}={value}" for name, value in words.items())]
         text = succeeded(self.device.run(argv, timeout_s=timeout_s))
         if not has_file:
             return text_timings(text), text
@@ -141,6 +145,17 @@ class BenchmarkModel:
             return operator_coverage(operators(text))
         except GarbledOutputError:
             return text_coverage(text)
+
+
+def twice(run: Callable[[], Result]) -> Result:
+    """Return what ``run`` returns, with a second try where the first gave what cannot be trusted.
+
+    A byte that a cable dropped is no fact about an operation.
+    """
+    try:
+        return run()
+    except GarbledOutputError:
+        return run()
 
 
 def succeeded(completed: Completed) -> str:
@@ -180,10 +195,6 @@ def require_sha256(device: RemoteDevice, path: str, content: bytes) -> None:
     said = device.run(["sha256sum", path], timeout_s=_HELP_LIMIT_S).stdout.decode("ascii", errors="replace")
     if said.split(maxsplit=1)[:1] != [hashlib.sha256(content).hexdigest()]:
         raise GarbledOutputError("a result changed on its way from the device; run it again")
-
-
-def _value(value: str | int | float) -> str:
-    return str(value)
 
 
 def _text(completed: Completed) -> str:

@@ -1,4 +1,4 @@
-"""The text that ``benchmark_model`` prints: of the classic tool, old and new, and of the CompiledModel one."""
+"""The text that ``benchmark_model`` prints: the classic tool's, old and new, and the CompiledModel one's."""
 
 import re
 

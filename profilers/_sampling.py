@@ -25,7 +25,7 @@ from profilers.statistics import calls_lasting, inner_calls, is_precise
 #: A block below this share of the plan's shows that the search for its length met a slow mode.
 _SHORTEST_SHARE = 0.9
 
-#: What ends one workload and leaves the others alone. A ``TableError`` is a clock that gave what is no latency;
+#: What ends one workload and leaves the others alone. A ``TableError`` is a clock that gave no latency;
 #: a time-out, a program that hangs on this workload.
 MEASURING_ERRORS = (ProfilingError, TableError, DeviceTimeoutError)
 

@@ -85,9 +85,12 @@ def _classic(lines: list[str]) -> Timings | None:
 
 
 def _compiled(lines: list[str]) -> Timings | None:
-    found = {match["name"]: match for line in lines if (match := _COMPILED.search(line))}
-    if not found:
+    matches = [match for line in lines if (match := _COMPILED.search(line))]
+    if not matches:
         return None
+    found = {match["name"]: match for match in matches}
+    if len(found) != len(matches):
+        raise GarbledOutputError("benchmark_model printed the results of several runs; run it again")
     s = {name: float(match["ms"]) / 1e3 for name, match in found.items()}
     count = found["Inference (avg)"]["count"] if "Inference (avg)" in found else None
     if count is None or not s.keys() >= {"Model initialization", "Inference (min)", "Inference (max)"}:

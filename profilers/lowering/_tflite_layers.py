@@ -7,6 +7,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from profilers._layout import IMAGE_RANK, nhwc, nhwc_shape
 from profilers.lowering._tflite_graph import ACTIVATION, SCALE_SHIFT, Activation, Graph, Padding
 from profilers.lowering._tflite_window import Window, padding_of
 
@@ -15,7 +16,6 @@ Windows = tuple[Window, Window]
 
 #: Where the axes of torch's NCHW lie in NHWC.
 _NHWC_AXES = (0, 3, 1, 2)
-_IMAGE_RANK = len(_NHWC_AXES)
 
 _INACTIVE = {ACTIVATION: Activation.NONE}
 
@@ -38,14 +38,9 @@ class Value:
         return self.shape[2], self.shape[3]
 
 
-def in_tflite(shape: Sequence[int]) -> tuple[int, ...]:
-    """Return the shape in TFLite of what has ``shape`` in torch."""
-    return (shape[0], *shape[2:], shape[1]) if len(shape) == _IMAGE_RANK else tuple(shape)
-
-
 def axis_in_tflite(axis: int, rank: int) -> int:
     """Return where an axis of a torch tensor lies in TFLite."""
-    return _NHWC_AXES[axis] if rank == _IMAGE_RANK else axis
+    return _NHWC_AXES[axis] if rank == IMAGE_RANK else axis
 
 
 class Layers:
@@ -60,8 +55,7 @@ class Layers:
 
     def constant(self, values: Array) -> Value:
         """Hold ``values``, given in torch's layout."""
-        moved = np.moveaxis(values, 1, -1) if values.ndim == _IMAGE_RANK else values
-        return Value(self.graph.constant(moved), values.shape)
+        return Value(self.graph.constant(nhwc(values)), values.shape)
 
     def convolution(self, x: Value, weights: Array, bias: Array, windows: Windows, groups: int) -> Value:
         """Convolve; ``weights`` are (c_out, c_in / groups, height, width)."""
@@ -115,7 +109,7 @@ class Layers:
 
     def reshape(self, x: Value, shape: tuple[int, ...]) -> Value:
         """Give the same values, in TFLite's order, another shape."""
-        wanted = self.graph.constant(np.array(in_tflite(shape), dtype=np.int32))
+        wanted = self.graph.constant(np.array(nhwc_shape(shape), dtype=np.int32))
         return self._add("RESHAPE", (x.tensor, wanted), shape)
 
     def scale_shift(self, x: Value, scale: Array, shift: Array) -> Value:
@@ -194,12 +188,12 @@ class Layers:
         shape: tuple[int, ...],
         options: Mapping[str, int] = MappingProxyType({}),
     ) -> Value:
-        return Value(self.graph.add(code, inputs, in_tflite(shape), options), shape)
+        return Value(self.graph.add(code, inputs, nhwc_shape(shape), options), shape)
 
 
 def _axes(x: Value) -> Sequence[int]:
     """Return torch's axes in TFLite's order."""
-    return (0, 2, 3, 1) if len(x.shape) == _IMAGE_RANK else range(len(x.shape))
+    return (0, 2, 3, 1) if len(x.shape) == IMAGE_RANK else range(len(x.shape))
 
 
 def _places(x: Value, windows: Windows) -> list[int]:

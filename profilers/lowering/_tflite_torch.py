@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from devices._errors import UnsupportedOperationError
+from profilers._layout import IMAGE_RANK
 from profilers.lowering._tflite_layers import Array, Layers, Value, Windows
 from profilers.lowering._tflite_window import Window
 
@@ -19,8 +20,6 @@ Handler = Callable[..., Value | tuple[int, ...] | int]
 
 _Sizes = int | Sequence[int]
 _Operand = Value | Tensor | float
-
-_IMAGE_RANK = 4
 
 
 def _conv2d(
@@ -110,7 +109,7 @@ def _flatten_module(layers: Layers, module: nn.Flatten, x: Value) -> Value:
 
 def _mean(layers: Layers, input: Value, dim: _Sizes, keepdim: bool = False) -> Value:
     axes = (dim,) if isinstance(dim, int) else dim
-    if len(input.shape) != _IMAGE_RANK or sorted(axis % _IMAGE_RANK for axis in axes) != [2, 3]:
+    if len(input.shape) != IMAGE_RANK or sorted(axis % IMAGE_RANK for axis in axes) != [2, 3]:
         raise UnsupportedOperationError(f"mean of {input.shape} over {dim} has no form in TFLite")
     pooled = layers.mean_of_image(input)
     return pooled if keepdim else layers.reshape(pooled, pooled.shape[:2])
@@ -268,7 +267,7 @@ def _pair(sizes: _Sizes) -> tuple[int, int]:
 
 
 def _image(x: Value) -> Value:
-    if len(x.shape) != _IMAGE_RANK:
+    if len(x.shape) != IMAGE_RANK:
         raise UnsupportedOperationError(
             f"an image of shape {x.shape} has no form in TFLite; only (n, c, h, w) has"
         )

@@ -8,10 +8,11 @@ from typing import Any
 from torch import Tensor, fx, nn
 
 from devices._errors import UnsupportedOperationError
+from profilers._layout import nhwc_shape
 from profilers.lowering._evaluation import evaluating
-from profilers.lowering._tflite_file import serialize
+from profilers.lowering._tflite_flatbuffer import serialize
 from profilers.lowering._tflite_graph import Graph
-from profilers.lowering._tflite_layers import Layers, Value, in_tflite
+from profilers.lowering._tflite_layers import Layers, Value
 from profilers.lowering._tflite_passes import simplify
 from profilers.lowering._tflite_torch import FUNCTIONS, METHODS, MODULES, Handler
 
@@ -35,7 +36,7 @@ def lower(module: nn.Module, input_shapes: Sequence[tuple[int, ...]]) -> bytes:
     layers = Layers(graph)
     with evaluating(module):
         traced = _traced(root, len(input_shapes))
-        inputs = [Value(graph.add_input(in_tflite(shape)), tuple(shape)) for shape in input_shapes]
+        inputs = [Value(graph.add_input(nhwc_shape(shape)), tuple(shape)) for shape in input_shapes]
         result = _Walk(root, layers).run(traced, inputs)
     if result.tensor in graph.inputs or result.tensor in graph.constants:
         result = layers.reshape(result, result.shape)  # a result is something that was computed

@@ -60,7 +60,7 @@ def read_program(name: str, device: RemoteDevice, *, path: str, variable: str) -
         problem = f"{found} is no file of up to {_LARGEST_BYTES} bytes"
     except OSError as error:
         problem = f"{found} cannot be read: {error.strerror}"
+    source = _SOURCES.get(name, "`cars-hw devices` says where to get it")
     raise DeviceError(
-        f"no {name} for this device: {problem}; {_SOURCES.get(name, 'get one')}, and put it there, or name "
-        f"it by option or {variable}"
+        f"no {name} for this device: {problem}; name one by option or {variable}, or put it there ({source})"
     )

@@ -170,7 +170,10 @@ class PlayedTransport(Transport):
     Attributes:
         commands: All that was run, for tests that look for what must not be in them.
         calls_until_lost: After so many more calls the phone is unplugged; ``None``: never.
+        comes_back: Whether it can be connected to again.
+        reconnections: How often it was.
         is_full: Whether the phone's disk takes only the first half of a file.
+        before_answer: Called with each command after it has run.
         damage: What the way to the phone makes of a file.
         pushes: Files that were sent.
         is_closed: Whether the connection was closed.
@@ -179,7 +182,10 @@ class PlayedTransport(Transport):
     def __init__(self, phone: PlayedPhone) -> None:
         self.commands: list[str] = []
         self.calls_until_lost: int | None = None
+        self.comes_back = False
+        self.reconnections = 0
         self.is_full = False
+        self.before_answer: Callable[[str], None] = lambda _: None
         self.damage: Callable[[bytes], bytes] = lambda content: content
         self.pushes = 0
         self.is_closed = False
@@ -205,6 +211,7 @@ class PlayedTransport(Transport):
                 raise DeviceTimeoutError(
                     f"the program took longer than {timeout_s} s; it was killed"
                 ) from error
+        self.before_answer(command)
         return Completed(stdout, stderr, process.returncode)
 
     def push(self, content: bytes, path: str, *, mode: int = 0o644, timeout_s: float) -> None:
@@ -224,6 +231,9 @@ class PlayedTransport(Transport):
         return file.read_bytes()
 
     def reconnect(self) -> None:
+        if not self.comes_back:
+            raise DeviceLostError("the phone was unplugged; plug it in again")
+        self.reconnections += 1
         self.calls_until_lost = None
 
     def close(self) -> None:

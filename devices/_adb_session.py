@@ -1,8 +1,8 @@
 """A connection to a phone that many streams share: who we are, what the phone is, and its services.
 
 Protocol: system/core/adb/protocol.txt of AOSP. Written because the client of adb-shell knows neither exit
-codes nor a bound on what a phone sends, loses the rest of a packet of which a socket takes half, and sums every
-byte in Python. Its carriers, keys and constants are used.
+codes nor a bound on what a phone sends, loses the rest of a packet of which a socket takes half, and sums
+bytes in Python. Its carriers, keys and constants are used.
 """
 
 import re
@@ -120,13 +120,9 @@ class Session:
         """Open a service of the phone.
 
         Raises:
-            DeviceError: The phone has no such service, or takes no name as long.
+            DeviceError: The phone has no such service.
         """
         name = service.encode() + b"\0"
-        if len(name) > self.max_payload_bytes:
-            raise DeviceError(
-                f"a command of {len(name)} bytes is longer than the phone takes; push it as a file"
-            )
         self._last_id += 1
         stream = SessionStream(self, self._channel, self._last_id)
         self._streams[self._last_id] = stream

@@ -25,7 +25,7 @@ from devices._adb_usb import UsbCarrier
 from devices._device import Completed
 from devices._errors import DeviceError, DeviceLostError, DeviceTimeoutError
 
-__all__ = ["LinkTransport", "ListedDevice", "Transport", "connect", "list_devices", "quoted"]
+__all__ = ["LinkTransport", "ListedDevice", "Transport", "connect", "link_to", "list_devices", "quoted"]
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +37,9 @@ _HOST_AND_PORT = re.compile(
     r"(?:(?P<host>[A-Za-z0-9._-]{1,253})|\[(?P<ipv6>[0-9A-Fa-f:.]{2,45})\]):(?P<port>[0-9]{1,5})"
 )
 _MAX_PATH_BYTES = 1024
+
+#: An adb server takes requests of at most 65535 bytes, and we add to the command.
+_MAX_COMMAND_BYTES = 65_000
 
 _ATTEMPTS = 3
 _FIRST_PAUSE_S = 0.5
@@ -165,7 +168,7 @@ class LinkTransport(Transport):
             try:
                 self._link.reconnect()
                 break
-            except DeviceError:
+            except DeviceLostError:  # what is there but may not be used does not change by waiting
                 if attempt == _ATTEMPTS - 1:
                     raise
         left_running, self._left_running = self._left_running, []
@@ -185,6 +188,11 @@ class _Run:
     def __init__(self, command: str) -> None:
         if "\0" in command:
             raise DeviceError("a command line cannot hold a NUL character; leave it out")
+        if len(command.encode()) > _MAX_COMMAND_BYTES:
+            raise DeviceError(
+                f"a command line of {len(command.encode())} bytes is longer than {_MAX_COMMAND_BYTES}, "
+                "which is what adb takes; push what is long as a file"
+            )
         self._mark = secrets.token_hex(8)
         # "exit $?" keeps the shell: the last command of a line would take its place.
         self.service = f"{_SHELL}echo $$ {self._mark} >&2; {command}\nexit $?"
@@ -237,7 +245,7 @@ def connect(address: str) -> Transport:
     Raises:
         DeviceError: There is no such phone, or it cannot be used; the message names the remedy.
     """
-    link = _link(address)
+    link = link_to(address)
     try:
         link.reconnect()
     except DeviceError:
@@ -246,7 +254,8 @@ def connect(address: str) -> Transport:
     return LinkTransport(link)
 
 
-def _link(address: str) -> Link:
+def link_to(address: str) -> Link:
+    """Return the way to the phone at ``address``, not connected yet."""
     kind, _, rest = address.partition(":")
     if kind == "tcp":
         match = _HOST_AND_PORT.fullmatch(rest)

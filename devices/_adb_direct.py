@@ -8,7 +8,8 @@ from adb_shell.transport.tcp_transport import TcpTransport
 
 from devices._adb_keys import Key, default_folder
 from devices._adb_link import Deadline, Link, Stream
-from devices._adb_session import Carrier, Session
+from devices._adb_packets import MAX_PAYLOAD_BYTES, Carrier
+from devices._adb_session import Session
 from devices._errors import DeviceError
 
 #: A link that went silent (Wi-Fi gone, cable cut) is given up after idle + count * interval seconds.
@@ -18,12 +19,13 @@ _CONNECT_S = 5.0
 
 
 class TcpCarrier(TcpTransport):  # type: ignore[misc]  # adb-shell has no types
-    """A socket to a phone: without Nagle's delay, which costs 40 ms per packet, and noticing a dead link."""
+    """A socket to a phone: no delay of small packets (40 ms), room for large ones, dead links noticed."""
 
     def connect(self, timeout_s: float) -> None:
         super().connect(timeout_s)
         self._connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MAX_PAYLOAD_BYTES)
         for option, value in _KEEPALIVE.items():
             self._connection.setsockopt(socket.IPPROTO_TCP, option, value)
 

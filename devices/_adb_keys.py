@@ -75,7 +75,10 @@ def _make(folder: Path) -> None:
 def _complete(path: Path) -> None:
     """Write the public half beside a private key that lacks it; newer versions of adb leave it out."""
     text = base64.b64encode(keygen.encode_pubkey(str(path))) + b" cars_hw"
-    descriptor = os.open(path.with_suffix(".pub"), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        descriptor = os.open(path.with_suffix(".pub"), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return  # somebody else was faster
     with open(descriptor, "wb") as file:
         file.write(text)
 

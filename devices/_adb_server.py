@@ -16,11 +16,9 @@ from devices._adb_link import Deadline, EndOfStreamError, Link, Stream, one_line
 from devices._errors import DeviceError, DeviceLostError, DeviceTimeoutError
 
 _CONNECT_S = 5.0
+_START_S = 20.0
 _PIECE_BYTES = 1 << 20
 _SHORTEST_S = 0.001  # 0 would mean not to wait at all
-
-#: The server takes a request of at most four hexadecimal digits of length.
-_MAX_REQUEST_BYTES = 0xFFFF
 
 _VERSION = re.compile(r"Android Debug Bridge version \d+\.\d+\.(\d{1,4})")
 _NETWORK_SERIAL = re.compile(r"[A-Za-z0-9._-]+:\d{1,5}")
@@ -39,6 +37,10 @@ _REMEDIES = {
     "bootloader": "start Android on it",
     "unknown": "plug it in again",
 }
+
+
+#: States that may pass by themselves.
+_PASSING = ("offline", "connecting", "authorizing")
 
 
 @dataclass(frozen=True)
@@ -109,13 +111,14 @@ def demand_usable(serial: str, listed: Sequence[ListedDevice]) -> None:
         listed: What the server knows.
 
     Raises:
-        DeviceLostError: It is not among them.
+        DeviceLostError: It is not among them, or not yet.
         DeviceError: Its state forbids it; the message names the remedy.
     """
     for device in listed:
         if device.serial == serial:
             if device.state != "device":
-                raise DeviceError(f"{serial} is {device.state}: {device.remedy()}")
+                kind = DeviceLostError if device.state in _PASSING else DeviceError
+                raise kind(f"{serial} is {device.state}: {device.remedy()}")
             return
     known = ", ".join(device.serial for device in listed) or "none"
     raise DeviceLostError(
@@ -167,14 +170,10 @@ def _ask(request: str) -> str:
 
 def _requested(requests: Sequence[str], deadline: Deadline) -> socket.socket:
     """Connect to the server, starting it where none runs, and make ``requests``; return the connection."""
-    adbutils = _adbutils()
-    for request in requests:
-        if len(request.encode()) > _MAX_REQUEST_BYTES:
-            raise DeviceError(
-                f"a command of {len(request)} characters is longer than adb takes; push it as a file"
-            )
+    client = _adbutils().AdbClient()
     with _failures(deadline):
-        connection = adbutils.AdbClient().make_connection(timeout=max(deadline.left_s(), _SHORTEST_S))
+        _start_where_none_runs(client.host, client.port)
+        connection = client.make_connection(timeout=max(deadline.left_s(), _SHORTEST_S))
         try:
             for request in requests:
                 connection.send_command(request)
@@ -184,6 +183,22 @@ def _requested(requests: Sequence[str], deadline: Deadline) -> socket.socket:
             raise
     opened: socket.socket = connection.conn  # its own close() sleeps
     return opened
+
+
+def _start_where_none_runs(host: str, port: int) -> None:
+    """Start the server as adb does; adbutils would with adb's words on our output, and a socket left open."""
+    try:
+        socket.create_connection((host, port), timeout=_CONNECT_S).close()
+    except ConnectionRefusedError as error:
+        start = [_adbutils().adb_path(), "start-server"]
+        said = subprocess.run(start, capture_output=True, timeout=_START_S, check=False)  # noqa: S603
+        if said.returncode != 0:
+            reason = one_line(
+                said.stderr.strip().splitlines()[-1] if said.stderr.strip() else b"no reason given"
+            )
+            raise DeviceError(
+                f"no adb server runs, and none starts: {reason}; see `adb start-server`"
+            ) from error
 
 
 @contextmanager

@@ -6,7 +6,6 @@ before it is kept.
 
 import stat
 import struct
-import time
 from dataclasses import dataclass, field
 
 from devices._adb_link import Deadline, EndOfStreamError, Stream, one_line
@@ -22,6 +21,9 @@ _SYNC_HEADER = struct.Struct("<4sI")
 _CHUNK_BYTES = 64 << 10
 _CHUNKS_AT_ONCE = 15  # with their headers just below the largest packet of ADB
 _MAX_REASON_BYTES = 4096
+
+#: When files say that they were written: no clock is asked that somebody may set.
+_MODIFIED_S = 0
 
 
 @dataclass
@@ -96,7 +98,7 @@ def send_file(stream: Stream, content: bytes, path: str, mode: int, deadline: De
         stream.write(_SYNC_HEADER.pack(b"SEND", len(name)) + name, deadline)
         for start in range(0, len(content), step):
             stream.write(_framed(memoryview(content)[start : start + step]), deadline)
-        stream.write(_SYNC_HEADER.pack(b"DONE", int(time.time()) & 0xFFFFFFFF), deadline)
+        stream.write(_SYNC_HEADER.pack(b"DONE", _MODIFIED_S), deadline)
     except EndOfStreamError:
         pass  # it gave up early: why, it has said
     try:

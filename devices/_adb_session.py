@@ -1,61 +1,29 @@
-"""ADB's packets: one connection to a phone that many streams share.
+"""A connection to a phone that many streams share: who we are, what the phone is, and its services.
 
-Protocol: system/core/adb/protocol.txt of AOSP. Speaks the newer version, without checksums, where the phone
-does. Written because the client of adb-shell knows neither exit codes nor a bound on what a phone sends, loses the
-rest of a packet of which a socket takes half, and sums every byte in Python. Its carriers, keys and constants are
-used.
+Protocol: system/core/adb/protocol.txt of AOSP. Written because the client of adb-shell knows neither exit
+codes nor a bound on what a phone sends, loses the rest of a packet of which a socket takes half, and sums
+bytes in Python. Its carriers, keys and constants are used.
 """
 
 import re
-import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 from adb_shell import constants
 
 from devices._adb_link import Deadline, EndOfStreamError, Stream, one_line
+from devices._adb_packets import MAX_PAYLOAD_BYTES, VERSION_WITHOUT_CHECKSUM, Carrier, Packet, PacketChannel
 from devices._errors import DeviceError, DeviceLostError, DeviceTimeoutError
-
-#: Versions of the protocol: from the newer on, checksums are left out.
-_VERSION, _VERSION_WITHOUT_CHECKSUM = 0x01000000, 0x01000001
-
-#: Largest payload of a packet that we take; what we may send is the phone's to say.
-_MAX_PAYLOAD_BYTES = constants.MAX_ADB_DATA
 
 _BANNER = b"host::features=shell_v2"
 _FEATURES = re.compile(r"features=([A-Za-z0-9_,]*)")
 
 #: What a phone asks to have signed has the size of a SHA-1 digest; nothing else is ever signed.
 _TOKEN_BYTES = 20
-_HEADER = struct.Struct("<6I")
-_ID = {**constants.ID_TO_WIRE, b"STLS": int.from_bytes(b"STLS", "little")}
-_NAME = {number: name for name, number in _ID.items()}
+
+_CLOSE_S = 1.0
 
 _AUTHORIZE = "unlock the phone, plug it in again, and accept this computer's key (tick 'Always allow')"
-
-
-class Carrier(Protocol):
-    """What takes bytes to a phone and back: a socket or a USB interface.
-
-    Failures are ``OSError``, ``TimeoutError`` where time ran out.
-    """
-
-    def connect(self, timeout_s: float) -> None:
-        """Connect, anew where it was."""
-        ...
-
-    def read(self, n: int, timeout_s: float) -> bytes:
-        """Return at most ``n`` bytes, at least one."""
-        ...
-
-    def write(self, content: bytes | memoryview, timeout_s: float) -> int:
-        """Send a part of ``content``; return how much."""
-        ...
-
-    def close(self) -> None:
-        """Release it; a second time does nothing."""
-        ...
 
 
 class Signer(Protocol):
@@ -70,14 +38,6 @@ class Signer(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class _Packet:
-    command: bytes
-    first: int
-    second: int
-    payload: bytes
-
-
 class Session:
     """A connection to a phone, from the first packet on.
 
@@ -85,20 +45,20 @@ class Session:
         carrier: What takes the bytes; connected and closed by the session.
         signer: The key, asked for only when the phone wants one.
         authorization_s: How long the user has for accepting the key on the phone.
+
+    Attributes:
+        max_payload_bytes: Most that the phone takes in a packet.
     """
 
     def __init__(
         self, carrier: Carrier, signer: Callable[[], Signer], *, authorization_s: float = 10.0
     ) -> None:
-        self._carrier = carrier
+        self.max_payload_bytes: int = constants.MAX_LEGACY_ADB_DATA
+        self._channel = PacketChannel(carrier)
         self._signer = signer
         self._authorization_s = authorization_s
-        self._received = bytearray()
         self._streams: dict[int, SessionStream] = {}
         self._last_id = 0
-        self._has_checksums = True
-        self._is_open = False
-        self.max_payload_bytes = constants.MAX_LEGACY_ADB_DATA
 
     def connect(self, deadline: Deadline) -> None:
         """Connect, and prove to the phone who we are.
@@ -106,37 +66,43 @@ class Session:
         Raises:
             DeviceError: Nothing answers, it is no phone, or it does not accept this computer's key.
         """
+        self._streams.clear()
         try:
-            self._carrier.connect(deadline.left_s())
-            self._is_open = True
-            self.send(b"CNXN", _VERSION_WITHOUT_CHECKSUM, _MAX_PAYLOAD_BYTES, _BANNER, deadline)
-            answer = self._authorized(self._receive(deadline), deadline)
+            self._greet(deadline)
         except DeviceTimeoutError as error:
             self.close()
             raise DeviceError("what is there does not answer; restart the phone's debugging") from error
         except DeviceLostError as error:
-            raise DeviceError(f"{error}; is it a phone with debugging enabled?") from error
+            raise DeviceLostError(f"{error}; is it a phone with debugging enabled?") from error
         except OSError as error:
-            self.close()
-            raise DeviceError(f"nothing to connect to ({error}); is debugging enabled there?") from error
+            raise DeviceLostError(f"nothing to connect to ({error}); is debugging enabled there?") from error
         except DeviceError:
             self.close()
             raise
-        self._greeted(answer)
 
-    def _authorized(self, answer: _Packet, deadline: Deadline) -> _Packet:
+    def _greet(self, deadline: Deadline) -> None:
+        self._channel.connect(deadline)
+        greeting = Packet(b"CNXN", VERSION_WITHOUT_CHECKSUM, MAX_PAYLOAD_BYTES, _BANNER)
+        self._channel.send(greeting, deadline)
+        answer = self._authorized(self._channel.receive(deadline), deadline)
+        _demand_usable(answer)
+        self._channel.has_checksums = answer.first < VERSION_WITHOUT_CHECKSUM
+        self.max_payload_bytes = max(1, min(answer.second, MAX_PAYLOAD_BYTES))
+
+    def _authorized(self, answer: Packet, deadline: Deadline) -> Packet:
         """Answer a phone that asks who we are: with a signature, then with the key for its user to see."""
         if answer.command != b"AUTH":
             return answer
+        signer = self._signer()
         try:
-            self._prove(answer, constants.AUTH_SIGNATURE, self._signer().sign, deadline)
-            answer = self._receive(deadline)
+            self._prove(answer, constants.AUTH_SIGNATURE, signer.sign, deadline)
+            answer = self._channel.receive(deadline)
             if answer.command == b"AUTH":
                 deadline = Deadline(self._authorization_s)
-                public_key = self._signer().public_key() + b"\0"
+                public_key = signer.public_key() + b"\0"
                 self._prove(answer, constants.AUTH_RSAPUBLICKEY, lambda _: public_key, deadline)
             while answer.command == b"AUTH":
-                answer = self._receive(deadline)
+                answer = self._channel.receive(deadline)
         except DeviceTimeoutError as error:
             raise DeviceError(
                 f"the phone does not know this computer (unauthorized): {_AUTHORIZE}"
@@ -144,34 +110,11 @@ class Session:
         return answer
 
     def _prove(
-        self, question: _Packet, kind: int, reply: Callable[[bytes], bytes], deadline: Deadline
+        self, question: Packet, kind: int, reply: Callable[[bytes], bytes], deadline: Deadline
     ) -> None:
         if question.first != constants.AUTH_TOKEN or len(question.payload) != _TOKEN_BYTES:
-            raise DeviceLostError("it asks for a key in a way that ADB does not know")
-        self.send(b"AUTH", kind, 0, reply(question.payload), deadline)
-
-    def _greeted(self, answer: _Packet) -> None:
-        banner = answer.payload.decode("utf-8", "replace")
-        features = _FEATURES.search(banner)
-        if answer.command == b"STLS":
-            self.close()
-            raise DeviceError(
-                "this port asks for TLS (wireless debugging), which only adb speaks: pair with `adb pair`, "
-                "`adb connect`, and name the phone as `adb devices` prints it (android:SERIAL)"
-            )
-        if answer.command != b"CNXN" or not banner.startswith("device:"):
-            self.close()
-            raise DeviceError(
-                f"what is there is no running Android ({one_line(answer.payload)}); start the phone"
-            )
-        if features is None or "shell_v2" not in features[1].split(","):
-            self.close()
-            raise DeviceError(
-                "the phone does not know shell_v2, without which no exit code comes back: "
-                "Android 7 or newer is needed"
-            )
-        self._has_checksums = answer.first < _VERSION_WITHOUT_CHECKSUM
-        self.max_payload_bytes = max(1, min(answer.second, _MAX_PAYLOAD_BYTES))
+            raise self._channel.lost("it asks for a key in a way that ADB does not know")
+        self._channel.send(Packet(b"AUTH", kind, 0, reply(bytes(question.payload))), deadline)
 
     def open(self, service: str, deadline: Deadline) -> "SessionStream":
         """Open a service of the phone.
@@ -179,89 +122,52 @@ class Session:
         Raises:
             DeviceError: The phone has no such service.
         """
+        name = service.encode() + b"\0"
         self._last_id += 1
-        stream = SessionStream(self, self._last_id)
+        stream = SessionStream(self, self._channel, self._last_id)
         self._streams[self._last_id] = stream
         try:
-            self.send(b"OPEN", stream.local_id, 0, service.encode() + b"\0", deadline)
+            self._channel.send(Packet(b"OPEN", self._last_id, 0, name), deadline)
             stream.wait_until_taken(deadline)
         except DeviceTimeoutError:
             self.forget(stream.local_id)
             raise
         except EndOfStreamError as error:
-            raise DeviceError(f"the phone refuses the service {one_line(service.encode())}") from error
+            self.forget(stream.local_id)
+            raise DeviceError(f"the phone refuses the service {one_line(name)}") from error
         return stream
 
     def pump(self, deadline: Deadline) -> None:
         """Receive one packet, and give it to its stream."""
-        packet = self._receive(deadline)
+        packet = self._channel.receive(deadline)
         stream = self._streams.get(packet.second)
         if stream is not None:
-            if not stream.take(packet.command, packet.first, packet.payload):
-                raise self._lost("it sends more before we took what it sent")
-        elif packet.command in (b"OKAY", b"WRTE"):
-            self.send(b"CLSE", packet.second, packet.first, b"", deadline)  # we gave that stream up
+            stream.take(packet)
+        elif packet.command in (b"OKAY", b"WRTE"):  # of a stream that we gave up
+            self._channel.send(Packet(b"CLSE", packet.second, packet.first), deadline)
 
     def forget(self, local_id: int) -> None:
         """Drop what still comes for a stream."""
         self._streams.pop(local_id, None)
 
-    def send(
-        self, command: bytes, first: int, second: int, payload: bytes | memoryview, deadline: Deadline
-    ) -> None:
-        """Send one packet, whole."""
-        number = _ID[command]
-        total = sum(payload) & 0xFFFFFFFF if self._has_checksums else 0
-        self._write(_HEADER.pack(number, first, second, len(payload), total, number ^ 0xFFFFFFFF), deadline)
-        if payload:
-            self._write(payload, deadline)
-
-    def _write(self, content: bytes | memoryview, deadline: Deadline) -> None:
-        rest = memoryview(content)
-        try:
-            while rest:
-                self._demand_open()
-                rest = rest[self._carrier.write(rest, deadline.left_s()) :]
-        except TimeoutError as error:
-            self.close()  # half a packet is out: nobody would understand what follows
-            raise DeviceTimeoutError(f"the phone takes no data for {deadline.timeout_s:g} s") from error
-        except OSError as error:
-            raise self._lost(str(error)) from error
-
-    def _receive(self, deadline: Deadline) -> _Packet:
-        """Return the next packet; when time runs out, what has come of it stays for the next call."""
-        self._fill(_HEADER.size, deadline)
-        number, first, second, n_bytes, _, magic = _HEADER.unpack_from(self._received)
-        if number not in _NAME or magic != number ^ 0xFFFFFFFF or n_bytes > _MAX_PAYLOAD_BYTES:
-            raise self._lost("what comes from there is not ADB's protocol")
-        self._fill(_HEADER.size + n_bytes, deadline)
-        payload = bytes(memoryview(self._received)[_HEADER.size : _HEADER.size + n_bytes])
-        del self._received[: _HEADER.size + n_bytes]
-        return _Packet(_NAME[number], first, second, payload)
-
-    def _fill(self, n: int, deadline: Deadline) -> None:
-        try:
-            while len(self._received) < n:
-                self._demand_open()
-                self._received += self._carrier.read(n - len(self._received), deadline.left_s())
-        except TimeoutError as error:
-            raise DeviceTimeoutError(f"no answer from the phone within {deadline.timeout_s:g} s") from error
-        except OSError as error:
-            raise self._lost(str(error)) from error
-
-    def _demand_open(self) -> None:
-        if not self._is_open:
-            raise DeviceLostError("the connection to the phone is closed; connect again")
-
-    def _lost(self, reason: str) -> DeviceLostError:
-        self.close()
-        return DeviceLostError(f"the connection to the phone broke: {reason}")
-
     def close(self) -> None:
         """Close the connection and all that is on it; a second time does nothing."""
-        self._is_open = False
-        self._received.clear()
-        self._carrier.close()
+        self._channel.close()
+
+
+def _demand_usable(answer: Packet) -> None:
+    """Refuse what is no running Android that we understand."""
+    banner = bytes(answer.payload)
+    features = _FEATURES.search(banner.decode("utf-8", "replace"))
+    if answer.command == b"STLS":
+        raise DeviceError(
+            "this port asks for TLS (wireless debugging), which only adb speaks: pair with `adb pair`, "
+            "`adb connect`, and name the phone as `adb devices` prints it (android:SERIAL)"
+        )
+    if answer.command != b"CNXN" or not banner.startswith(b"device:"):
+        raise DeviceError(f"what is there is no running Android ({one_line(banner)}); start Android on it")
+    if features is None or "shell_v2" not in features[1].split(","):
+        raise DeviceError("the phone does not know shell_v2 (exit codes); Android 7 or newer is needed")
 
 
 class SessionStream(Stream):
@@ -269,31 +175,36 @@ class SessionStream(Stream):
 
     Args:
         session: The connection.
+        channel: Its packets.
         local_id: Our number for it.
     """
 
-    def __init__(self, session: Session, local_id: int) -> None:
+    def __init__(self, session: Session, channel: PacketChannel, local_id: int) -> None:
         self.local_id = local_id
         self._session = session
+        self._channel = channel
         self._remote_id = 0
         self._received = bytearray()
         self._is_taken = False
         self._owes_okay = False
         self._is_ended = False
 
-    def take(self, command: bytes, remote_id: int, payload: bytes) -> bool:
-        """Take a packet that came for this stream; tell whether the phone was allowed to send it."""
-        if command == b"OKAY":
-            self._remote_id = self._remote_id or remote_id
+    def take(self, packet: Packet) -> None:
+        """Take a packet that came for this stream.
+
+        Raises:
+            DeviceLostError: The phone sends on before it was told that we took what it sent.
+        """
+        if packet.command == b"OKAY":
+            self._remote_id = self._remote_id or packet.first
             self._is_taken = True
-        elif command == b"WRTE":
+        elif packet.command == b"WRTE":
             if self._owes_okay:
-                return False
-            self._received += payload
+                raise self._channel.lost("it sends more than it was told to")
+            self._received += packet.payload
             self._owes_okay = True
-        elif command == b"CLSE":
+        elif packet.command == b"CLSE":
             self._is_ended = True
-        return True
 
     def wait_until_taken(self, deadline: Deadline) -> None:
         """Wait until the phone has taken the last packet.
@@ -303,7 +214,6 @@ class SessionStream(Stream):
         """
         while not self._is_taken:
             if self._is_ended:
-                self._session.forget(self.local_id)
                 raise EndOfStreamError
             self._session.pump(deadline)
 
@@ -313,7 +223,7 @@ class SessionStream(Stream):
                 raise EndOfStreamError
             if self._owes_okay:
                 self._owes_okay = False
-                self._session.send(b"OKAY", self.local_id, self._remote_id, b"", deadline)
+                self._channel.send(Packet(b"OKAY", self.local_id, self._remote_id), deadline)
             self._session.pump(deadline)
         content = bytes(memoryview(self._received)[:n])
         del self._received[:n]
@@ -325,7 +235,7 @@ class SessionStream(Stream):
             self.wait_until_taken(deadline)
             part = rest[: self._session.max_payload_bytes]
             self._is_taken = False
-            self._session.send(b"WRTE", self.local_id, self._remote_id, part, deadline)
+            self._channel.send(Packet(b"WRTE", self.local_id, self._remote_id, part), deadline)
             rest = rest[len(part) :]
 
     def close(self) -> None:
@@ -333,6 +243,6 @@ class SessionStream(Stream):
         if not self._is_ended:
             self._is_ended = True
             try:
-                self._session.send(b"CLSE", self.local_id, self._remote_id, b"", Deadline(1.0))
+                self._channel.send(Packet(b"CLSE", self.local_id, self._remote_id), Deadline(_CLOSE_S))
             except DeviceError:
-                return  # it broke: the service ended with it
+                return  # it broke, and the service ended with it

@@ -12,8 +12,9 @@ from devices._errors import DeviceError, FellBackError
 from latency_tables.measurement import Conditions
 from latency_tables.spec import OpSpec
 from profilers._layout import nchw, nhwc, nhwc_shape
-from profilers.runtimes._benchmark_model import BenchmarkModel, Flags, twice
+from profilers.runtimes._benchmark_model import BenchmarkModel, Flags
 from profilers.runtimes._benchmark_result import Coverage, Timings
+from profilers.runtimes._program_output import twice
 from profilers.runtimes._programs import read_program
 from profilers.runtimes._reference import Array, check_outputs, random_inputs
 

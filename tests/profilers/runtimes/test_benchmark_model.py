@@ -13,8 +13,9 @@ from devices._errors import (
     ProfilingError,
     UnsupportedOperationError,
 )
-from profilers.runtimes._benchmark_model import BenchmarkModel, succeeded, twice
+from profilers.runtimes._benchmark_model import BenchmarkModel, succeeded
 from profilers.runtimes._benchmark_result import Coverage
+from profilers.runtimes._program_output import twice
 from tests.fakes import protos
 from tests.fakes.local_remote import LocalRemote
 

@@ -5,28 +5,45 @@ server needed), ``SERIAL`` goes through the adb server (whatever ``adb devices``
 means the only phone of that server.
 """
 
+import logging
+import os
+import random
+import re
+import secrets
 import shlex
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from typing import Self
 
+from devices._adb_direct import DirectLink, TcpCarrier
+from devices._adb_link import Deadline, Link
+from devices._adb_server import ListedDevice, ServerLink, demand_usable, list_devices
+from devices._adb_services import OutputTooLongError, ShellOutput, read_shell, receive_file, send_file
+from devices._adb_usb import UsbCarrier
 from devices._device import Completed
-from devices._errors import DeviceError
+from devices._errors import DeviceError, DeviceLostError, DeviceTimeoutError
 
+__all__ = ["LinkTransport", "ListedDevice", "Transport", "connect", "link_to", "list_devices", "quoted"]
 
-@dataclass(frozen=True)
-class ListedDevice:
-    """A phone that the adb server knows.
+logger = logging.getLogger(__name__)
 
-    Attributes:
-        serial: As ``adb devices`` prints it; not trusted.
-        state: ``"device"`` when it can be used, or what the server says, in one line: ``"unauthorized"``,
-            ``"offline"``, ``"no permissions (...)"``.
-    """
+#: Raw: what the command writes arrives as it is, both outputs apart, and its exit status with them.
+_SHELL = "shell,v2,raw:"
 
-    serial: str
-    state: str
+_SERIAL = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+_HOST_AND_PORT = re.compile(
+    r"(?:(?P<host>[A-Za-z0-9._-]{1,253})|\[(?P<ipv6>[0-9A-Fa-f:.]{2,45})\]):(?P<port>[0-9]{1,5})"
+)
+_MAX_PATH_BYTES = 1024
+
+#: An adb server takes requests of at most 65535 bytes, and we add to the command.
+_MAX_COMMAND_BYTES = 65_000
+
+_ATTEMPTS = 3
+_FIRST_PAUSE_S = 0.5
+_KILL_S = 1.5
 
 
 class Transport(ABC):
@@ -91,6 +108,121 @@ class Transport(ABC):
         self.close()
 
 
+class LinkTransport(Transport):
+    """A transport over a link, be it our own or the adb server's.
+
+    Args:
+        link: The way to the phone; closed by the transport.
+        pause: Waits so many seconds; for the pauses between attempts to reconnect.
+    """
+
+    def __init__(self, link: Link, *, pause: Callable[[float], None] = time.sleep) -> None:
+        self._link = link
+        self._pause = pause
+        self._left_running: list[str] = []
+
+    def shell(self, command: str, *, timeout_s: float) -> Completed:
+        run = _Run(command)
+        deadline = Deadline(timeout_s)
+        output = ShellOutput()
+        try:
+            with closing(self._link.open(run.service, deadline)) as stream:
+                status = read_shell(stream, output, deadline)
+        except (DeviceTimeoutError, OutputTooLongError) as error:
+            self._kill(run.killer(output.stderr))
+            if isinstance(error, OutputTooLongError):
+                raise
+            raise DeviceTimeoutError(f"a program on the phone took longer than {timeout_s:g} s") from error
+        except DeviceLostError:
+            self._left_running += run.killer(output.stderr)
+            raise
+        return Completed(bytes(output.stdout), run.without_mark(output.stderr), status)
+
+    def _kill(self, killers: Sequence[str]) -> None:
+        """End a process group now, or, where the phone does not answer, when it is connected again."""
+        for killer in killers:
+            deadline = Deadline(_KILL_S)
+            try:
+                with closing(self._link.open(_SHELL + killer, deadline)) as stream:
+                    read_shell(stream, ShellOutput(), deadline)
+            except DeviceError:
+                logger.warning("a program may still run on the phone; it is ended at the next connection")
+                self._left_running.append(killer)
+
+    def push(self, content: bytes, path: str, *, mode: int = 0o644, timeout_s: float) -> None:
+        _check_path(path)
+        deadline = Deadline(timeout_s)
+        with closing(self._link.open("sync:", deadline)) as stream:
+            send_file(stream, content, path, mode, deadline)
+
+    def pull(self, path: str, *, max_bytes: int, timeout_s: float) -> bytes:
+        _check_path(path)
+        deadline = Deadline(timeout_s)
+        with closing(self._link.open("sync:", deadline)) as stream:
+            return receive_file(stream, path, max_bytes, deadline)
+
+    def reconnect(self) -> None:
+        for attempt in range(_ATTEMPTS):
+            if attempt:
+                self._pause(_FIRST_PAUSE_S * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))  # noqa: S311  (jitter)
+            try:
+                self._link.reconnect()
+                break
+            except DeviceLostError:  # what is there but may not be used does not change by waiting
+                if attempt == _ATTEMPTS - 1:
+                    raise
+        left_running, self._left_running = self._left_running, []
+        self._kill(left_running)
+
+    def close(self) -> None:
+        self._link.close()
+
+
+class _Run:
+    """One command line in a shell that first says its process id, so that its process group can be killed.
+
+    adbd makes each shell the leader of a session; a number of our own in its command line tells it
+    from another process that has got the same id since.
+    """
+
+    def __init__(self, command: str) -> None:
+        if "\0" in command:
+            raise DeviceError("a command line cannot hold a NUL character; leave it out")
+        if len(command.encode()) > _MAX_COMMAND_BYTES:
+            raise DeviceError(
+                f"a command line of {len(command.encode())} bytes is longer than {_MAX_COMMAND_BYTES}, "
+                "which is what adb takes; push what is long as a file"
+            )
+        self._mark = secrets.token_hex(8)
+        # "exit $?" keeps the shell: the last command of a line would take its place.
+        self.service = f"{_SHELL}echo $$ {self._mark} >&2; {command}\nexit $?"
+
+    def _said(self, stderr: bytes | bytearray) -> re.Match[bytes] | None:
+        return re.match(rb"([0-9]{1,10}) %s\n" % self._mark.encode(), stderr)
+
+    def without_mark(self, stderr: bytes | bytearray) -> bytes:
+        """Return what the command itself wrote there."""
+        said = self._said(stderr)
+        return bytes(stderr[said.end() :] if said else stderr)
+
+    def killer(self, stderr: bytes | bytearray) -> list[str]:
+        """Return the command that ends the run's process group; none where it has not begun."""
+        said = self._said(stderr)
+        if said is None:
+            return []
+        pid = said[1].decode()
+        return [f"if grep -qF {self._mark} /proc/{pid}/cmdline; then kill -9 -{pid}; fi"]
+
+
+def _check_path(path: str) -> None:
+    parts = path.split("/")
+    if parts[0] or ".." in parts or len(path.encode()) > _MAX_PATH_BYTES or not path.isprintable():
+        raise DeviceError(
+            f"{path[:80]!r} is no path on a phone: give an absolute one without '..', printable, of at most "
+            f"{_MAX_PATH_BYTES} bytes"
+        )
+
+
 def quoted(argv: Sequence[str]) -> str:
     """Return the one command line with which the phone's ``sh`` runs ``argv``, taking no word of it apart.
 
@@ -113,13 +245,47 @@ def connect(address: str) -> Transport:
     Raises:
         DeviceError: There is no such phone, or it cannot be used; the message names the remedy.
     """
-    raise DeviceError(f"no phone at {address[:64]!r}; the transports follow")
+    link = link_to(address)
+    try:
+        link.reconnect()
+    except DeviceError:
+        link.close()
+        raise
+    return LinkTransport(link)
 
 
-def list_devices() -> list[ListedDevice]:
-    """List the phones that the adb server knows, those too that cannot be used.
+def link_to(address: str) -> Link:
+    """Return the way to the phone at ``address``, not connected yet."""
+    kind, _, rest = address.partition(":")
+    if kind == "tcp":
+        match = _HOST_AND_PORT.fullmatch(rest)
+        if match is None or not 0 < int(match["port"]) < 1 << 16:
+            raise DeviceError(
+                f"no phone can be at {address[:64]!r}; write tcp:HOST:PORT, as in tcp:192.168.0.7:5555"
+            )
+        return DirectLink(TcpCarrier(match["host"] or match["ipv6"], int(match["port"])), address)
+    if kind == "usb":
+        return DirectLink(UsbCarrier(_checked_serial(rest)), address)
+    return ServerLink(_checked_serial(address or os.environ.get("ANDROID_SERIAL", "") or _only_serial()))
 
-    Raises:
-        DeviceError: There is no adb server, and none can be started; the message names the remedy.
-    """
-    return []
+
+def _checked_serial(serial: str) -> str:
+    if not _SERIAL.fullmatch(serial):
+        raise DeviceError(
+            f"{serial[:64]!r} is no phone's serial; write it as `adb devices` prints it, or tcp:HOST:PORT"
+        )
+    return serial
+
+
+def _only_serial() -> str:
+    listed = list_devices()
+    if not listed:
+        raise DeviceError(
+            "the adb server knows no phone; plug one in, enable USB debugging on it, and accept this "
+            "computer's key there"
+        )
+    if len(listed) > 1:
+        names = ", ".join(f"{device.serial} ({device.state})" for device in listed)
+        raise DeviceError(f"the adb server knows several phones: {names}; name one: android:SERIAL")
+    demand_usable(listed[0].serial, listed)
+    return listed[0].serial

@@ -48,7 +48,7 @@ class Clock:
 
     @contextmanager
     def fixed(self) -> Iterator[None]:
-        """Hold the clock until left; if the phone is lost meanwhile, the next connection's ``release`` does it.
+        """Hold the clock until left; if the phone is lost meanwhile, the next connection releases it.
 
         Raises:
             DeviceError: The phone was lost.

@@ -25,10 +25,11 @@ chmod 700 "$1"
 if [ -f "$2" ] && ! [ -L "$2" ]; then chmod "$3" "$2" && sha256sum "$2"; fi
 """
 
-#: Gives the file $1 the name $2 if its hash is $3.
+#: Gives the file $1 the name $2 if its hash is $3, or finds that it was given it already.
 _INSTALL = """
-found=$(sha256sum "$1") || exit 1
-[ "${found%% *}" = "$3" ] && mv -f "$1" "$2"
+found=$(sha256sum "$1" || sha256sum "$2") || exit 1
+[ "${found%% *}" = "$3" ] || exit 1
+if [ -f "$1" ]; then mv -f "$1" "$2"; fi
 """
 
 _REFUSALS = {
@@ -106,7 +107,7 @@ class Folder:
         """
         self.prepare()
         path = f"{self.path}/run-{secrets.token_hex(8)}"
-        if self._shell.script('mkdir -m 700 "$1"', path).exit_status != 0:
+        if self._shell.script('mkdir -p -m 700 "$1"', path).exit_status != 0:
             raise DeviceError(f"{path} cannot be made on the phone; free space there")
         try:
             yield path

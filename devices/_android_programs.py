@@ -15,13 +15,14 @@ from devices._android_shell import Shell
 from devices._device import Completed
 from devices._errors import DeviceError, DeviceLostError, DeviceTimeoutError
 
-#: Becomes the program ($6 and on) if this is the boot $4 and the processors are those of $5; else says, after
-#: the mark $2, what is not so. Root is $1, the file for the process $3. Field 22 of ``stat`` is the birth.
+#: Becomes the program ($6 and on) if this is the boot $4 (empty: any) and the processors are those of $5;
+#: else says, after the mark $2, what is not so. Root is $1, the file for the process $3. Field 22 of ``stat``
+#: is the birth.
 _START = """
 R=$1 mark=$2 pid_file=$3 boot=$4 wanted=$5; shift 5
 refuse() { echo "$mark $1" >&2; exit 125; }
 now=; { read -r now < "$R/proc/sys/kernel/random/boot_id"; } 2>/dev/null
-[ "$now" = "$boot" ] || refuse restarted
+[ -z "$boot" ] || [ "$now" = "$boot" ] || refuse restarted
 while read -r key value; do [ "$key" != Cpus_allowed_list: ] || allowed=$value; done < "$R/proc/$$/status"
 [ "$allowed" = "$wanted" ] || refuse "runs on $allowed"
 read -r stat < "$R/proc/$$/stat"

@@ -1,5 +1,6 @@
 """The shell of a phone: many files and reports in one round trip, and whether it is still the same boot."""
 
+import re
 import secrets
 from collections.abc import Mapping
 
@@ -13,6 +14,7 @@ ANSWER_S = 30.0
 #: Longest report that is read; the longest one known, all properties of a phone, has some 60 000 characters.
 _LONGEST = 1 << 20
 
+_BOOT_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _BOOT = 'cat "$R"/proc/sys/kernel/random/boot_id'
 
 
@@ -62,7 +64,8 @@ class Shell:
         self._require_same_boot(found.pop("boot").strip())
         return found
 
-    def _require_same_boot(self, boot_id: str) -> None:
+    def _require_same_boot(self, told: str) -> None:
+        boot_id = told if _BOOT_ID.fullmatch(told) else ""
         if self.boot_id is None:
             self.boot_id = boot_id
         elif boot_id != self.boot_id:

@@ -2,17 +2,11 @@
 
 import fcntl
 import hashlib
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from devices._errors import DeviceError
-
-
-def cache_folder() -> Path:
-    """Return where this project keeps files that can be made again: ``XDG_CACHE_HOME``, else ``~/.cache``."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cars_hw"
+from devices._files import cache_folder
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from devices._android_clock import Clock
 from devices._android_folder import Folder, noexec_mount
 from devices._android_gate import Fitness
 from devices._android_programs import Programs
+from devices._android_reconnection import Reconnecting
 from devices._android_shell import Shell
 from devices._device import Completed, DeviceInfo, DeviceState, RemoteDevice
 from devices._errors import DeviceError
@@ -59,7 +60,7 @@ class Android(RemoteDevice):
     where programs run. Making one asks the phone who it is, and undoes what a crashed session left there.
 
     Args:
-        transport: The connection; closed with the device.
+        transport: The connection; made anew where it breaks, and closed with the device.
         cores: Which processors programs run on.
         root: Where ``proc``, ``sys`` and ``data`` are; empty on a phone.
         sleep: Lets seconds pass.
@@ -76,6 +77,7 @@ class Android(RemoteDevice):
         root: str = "",
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
+        transport = Reconnecting(transport)
         self._transport, self._cores, self._sleep = transport, cores, sleep
         self._shell = Shell(transport, root)
         self._told = self._shell.texts(_IDENTITY)

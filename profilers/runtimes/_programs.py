@@ -5,9 +5,17 @@ from pathlib import Path
 
 from devices._device import RemoteDevice
 from devices._errors import DeviceError
+from devices._files import cache_folder
 
 #: No build of these programs comes near it.
 _LARGEST_BYTES = 1 << 28
+
+#: Where the user gets them.
+_SOURCES = {
+    "benchmark_model": "download LiteRT's native benchmark binary, see "
+    "https://ai.google.dev/edge/litert/models/measurement",
+    "onnxruntime_perf_test": "build ONNX Runtime for Android, see https://onnxruntime.ai/docs/build/android.html",
+}
 
 #: What ``uname -m`` says, and how Android's builds call it.
 _ABIS = {"aarch64": "arm64-v8a", "armv8l": "armeabi-v7a", "armv7l": "armeabi-v7a", "i686": "x86"}
@@ -17,8 +25,7 @@ _LIMIT_S = 20.0
 
 def program_folder(abi: str) -> Path:
     """Return the cache folder in which programs for ``abi`` are looked for."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "cars_hw" / "bin" / abi
+    return cache_folder() / "bin" / abi
 
 
 def device_abi(device: RemoteDevice) -> str:
@@ -53,7 +60,7 @@ def read_program(name: str, device: RemoteDevice, *, path: str, variable: str) -
         problem = f"{found} is no file of up to {_LARGEST_BYTES} bytes"
     except OSError as error:
         problem = f"{found} cannot be read: {error.strerror}"
+    source = _SOURCES.get(name, "`cars-hw devices` says where to get it")
     raise DeviceError(
-        f"no {name} for this device: {problem}; name one by option or {variable}, or put it there "
-        "(`cars-hw devices` says where to get it)"
+        f"no {name} for this device: {problem}; name one by option or {variable}, or put it there ({source})"
     )

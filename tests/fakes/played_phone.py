@@ -1,13 +1,14 @@
-"""A phone that is played: its files below a folder, programs that answer from there, and a shell that really runs.
+"""A phone that is played: files below a folder, programs that answer from there, a shell that really runs.
 
 What the shell is told is run by this machine's ``sh`` with that folder as its root, so that quoting, links,
-processes and their ends are real; heat, charge and clusters are what a test writes. The folder also serves a real
-adb daemon: ``Android(transport, root=phone.root)``, with ``phone.programs`` first on the daemon's path.
+processes and their ends are real; heat, charge and clusters are what a test writes. The folder also serves
+a real adb daemon: ``Android(transport, root=phone.root)``, with ``phone.programs`` first on its path.
 """
 
 import os
 import signal
 import subprocess
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -25,12 +26,12 @@ SERIAL = "1A2B3C4D5E6F70"
 
 _PROGRAMS = {
     "getprop": 'cat "$PHONE/getprop"',
-    "dumpsys": '[ -f "$PHONE/dumpsys/$1" ] || { echo "Can\'t find service: $1"; exit 0; }; cat "$PHONE/dumpsys/$1"',
+    "dumpsys": 'cat "$PHONE/dumpsys/$1" 2>/dev/null || echo "Can\'t find service: $1"',
     "cmd": """
 echo "$*" >> "$PHONE/cmd.log"
 case "$1 $2" in
   "power set-fixed-performance-mode-enabled")
-    if [ -f "$PHONE/no-fixed-performance" ]; then echo "Failed to set FIXED_PERFORMANCE mode" >&2; exit 255; fi
+    if [ -f "$PHONE/no-such-mode" ]; then echo "Failed to set FIXED_PERFORMANCE mode" >&2; exit 255; fi
     echo "$3" > "$PHONE/fixed-performance";;
   "settings get") cat "$PHONE/low-power";;
   *) echo "Unknown command: $*" >&2; exit 255;;
@@ -78,7 +79,7 @@ class PlayedPhone:
         self.write("proc/loadavg", "1.25 1.00 0.90 2/800 1234\n")
         self.write("proc/mounts", "/dev/root / ext4 ro 0 0\n/dev/dm-8 /data f2fs rw,nosuid,nodev 0 0\n")
         self.write("proc/self/cpuset", "/foreground\n")
-        self.restart("3f0c5d6e-0000-4000-8000-000000000001")
+        self.restart()
         (folder / "data/local/tmp").mkdir(parents=True)
 
     def write(self, path: str, text: str) -> None:
@@ -97,9 +98,9 @@ class PlayedPhone:
         folder = self.folder / "data/local/tmp/cars_hw"
         return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
 
-    def restart(self, boot_id: str) -> None:
+    def restart(self) -> None:
         """Boot anew."""
-        self.write("proc/sys/kernel/random/boot_id", f"{boot_id}\n")
+        self.write("proc/sys/kernel/random/boot_id", f"{uuid.uuid4()}\n")
 
     def heat(self, *, status: int = 0, skin_c: str = "30.1", cooling: int = 0) -> None:
         """Play heat: what ``dumpsys thermalservice`` says from now on."""
@@ -169,13 +170,24 @@ class PlayedTransport(Transport):
     Attributes:
         commands: All that was run, for tests that look for what must not be in them.
         calls_until_lost: After so many more calls the phone is unplugged; ``None``: never.
+        comes_back: Whether it can be connected to again.
+        reconnections: How often it was.
         is_full: Whether the phone's disk takes only the first half of a file.
+        before_answer: Called with each command after it has run.
+        damage: What the way to the phone makes of a file.
+        pushes: Files that were sent.
+        is_closed: Whether the connection was closed.
     """
 
     def __init__(self, phone: PlayedPhone) -> None:
         self.commands: list[str] = []
         self.calls_until_lost: int | None = None
+        self.comes_back = False
+        self.reconnections = 0
         self.is_full = False
+        self.before_answer: Callable[[str], None] = lambda _: None
+        self.damage: Callable[[bytes], bytes] = lambda content: content
+        self.pushes = 0
         self.is_closed = False
         self._phone = phone
 
@@ -199,11 +211,14 @@ class PlayedTransport(Transport):
                 raise DeviceTimeoutError(
                     f"the program took longer than {timeout_s} s; it was killed"
                 ) from error
+        self.before_answer(command)
         return Completed(stdout, stderr, process.returncode)
 
     def push(self, content: bytes, path: str, *, mode: int = 0o644, timeout_s: float) -> None:
         self._count()
-        Path(path).write_bytes(content[: len(content) // 2] if self.is_full else content)
+        self.pushes += 1
+        arrived = self.damage(content)
+        Path(path).write_bytes(arrived[: len(arrived) // 2] if self.is_full else arrived)
         Path(path).chmod(mode)
         if self.is_full:
             raise DeviceError("the phone refuses: No space left on device; free space there")
@@ -216,6 +231,9 @@ class PlayedTransport(Transport):
         return file.read_bytes()
 
     def reconnect(self) -> None:
+        if not self.comes_back:
+            raise DeviceLostError("the phone was unplugged; plug it in again")
+        self.reconnections += 1
         self.calls_until_lost = None
 
     def close(self) -> None:

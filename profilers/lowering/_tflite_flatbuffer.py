@@ -77,6 +77,12 @@ def serialize(graph: Graph) -> bytes:
     return bytes(builder.Output())
 
 
+def has_external_values(content: bytes) -> bool:
+    """Tell whether a file, whose offsets are verified, refers to values outside of itself."""
+    model = schema.Model.GetRootAs(content)
+    return bool(model.ExternalBufferGroupsLength() or model.ExternalBuffersLength())
+
+
 class _Values(schema.BufferT):  # type: ignore[misc]  # generated code has no types
     """The values of a tensor, aligned as the schema asks for, which generated Python code does not do."""
 

@@ -7,9 +7,8 @@ CompiledModel API. They share the flags of a run and the file of results; ``--he
 import hashlib
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeVar
 
 from devices._device import Completed, RemoteDevice
 from devices._errors import (
@@ -23,6 +22,14 @@ from profilers.runtimes._benchmark_proto import proto_coverage, proto_timings
 from profilers.runtimes._benchmark_result import Coverage, Timings
 from profilers.runtimes._benchmark_text import text_coverage, text_timings
 from profilers.runtimes._operator_table import operator_coverage, operators
+from profilers.runtimes._program_output import (
+    CRASHED,
+    NOT_STARTED,
+    complaint,
+    one_line,
+    output_text,
+    require_sha256,
+)
 
 #: A result is of 150 bytes; an account of a graph of a thousand nodes, of some hundred thousand.
 _LARGEST_RESULT_BYTES = 1 << 16
@@ -43,17 +50,8 @@ _UNSUPPORTED = re.compile(
     r"Didn't find op for builtin opcode|unresolved custom op|Failed to (?:apply|load model|compile model)"
     r"|Failed to (?:initialize the interpreter|allocate tensors)"
 )
-_CRASHED = re.compile(
-    r"Segmentation fault|Fatal signal|Aborted|terminate called|Bus error|Illegal instruction|^FATAL",
-    re.MULTILINE,
-)
-_ERROR_LINE = re.compile(r"^(?:ERROR|FATAL|error)\b.*$", re.MULTILINE)
-
-#: What a shell says of a program that it cannot find or start.
-_NOT_STARTED = (126, 127)
 
 Flags = Mapping[str, str | int | float]
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -81,7 +79,7 @@ class BenchmarkModel:
         """
         path = device.push(program, executable=True)
         told = device.run([path, "--help"], timeout_s=_HELP_LIMIT_S)
-        flags = frozenset(_FLAG.findall(_text(told)))
+        flags = frozenset(_FLAG.findall(output_text(told)))
         if not flags >= _NEEDED:
             raise DeviceError(
                 f"the benchmark_model given does not run on this device, or is another program "
@@ -147,17 +145,6 @@ class BenchmarkModel:
             return text_coverage(text)
 
 
-def twice(run: Callable[[], Result]) -> Result:
-    """Return what ``run`` returns, with a second try where the first gave what cannot be trusted.
-
-    A byte that a cable dropped is no fact about an operation.
-    """
-    try:
-        return run()
-    except GarbledOutputError:
-        return run()
-
-
 def succeeded(completed: Completed) -> str:
     """Return the text of a run that went well.
 
@@ -167,45 +154,18 @@ def succeeded(completed: Completed) -> str:
         ProfilingError: It crashed, failed, or does not know one of the flags.
         DeviceError: It does not start on this device.
     """
-    text = _text(completed)
+    text = output_text(completed)
     if unknown := _UNKNOWN_FLAGS.search(text):
-        raise ProfilingError(f"benchmark_model does not know {_line(unknown[1])}; get a newer build")
-    if completed.exit_status in _NOT_STARTED:
+        raise ProfilingError(f"benchmark_model does not know {one_line(unknown[1])}; get a newer build")
+    if completed.exit_status in NOT_STARTED:
         raise DeviceError(
-            f"benchmark_model does not start on this device: {_complaint(text)}; "
+            f"benchmark_model does not start on this device: {complaint(text)}; "
             "get the build for its instruction set"
         )
     if found := _FELL_BACK.search(text):
-        raise FellBackError(f"benchmark_model: {_line(found[0])}; the delegate does not run all of the model")
-    if completed.exit_status == 0 and not _CRASHED.search(text):
+        raise FellBackError(f"benchmark_model: {one_line(found[0])}; its delegate does not run all of it")
+    if completed.exit_status == 0 and not CRASHED.search(text):
         return text
     if found := _UNSUPPORTED.search(text):
-        raise UnsupportedOperationError(f"benchmark_model: {_complaint(text)}")
-    raise ProfilingError(
-        f"benchmark_model ended with exit status {completed.exit_status}: {_complaint(text)}"
-    )
-
-
-def require_sha256(device: RemoteDevice, path: str, content: bytes) -> None:
-    """Check that ``content`` is what the file ``path`` holds on the device.
-
-    Raises:
-        GarbledOutputError: It is not.
-    """
-    said = device.run(["sha256sum", path], timeout_s=_HELP_LIMIT_S).stdout.decode("ascii", errors="replace")
-    if said.split(maxsplit=1)[:1] != [hashlib.sha256(content).hexdigest()]:
-        raise GarbledOutputError("a result changed on its way from the device; run it again")
-
-
-def _text(completed: Completed) -> str:
-    return (completed.stdout + b"\n" + completed.stderr).decode("utf-8", errors="replace")
-
-
-def _complaint(text: str) -> str:
-    """Return the line of ``text`` that says most of what went wrong."""
-    found = _ERROR_LINE.search(text) or _CRASHED.search(text)
-    return _line(found[0] if found else text.strip().rpartition("\n")[2]) or "it printed nothing"
-
-
-def _line(text: str) -> str:
-    return "".join(letter if letter.isprintable() else " " for letter in text).strip()[:160]
+        raise UnsupportedOperationError(f"benchmark_model: {complaint(text)}")
+    raise ProfilingError(f"benchmark_model ended with exit status {completed.exit_status}: {complaint(text)}")

@@ -69,8 +69,8 @@ def proto_coverage(content: bytes) -> Coverage:
         delegated_to.update(_ints(node, _DELEGATED_TO))
     if not nodes or names.keys() != delegated_to.keys():
         raise GarbledOutputError("benchmark_model's account of the graph is incomplete; run it again")
-    n_outside = len(nodes) - len(names) - delegated_to.total()
-    return Coverage(tuple(sorted(set(names.values()))), len(names), n_outside)
+    nodes_outside = len(nodes) - len(names) - delegated_to.total()
+    return Coverage(tuple(sorted(set(names.values()))), len(names), nodes_outside)
 
 
 def _fields(message: bytes) -> Iterator[Field]:

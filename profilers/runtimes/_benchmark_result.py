@@ -84,15 +84,15 @@ class Coverage:
 
     Attributes:
         delegates: Names of the delegates that run anything, sorted.
-        n_partitions: Pieces of the graph that they run; one where nothing divides it.
-        n_outside: Nodes that run outside of them all; ``None`` where the tool does not tell how many.
+        partitions: Pieces of the graph that they run; one where nothing divides it.
+        nodes_outside: Nodes that run outside of them all; ``None`` where the tool does not tell how many.
     """
 
     delegates: tuple[str, ...]
-    n_partitions: int
-    n_outside: int | None
+    partitions: int
+    nodes_outside: int | None
 
     @property
     def is_full(self) -> bool:
         """Whether a single piece holds the whole graph."""
-        return self.n_outside == 0 and self.n_partitions == 1
+        return self.nodes_outside == 0 and self.partitions == 1

@@ -57,8 +57,18 @@ def _read(path: Path) -> tuple[bytes, TfLiteModel]:
         model = TfLiteModel(content)  # verifies every offset of the file, and allocates nothing
     except ProfilingError as error:
         raise ProfilingError(f"{path} is {error}; export it again") from error
+    if _has_external_values(content):
+        raise ProfilingError(f"{path} keeps values in another file; save it as one file")
     if model.declared_bytes() > _LARGEST_TENSORS_BYTES:
         raise ProfilingError(
             f"{path} wants more than {_LARGEST_TENSORS_BYTES} bytes of memory; it is not run"
         )
     return content, model
+
+
+def _has_external_values(content: bytes) -> bool:
+    try:
+        from profilers.lowering._tflite_flatbuffer import has_external_values
+    except ModuleNotFoundError:  # without ai-edge-litert; tflite_runtime is older than external values
+        return False
+    return has_external_values(content)

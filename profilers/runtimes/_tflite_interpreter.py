@@ -58,7 +58,7 @@ class TfLiteModel:
                 model_content=content, num_threads=threads, experimental_op_resolver_type=kind
             )
         except ValueError as error:
-            raise ProfilingError(f"no TFLite model, or a damaged one: {error}") from error
+            raise ProfilingError(f"no TFLite model, or a damaged one: {_line(error)}") from error
         except AttributeError as error:  # its extension was built for another numpy
             raise DeviceError(
                 f"{module.__name__.partition('.')[0]} does not work with numpy {np.__version__}; "

@@ -11,12 +11,17 @@ from devices._device import RemoteDevice
 from devices._errors import DeviceError, FellBackError
 from latency_tables.measurement import Conditions
 from latency_tables.spec import OpSpec
-from profilers.runtimes._benchmark_model import BenchmarkModel, Flags, twice
+from profilers._layout import nchw, nhwc, nhwc_shape
+from profilers.runtimes._benchmark_model import BenchmarkModel, Flags
 from profilers.runtimes._benchmark_result import Coverage, Timings
+from profilers.runtimes._program_output import twice
 from profilers.runtimes._programs import read_program
 from profilers.runtimes._reference import Array, check_outputs, random_inputs
 
 VARIABLE = "CARS_HW_BENCHMARK_MODEL"
+
+#: Of the models that ``profilers.lowering.tflite`` writes; further ones are "input_1" and so on.
+INPUT_NAME = "input"
 
 #: The governor takes a few tenths of a second to raise the clock; the tool's own 0.5 s would be a third of a
 #: phone's time.
@@ -101,13 +106,7 @@ class RemoteTfLite:
 
     @contextmanager
     def prepared(
-        self,
-        model: bytes,
-        spec: OpSpec,
-        device: RemoteDevice,
-        *,
-        inputs: Sequence[str],
-        reference: Array | None,
+        self, model: bytes, spec: OpSpec, device: RemoteDevice, *, reference: Array | None
     ) -> Iterator["RemoteModel"]:
         """Bring ``model`` to ``device``, run it once, and compare its output with ``reference``.
 
@@ -115,7 +114,6 @@ class RemoteTfLite:
             model: A .tflite file.
             spec: Gives the shapes of its inputs, NCHW; the model itself takes NHWC.
             device: Where it is to run.
-            inputs: Names of its inputs.
             reference: What torch computes; ``None`` for a file from somewhere else.
 
         Raises:
@@ -126,7 +124,7 @@ class RemoteTfLite:
         flags = self.execution.flags(tool) | {"graph": device.push(model)}
         with device.scratch() as folder:
             loaded = RemoteModel(tool, flags, folder)
-            loaded.check(spec, inputs, reference, self.execution)
+            loaded.check(spec, reference, self.execution)
             yield loaded
 
 
@@ -154,9 +152,7 @@ class RemoteModel:
         """Return which delegates run the model, how much of it, and whether its output was compared."""
         return self._facts
 
-    def check(
-        self, spec: OpSpec, inputs: Sequence[str], reference: Array | None, execution: Execution
-    ) -> None:
+    def check(self, spec: OpSpec, reference: Array | None, execution: Execution) -> None:
         """Run the model once, untimed: compare its output, and find out what runs where.
 
         Raises:
@@ -169,7 +165,7 @@ class RemoteModel:
             reference is not None and {"output_filepath", "input_layer_value_files"} <= self._tool.flags
         )
         if is_compared:
-            flags |= self._input_flags(spec, inputs) | {"output_filepath": output}
+            flags |= self._input_flags(spec) | {"output_filepath": output}
         account_flags = self._account_flags(account)
         account_path = account if "model_runtime_info_output_file" in account_flags else None
 
@@ -194,8 +190,9 @@ class RemoteModel:
         self._mean_s = timings.mean_s
         return timings, text
 
-    def _input_flags(self, spec: OpSpec, names: Sequence[str]) -> dict[str, str | int | float]:
-        arrays = [_nhwc(values) for values in random_inputs(spec)]
+    def _input_flags(self, spec: OpSpec) -> dict[str, str | int | float]:
+        arrays = [nhwc(values) for values in random_inputs(spec)]
+        names = [INPUT_NAME if i == 0 else f"{INPUT_NAME}_{i}" for i in range(len(arrays))]
         paths = [self._tool.device.push(values.tobytes()) for values in arrays]
         return {
             "input_layer": ",".join(names),
@@ -214,26 +211,21 @@ class RemoteModel:
         return {"enable_op_profiling": "true"} if "enable_op_profiling" in self._tool.flags else {}
 
 
-def _nhwc(values: Array) -> Array:
-    return np.ascontiguousarray(np.moveaxis(values, 1, -1)) if values.ndim == 4 else values
-
-
 def _output(content: bytes, reference: Array) -> Array:
     """Read the tool's output, raw numbers NHWC, as NCHW; of the wrong size, it stays a row of numbers."""
     values = np.frombuffer(content[: len(content) // 4 * 4], dtype="<f4").astype(np.float32)
-    if values.size != reference.size or reference.ndim != 4:
-        return values.reshape(reference.shape) if values.size == reference.size else values
-    n, channels, height, width = reference.shape
-    return np.moveaxis(values.reshape(n, height, width, channels), -1, 1)
+    if values.size != reference.size:
+        return values
+    return nchw(values.reshape(nhwc_shape(reference.shape)))
 
 
 def _coverage_facts(coverage: Coverage | None) -> dict[str, float | int | str | bool]:
     if coverage is None:
         return {}
-    outside = {} if coverage.n_outside is None else {"nodes_outside": coverage.n_outside}
+    outside = {} if coverage.nodes_outside is None else {"nodes_outside": coverage.nodes_outside}
     return {
         "delegates": ",".join(coverage.delegates) or "none",
-        "partitions": coverage.n_partitions,
+        "partitions": coverage.partitions,
         **outside,
     }
 
@@ -249,8 +241,8 @@ def _require_coverage(coverage: Coverage | None, execution: Execution) -> None:
     asked = [name for name in coverage.delegates if execution.delegate in name.lower()]
     is_enough = coverage.is_full if execution.requires_full_delegation else True
     if not asked or not is_enough:
-        outside = "some" if coverage.n_outside is None else coverage.n_outside
+        outside = "some" if coverage.nodes_outside is None else coverage.nodes_outside
         raise FellBackError(
-            f"the {execution.delegate} delegate runs {coverage.n_partitions} pieces of the model, and "
+            f"the {execution.delegate} delegate runs {coverage.partitions} pieces of the model, and "
             f"{outside} nodes run elsewhere; require_full_delegation = off records that instead"
         )

@@ -1,4 +1,4 @@
-"""TFLite: LiteRT, or the older tflite_runtime, on the processors of this machine."""
+"""TFLite: LiteRT, or the older tflite_runtime, on this machine; ``benchmark_model`` on a phone."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import nn
 
-from devices._device import Device, HostDevice
+from devices._device import Device, HostDevice, RemoteDevice
 from devices._errors import ConfigError, DeviceError, UnsupportedOperationError
 from latency_tables.header import Setting
 from latency_tables.spec import OpSpec
@@ -14,6 +14,7 @@ from profilers.runtimes import _tflite_host, _tflite_interpreter
 from profilers.runtimes._reference import Array, random_inputs, torch_output, torch_threads
 from profilers.runtimes._runtime import Runtime, Sampler, Workload
 from profilers.runtimes._tflite_file import read_tflite
+from profilers.runtimes._tflite_remote import Execution, RemoteTfLite
 
 _DELEGATES = ("cpu", "gpu", "nnapi")
 _SWITCH = ("on", "off")
@@ -49,7 +50,13 @@ class TfLite(Runtime):
         self._xnnpack = _one_of("xnnpack", xnnpack, _SWITCH)
         self._delegate = _one_of("delegate", delegate, _DELEGATES)
         self._require_full_delegation = _one_of("require_full_delegation", require_full_delegation, _SWITCH)
-        self._benchmark_binary = benchmark_binary
+        execution = Execution(
+            threads,
+            uses_xnnpack=xnnpack == "on",
+            delegate=delegate,
+            requires_full_delegation=require_full_delegation == "on",
+        )
+        self._remote = RemoteTfLite(execution, benchmark_binary)
 
     def settings(self) -> Mapping[str, Setting]:
         return {
@@ -59,11 +66,18 @@ class TfLite(Runtime):
         }
 
     def version(self, device: Device) -> str:
+        if isinstance(device, RemoteDevice):
+            return self._remote.tool(device).version
         self._host(device)
         return _tflite_interpreter.version()
 
     @contextmanager
     def prepare(self, workload: Workload, device: Device) -> Iterator[Sampler]:
+        if isinstance(device, RemoteDevice):
+            model, reference = self._lowered(workload)
+            with self._remote.prepared(model, workload.spec, device, reference=reference) as there:
+                yield there
+            return
         host = self._host(device)
         model, reference = self._lowered(workload)
         with _tflite_host.prepared(
@@ -73,8 +87,8 @@ class TfLite(Runtime):
             reference=reference,
             threads=self.threads,
             uses_xnnpack=self._xnnpack == "on",
-        ) as loaded:
-            yield loaded
+        ) as here:
+            yield here
 
     def _lowered(self, workload: Workload) -> tuple[bytes, Array | None]:
         """Return the model, and what torch computes for random inputs; ``None`` where it is a file."""
@@ -99,7 +113,7 @@ class TfLite(Runtime):
     def _host(self, device: Device) -> HostDevice:
         if not isinstance(device, HostDevice):
             raise DeviceError(
-                f"TFLite is measured on devices of this machine, not on {device.info().kind}; use cpu"
+                f"TFLite is measured on this machine or on a phone, not on {device.info().kind}; use cpu"
             )
         if self._delegate != "cpu":
             raise DeviceError(f"delegate {self._delegate} is for phones; on {device.info().kind}, use cpu")

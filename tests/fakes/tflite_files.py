@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass
 
+import flatbuffers
 import numpy as np
 import torch
 from ai_edge_litert import schema_py_generated as schema
@@ -69,3 +70,35 @@ def weight_offsets(model: bytes) -> list[int]:
     read = schema.Model.GetRootAs(model)
     buffers = [read.Buffers(i) for i in range(read.BuffersLength())]
     return [buffer._tab.Vector(buffer._tab.Offset(4)) for buffer in buffers if buffer.DataLength()]
+
+
+def with_custom_operation(model: bytes) -> bytes:
+    """Return ``model`` with its first kind of operation made one that nobody knows."""
+    read = schema.ModelT.InitFromPackedBuf(model)
+    code = read.operatorCodes[0]
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.CUSTOM
+    code.customCode = "Warp"
+    return _packed(read)
+
+
+def with_external_values(model: bytes) -> bytes:
+    """Return ``model`` with a constant that is said to lie in another file."""
+    read = schema.ModelT.InitFromPackedBuf(model)
+    read.externalBufferGroups = [schema.ExternalBufferGroupT(name="weights.bin")]
+    read.externalBuffers = [schema.ExternalBufferT(id=1, group=0, offset=0, length=4)]
+    read.subgraphs[0].tensors[-1].externalBuffer = 1
+    return _packed(read)
+
+
+def with_input_shape(model: bytes, shape: tuple[int, ...]) -> bytes:
+    """Return ``model`` with another shape written on its first input."""
+    read = schema.ModelT.InitFromPackedBuf(model)
+    [graph] = read.subgraphs
+    graph.tensors[graph.inputs[0]].shape = np.array(shape, dtype=np.int32)
+    return _packed(read)
+
+
+def _packed(read: schema.ModelT) -> bytes:
+    builder = flatbuffers.Builder(1 << 12)
+    builder.Finish(read.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())

@@ -3,7 +3,6 @@
 import copy
 from collections import Counter
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import assume, given
@@ -11,11 +10,11 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from cars_hw import ops
-from cars_hw.network import Network
 from cars_hw.spaces.darts import Darts
 from devices._errors import UnsupportedOperationError
 from latency_tables.spec import OpSpec
 from profilers.lowering.tflite import lower
+from tests.fakes.networks import normalised_network, random_images
 from tests.fakes.tflite_files import content, run, weight_offsets
 
 PARITY = 1e-5
@@ -194,19 +193,14 @@ def test_any_pooling_computes_what_torch_computes(
 @pytest.mark.parametrize("seed", range(4))
 def test_whole_networks_agree_with_torch_as_closely_as_torch_with_exact_arithmetic(seed: int) -> None:
     space = Darts(cells=8, channels=8, deploy="search")
-    network = Network.untrained(space.graph(space.sample(np.random.default_rng(seed))), seed=seed).train()
-    for part in network.modules():
-        if isinstance(part, nn.BatchNorm2d):
-            part.momentum = None
-    x = torch.randn((1, 3, 32, 32), generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        network(torch.randn((8, 3, 32, 32), generator=torch.Generator().manual_seed(1)))
-        reference = network.eval()(x)
+    network, x = normalised_network(space, seed), random_images(space)
+    with torch.inference_mode():
+        reference = network(x)
         exact = copy.deepcopy(network).double()(x.double())
     # Random weights amplify rounding: torch itself is this far from the exact logits.
     rounding = float((reference - exact).abs().max())
     scale = float(exact.abs().max())
-    output = run(lower(network, [x.shape]), x)
+    output = run(lower(network, [tuple(x.shape)]), x)
     assert float((output - exact).abs().max()) <= PARITY * scale + 4 * rounding
     assert rounding < 1e-2 * scale < float(exact.std())  # else the bound would hold for any output
 

@@ -13,8 +13,9 @@ from devices._errors import (
     ProfilingError,
     UnsupportedOperationError,
 )
-from profilers.runtimes._benchmark_model import BenchmarkModel, succeeded, twice
+from profilers.runtimes._benchmark_model import BenchmarkModel, succeeded
 from profilers.runtimes._benchmark_result import Coverage
+from profilers.runtimes._program_output import twice
 from tests.fakes import protos
 from tests.fakes.local_remote import LocalRemote
 
@@ -29,10 +30,10 @@ HELP = "".join(
 class Scripted(LocalRemote):
     """A device on which the tool prints, writes and ends as it is told to."""
 
-    def __init__(self, folder: Path, *, flags: str = "", answer: Completed = Completed(GOOD, b"", 0)) -> None:
+    def __init__(self, folder: Path, *, flags: str = "", printed: bytes = GOOD) -> None:
         super().__init__(folder)
         self.help = Completed(b"", (HELP + "".join(f"\t--{name}=\n" for name in flags.split())).encode(), 1)
-        self.answer = answer
+        self.answer = Completed(printed, b"", 0)
         self.written = protos.result()
         self.sha256 = ""
 
@@ -91,7 +92,7 @@ def test_fault_05_each_run_has_a_file_of_its_own(tmp_path: Path) -> None:
 
 
 def test_fault_05_a_file_that_no_text_confirms_is_confirmed_by_its_hash(tmp_path: Path) -> None:
-    device = Scripted(tmp_path, flags="result_file_path use_npu", answer=Completed(b"", b"", 0))
+    device = Scripted(tmp_path, flags="result_file_path use_npu", printed=b"")
     with pytest.raises(GarbledOutputError, match="changed on its way"):
         tool(device).timings({}, folder=str(tmp_path), timeout_s=9)
     device.sha256 = "9" * 64

@@ -16,8 +16,7 @@ ACCOUNT = protos.account([2, 2, "TfLiteXNNPackDelegate", -1, 2])
 def read_or_refused(content: bytes) -> Timings | None:
     try:
         return proto_timings(content)
-    except GarbledOutputError as error:
-        assert "\n" not in str(error)
+    except GarbledOutputError:
         return None
 
 
@@ -69,8 +68,8 @@ def test_damage_to_an_account_never_ends_otherwise_than_in_an_error(content: byt
         found = proto_coverage(ACCOUNT[:at] + content)
     except GarbledOutputError:
         return
-    assert found.n_outside is not None
-    assert found.n_outside >= 0
+    assert found.nodes_outside is not None
+    assert found.nodes_outside >= 0
 
 
 @pytest.mark.parametrize(

@@ -58,9 +58,9 @@ def test_a_file_and_a_text_of_two_runs_do_not_agree(change: dict[str, float]) ->
 
 
 @pytest.mark.parametrize(
-    ("n_partitions", "n_outside", "is_full"), [(1, 0, True), (2, 0, False), (1, 3, False), (1, None, False)]
+    ("partitions", "nodes_outside", "is_full"), [(1, 0, True), (2, 0, False), (1, 3, False), (1, None, False)]
 )
 def test_a_graph_is_covered_by_one_piece_that_leaves_nothing(
-    n_partitions: int, n_outside: int | None, is_full: bool
+    partitions: int, nodes_outside: int | None, is_full: bool
 ) -> None:
-    assert Coverage(("gpu",), n_partitions, n_outside).is_full is is_full
+    assert Coverage(("gpu",), partitions, nodes_outside).is_full is is_full

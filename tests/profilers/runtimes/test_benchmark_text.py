@@ -83,7 +83,7 @@ def test_text_cut_at_any_byte_is_refused_or_says_the_same(name: str) -> None:
 
 @pytest.mark.parametrize("name", WITH_TIMINGS)
 def test_two_runs_in_one_text_are_no_run(name: str) -> None:
-    with pytest.raises(GarbledOutputError, match="4 lines of samples|results of several runs"):
+    with pytest.raises(GarbledOutputError, match=r"4 lines of samples|results of several runs"):
         text_timings(text(name) * 2)
 
 

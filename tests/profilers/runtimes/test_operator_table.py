@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from devices._errors import GarbledOutputError
 from profilers.runtimes._benchmark_result import Coverage
-from profilers.runtimes._operator_table import Operator, operator_coverage, operators
+from profilers.runtimes._operator_table import operator_coverage, operators
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "benchmark_model"
 NEW = (GOLDEN / "interpreter-new.txt").read_text(encoding="utf-8")
@@ -16,17 +16,20 @@ OLD = (GOLDEN / "interpreter-old.txt").read_text(encoding="utf-8")
 
 
 def test_the_runs_are_read_and_not_what_came_before_them() -> None:
-    assert operators(NEW) == (
-        Operator("TfLiteXNNPackDelegate", pytest.approx(12.07e-3), "[stem]:0"),
-        Operator("MAX_POOL_2D", pytest.approx(1.198e-3), "[pool, stride 2]:1"),
-        Operator("TfLiteXNNPackDelegate", pytest.approx(9.29e-3), "[output]:2"),
-    )
+    found = operators(NEW)
+    assert [(node.node_type, node.name) for node in found] == [
+        ("TfLiteXNNPackDelegate", "[stem]:0"),
+        ("MAX_POOL_2D", "[pool, stride 2]:1"),
+        ("TfLiteXNNPackDelegate", "[output]:2"),
+    ]
+    assert [node.mean_s for node in found] == pytest.approx([12.07e-3, 1.198e-3, 9.29e-3])
 
 
 def test_a_column_more_moves_no_other() -> None:
     first, *_, last = operators(OLD)
-    assert first == Operator("CONV_2D", pytest.approx(3.307e-3), "[model/Conv2d_0/Relu6]")
-    assert (last.node_type, last.mean_s) == ("SOFTMAX", pytest.approx(0.017e-3))
+    assert (first.node_type, last.node_type) == ("CONV_2D", "SOFTMAX")
+    assert first.name == "[model/Conv2d_0/Relu6]"
+    assert (first.mean_s, last.mean_s) == pytest.approx((3.307e-3, 0.017e-3))
 
 
 def test_nodes_outside_of_delegates_are_counted() -> None:

@@ -1,0 +1,166 @@
+"""Real programs for the tests of ADB: the daemon of ``scripts/adbd``, and a server of Debian's adb."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cars_hw/adbd"
+
+#: The adb server looks for emulators there.
+_EMULATORS = range(5555, 5586)
+
+
+def demand(name: str, *, is_there: bool, remedy: str) -> None:
+    """Skip the test where a program is absent; fail it where CARS_HW_REQUIRE names it."""
+    if not is_there:
+        required = name in os.environ.get("CARS_HW_REQUIRE", "").split(",")
+        assert not required, f"CARS_HW_REQUIRE names {name}, which is not there"
+        pytest.skip(f"{name} is not there ({remedy})")
+
+
+def free_port() -> int:
+    """Return a port of loopback that nobody uses now, and that adb does not take for an emulator's."""
+    while True:
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port = int(probe.getsockname()[1])
+        if port not in _EMULATORS:
+            return port
+
+
+@dataclass
+class RealDaemon:
+    """A running adbd.
+
+    Attributes:
+        program: Its file.
+        port: Where it listens, on loopback.
+        environment: What it is started with.
+    """
+
+    program: Path
+    port: int
+    environment: Mapping[str, str]
+    _processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start it, and wait until it listens."""
+        null = subprocess.DEVNULL
+        process = subprocess.Popen(
+            [self.program],
+            env=dict(self.environment),
+            stdin=null,
+            stdout=null,
+            stderr=null,
+            start_new_session=True,
+        )
+        self._processes.append(process)
+        wait_for_port(self.port)
+
+    def stop(self) -> None:
+        """End it, as a phone that restarts ends it: without a word."""
+        for process in self._processes:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        self._processes.clear()
+
+
+@contextmanager
+def real_daemon(variant: str, folder: Path) -> Iterator[RealDaemon]:
+    """Run the real daemon.
+
+    Args:
+        variant: ``"open"``, or ``"auth"``, which knows the public keys of ``folder / "adb_keys"``.
+        folder: Where its home is.
+    """
+    found = sorted(_CACHE.glob(f"*/adbd-{variant}"))
+    demand("adbd", is_there=bool(found), remedy="run ./scripts/adbd")
+    port = free_port()
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder),
+        "ADBD_PORT": str(port),
+        "ADBD_KEYS": str(folder / "adb_keys"),
+    }
+    daemon = RealDaemon(found[-1], port, environment)
+    daemon.start()
+    try:
+        yield daemon
+    finally:
+        daemon.stop()
+
+
+@dataclass(frozen=True)
+class AdbServer:
+    """A server of Debian's adb, apart from any other.
+
+    Attributes:
+        environment: With which adb and adbutils find it.
+    """
+
+    environment: Mapping[str, str]
+
+    def adb(self, *arguments: str, timeout_s: float = 30.0) -> subprocess.CompletedProcess[bytes]:
+        """Run the client against it."""
+        return subprocess.run(
+            ["adb", *arguments],
+            env={**os.environ, **self.environment},
+            capture_output=True,
+            timeout=timeout_s,
+            check=False,
+        )
+
+    def connect(self, address: str) -> None:
+        """Let it connect to a device on the network, and wait until it has."""
+        self.adb("connect", address)
+        end_s = time.monotonic() + 10.0
+        while self.adb("-s", address, "get-state").stdout.strip() != b"device":
+            assert time.monotonic() < end_s, f"adb does not reach {address}: {self.adb('devices').stdout!r}"
+            time.sleep(0.05)
+
+    def end(self) -> None:
+        """End it; one that did not run is not started by that."""
+        self.adb("kill-server")
+
+
+@contextmanager
+def adb_server(folder: Path) -> Iterator[AdbServer]:
+    """Run an adb server on a port of its own, with its home in ``folder``."""
+    demand("adb", is_there=shutil.which("adb") is not None, remedy="Debian package adb")
+    port = str(free_port())
+    environment = {
+        "ANDROID_ADB_SERVER_PORT": port,
+        "HOME": str(folder),
+        "ADB_MDNS": "0",
+        "TMPDIR": str(folder),
+    }
+    server = AdbServer(environment)
+    started = server.adb("start-server")
+    assert started.returncode == 0, started.stderr
+    try:
+        yield server
+    finally:
+        server.end()
+
+
+def wait_for_port(port: int) -> None:
+    """Wait until somebody listens there."""
+    end_s = time.monotonic() + 10.0
+    while True:
+        with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port), timeout=5):
+            return
+        assert time.monotonic() < end_s, f"nobody listens on port {port}"
+        time.sleep(0.01)

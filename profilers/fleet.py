@@ -107,6 +107,11 @@ class Fleet:
             _require_alike(first, header)
         self.lost: dict[str, str] = {}
 
+    @property
+    def resting_s(self) -> float:
+        """Seconds that were lost to waiting for devices to be ready, over all of them."""
+        return sum(profiler.resting_s for profiler in self._profilers.values())
+
     def fill(
         self,
         path: Path,

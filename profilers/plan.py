@@ -9,6 +9,24 @@ from devices._errors import ProfilingError
 
 
 @dataclass(frozen=True)
+class Quality:
+    """What is asked of latencies, whatever they are measured on.
+
+    Attributes:
+        precision: Relative half-width of the 95 % interval at which a workload is done.
+        max_drift: How much slower than at its best, relative, a remote device may be. Clocks of phones step
+            by 5 to 10 %, and two processes on a quiet one differ by 1 to 2 %.
+    """
+
+    precision: float = 0.02
+    max_drift: float = 0.05
+
+
+#: What nobody asked for otherwise.
+USUAL = Quality()
+
+
+@dataclass(frozen=True)
 class SentinelPlan:
     """When blocks count: while the device is ready, and as fast as at its best.
 
@@ -19,8 +37,7 @@ class SentinelPlan:
     Attributes:
         stretch: Blocks between two runs of the sentinel. More of them cost less, and lose more.
         block_s: How long the sentinel runs.
-        max_drift: How much slower than at its best, relative, the sentinel may be. Clocks of phones step by
-            5 to 10 %, and two processes on a quiet one differ by 1 to 2 %.
+        max_drift: How much slower than at its best, relative, the sentinel may be: see ``Quality``.
         rest_s: Seconds of rest before looking again.
         patience_s: Seconds of rest after which a stretch is given up as throttled.
 
@@ -30,7 +47,7 @@ class SentinelPlan:
 
     stretch: int = 4
     block_s: float = 0.25
-    max_drift: float = 0.05
+    max_drift: float = USUAL.max_drift
     rest_s: float = 5.0
     patience_s: float = 300.0
 
@@ -67,7 +84,7 @@ class MeasurementPlan:
     """
 
     block_s: float = 1e-3
-    precision: float = 0.02
+    precision: float = USUAL.precision
     min_rounds: int = 10
     span_s: float = 10.0
     max_rounds: int = 80
@@ -78,7 +95,7 @@ class MeasurementPlan:
     sentinel: SentinelPlan | None = None
 
     @classmethod
-    def for_phones(cls, *, precision: float = 0.02, max_drift: float = 0.05) -> Self:
+    def for_phones(cls, quality: Quality = USUAL) -> Self:
         """Return a plan of few and short processes: 200 operations fit 30 minutes of a phone's time.
 
         A block is a process, which takes a fifth of a second to start and to warm up. A group is small, for
@@ -86,14 +103,14 @@ class MeasurementPlan:
         """
         return cls(
             block_s=0.75,
-            precision=precision,
+            precision=quality.precision,
             min_rounds=3,
             span_s=0.0,
             max_rounds=5,
             budget_s=20.0,
             group_size=12,
             first_calls=3,
-            sentinel=SentinelPlan(max_drift=max_drift),
+            sentinel=SentinelPlan(max_drift=quality.max_drift),
         )
 
     def __post_init__(self) -> None:

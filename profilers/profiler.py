@@ -14,7 +14,7 @@ from latency_tables.measurement import Entry, Failure
 from latency_tables.table import LatencyTable
 from profilers._gate import Gate, OpenGate, SentinelGate
 from profilers._sampling import MEASURING_ERRORS, Sampling, failure
-from profilers.plan import MeasurementPlan
+from profilers.plan import USUAL, MeasurementPlan, Quality
 from profilers.runtimes._runtime import Runtime, Workload
 
 
@@ -163,17 +163,15 @@ class Profiler:
         return OpenGate() if plan is None else SentinelGate(self.device, self.runtime, plan)
 
 
-def plan_for(device: Device, *, precision: float = 0.02, max_drift: float = 0.05) -> MeasurementPlan:
+def plan_for(device: Device, quality: Quality = USUAL) -> MeasurementPlan:
     """Return how to measure on ``device``: in many blocks, or in few processes where it is a remote one.
 
-    Args:
-        device: What is measured on.
-        precision: Relative half-width of the interval at which a workload is done.
-        max_drift: On a remote device, how much slower than at its best its sentinel may be.
+    Raises:
+        ProfilingError: What is asked for is out of bounds.
     """
     if isinstance(device, RemoteDevice):
-        return MeasurementPlan.for_phones(precision=precision, max_drift=max_drift)
-    return MeasurementPlan(precision=precision)
+        return MeasurementPlan.for_phones(quality)
+    return MeasurementPlan(precision=quality.precision)
 
 
 def _blocks(active: Mapping[int, Sampling], places: Sequence[int]) -> dict[int, float | Failure]:

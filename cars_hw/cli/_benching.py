@@ -20,7 +20,6 @@ from devices._errors import ArchitectureError, ExportError, ProfilingError
 from latency_tables.measurement import Failure, Measurement
 from latency_tables.prediction import Prediction
 from latency_tables.table import LatencyTable
-from profilers.plan import MeasurementPlan
 from profilers.runtimes._onnx_file import file_workload
 from profilers.runtimes._runtime import Workload
 
@@ -134,7 +133,7 @@ def read_genotype(space: SearchSpace, path: Path) -> Architecture:
 
 def _measured(workloads: Sequence[Workload], latency: LatencySection) -> list[Measurement]:
     found = []
-    for entry in measure(latency, workloads, MeasurementPlan(), what="networks"):
+    for entry in measure(latency, workloads, what="networks"):
         if isinstance(entry, Failure):
             raise ProfilingError(f"{entry.spec} could not be measured: {entry.status}: {entry.reason}")
         found.append(entry)

@@ -97,7 +97,6 @@ def validate(
     from cars_hw.latency_model import latency_model, predicted_networks, validation_architectures
     from cars_hw.runs import make_space, open_table
     from cars_hw.workloads import network_workload
-    from profilers.plan import MeasurementPlan
 
     resolved = resolve_measuring(config, overrides, space, device, runtime, threads, table)
     searched = make_space(resolved)
@@ -105,7 +104,7 @@ def validate(
     latency_model(searched, open_table(resolved), remedy=resolved.profile_command())
     chosen = validation_architectures(searched, networks)
     workloads = [network_workload(searched, architecture) for architecture in chosen]
-    fill_table(resolved.latency, workloads, MeasurementPlan(), what="networks", again=again)
+    fill_table(resolved.latency, workloads, what="networks", again=again)
     with LatencyTable.append(path, LatencyTable.open(path).header) as opened:
         for workload in workloads:
             if workload.spec in opened.failures:

@@ -46,20 +46,20 @@ class OnnxRuntime(Runtime):
         threads: Threads of one call.
         provider: What executes the model: ``"cpu"``; on a phone also ``"xnnpack"``, ``"nnapi"``, ``"qnn"``,
             which must execute all of it.
-        perf_test_binary: Path of the ``onnxruntime_perf_test`` that is brought to a phone.
+        benchmark_binary: Path of the ``onnxruntime_perf_test`` that is brought to a phone.
 
     Raises:
         ConfigError: There is no such provider.
     """
 
-    def __init__(self, threads: int = 1, *, provider: str = "cpu", perf_test_binary: str = "") -> None:
+    def __init__(self, threads: int = 1, *, provider: str = "cpu", benchmark_binary: str = "") -> None:
         super().__init__(threads)
         if provider not in PROVIDERS:
             raise ConfigError(
                 f"onnxruntime: provider = {provider!r:.40} is not one of {', '.join(PROVIDERS)}"
             )
         self._provider = provider
-        self._remote = RemoteOrt(threads, provider=provider, binary=perf_test_binary)
+        self._remote = RemoteOrt(threads, provider=provider, binary=benchmark_binary)
 
     def settings(self) -> Mapping[str, Setting]:
         return {} if self._provider == "cpu" else {"provider": self._provider}

@@ -26,7 +26,7 @@ CONV = Workload(OpSpec.of("conv", (1, 8, 12, 12)), lambda: nn.Conv2d(8, 8, 3, pa
 def onnxruntime(folder: Path, *, fault: str = "", provider: str = "cpu") -> OnnxRuntime:
     program = folder / "onnxruntime_perf_test"
     program.write_bytes(programs.perf_test(fault=fault))
-    return OnnxRuntime(1, perf_test_binary=str(program), provider=provider)
+    return OnnxRuntime(1, benchmark_binary=str(program), provider=provider)
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ def test_another_program_is_refused_with_the_remedy(device: LocalRemote) -> None
     program = device.folder / "other"
     program.write_bytes(b"#!/bin/sh\necho hello\n")
     with pytest.raises(DeviceError, match=r"another program .*instruction set"):
-        OnnxRuntime(1, perf_test_binary=str(program)).version(device)
+        OnnxRuntime(1, benchmark_binary=str(program)).version(device)
 
 
 def test_a_program_that_no_longer_starts_is_the_device_and_no_operation(device: LocalRemote) -> None:

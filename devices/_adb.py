@@ -71,7 +71,7 @@ class Transport(ABC):
         """Write ``content`` to the file ``path``, replacing what is there, be it a file or a link.
 
         Returns when the phone says that it has all of it. A file that could not be written whole is removed.
-        A phone gives everybody the rights that ``mode`` gives the owner: what is private lies in a private folder.
+        A phone gives everybody the rights that ``mode`` gives the owner: make its folder private.
 
         Raises:
             DeviceError: The phone refuses or is full, or ``path`` is not absolute, or climbs.

@@ -99,6 +99,8 @@ def write_text(path: Path, text: str) -> None:
 def open_table(config: SearchConfig) -> LatencyTable:
     """Open the table that ``config`` names, and refuse one measured under other conditions than it names.
 
+    Where a program for phones lies here is no condition; what it was is part of the runtime's version.
+
     Raises:
         TableError: It cannot be read, or was measured on another device, runtime or number of threads.
         DeviceError: The device cannot be reached, to compare; ``latency.measured_elsewhere`` leaves that out.
@@ -109,7 +111,7 @@ def open_table(config: SearchConfig) -> LatencyTable:
         device=wanted.device.partition(":")[0],
         runtime=wanted.runtime,
         threads=wanted.threads,
-        settings=wanted.settings,
+        settings={name: value for name, value in wanted.settings.items() if not name.endswith("_binary")},
     )
     if not wanted.measured_elsewhere:
         with devices.connect(wanted.device) as device:

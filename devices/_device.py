@@ -38,21 +38,48 @@ class DeviceState:
 
     Attributes:
         clock_mhz: Present clock of the first processor used.
+        residency_s: ``(mhz, seconds)`` pairs: how long that processor has run at each clock since boot.
         governor: Policy that moves the clock.
+        is_clock_fixed: Whether we hold the clock at a point that the hardware can sustain.
         temperature_c: Hottest sensor.
+        skin_c: Temperature of the surface, by which phones throttle.
+        thermal_status: Android's 0 (none) to 6 (shutdown): how much the system throttles.
+        cooling: Names of what slows the hardware down now, to cool it.
+        battery_percent: Charge of the battery.
+        battery_c: Its temperature.
+        is_charging: Whether it is being charged, which heats.
         load: Runnable threads over the last minute.
         steal_s: Seconds, since boot, that the hypervisor gave to somebody else, over all processors.
-        affinity: Processors that this process may use.
+        affinity: Processors that a measured program may use.
+        cpuset: Name of the set of processors that the system confines programs to.
         threads: Threads that the device is held quiet for; ``None`` when it is not.
     """
 
     clock_mhz: float | None = None
+    residency_s: tuple[tuple[float, float], ...] = ()
     governor: str | None = None
+    is_clock_fixed: bool | None = None
     temperature_c: float | None = None
+    skin_c: float | None = None
+    thermal_status: int | None = None
+    cooling: tuple[str, ...] = ()
+    battery_percent: float | None = None
+    battery_c: float | None = None
+    is_charging: bool | None = None
     load: float | None = None
     steal_s: float | None = None
     affinity: tuple[int, ...] = ()
+    cpuset: str | None = None
     threads: int | None = None
+
+    def mean_clock_mhz(self, before: "DeviceState") -> float | None:
+        """Return the mean clock since ``before``; ``None`` where the hardware does not tell, or restarted."""
+        earlier = dict(before.residency_s)
+        spans = [(mhz, seconds - earlier.get(mhz, 0.0)) for mhz, seconds in self.residency_s]
+        span_s = sum(seconds for _, seconds in spans)
+        if not earlier or span_s <= 0 or any(seconds < 0 for _, seconds in spans):
+            return None
+        return sum(mhz * seconds for mhz, seconds in spans) / span_s
 
 
 class Device(ABC):
@@ -81,6 +108,16 @@ class Device(ABC):
     @abstractmethod
     def quiet(self, threads: int) -> AbstractContextManager[None]:
         """Fix what may be fixed for measuring with ``threads`` threads; leaving restores it."""
+
+    def hindrance(self) -> str | None:
+        """Say why measuring now would mislead, and what helps; ``None``: the device is ready.
+
+        A hot device, a low battery: what may pass if it is waited for.
+
+        Raises:
+            DeviceError: The device was lost, or restarted.
+        """
+        return None
 
     def pause(self, seconds: float) -> None:
         """Let the device rest."""

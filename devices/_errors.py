@@ -11,6 +11,7 @@
     │   ├── UnsupportedOperationError   the runtime cannot execute an operation
     │   ├── FellBackError               it executes it elsewhere than was required
     │   ├── ThrottledError              the device was too hot, for longer than is waited
+    │   ├── GarbledOutputError          what a program wrote cannot be trusted
     │   └── WrongOutputError            it executes it, but the numbers are wrong
     ├── SpecError               text or values that do not form an operation spec
     ├── TableError              a latency table that cannot be used
@@ -79,6 +80,10 @@ class FellBackError(ProfilingError):
 
 class ThrottledError(ProfilingError):
     """The device stayed too hot to measure on, for longer than is waited."""
+
+
+class GarbledOutputError(ProfilingError):
+    """What a program on a device wrote is truncated, contradicts itself, or is of another run."""
 
 
 class WrongOutputError(ProfilingError):

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and outlive a crash."""
+"""Files that appear whole or not at all, and outlive a crash; and where those lie that can be made again."""
 
 import os
 from pathlib import Path
@@ -27,3 +27,8 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def cache_folder() -> Path:
+    """Return where files lie that can be made again: below ``XDG_CACHE_HOME``, else ``~/.cache``."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cars_hw"

@@ -35,7 +35,7 @@ def cpu_clock_mhz(cpuinfo: str, processor: int) -> float | None:
     """Return the clock of ``processor`` that x86 kernels write into ``/proc/cpuinfo``."""
     for block in _blocks(cpuinfo):
         if block.get("processor") == str(processor):
-            return _number(block.get("cpu MHz", ""))
+            return number(block.get("cpu MHz", ""))
     return None
 
 
@@ -47,14 +47,19 @@ def steal_ticks(stat: str) -> int | None:
 
 def scaling_mhz(scaling_cur_freq: str) -> float | None:
     """Return the clock that ``cpufreq/scaling_cur_freq`` gives in kHz."""
-    khz = _number(scaling_cur_freq)
+    khz = number(scaling_cur_freq)
     return None if khz is None else khz / 1e3
 
 
 def hottest_c(thermal_zones: Iterable[str]) -> float | None:
     """Return the highest plausible one of ``thermal_zone*/temp`` texts (thousandths of a degree)."""
-    readings = [reading / 1e3 for reading in map(_number, thermal_zones) if reading is not None]
+    readings = [reading / 1e3 for reading in map(number, thermal_zones) if reading is not None]
     return max((reading for reading in readings if _COLDEST_C <= reading <= _HOTTEST_C), default=None)
+
+
+def number(text: str) -> float | None:
+    """Return the one decimal number in ``text``; ``None`` where it is anything else."""
+    return float(text) if _NUMBER.fullmatch(text.strip()) else None
 
 
 def _blocks(cpuinfo: str) -> Iterator[dict[str, str]]:
@@ -65,7 +70,3 @@ def _blocks(cpuinfo: str) -> Iterator[dict[str, str]]:
 
 def _is_arm(block: dict[str, str]) -> bool:
     return "CPU implementer" in block and "CPU part" in block
-
-
-def _number(text: str) -> float | None:
-    return float(text) if _NUMBER.fullmatch(text.strip()) else None

@@ -6,6 +6,8 @@ from statistics import fmean
 
 from devices._device import Device
 from devices._errors import (
+    CarsHwError,
+    DeviceTimeoutError,
     FellBackError,
     ProfilingError,
     TableError,
@@ -15,12 +17,17 @@ from devices._errors import (
 )
 from latency_tables.measurement import Conditions, Entry, Failure, FailureStatus, Measurement
 from latency_tables.spec import OpSpec
+from profilers._conditions import recorded
 from profilers.plan import MeasurementPlan
 from profilers.runtimes._runtime import Sampler
-from profilers.statistics import inner_calls, is_precise
+from profilers.statistics import calls_lasting, inner_calls, is_precise
 
 #: A block below this share of the plan's shows that the search for its length met a slow mode.
 _SHORTEST_SHARE = 0.9
+
+#: What ends one workload and leaves the others alone. A ``TableError`` is a clock that gave no latency;
+#: a time-out, a program that hangs on this workload.
+MEASURING_ERRORS = (ProfilingError, TableError, DeviceTimeoutError)
 
 #: Each restart at least doubles the calls of a block, so that three allow for modes eight times as slow.
 _MOST_RESTARTS = 3
@@ -31,7 +38,7 @@ class Sampling:
 
     Making one finds how many calls a block takes; the blocks of that search warm up and are discarded. Where
     a later block is too short, because the search met a slow mode of the machine, sampling starts anew with
-    longer blocks.
+    longer blocks. Running a block and keeping what it gave are two steps: between them, a gate decides.
 
     Args:
         spec: What is measured.
@@ -41,6 +48,7 @@ class Sampling:
 
     Raises:
         ProfilingError: The workload does not run.
+        DeviceTimeoutError: It takes longer than it may.
     """
 
     def __init__(self, spec: OpSpec, sampler: Sampler, *, device: Device, plan: MeasurementPlan) -> None:
@@ -48,32 +56,54 @@ class Sampling:
         self._restarts = 0
         self._start(least_calls=1)
 
-    def sample(self) -> Entry | None:
-        """Run one block; return the entry if that was the last one."""
+    def block(self) -> float | Failure:
+        """Run one block; return its mean latency in seconds, which is not kept yet, or why there is none."""
         try:
-            latency_s = self._block(self._inner_calls)
+            return self._block(self._inner_calls)
+        except MEASURING_ERRORS as error:
+            return failure(self._spec, error)
+
+    def keep(self, latency_s: float, facts: Conditions) -> Entry | None:
+        """Keep what a block gave; return the entry if that was the last one.
+
+        Args:
+            latency_s: What ``block`` returned.
+            facts: What else belongs on record with an entry that is finished now.
+        """
+        try:
             if self._is_too_short(latency_s):
                 self._restarts += 1
                 self._start(least_calls=2 * self._inner_calls)
                 return None
             self._samples_s += (latency_s,)
             measured = Measurement(self._spec, self._samples_s)
-        except (ProfilingError, TableError) as error:  # TableError: the clock gave what is no latency
+        except MEASURING_ERRORS as error:
             return failure(self._spec, error)
         is_enough = is_precise(measured, self._plan)
         if is_enough or self._is_spent():
-            return replace(measured, conditions=self._conditions(precision_reached=is_enough))
+            conditions = self._conditions(precision_reached=is_enough)
+            return replace(measured, conditions={**conditions, **facts})
         return None
 
+    def throttled(self, error: ThrottledError) -> Failure:
+        """Return what a device that stays too hot means for this workload."""
+        return failure(self._spec, error)
+
     def _start(self, *, least_calls: int) -> None:
+        plan = self._plan
         self._samples_s: tuple[float, ...] = ()
-        self._inner_calls = inner_calls(self._block, self._plan.block_s, least=least_calls)
+        if plan.first_calls:
+            self._inner_calls = calls_lasting(plan.block_s, self._block(plan.first_calls))
+        else:
+            self._inner_calls = inner_calls(self._block, plan.block_s, least=least_calls)
         self._started = datetime.now(UTC)
         self._before = self._device.state()
 
     def _is_too_short(self, latency_s: float) -> bool:
+        """Tell whether a block must be sized anew; one sized by a single mean is as good as that was."""
         block_s = latency_s * self._inner_calls
-        return self._restarts < _MOST_RESTARTS and 0 < block_s < _SHORTEST_SHARE * self._plan.block_s
+        may_restart = self._restarts < _MOST_RESTARTS and not self._plan.first_calls
+        return may_restart and 0 < block_s < _SHORTEST_SHARE * self._plan.block_s
 
     def _block(self, n: int) -> float:
         """Run a block of ``n`` calls and return their mean latency in seconds."""
@@ -84,32 +114,17 @@ class Sampling:
         return len(self._samples_s) >= self._plan.max_rounds or spent_s >= self._plan.budget_s
 
     def _conditions(self, *, precision_reached: bool) -> Conditions:
-        before, after = self._before, self._device.state()
-        found: dict[str, float | int | str | None] = {
+        own: Conditions = {
             "inner_calls": self._inner_calls,
             "rounds": len(self._samples_s),
             "precision_reached": precision_reached,
             "seed": self._plan.seed,
             "started": self._started.isoformat(timespec="seconds"),
-            "load_before": before.load,
-            "load_after": after.load,
-            "steal_s": _difference(before.steal_s, after.steal_s),
-            "clock_mhz": after.clock_mhz,
-            "governor": after.governor,
-            "temperature_c": after.temperature_c,
-            "affinity": ",".join(map(str, after.affinity)) or None,
-            "threads": after.threads,
         }
-        return {name: value for name, value in found.items() if value is not None} | dict(
-            self._sampler.facts()
-        )
+        return {**own, **recorded(self._before, self._device.state()), **self._sampler.facts()}
 
 
-def _difference(before: float | None, after: float | None) -> float | None:
-    return None if before is None or after is None else after - before
-
-
-def failure(spec: OpSpec, error: ProfilingError | TableError) -> Failure:
+def failure(spec: OpSpec, error: CarsHwError) -> Failure:
     """Return what ``error`` means for the operation that it ended."""
     match error:
         case UnsupportedOperationError():
@@ -120,6 +135,8 @@ def failure(spec: OpSpec, error: ProfilingError | TableError) -> Failure:
             status = FailureStatus.THROTTLED
         case WrongOutputError():
             status = FailureStatus.WRONG_OUTPUT
+        case DeviceTimeoutError():
+            status = FailureStatus.TIMEOUT
         case _:
             status = FailureStatus.CRASHED
     return Failure(spec, status, str(error))

@@ -1,10 +1,61 @@
-"""MeasurementPlan: how long to measure, and when to stop."""
+"""MeasurementPlan: how long to measure, when to stop, and when a block counts."""
 
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Self
 
 from devices._errors import ProfilingError
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What is asked of latencies, whatever they are measured on.
+
+    Attributes:
+        precision: Relative half-width of the 95 % interval at which a workload is done.
+        max_drift: How much slower than at its best, relative, a remote device may be. Clocks of phones step
+            by 5 to 10 %, and two processes on a quiet one differ by 1 to 2 %.
+    """
+
+    precision: float = 0.02
+    max_drift: float = 0.05
+
+
+#: What nobody asked for otherwise.
+USUAL = Quality()
+
+
+@dataclass(frozen=True)
+class SentinelPlan:
+    """When blocks count: while the device is ready, and as fast as at its best.
+
+    A *sentinel* is one fixed workload that runs before and after each *stretch* of blocks. Where either run
+    is slow, or the device says that it is hindered, the blocks between are discarded, the device rests, and
+    they are run anew.
+
+    Attributes:
+        stretch: Blocks between two runs of the sentinel. More of them cost less, and lose more.
+        block_s: How long the sentinel runs.
+        max_drift: How much slower than at its best, relative, the sentinel may be: see ``Quality``.
+        rest_s: Seconds of rest before looking again.
+        patience_s: Seconds of rest after which a stretch is given up as throttled.
+
+    Raises:
+        ProfilingError: A value is out of bounds.
+    """
+
+    stretch: int = 4
+    block_s: float = 0.25
+    max_drift: float = USUAL.max_drift
+    rest_s: float = 5.0
+    patience_s: float = 300.0
+
+    def __post_init__(self) -> None:
+        for name in ("block_s", "max_drift", "rest_s", "patience_s"):
+            _require_positive(name, getattr(self, name))
+        if self.stretch < 1:
+            raise ProfilingError(f"stretch of a measurement plan is {self.stretch}; it is at least 1")
 
 
 @dataclass(frozen=True)
@@ -24,25 +75,47 @@ class MeasurementPlan:
             do not count against it, and even the slowest gets one block.
         group_size: Workloads that are loaded and interleaved at once.
         seed: Seed of the order within the rounds.
+        first_calls: Calls of the one block from whose mean the length of all further ones follows; 0: that
+            length is found by doubling, which takes many blocks.
+        sentinel: When blocks count; ``None``: always.
 
     Raises:
         ProfilingError: A value is out of bounds.
     """
 
     block_s: float = 1e-3
-    precision: float = 0.02
+    precision: float = USUAL.precision
     min_rounds: int = 10
     span_s: float = 10.0
     max_rounds: int = 80
     budget_s: float = 10.0
     group_size: int = 128
     seed: int = 0
+    first_calls: int = 0
+    sentinel: SentinelPlan | None = None
+
+    @classmethod
+    def for_phones(cls, quality: Quality = USUAL) -> Self:
+        """Return a plan of few and short processes: 200 operations fit 30 minutes of a phone's time.
+
+        A block is a process, which takes a fifth of a second to start and to warm up. A group is small, for
+        a phone that is lost costs what was measured of it.
+        """
+        return cls(
+            block_s=0.75,
+            precision=quality.precision,
+            min_rounds=3,
+            span_s=0.0,
+            max_rounds=5,
+            budget_s=20.0,
+            group_size=12,
+            first_calls=3,
+            sentinel=SentinelPlan(max_drift=quality.max_drift),
+        )
 
     def __post_init__(self) -> None:
         for name in ("block_s", "precision", "budget_s"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value > 0):
-                raise ProfilingError(f"{name} of a measurement plan is {value!r}; it is a number above 0")
+            _require_positive(name, getattr(self, name))
         if not (math.isfinite(self.span_s) and self.span_s >= 0):
             raise ProfilingError(f"span_s of a measurement plan is {self.span_s!r}; it is 0 or more seconds")
         if not 3 <= self.min_rounds <= self.max_rounds:
@@ -50,9 +123,10 @@ class MeasurementPlan:
                 f"a measurement plan of {self.min_rounds} to {self.max_rounds} rounds; an interval takes at "
                 "least 3, and min_rounds is at most max_rounds"
             )
-        if self.group_size < 1 or self.seed < 0:
+        if self.group_size < 1 or self.seed < 0 or self.first_calls < 0:
             raise ProfilingError(
-                f"group_size {self.group_size} and seed {self.seed} of a plan; they are at least 1 and 0"
+                f"group_size {self.group_size}, seed {self.seed}, first_calls {self.first_calls} of a plan; "
+                "they are at least 1, 0 and 0"
             )
 
     @cached_property
@@ -65,3 +139,8 @@ class MeasurementPlan:
         steps = int(2 * math.log2(self.max_rounds / self.min_rounds)) + 1
         rounds = {int(self.min_rounds * math.sqrt(2) ** step) for step in range(steps)}
         return tuple(sorted(rounds | {self.max_rounds}))
+
+
+def _require_positive(name: str, value: float) -> None:
+    if not (math.isfinite(value) and value > 0):
+        raise ProfilingError(f"{name} of a measurement plan is {value!r}; it is a number above 0")

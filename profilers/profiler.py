@@ -1,18 +1,20 @@
 """Profiler: the policy of measuring; interleave, repeat until precise, keep whatever is finished."""
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 
 import numpy as np
 
-from devices._device import Device
-from devices._errors import ProfilingError
+from devices._device import Device, RemoteDevice
+from devices._errors import ThrottledError
 from latency_tables.header import TableHeader
-from latency_tables.measurement import Entry
+from latency_tables.measurement import Entry, Failure
 from latency_tables.table import LatencyTable
-from profilers._sampling import Sampling, failure
-from profilers.plan import MeasurementPlan
+from profilers._gate import Gate, OpenGate, SentinelGate
+from profilers._sampling import MEASURING_ERRORS, Sampling, failure
+from profilers.plan import USUAL, MeasurementPlan, Quality
 from profilers.runtimes._runtime import Runtime, Workload
 
 
@@ -21,12 +23,13 @@ class Profiler:
 
     The workloads of a group take turns, one block each in every round, in an order drawn anew for each round.
     A slow mode of the machine that lasts a few rounds then costs each of them a few samples, which the 10th
-    percentile leaves out, and none of them all of its samples.
+    percentile leaves out, and none of them all of its samples. On a remote device a block is a process, and
+    counts only where a sentinel beside it shows that the device was as fast as at its best.
 
     Args:
         device: What to measure on; the caller closes it.
         runtime: What executes the workloads.
-        plan: How long to measure.
+        plan: How long to measure; if not given, what suits the device.
         on_round: Called with the number of rounds of the present group that are done, for progress.
     """
 
@@ -41,7 +44,13 @@ class Profiler:
         self._on_round = on_round
         self.device = device
         self.runtime = runtime
-        self.plan = plan or MeasurementPlan()
+        self.plan = plan or plan_for(device)
+        self._gate = self._make_gate()
+
+    @property
+    def resting_s(self) -> float:
+        """Seconds that were lost to waiting for the device to be ready."""
+        return self._gate.resting_s
 
     def header(self) -> TableHeader:
         """Return the conditions that everything measured here shares: the header of its table."""
@@ -74,11 +83,14 @@ class Profiler:
             DeviceError: The device was lost, or lacks what the runtime needs.
         """
         table.header.require_equal(self.header())
+        self._gate.remember(table.measurements.values())
         by_spec = {workload.spec: workload for workload in workloads}
-        missing = [by_spec[spec] for spec in table.missing(by_spec, retry_failures=retry_failures)]
-        for start in range(0, len(missing), self.plan.group_size):
-            group = missing[start : start + self.plan.group_size]
-            for _, entry in self._measured(group):
+        wanted, size = list(by_spec.values()), self.plan.group_size
+        missing = set(table.missing(by_spec, retry_failures=retry_failures))
+        for start in range(0, len(wanted), size):  # of all that is wanted: resuming finds the same groups
+            group = wanted[start : start + size]
+            places = {place for place, workload in enumerate(group) if workload.spec in missing}
+            for _, entry in self._measured(group, places):
                 table.add(entry)
                 yield entry
 
@@ -88,35 +100,73 @@ class Profiler:
         Raises:
             DeviceError: The device was lost, or lacks what the runtime needs.
         """
-        entries = dict(self._measured(workloads))
+        entries = dict(self._measured(workloads, range(len(workloads))))
         return [entries[position] for position in range(len(workloads))]
 
-    def _measured(self, group: Sequence[Workload]) -> Iterator[tuple[int, Entry]]:
-        """Yield the position in ``group`` and the entry of each workload once it is finished."""
+    def _measured(self, group: Sequence[Workload], places: Collection[int]) -> Iterator[tuple[int, Entry]]:
+        """Yield the place in ``group`` and the entry of each workload at ``places`` once it is finished."""
+        if not places:
+            return
         with self.device.quiet(self.runtime.threads), ExitStack() as loaded:
+            gate = loaded.enter_context(self._gate)
             active: dict[int, Sampling] = {}
-            for position, workload in enumerate(group):
-                prepared = self._prepared(workload, loaded)
+            for place in sorted(places):
+                prepared = self._prepared(group[place], loaded)
                 if isinstance(prepared, Sampling):
-                    active[position] = prepared
+                    active[place] = prepared
                 else:
-                    yield position, prepared
+                    yield place, prepared
             rng = np.random.default_rng(self.plan.seed)
             for rounds in itertools.count():
                 if not active:
                     return
                 if 0 < rounds < self.plan.min_rounds:
                     self.device.pause(self.plan.span_s / (self.plan.min_rounds - 1))
-                for position in rng.permutation(list(active)).tolist():
-                    entry = active[position].sample()
-                    if entry is not None:
-                        del active[position]
-                        yield position, entry
+                order = [place for place in rng.permutation(len(group)).tolist() if place in active]
+                yield from self._round(active, order, gate)
                 self._on_round(rounds + 1)
+
+    def _round(
+        self, active: dict[int, Sampling], order: Sequence[int], gate: Gate
+    ) -> Iterator[tuple[int, Entry]]:
+        """Run a block of each; take what is finished out of ``active`` and yield it."""
+        for start in range(0, len(order), gate.stretch):
+            places = order[start : start + gate.stretch]
+            try:
+                blocks = gate.undisturbed(partial(_blocks, active, places))
+            except ThrottledError as error:
+                entries = {place: sampling.throttled(error) for place, sampling in active.items()}
+                active.clear()
+                yield from entries.items()
+                return
+            for place, block in blocks.items():
+                entry = block if isinstance(block, Failure) else active[place].keep(block, gate.facts())
+                if entry is not None:
+                    del active[place]
+                    yield place, entry
 
     def _prepared(self, workload: Workload, loaded: ExitStack) -> Sampling | Entry:
         try:
             sampler = loaded.enter_context(self.runtime.prepare(workload, self.device))
             return Sampling(workload.spec, sampler, device=self.device, plan=self.plan)
-        except ProfilingError as error:
+        except MEASURING_ERRORS as error:
             return failure(workload.spec, error)
+
+    def _make_gate(self) -> Gate:
+        plan = self.plan.sentinel
+        return OpenGate() if plan is None else SentinelGate(self.device, self.runtime, plan)
+
+
+def plan_for(device: Device, quality: Quality = USUAL) -> MeasurementPlan:
+    """Return how to measure on ``device``: in many blocks, or in few processes where it is a remote one.
+
+    Raises:
+        ProfilingError: What is asked for is out of bounds.
+    """
+    if isinstance(device, RemoteDevice):
+        return MeasurementPlan.for_phones(quality)
+    return MeasurementPlan(precision=quality.precision)
+
+
+def _blocks(active: Mapping[int, Sampling], places: Sequence[int]) -> dict[int, float | Failure]:
+    return {place: active[place].block() for place in places}

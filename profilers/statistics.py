@@ -1,5 +1,6 @@
 """How much to sample: pure functions of what was sampled so far."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -33,6 +34,11 @@ def inner_calls(probe: Callable[[int], float], block_s: float, *, least: int = 1
                 f"{_MOST_CALLS} calls seem to last under {block_s} s; the clock does not advance"
             )
     return n
+
+
+def calls_lasting(block_s: float, latency_s: float) -> int:
+    """Return how many calls of ``latency_s`` seconds last ``block_s`` seconds, at least one."""
+    return max(1, min(_MOST_CALLS, math.ceil(block_s / latency_s))) if latency_s > 0 else _MOST_CALLS
 
 
 def is_precise(measured: Measurement, plan: MeasurementPlan) -> bool:

@@ -1,8 +1,12 @@
 """Settings of all tests: hypothesis is reproducible, brief, and has no deadline on a shared machine."""
 
 import os
+from pathlib import Path
 
+import pytest
 from hypothesis import settings
+
+from tests.fakes.played_phone import PlayedPhone
 
 # Before torch is loaded: its threads must not wait in a busy loop on a machine that others use too.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -10,3 +14,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 settings.register_profile("reproducible", max_examples=60, deadline=None, derandomize=True, database=None)
 settings.load_profile("reproducible")
+
+
+@pytest.fixture
+def phone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PlayedPhone:
+    """A phone that is played; its locks lie in the test's folder."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return PlayedPhone(tmp_path / "phone")

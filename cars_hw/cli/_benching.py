@@ -19,7 +19,6 @@ from cars_hw.workloads import network_workload
 from devices._errors import ArchitectureError, ExportError, ProfilingError
 from latency_tables.measurement import Failure, Measurement
 from latency_tables.prediction import LatencyModel, Prediction
-from profilers.plan import MeasurementPlan
 from profilers.runtimes._onnx_file import file_workload
 from profilers.runtimes._runtime import Workload
 
@@ -128,7 +127,7 @@ def read_genotype(space: SearchSpace, path: Path) -> Architecture:
 
 def _measured(workloads: Sequence[Workload], latency: LatencySection) -> list[Measurement]:
     found = []
-    for entry in measure(latency, workloads, MeasurementPlan(), what="networks"):
+    for entry in measure(latency, workloads, what="networks"):
         if isinstance(entry, Failure):
             raise ProfilingError(f"{entry.spec} could not be measured: {entry.status}: {entry.reason}")
         found.append(entry)

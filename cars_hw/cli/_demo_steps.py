@@ -21,7 +21,6 @@ from cars_hw.trainer import Json
 from cars_hw.workloads import network_workload, table_workloads
 from latency_tables.measurement import Measurement
 from latency_tables.table import LatencyTable
-from profilers.plan import MeasurementPlan
 
 _NETWORKS = "networks.jsonl"
 
@@ -55,7 +54,7 @@ class Member:
 def profile(config: SearchConfig) -> None:
     """Measure every operation of the space that the table lacks."""
     workloads = table_workloads(make_space(config))
-    entries = fill_table(config.latency, workloads, MeasurementPlan(), what="operations")
+    entries = fill_table(config.latency, workloads, what="operations").entries
     say(f"{config.latency.table}: {len(entries)} measured, {len(workloads) - len(entries)} were there")
 
 
@@ -64,7 +63,7 @@ def measure_front(run: Run, generation: Generation) -> list[Member]:
     space = make_space(run.config)
     path = run.path / _NETWORKS
     workloads = [network_workload(space, member.architecture) for member in generation.front]
-    fill_table(run.config.latency, workloads, MeasurementPlan(), what="networks", path=path)
+    fill_table(run.config.latency, workloads, what="networks", path=path)
     table = LatencyTable.open(path)
     return [
         _member(space.graph(candidate.architecture, "deploy"), candidate, generation, table[workload.spec])

@@ -39,8 +39,9 @@ def resolve_measuring(
     runtime: str | None,
     threads: int | None,
     table: Path | None,
+    **more: JsonValue | Path,
 ) -> SearchConfig:
-    """Resolve the options of a verb that measures, each ``None`` where it is absent."""
+    """Resolve the options of a verb that measures, ``None`` where absent, and ``more`` likewise."""
     return resolve(
         config,
         overrides,
@@ -49,4 +50,5 @@ def resolve_measuring(
         latency__runtime=runtime,
         latency__threads=threads,
         latency__table=table,
+        **more,
     )

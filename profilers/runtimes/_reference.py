@@ -60,8 +60,16 @@ def torch_output(module: nn.Module, inputs: Sequence[Array]) -> Array:
     return output.numpy().astype(np.float32)
 
 
-def check_outputs(spec: OpSpec, outputs: Sequence[Array], reference: Array | None) -> None:
+def check_outputs(
+    spec: OpSpec, outputs: Sequence[Array], reference: Array | None, *, slack: float = 1.0
+) -> None:
     """Check that ``outputs`` of a runtime are finite, and the first equal to ``reference`` if there is one.
+
+    Args:
+        spec: What was computed.
+        outputs: What the runtime computed.
+        reference: What torch computes.
+        slack: Times the tolerances, for kernels of less than single precision.
 
     Raises:
         WrongOutputError: They are not.
@@ -71,17 +79,18 @@ def check_outputs(spec: OpSpec, outputs: Sequence[Array], reference: Array | Non
         if wrong:
             raise WrongOutputError(f"{wrong} of {output.size} outputs of {spec} are not finite")
     if reference is not None:
-        _check_equal(spec, outputs[0], reference)
+        _check_equal(spec, outputs[0], reference, slack)
 
 
-def _check_equal(spec: OpSpec, output: Array, reference: Array) -> None:
+def _check_equal(spec: OpSpec, output: Array, reference: Array, slack: float) -> None:
     if output.shape != reference.shape:
         raise WrongOutputError(
             f"the output of {spec} has shape {output.shape}; torch's has {reference.shape}"
         )
     scale = float(np.max(np.abs(reference), initial=0.0))
     error = np.abs(output - reference)
-    if not np.all(error <= RELATIVE_TOLERANCE * np.abs(reference) + SCALE_TOLERANCE * scale):
+    allowed = slack * (RELATIVE_TOLERANCE * np.abs(reference) + SCALE_TOLERANCE * scale)
+    if not np.all(error <= allowed):
         share = float(np.max(error)) / scale if scale else math.inf
         raise WrongOutputError(
             f"the output of {spec} differs from torch's by {share:.2g} of its largest value"

@@ -1,6 +1,6 @@
-"""ONNX Runtime on the processors of this machine."""
+"""ONNX Runtime: on the processors of this machine, or by ``onnxruntime_perf_test`` on a phone."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -8,12 +8,14 @@ import numpy as np
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
-from devices._device import Device, HostDevice
-from devices._errors import DeviceError, ProfilingError, UnsupportedOperationError
+from devices._device import Device, HostDevice, RemoteDevice
+from devices._errors import ConfigError, DeviceError, ProfilingError, UnsupportedOperationError
+from latency_tables.header import Setting
 from latency_tables.measurement import Conditions
 from latency_tables.spec import OpSpec
 from profilers.lowering.onnx import lower
 from profilers.runtimes._onnx_file import read_onnx
+from profilers.runtimes._ort_remote import PROVIDERS, RemoteOrt
 from profilers.runtimes._reference import Array, check_outputs, random_inputs, torch_output, torch_threads
 from profilers.runtimes._runtime import Runtime, Sampler, Workload
 
@@ -35,36 +37,63 @@ _ORT_ERRORS = (
 
 
 class OnnxRuntime(Runtime):
-    """ONNX Runtime with all of its graph optimisations, as shipped, on the CPU.
+    """ONNX Runtime with all of its graph optimisations, as shipped.
 
     ``prepare`` creates a session's thread pool, which keeps the affinity of that moment: call it inside of
     the device's ``quiet``.
+
+    Args:
+        threads: Threads of one call.
+        provider: What executes the model: ``"cpu"``; on a phone also ``"xnnpack"``, ``"nnapi"``, ``"qnn"``,
+            which must execute all of it.
+        benchmark_binary: Path of the ``onnxruntime_perf_test`` that is brought to a phone.
+
+    Raises:
+        ConfigError: There is no such provider.
     """
 
+    def __init__(self, threads: int = 1, *, provider: str = "cpu", benchmark_binary: str = "") -> None:
+        super().__init__(threads)
+        if provider not in PROVIDERS:
+            raise ConfigError(
+                f"onnxruntime: provider = {provider!r:.40} is not one of {', '.join(PROVIDERS)}"
+            )
+        self._provider = provider
+        self._remote = RemoteOrt(threads, provider=provider, binary=benchmark_binary)
+
+    def settings(self) -> Mapping[str, Setting]:
+        return {} if self._provider == "cpu" else {"provider": self._provider}
+
     def version(self, device: Device) -> str:
-        _host(device)
+        if isinstance(device, RemoteDevice):
+            return self._remote.version(device)
+        self._host(device)
         return str(onnxruntime.__version__)
 
     @contextmanager
     def prepare(self, workload: Workload, device: Device) -> Iterator[Sampler]:
-        host = _host(device)
+        host = None if isinstance(device, RemoteDevice) else self._host(device)
         spec = workload.spec
         if spec.dtype != "float32":
             raise UnsupportedOperationError(
                 f"{spec}: this runtime measures float32; give it float32 operations"
             )
-        inputs = random_inputs(spec)
-        reference = None
+        model, reference = self._lowered(workload)
+        if isinstance(device, RemoteDevice):
+            with self._remote.prepared(model, spec, device) as there:
+                yield there
+        elif host is not None:
+            bound = _BoundSession(self._session(spec, model), spec, random_inputs(spec), host)
+            check_outputs(spec, bound.outputs(), reference)
+            yield bound
+
+    def _lowered(self, workload: Workload) -> tuple[bytes, Array | None]:
+        """Return the model, and what torch computes for random inputs; ``None`` where it is a file."""
         if isinstance(workload.source, Path):
-            model = read_onnx(workload.source)
-        else:
-            module = workload.source()
-            with torch_threads(self.threads):
-                model = lower(module, spec.input_shapes)
-                reference = torch_output(module, inputs)
-        bound = _BoundSession(self._session(spec, model), spec, inputs, host)
-        check_outputs(spec, bound.outputs(), reference)
-        yield bound
+            return read_onnx(workload.source), None
+        module, spec = workload.source(), workload.spec
+        with torch_threads(self.threads):
+            return lower(module, spec.input_shapes), torch_output(module, random_inputs(spec))
 
     def _session(self, spec: OpSpec, model: bytes) -> onnxruntime.InferenceSession:
         options = onnxruntime.SessionOptions()
@@ -78,6 +107,15 @@ class OnnxRuntime(Runtime):
             return onnxruntime.InferenceSession(model, options, providers=_PROVIDERS)
         except _ORT_ERRORS as error:
             raise UnsupportedOperationError(f"ONNX Runtime does not load {spec}: {_line(error)}") from error
+
+    def _host(self, device: Device) -> HostDevice:
+        if not isinstance(device, HostDevice):
+            raise DeviceError(
+                f"ONNX Runtime is measured on this machine or a phone, not on {device.info().kind}; use cpu"
+            )
+        if self._provider != "cpu":
+            raise DeviceError(f"provider {self._provider} is for phones; on {device.info().kind}, use cpu")
+        return device
 
 
 class _BoundSession:
@@ -123,14 +161,6 @@ class _BoundSession:
                 run(binding)
         except _ORT_ERRORS as error:
             raise ProfilingError(f"ONNX Runtime failed on {self._spec}: {_line(error)}") from error
-
-
-def _host(device: Device) -> HostDevice:
-    if not isinstance(device, HostDevice):
-        raise DeviceError(
-            f"ONNX Runtime is measured on devices of this machine, not on {device.info().kind}; use cpu"
-        )
-    return device
 
 
 def _check_inputs(session: onnxruntime.InferenceSession, spec: OpSpec) -> None:

@@ -1,14 +1,25 @@
 """What every device promises, on those that can be reached here."""
 
+import os
+
 import pytest
 
 import devices
 from devices._device import Device, HostDevice
 from devices._errors import CarsHwError, DeviceError
+from tests.fakes.played_phone import PlayedPhone
+
+#: A phone that is plugged in is tested on only where ``ANDROID_SERIAL`` offers it; a played one always.
+PHONE = pytest.param("android", marks=pytest.mark.phone)
+LOCAL = [name for name in devices.names() if name != "android"]
 
 
-@pytest.fixture(params=devices.names())
-def device(request: pytest.FixtureRequest) -> Device:
+@pytest.fixture(params=[*LOCAL, PHONE, "android, played"])
+def device(request: pytest.FixtureRequest, phone: PlayedPhone) -> Device:
+    if request.param == "android, played":
+        return phone.device()
+    if request.param == "android" and "ANDROID_SERIAL" not in os.environ:
+        pytest.skip("android: no phone is offered by ANDROID_SERIAL")
     try:
         return devices.connect(str(request.param))
     except DeviceError as error:

@@ -46,6 +46,8 @@ def runtime(request: pytest.FixtureRequest) -> Runtime:
 @pytest.fixture
 def device(runtime: Runtime) -> Device:
     for name in devices.names():
+        if name == "android":
+            continue  # whatever phone is plugged in here is not ours to measure on
         try:
             found = devices.connect(name)
             runtime.version(found)

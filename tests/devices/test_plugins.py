@@ -43,7 +43,7 @@ def test_a_name_is_the_file_and_what_follows_the_colon_the_address() -> None:
     "name", ["cpv", "_device", "", "os", "../cpu", "cpu\n", "my lab.cpu", "no_such_lab.cpu"]
 )
 def test_an_unknown_name_lists_the_known_ones(name: str) -> None:
-    with pytest.raises(UnknownNameError, match="known: cpu") as caught:
+    with pytest.raises(UnknownNameError, match="known: android, cpu") as caught:
         devices.connect(name)
     assert caught.value.known == devices.names()
 

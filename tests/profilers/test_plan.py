@@ -34,5 +34,5 @@ def test_an_interval_takes_three_rounds(min_rounds: int, max_rounds: int) -> Non
 
 @pytest.mark.parametrize(("group_size", "seed"), [(0, 0), (1, -1)])
 def test_a_group_has_a_member_and_a_seed_is_not_negative(group_size: int, seed: int) -> None:
-    with pytest.raises(ProfilingError, match="at least 1 and 0"):
+    with pytest.raises(ProfilingError, match="at least 1, 0 and 0"):
         MeasurementPlan(group_size=group_size, seed=seed)

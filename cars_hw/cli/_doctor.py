@@ -1,0 +1,110 @@
+"""What can be measured here, what state it is in, and what is wrong with it, with the remedy."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+
+import devices
+from devices import _adb
+from devices._device import Device, RemoteDevice
+from devices._errors import CarsHwError, DeviceError
+
+_CHARGING = "it is being charged, which heats it: unplug it and measure over Wi-Fi, or leave the cable alone"
+
+Connect = Callable[[str], Device]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is known of a device.
+
+    Attributes:
+        device: What ``--device`` takes for it.
+        model: Its name; empty, like all that follows, where it cannot be reached.
+        system: Its platform and operating system.
+        cores: Its logical processors.
+        state: Its present conditions.
+        faults: What is wrong, one line each, with the remedy.
+        serial_hash: Tells whether two addresses are one device.
+    """
+
+    device: str
+    model: str = ""
+    system: str = ""
+    cores: int = 0
+    state: str = ""
+    faults: tuple[str, ...] = ()
+    serial_hash: str = ""
+
+
+def look_around(
+    *,
+    listed: Callable[[], Iterable[_adb.ListedDevice]] = _adb.list_devices,
+    connect: Connect = devices.connect,
+) -> list[Finding]:
+    """Look at this machine and at every phone that the adb server knows."""
+    here = [look_at(name, connect=connect) for name in devices.names() if name not in ("fake", "android")]
+    try:
+        serials = [phone.serial for phone in listed()]
+    except DeviceError as error:
+        return [*here, Finding("android", faults=(str(error),))]
+    phones = [look_at(f"android:{serial}", connect=connect) for serial in serials]
+    return [*here, *(phones or [look_at("android", connect=connect)])]
+
+
+def look_at(address: str, *, connect: Connect = devices.connect) -> Finding:
+    """Look at the device at ``address``."""
+    try:
+        with connect(address) as device:
+            info, state = device.info(), asdict(device.state())
+            return Finding(
+                device=address,
+                model=info.model,
+                system=f"{info.platform}, {info.os_build}",
+                cores=info.cores,
+                state=", ".join(
+                    f"{key} {f'{value:.4g}' if isinstance(value, float) else value}"
+                    for key, value in state.items()
+                    if value not in (None, ()) and key != "residency_s"
+                ),
+                faults=tuple(_faults(device)),
+                serial_hash=info.serial_hash,
+            )
+    except CarsHwError as error:
+        return Finding(address, faults=(str(error),))
+
+
+def twins(findings: Iterable[Finding]) -> list[str]:
+    """Return a line for each device that was found under a second address."""
+    first: dict[str, str] = {}
+    lines = []
+    for finding in findings:
+        if finding.serial_hash:
+            other = first.setdefault(finding.serial_hash, finding.device)
+            if other != finding.device:
+                lines.append(
+                    f"{finding.device} is the same device as {other}: name one of them, always the same"
+                )
+    return lines
+
+
+def _faults(device: Device) -> Iterable[str]:
+    hindrance = device.hindrance()
+    if hindrance is not None:
+        yield hindrance
+    if isinstance(device, RemoteDevice):
+        if device.state().is_charging:
+            yield _CHARGING
+        missing = _missing_program(device)
+        if missing is not None:
+            yield missing
+
+
+def _missing_program(device: RemoteDevice) -> str | None:
+    """Say where to get the program that runs models on ``device``, if it is not at hand."""
+    from profilers.runtimes import _programs, _tflite_remote
+
+    try:
+        _programs.read_program("benchmark_model", device, path="", variable=_tflite_remote.VARIABLE)
+    except DeviceError as error:
+        return str(error)
+    return None

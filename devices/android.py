@@ -1,0 +1,239 @@
+"""An Android phone over ADB: who it is, what state it is in, and programs on chosen cores of it."""
+
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Self
+
+from devices import (
+    _adb,
+    _android_clock,
+    _android_cores,
+    _android_gate,
+    _android_heat,
+    _android_identity,
+    _lock,
+    _proc,
+)
+from devices._adb import Transport
+from devices._android_clock import Clock
+from devices._android_folder import Folder, noexec_mount
+from devices._android_gate import Fitness
+from devices._android_programs import Programs
+from devices._android_reconnection import Reconnecting
+from devices._android_shell import Shell
+from devices._device import Completed, DeviceInfo, DeviceState, RemoteDevice
+from devices._errors import DeviceError
+
+_CPU = 'cd "$R"/sys/devices/system/cpu && '
+_IDENTITY = {
+    "properties": "getprop",
+    "kernel": "uname -sr",
+    "cpuinfo": 'cat "$R"/proc/cpuinfo',
+    "mounts": 'cat "$R"/proc/mounts',
+    "status": 'settaskprofile $$ MaxPerformance >/dev/null; cat "$R"/proc/self/status',
+    "online": _CPU + "cat online",
+    "present": _CPU + "cat present",
+    "frequencies": _CPU
+    + "grep -s . /dev/null cpu[0-9]*/cpufreq/cpuinfo_max_freq cpu[0-9]*/cpufreq/related_cpus",
+}
+_FITNESS = {
+    "heat": "dumpsys thermalservice",
+    "battery": "dumpsys battery",
+    "saver": "cmd settings get global low_power",
+}
+_STATE = {
+    **_FITNESS,
+    "zones": 'cat "$R"/sys/class/thermal/thermal_zone*/temp',
+    "load": 'cat "$R"/proc/loadavg',
+    "cpuset": 'cat "$R"/proc/self/cpuset',
+}
+
+_ALLOWED = re.compile(r"^Cpus_allowed_list:\s*([0-9,-]{1,4096})\s*$", re.MULTILINE)
+
+
+class Android(RemoteDevice):
+    """An Android phone: ``android:tcp:HOST:PORT``, ``android:usb:SERIAL``, ``android:SERIAL``, ``android``.
+
+    An address may end in ``?cores=big`` (the fastest kind, the default), ``mid``, ``little`` or ``all``:
+    where programs run. Making one asks the phone who it is, and undoes what a crashed session left there.
+
+    Args:
+        transport: The connection; made anew where it breaks, and closed with the device.
+        cores: Which processors programs run on.
+        root: Where ``proc``, ``sys`` and ``data`` are; empty on a phone.
+        sleep: Lets seconds pass.
+
+    Raises:
+        DeviceError: The phone cannot be measured on; the message names the remedy.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        cores: str = "big",
+        root: str = "",
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        transport = Reconnecting(transport)
+        self._transport, self._cores, self._sleep = transport, cores, sleep
+        self._shell = Shell(transport, root)
+        self._told = self._shell.texts(_IDENTITY)
+        self._properties = _android_identity.properties(self._told["properties"])
+        if noexec_mount(self._told["mounts"]):
+            raise DeviceError(
+                "programs cannot run on this phone: its /data is mounted noexec; use another phone"
+            )
+        self._serial_hash = _android_identity.serial_hash(self._properties)
+        self._processors = self._chosen()
+        self._folder = Folder(transport, self._shell)
+        self._programs = Programs(
+            transport, self._shell, folder=self._folder.path, processors=self._processors
+        )
+        sdk = _android_identity.sdk(self._properties)
+        self._clock = Clock(self._shell, folder=self._folder.path, sdk=sdk)
+        self._threads: int | None = None
+        self._fitness_at_start: Fitness | None = None
+        self._recover()
+
+    @classmethod
+    def connect(cls, address: str) -> Self:
+        where, mark, choice = address.partition("?")
+        cores = choice.removeprefix("cores=") if mark else "big"
+        if cores not in _android_cores.CHOICES or (mark and not choice.startswith("cores=")):
+            options = ", ".join(_android_cores.CHOICES)
+            raise DeviceError(f"{choice[:64]!r} does not choose cores; write ?cores= and one of {options}")
+        transport = _adb.connect(where)
+        try:
+            return cls(transport, cores=cores)
+        except BaseException:
+            transport.close()
+            raise
+
+    def info(self) -> DeviceInfo:
+        told, found = self._told, self._properties
+        chip = _android_identity.chip(found) or "unknown chip"
+        present = _android_cores.processors(told["present"])
+        return DeviceInfo(
+            kind="android",
+            model=_android_identity.model(found) or _plain_model(told["cpuinfo"]),
+            platform=f"{chip}; {self._cores} cores {_android_cores.listed(self._processors)}",
+            os_build=_android_identity.build(found) or _android_identity.plain(told["kernel"]) or "unknown",
+            cores=len(present) or max(self._processors) + 1,
+            serial_hash=self._serial_hash,
+        )
+
+    def state(self) -> DeviceState:
+        first = self._processors[0]
+        scaling = {
+            name: f'cat "$R"/sys/devices/system/cpu/cpu{first}/cpufreq/{name}'
+            for name in ("scaling_cur_freq", "scaling_governor", "stats/time_in_state")
+        }
+        told = self._shell.texts({**_STATE, **scaling})
+        fitness = _fitness(told)
+        heat, battery = fitness.heat, fitness.battery
+        return DeviceState(
+            clock_mhz=_proc.scaling_mhz(told["scaling_cur_freq"]),
+            residency_s=_android_clock.residency_s(told["stats/time_in_state"]),
+            governor=_android_identity.plain(told["scaling_governor"]) or None,
+            is_clock_fixed=self._clock.is_fixed,
+            temperature_c=heat.hottest_c or _android_heat.zones_c(told["zones"].splitlines()),
+            skin_c=heat.skin_c,
+            thermal_status=heat.status,
+            cooling=heat.cooling,
+            battery_percent=battery.percent,
+            battery_c=battery.temperature_c,
+            is_charging=battery.is_charging,
+            load=_proc.number(told["load"].partition(" ")[0]),
+            affinity=self._processors,
+            cpuset=_android_identity.plain(told["cpuset"]) or None,
+            threads=self._threads,
+        )
+
+    def hindrance(self) -> str | None:
+        now = _fitness(self._shell.texts(_FITNESS))
+        return _android_gate.hindrance(now, self._fitness_at_start or now)
+
+    @contextmanager
+    def quiet(self, threads: int) -> Iterator[None]:
+        """Hold the clock at a point that the phone can sustain, where it has such a mode.
+
+        Nobody else on this machine measures on the phone meanwhile. If the phone is lost, or this process
+        dies, the next connection to it restores the clock.
+
+        Raises:
+            DeviceError: There are fewer such cores than threads, or somebody measures on the phone already.
+        """
+        if not 1 <= threads <= len(self._processors):
+            raise DeviceError(
+                f"{threads} threads do not fit on the {self._cores} cores "
+                f"({_android_cores.listed(self._processors)}); ask for 1 to {len(self._processors)} threads, "
+                "or for ?cores=all"
+            )
+        with _lock.held(self._lock_name()) as is_ours:
+            if not is_ours:
+                raise DeviceError("another process measures on this phone now; wait until it has ended")
+            self._folder.prepare()
+            self._fitness_at_start = _fitness(self._shell.texts(_FITNESS))
+            self._threads = threads
+            try:
+                with self._clock.fixed():
+                    yield
+            finally:
+                self._threads, self._fitness_at_start = None, None
+
+    def pause(self, seconds: float) -> None:
+        self._sleep(seconds)
+
+    def push(self, content: bytes, *, executable: bool = False) -> str:
+        return self._folder.push(content, executable=executable)
+
+    def run(
+        self, argv: Sequence[str], *, timeout_s: float, environment: Mapping[str, str] | None = None
+    ) -> Completed:
+        self._folder.prepare()
+        return self._programs.run(argv, timeout_s=timeout_s, environment=environment)
+
+    def pull(self, path: str, *, max_bytes: int) -> bytes:
+        return self._transport.pull(path, max_bytes=max_bytes, timeout_s=60.0)
+
+    def scratch(self) -> AbstractContextManager[str]:
+        return self._folder.scratch()
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def _chosen(self) -> tuple[int, ...]:
+        """Return the processors of the chosen kind that are awake, and that the phone lets its shell use."""
+        allowed = _ALLOWED.search(self._told["status"])
+        online = set(_android_cores.processors(self._told["online"]))
+        usable = set(_android_cores.processors(allowed[1])) if allowed else online
+        by_khz = _android_cores.clusters(self._told["frequencies"])
+        return _android_cores.chosen(by_khz, self._cores, usable & online if online else usable)
+
+    def _recover(self) -> None:
+        """Undo what a crashed session left, unless another process measures on the phone now."""
+        ours = '[ -d "$1" ] && [ ! -L "$1" ] && [ -O "$1" ]'
+        with _lock.held(self._lock_name()) as is_ours:
+            if is_ours and self._shell.script(ours, self._folder.path).exit_status == 0:
+                self._programs.end_leftovers()
+                self._folder.remove_leftovers()
+                self._clock.release()
+
+    def _lock_name(self) -> str:
+        return self._shell.boot_id or self._serial_hash or "a phone that tells nothing"
+
+
+def _fitness(told: Mapping[str, str]) -> Fitness:
+    saver = told["saver"].strip()
+    return Fitness(
+        _android_heat.heat(told["heat"]),
+        _android_heat.battery(told["battery"]),
+        is_saving=saver == "1" if saver in ("0", "1") else None,
+    )
+
+
+def _plain_model(cpuinfo: str) -> str:
+    return _android_identity.plain(_proc.cpu_model(cpuinfo) or "") or "unknown phone"

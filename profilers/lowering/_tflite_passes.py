@@ -1,0 +1,152 @@
+"""What makes a TFLite graph smaller without changing what it computes."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from profilers.lowering._tflite_graph import (
+    ACTIVATION,
+    SCALE_SHIFT,
+    Activation,
+    Graph,
+    Operation,
+)
+
+Floats = NDArray[np.float64]
+
+#: Where the weights of an operation have their output channels.
+_CHANNEL_AXIS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": -1, "FULLY_CONNECTED": 0}
+
+_ACTIVATIONS = {"RELU": Activation.RELU, "RELU6": Activation.RELU6}
+
+
+def simplify(graph: Graph) -> None:
+    """Drop what does not reach the result, merge equal operations, fold normalisations, fuse activations."""
+    _drop_dead(graph)
+    _merge_equal(graph)
+    _fold(graph)
+    _expand(graph)
+    _fuse(graph)
+
+
+def _drop_dead(graph: Graph) -> None:
+    needed = {graph.output}
+    kept = []
+    for operation in reversed(graph.operations):
+        if operation.output in needed:
+            needed.update(operation.inputs)
+            kept.append(operation)
+    graph.operations = kept[::-1]
+
+
+def _merge_equal(graph: Graph) -> None:
+    """Run once what reads the same tensors with the same options; nothing here has state."""
+    merged: dict[int, int] = {}
+    first: dict[tuple[object, ...], int] = {}
+    kept = []
+    for operation in graph.operations:
+        operation.inputs = tuple(merged.get(tensor, tensor) for tensor in operation.inputs)
+        key = (operation.code, operation.inputs, *sorted(operation.options.items()))
+        if key in first:
+            merged[operation.output] = first[key]
+        else:
+            first[key] = operation.output
+            kept.append(operation)
+    graph.operations = kept
+    graph.output = merged.get(graph.output, graph.output)
+
+
+def _fold(graph: Graph) -> None:
+    """Multiply the weights of what a scale and shift alone reads, instead of its result."""
+    readers, producers = graph.readers(), graph.producers()
+    kept = []
+    for operation in graph.operations:
+        source = operation.inputs[0]
+        parts = _foldable(graph, source, readers, producers) if operation.code == SCALE_SHIFT else []
+        if not parts:
+            kept.append(operation)
+            continue
+        channels = graph.shapes[source][-1]
+        scale, shift = (
+            np.broadcast_to(graph.constants[each].astype(np.float64), (channels,))
+            for each in operation.inputs[1:]
+        )
+        ends = np.cumsum([graph.shapes[part.output][-1] for part in parts])[:-1]
+        for part, *factors in zip(parts, np.split(scale, ends), np.split(shift, ends), strict=True):
+            _scale_weights(graph, part, *factors)
+        _bypass(operation, producers)
+    graph.operations = kept
+
+
+def _foldable(
+    graph: Graph, tensor: int, readers: Mapping[int, int], producers: Mapping[int, Operation]
+) -> list[Operation]:
+    """Return the operations whose weights make the channels of ``tensor`` alone, in the channels' order."""
+    operation = producers.get(tensor)
+    if operation is None or readers[tensor] != 1:
+        return []
+    if operation.code in _CHANNEL_AXIS:
+        return [operation] if operation.options[ACTIVATION] == Activation.NONE else []
+    if operation.code != "CONCATENATION" or operation.options["axis"] != len(graph.shapes[tensor]) - 1:
+        return []
+    parts = [_foldable(graph, source, readers, producers) for source in operation.inputs]
+    return [operation for part in parts for operation in part] if all(parts) else []
+
+
+def _scale_weights(graph: Graph, operation: Operation, scale: Floats, shift: Floats) -> None:
+    source, weights, bias = operation.inputs
+    shape = [1] * len(graph.shapes[weights])
+    shape[_CHANNEL_AXIS[operation.code]] = -1
+    scaled = graph.constants[weights] * scale.reshape(shape)
+    shifted = graph.constants[bias] * scale + shift
+    changed = (graph.constant(values.astype(np.float32)) for values in (scaled, shifted))
+    operation.inputs = (source, *changed)
+
+
+def _expand(graph: Graph) -> None:
+    """Write what could not be folded as a multiplication and an addition."""
+    expanded = []
+    for operation in graph.operations:
+        if operation.code != SCALE_SHIFT:
+            expanded.append(operation)
+            continue
+        source, scale, shift = operation.inputs
+        if np.any(graph.constants[scale] != 1):
+            product = source if np.any(graph.constants[shift] != 0) else operation.output
+            if product == source:
+                product = graph.add_tensor(graph.shapes[source])
+            expanded.append(Operation("MUL", (source, scale), product, {ACTIVATION: Activation.NONE}))
+            source = product
+        if source != operation.output:
+            expanded.append(
+                Operation("ADD", (source, shift), operation.output, {ACTIVATION: Activation.NONE})
+            )
+    graph.operations = expanded
+
+
+def _fuse(graph: Graph) -> None:
+    """Let the operation before an activation apply it, where nothing else reads the result without it."""
+    readers, producers = graph.readers(), graph.producers()
+    kept = []
+    for operation in graph.operations:
+        source = operation.inputs[0]
+        before = producers.get(source)
+        if (
+            operation.code in _ACTIVATIONS
+            and before is not None
+            and readers[source] == 1
+            and before.options.get(ACTIVATION) == Activation.NONE
+        ):
+            before.options[ACTIVATION] = _ACTIVATIONS[operation.code]
+            _bypass(operation, producers)
+        else:
+            kept.append(operation)
+    graph.operations = kept
+
+
+def _bypass(operation: Operation, producers: dict[int, Operation]) -> None:
+    """Let the operation whose result ``operation`` reads first make the result of ``operation``."""
+    before = producers[operation.inputs[0]]
+    before.output = operation.output
+    producers[operation.output] = before

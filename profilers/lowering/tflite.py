@@ -1,0 +1,182 @@
+"""From a torch module to TFLite: the one lowering, for measuring and for exporting."""
+
+import inspect
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from torch import Tensor, fx, nn
+
+from devices._errors import UnsupportedOperationError
+from profilers._layout import nhwc_shape
+from profilers.lowering._evaluation import evaluating
+from profilers.lowering._tflite_flatbuffer import serialize
+from profilers.lowering._tflite_graph import Graph
+from profilers.lowering._tflite_layers import Layers, Value
+from profilers.lowering._tflite_passes import simplify
+from profilers.lowering._tflite_torch import FUNCTIONS, METHODS, MODULES, Handler
+
+
+def lower(module: nn.Module, input_shapes: Sequence[tuple[int, ...]]) -> bytes:
+    """Return ``module`` in evaluation mode as a TFLite model; equal modules give equal bytes.
+
+    Images are (n, h, w, c) inside and at the borders, where torch has (n, c, h, w). A batch normalisation is
+    folded into the convolution before it, an activation into what it is applied to. The inputs are called
+    "input", "input_1" and so on, the output "output".
+
+    Args:
+        module: Takes tensors of ``input_shapes`` and returns one tensor. Its mode is the same afterwards.
+        input_shapes: Shape of each input in torch's order, with the batch first.
+
+    Raises:
+        UnsupportedOperationError: An operation of the module has no form here.
+    """
+    root = _Root(module)
+    graph = Graph()
+    layers = Layers(graph)
+    with evaluating(module):
+        traced = _traced(root, len(input_shapes))
+        inputs = [Value(graph.add_input(nhwc_shape(shape)), tuple(shape)) for shape in input_shapes]
+        result = _Walk(root, layers).run(traced, inputs)
+    if result.tensor in graph.inputs or result.tensor in graph.constants:
+        result = layers.reshape(result, result.shape)  # a result is something that was computed
+    graph.output = result.tensor
+    simplify(graph)
+    return serialize(graph)
+
+
+_Target = Callable[..., object] | str
+
+
+class _Root(nn.Module):
+    """Holds the module, so that one of torch's own is called like a part of a larger one."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        result: Tensor = self.module(*inputs)
+        return result
+
+
+class _Tracer(fx.Tracer):
+    """Traces modules that take any number of inputs."""
+
+    def __init__(self, n_inputs: int) -> None:
+        super().__init__()
+        self._n_inputs = n_inputs
+
+    def create_args_for_root(
+        self,
+        root_fn: Callable[..., object],
+        is_module: bool,
+        concrete_args: Mapping[str, object] | tuple[object, ...] | None = None,
+    ) -> tuple[Callable[..., object], list[object]]:
+        inputs = [self.create_proxy("placeholder", f"input_{i}", (), {}) for i in range(self._n_inputs)]
+        return root_fn, [self.root, *inputs]
+
+
+def _traced(root: _Root, n_inputs: int) -> fx.Graph:
+    try:
+        return _Tracer(n_inputs).trace(root)
+    except fx.proxy.TraceError as error:
+        raise UnsupportedOperationError(
+            f"{type(root.module).__name__} has no form in TFLite: {str(error).partition(chr(10))[0]}"
+        ) from error
+
+
+class _Walk:
+    """Lowers the nodes of a traced module one by one; what depends on no input is computed at once."""
+
+    def __init__(self, root: nn.Module, layers: Layers) -> None:
+        self._root, self._layers = root, layers
+        self._values: dict[fx.Node, object] = {}
+
+    def run(self, traced: fx.Graph, inputs: Sequence[Value]) -> Value:
+        """Return the result of ``traced`` for ``inputs``."""
+        given = iter(inputs)
+        for node in traced.nodes:
+            match node.op:
+                case "placeholder":
+                    self._values[node] = next(given)
+                case "get_attr":
+                    self._values[node] = operator.attrgetter(str(node.target))(self._root)
+                case "output":
+                    return self._result(node)
+                case _:
+                    self._values[node] = self._called(node)
+        raise UnsupportedOperationError("a module without a result has no form in TFLite")
+
+    def _called(self, node: fx.Node) -> object:
+        args, kwargs = self._given((node.args, node.kwargs))
+        target: _Target = node.target
+        if node.op == "call_module":
+            target = self._root.get_submodule(str(node.target))
+        if not _depends_on_input((args, kwargs)):
+            return _computed(target, args, kwargs)
+        _refuse_shared_in_place(node, target)
+        handler, given = _handler(target)
+        if handler is None:
+            raise UnsupportedOperationError(f"{_name(target)} has no form in TFLite")
+        try:
+            call = inspect.signature(handler).bind(self._layers, *given, *args, **kwargs)
+        except TypeError as error:
+            raise UnsupportedOperationError(
+                f"{_name(target)} with these arguments has no form in TFLite: {error}"
+            ) from error
+        return handler(*call.args, **call.kwargs)
+
+    def _given(self, arguments: fx.node.Argument) -> Any:
+        """Return ``arguments`` with the value of each node in place of the node."""
+        return fx.node.map_arg(arguments, self._values.__getitem__)  # type: ignore[arg-type]
+
+    def _result(self, node: fx.Node) -> Value:
+        result = self._given(node.args[0])
+        if not isinstance(result, Value):
+            raise UnsupportedOperationError(
+                f"a module that returns a {type(result).__name__} has no form in TFLite; return one tensor"
+            )
+        return result
+
+
+def _handler(target: _Target) -> tuple[Handler | None, tuple[object, ...]]:
+    """Return what lowers ``target``, and what that takes before the arguments of the call."""
+    if isinstance(target, nn.Module):
+        return MODULES.get(type(target)), (target,)
+    return METHODS.get(target) if isinstance(target, str) else FUNCTIONS.get(target), ()
+
+
+def _depends_on_input(argument: object) -> bool:
+    match argument:
+        case Value():
+            return True
+        case tuple() | list():
+            return any(map(_depends_on_input, argument))
+        case dict():
+            return _depends_on_input(list(argument.values()))
+        case slice():
+            return _depends_on_input((argument.start, argument.stop, argument.step))
+    return False
+
+
+def _computed(target: _Target, args: Sequence[object], kwargs: Mapping[str, object]) -> object:
+    """Return what a call gives that depends on no input."""
+    if isinstance(target, str):
+        return getattr(args[0], target)(*args[1:], **kwargs)
+    return target(*args, **kwargs)
+
+
+def _refuse_shared_in_place(node: fx.Node, target: _Target) -> None:
+    """Refuse to overwrite a tensor that others read: torch would give them the new values."""
+    is_in_place = node.kwargs.get("inplace") or getattr(target, "inplace", False)
+    if is_in_place and any(len(source.users) > 1 for source in node.all_input_nodes):
+        raise UnsupportedOperationError(
+            f"{_name(target)} overwrites a tensor that others read, which has no form in TFLite"
+        )
+
+
+def _name(target: _Target) -> str:
+    if isinstance(target, nn.Module):
+        return type(target).__name__
+    return str(getattr(target, "__name__", target))

@@ -1,0 +1,171 @@
+"""The stock ``benchmark_model`` on a device: its flags, and what one run of it says.
+
+Two generations answer to that name: the classic tool around the interpreter, and that of LiteRT's
+CompiledModel API. They share the flags of a run and the file of results; ``--help`` tells them apart.
+"""
+
+import hashlib
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from devices._device import Completed, RemoteDevice
+from devices._errors import (
+    DeviceError,
+    FellBackError,
+    GarbledOutputError,
+    ProfilingError,
+    UnsupportedOperationError,
+)
+from profilers.runtimes._benchmark_proto import proto_coverage, proto_timings
+from profilers.runtimes._benchmark_result import Coverage, Timings
+from profilers.runtimes._benchmark_text import text_coverage, text_timings
+from profilers.runtimes._operator_table import operator_coverage, operators
+from profilers.runtimes._program_output import (
+    CRASHED,
+    NOT_STARTED,
+    complaint,
+    one_line,
+    output_text,
+    require_sha256,
+)
+
+#: A result is of 150 bytes; an account of a graph of a thousand nodes, of some hundred thousand.
+_LARGEST_RESULT_BYTES = 1 << 16
+_LARGEST_ACCOUNT_BYTES = 1 << 26
+
+_HELP_LIMIT_S = 30.0
+
+_FLAG = re.compile(r"^\s*--([a-z0-9_]{1,64})=", re.MULTILINE)
+
+#: Without these it is another program.
+_NEEDED = {"graph", "num_runs", "min_secs", "num_threads", "warmup_runs", "warmup_min_secs"}
+
+_UNKNOWN_FLAGS = re.compile(r"Unconsumed cmdline flags: *(.{0,200})")
+_FELL_BACK = re.compile(
+    r"Disallowed CPU fallback detected|delegate is explicitly applied, the model graph will not"
+)
+_UNSUPPORTED = re.compile(
+    r"Didn't find op for builtin opcode|unresolved custom op|Failed to (?:apply|load model|compile model)"
+    r"|Failed to (?:initialize the interpreter|allocate tensors)"
+)
+
+Flags = Mapping[str, str | int | float]
+
+
+@dataclass(frozen=True)
+class BenchmarkModel:
+    """The tool, in place on a device.
+
+    Attributes:
+        device: Where it is.
+        path: Its file there.
+        flags: Names of the flags that it knows.
+        sha256: Of its file.
+    """
+
+    device: RemoteDevice
+    path: str
+    flags: frozenset[str]
+    sha256: str
+
+    @classmethod
+    def install(cls, device: RemoteDevice, program: bytes) -> "BenchmarkModel":
+        """Bring ``program`` to ``device`` and ask it for its flags.
+
+        Raises:
+            DeviceError: It does not run there, or is another program.
+        """
+        path = device.push(program, executable=True)
+        told = device.run([path, "--help"], timeout_s=_HELP_LIMIT_S)
+        flags = frozenset(_FLAG.findall(output_text(told)))
+        if not flags >= _NEEDED:
+            raise DeviceError(
+                f"the benchmark_model given does not run on this device, or is another program "
+                f"(exit status {told.exit_status}); get the build for its instruction set"
+            )
+        return cls(device, path, flags, hashlib.sha256(program).hexdigest())
+
+    @property
+    def is_compiled_model(self) -> bool:
+        """Whether this is the tool of the CompiledModel API."""
+        return "use_npu" in self.flags
+
+    @property
+    def version(self) -> str:
+        """What runs: the generation, and the file, for its builds have no versions."""
+        generation = "CompiledModel" if self.is_compiled_model else "Interpreter"
+        return f"benchmark_model ({generation}), SHA-256 {self.sha256}"
+
+    def timings(self, flags: Flags, *, folder: str, timeout_s: float) -> tuple[Timings, str]:
+        """Run it once; return its timings and all of its text.
+
+        The file of results has a name that no earlier run can have written. Where the text confirms it, that
+        is enough; else its SHA-256 is compared with that on the device.
+
+        Args:
+            flags: Of this run, each known to the tool.
+            folder: For its results, on the device.
+            timeout_s: After that it is killed.
+
+        Raises:
+            ProfilingError: It failed, or what it wrote cannot be trusted; the subclass tells how.
+            DeviceTimeoutError: It took longer than ``timeout_s``.
+        """
+        result = f"{folder}/{secrets.token_hex(8)}.pb"
+        has_file = "result_file_path" in self.flags
+        words = {**flags, **({"result_file_path": result} if has_file else {})}
+        argv = [self.path, *(f"--{name}={value}" for name, value in words.items())]
+        text = succeeded(self.device.run(argv, timeout_s=timeout_s))
+        if not has_file:
+            return text_timings(text), text
+        content = self.device.pull(result, max_bytes=_LARGEST_RESULT_BYTES)
+        timings = proto_timings(content)
+        try:
+            printed = text_timings(text)
+        except GarbledOutputError:  # LiteRT logs to Android's log alone
+            require_sha256(self.device, result, content)
+        else:
+            timings.require_agreement(printed)
+        return timings, text
+
+    def coverage(self, text: str, account: str | None) -> Coverage | None:
+        """Return what part of the model a delegate runs; ``None`` where the tool does not tell.
+
+        Args:
+            text: What the run printed.
+            account: Where it wrote ``ModelRuntimeDetails``, if it did.
+        """
+        if account is not None:
+            return proto_coverage(self.device.pull(account, max_bytes=_LARGEST_ACCOUNT_BYTES))
+        try:
+            return operator_coverage(operators(text))
+        except GarbledOutputError:
+            return text_coverage(text)
+
+
+def succeeded(completed: Completed) -> str:
+    """Return the text of a run that went well.
+
+    Raises:
+        UnsupportedOperationError: The tool cannot run the model.
+        FellBackError: It would run parts of it elsewhere than was required.
+        ProfilingError: It crashed, failed, or does not know one of the flags.
+        DeviceError: It does not start on this device.
+    """
+    text = output_text(completed)
+    if unknown := _UNKNOWN_FLAGS.search(text):
+        raise ProfilingError(f"benchmark_model does not know {one_line(unknown[1])}; get a newer build")
+    if completed.exit_status in NOT_STARTED:
+        raise DeviceError(
+            f"benchmark_model does not start on this device: {complaint(text)}; "
+            "get the build for its instruction set"
+        )
+    if found := _FELL_BACK.search(text):
+        raise FellBackError(f"benchmark_model: {one_line(found[0])}; its delegate does not run all of it")
+    if completed.exit_status == 0 and not CRASHED.search(text):
+        return text
+    if found := _UNSUPPORTED.search(text):
+        raise UnsupportedOperationError(f"benchmark_model: {complaint(text)}")
+    raise ProfilingError(f"benchmark_model ended with exit status {completed.exit_status}: {complaint(text)}")

@@ -1,0 +1,176 @@
+"""ONNX Runtime on a remote device, by ``onnxruntime_perf_test``: each block of calls is its own process.
+
+The tool makes its own random inputs and shows no output, so nothing can be compared with torch there; what it
+does keep is the time of every single call.
+"""
+
+import hashlib
+import re
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from statistics import median
+from weakref import WeakKeyDictionary
+
+from devices._device import RemoteDevice
+from devices._errors import (
+    DeviceError,
+    FellBackError,
+    GarbledOutputError,
+    ProfilingError,
+    UnsupportedOperationError,
+)
+from latency_tables.measurement import Conditions
+from latency_tables.spec import OpSpec
+from profilers.runtimes._program_output import NOT_STARTED, complaint, output_text, require_sha256, twice
+from profilers.runtimes._programs import read_program
+
+VARIABLE = "CARS_HW_ONNXRUNTIME_PERF_TEST"
+
+#: Execution providers of ONNX Runtime's builds for Android; all but the CPU's must run the whole model.
+PROVIDERS = ("cpu", "xnnpack", "nnapi", "qnn")
+
+_SEED = 0
+_LIMIT_S = 60.0
+
+#: How much slower than foreseen a block may be.
+_SLOWEST = 10.0
+
+#: A row takes some 40 bytes.
+_ROOM_BYTES, _ROW_BYTES = 4096, 128
+
+_SECONDS = r"[0-9]{1,9}(?:\.[0-9]{1,12})?(?:e[+-]?[0-9]{1,2})?"
+_ROW = re.compile(rf"[^,\n]{{0,256}},({_SECONDS}),[0-9]{{1,20}},-?[0-9]{{1,6}},([0-9]{{1,9}})")
+
+_FELL_BACK = re.compile(r"fallback to CPU EP has been explicitly disabled|assigned to the default CPU EP")
+_UNSUPPORTED = re.compile(r"NOT_IMPLEMENTED|Could not find an implementation|not supported|INVALID_GRAPH")
+
+
+@dataclass(frozen=True)
+class _Tool:
+    path: str
+    sha256: str
+
+
+class RemoteOrt:
+    """ONNX Runtime on remote devices.
+
+    Args:
+        threads: Of one call.
+        provider: Execution provider: one of ``PROVIDERS``.
+        binary: Path of ``onnxruntime_perf_test``; empty: from the environment or the cache folder.
+    """
+
+    def __init__(self, threads: int, *, provider: str = "cpu", binary: str = "") -> None:
+        self._threads, self._provider, self._binary = threads, provider, binary
+        self._tools: WeakKeyDictionary[RemoteDevice, _Tool] = WeakKeyDictionary()
+
+    def version(self, device: RemoteDevice) -> str:
+        """Return what runs on ``device``: its builds tell no version, so the file's hash.
+
+        Raises:
+            DeviceError: There is no tool for this device, or it does not run there.
+        """
+        return f"onnxruntime_perf_test, SHA-256 {self._tool(device).sha256}"
+
+    @contextmanager
+    def prepared(self, model: bytes, spec: OpSpec, device: RemoteDevice) -> Iterator["RemoteSession"]:
+        """Bring ``model`` to ``device`` and run it once.
+
+        Args:
+            model: An ONNX file.
+            spec: What it computes, for messages.
+            device: Where it is to run.
+
+        Raises:
+            ProfilingError: It does not run there as asked for.
+            DeviceError: The device was lost.
+        """
+        tool, content = self._tool(device), device.push(model)
+        with device.scratch() as folder:
+            path = f"{folder}/model.onnx"  # the tool goes by the end of the name
+            device.run(["ln", "-s", content, path], timeout_s=_LIMIT_S)
+            argv = [tool.path, "-e", self._provider, "-m", "times", "-x", str(self._threads), "-y", "1", "-I"]
+            argv += ["-S", str(_SEED), "-o", "99"]
+            if self._provider != "cpu":
+                argv += ["-C", "session.disable_cpu_ep_fallback|1"]
+            loaded = RemoteSession(device, argv, model=path, folder=folder, spec=spec)
+            loaded(1)
+            yield loaded
+
+    def _tool(self, device: RemoteDevice) -> _Tool:
+        if device not in self._tools:
+            program = read_program("onnxruntime_perf_test", device, path=self._binary, variable=VARIABLE)
+            path = device.push(program, executable=True)
+            told = device.run([path, "--help"], timeout_s=_LIMIT_S)
+            if "perf_test" not in output_text(told):
+                raise DeviceError(
+                    "the onnxruntime_perf_test given does not run on this device, or is another program "
+                    f"(exit status {told.exit_status}); get the build for its instruction set"
+                )
+            self._tools[device] = _Tool(path, hashlib.sha256(program).hexdigest())
+        return self._tools[device]
+
+
+class RemoteSession:
+    """A model on a remote device: the ``Sampler`` of ONNX Runtime there.
+
+    Args:
+        device: Where it is.
+        argv: The tool and the options of every run.
+        model: The model's file there.
+        folder: For results, on the device.
+        spec: What it computes, for messages.
+    """
+
+    def __init__(
+        self, device: RemoteDevice, argv: Sequence[str], *, model: str, folder: str, spec: OpSpec
+    ) -> None:
+        self._device, self._argv, self._model, self._folder = device, list(argv), model, folder
+        self._spec = spec
+        self._call_s = 0.0
+
+    def __call__(self, n: int) -> Sequence[float]:
+        """Run ``n`` calls in a process of their own; return their median (one value)."""
+        self._call_s = median(twice(lambda: self._run(n)))
+        return (self._call_s,)
+
+    def facts(self) -> Conditions:
+        """Return that no output was compared."""
+        return {"output_compared": False}
+
+    def _run(self, n: int) -> list[float]:
+        result = f"{self._folder}/{secrets.token_hex(8)}.csv"
+        limit_s = _LIMIT_S + _SLOWEST * n * self._call_s
+        done = self._device.run([*self._argv, "-r", str(n), self._model, result], timeout_s=limit_s)
+        text = output_text(done)
+        if done.exit_status in NOT_STARTED:
+            raise DeviceError(f"onnxruntime_perf_test does not start on this device: {complaint(text)}")
+        if done.exit_status != 0:
+            self._refuse(text, done.exit_status)
+        content = self._device.pull(result, max_bytes=_ROOM_BYTES + _ROW_BYTES * n)
+        require_sha256(self._device, result, content)
+        return samples_s(content, n)
+
+    def _refuse(self, text: str, exit_status: int) -> None:
+        if _FELL_BACK.search(text):
+            raise FellBackError(f"the provider does not run all of {self._spec}: {complaint(text)}")
+        if _UNSUPPORTED.search(text):
+            raise UnsupportedOperationError(f"ONNX Runtime does not run {self._spec}: {complaint(text)}")
+        raise ProfilingError(f"onnxruntime_perf_test ended with exit status {exit_status}: {complaint(text)}")
+
+
+def samples_s(content: bytes, n: int) -> list[float]:
+    """Read the seconds of ``n`` calls from a file of results; statistics may follow after an empty line.
+
+    Raises:
+        GarbledOutputError: It has not exactly one row for each call, in order.
+    """
+    rows = content.decode("utf-8", errors="replace").replace("\r\n", "\n").partition("\n\n")[0].splitlines()
+    found = [match for row in rows if (match := _ROW.fullmatch(row))]
+    if len(rows) != n or [int(match[2]) for match in found] != list(range(n)) or not content.endswith(b"\n"):
+        raise GarbledOutputError(
+            f"onnxruntime_perf_test wrote {len(found)} rows of results, not {n}; run it again"
+        )
+    return [float(match[1]) for match in found]

@@ -1,0 +1,61 @@
+"""What a program on a remote device has written: not trusted, and told in one line."""
+
+import hashlib
+import re
+from collections.abc import Callable
+from typing import TypeVar
+
+from devices._device import Completed, RemoteDevice
+from devices._errors import GarbledOutputError
+
+#: What a shell says of a program that it cannot find or start.
+NOT_STARTED = (126, 127)
+
+#: What a program or its system prints when it dies; not every exit status arrives.
+CRASHED = re.compile(
+    r"Segmentation fault|Fatal signal|Aborted|terminate called|Bus error|Illegal instruction|^FATAL",
+    re.MULTILINE,
+)
+_ERROR_LINE = re.compile(r"^(?:ERROR|FATAL|error)\b.*$", re.MULTILINE)
+
+_LIMIT_S = 30.0
+
+Result = TypeVar("Result")
+
+
+def output_text(completed: Completed) -> str:
+    """Return all that a program printed, whatever bytes those were."""
+    return (completed.stdout + b"\n" + completed.stderr).decode("utf-8", errors="replace")
+
+
+def complaint(text: str) -> str:
+    """Return the line of ``text`` that says most of what went wrong, short and printable."""
+    found = _ERROR_LINE.search(text) or CRASHED.search(text)
+    return one_line(found[0] if found else text.strip().rpartition("\n")[2]) or "it printed nothing"
+
+
+def one_line(text: str) -> str:
+    """Return the beginning of ``text``, printable."""
+    return "".join(letter if letter.isprintable() else " " for letter in text[:160]).strip()
+
+
+def twice(run: Callable[[], Result]) -> Result:
+    """Return what ``run`` returns, with a second try where the first gave what cannot be trusted.
+
+    A byte that a cable dropped is no fact about an operation.
+    """
+    try:
+        return run()
+    except GarbledOutputError:
+        return run()
+
+
+def require_sha256(device: RemoteDevice, path: str, content: bytes) -> None:
+    """Check that ``content`` is what the file ``path`` holds on ``device``.
+
+    Raises:
+        GarbledOutputError: It is not.
+    """
+    said = device.run(["sha256sum", path], timeout_s=_LIMIT_S).stdout.decode("ascii", errors="replace")
+    if said.split(maxsplit=1)[:1] != [hashlib.sha256(content).hexdigest()]:
+        raise GarbledOutputError("a result changed on its way from the device; run it again")

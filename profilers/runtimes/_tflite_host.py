@@ -1,0 +1,101 @@
+"""TFLite on the processors of this machine."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+
+from devices._device import HostDevice
+from devices._errors import ProfilingError, UnsupportedOperationError
+from latency_tables.measurement import Conditions
+from latency_tables.spec import OpSpec
+from profilers._layout import nchw, nchw_shape, nhwc
+from profilers.runtimes._reference import Array, check_outputs, random_inputs
+from profilers.runtimes._tflite_interpreter import Coverage, TfLiteModel
+
+
+@contextmanager
+def prepared(
+    content: bytes,
+    spec: OpSpec,
+    device: HostDevice,
+    *,
+    reference: Array | None,
+    threads: int = 1,
+    uses_xnnpack: bool = True,
+) -> Iterator["HostModel"]:
+    """Load a model, run it once, and compare its output with ``reference``.
+
+    Args:
+        content: A .tflite file.
+        spec: Gives the shapes of its inputs, NCHW; the model itself takes NHWC.
+        device: Whose clock times it.
+        reference: What torch computes; ``None`` for a file from somewhere else.
+        threads: Of one call.
+        uses_xnnpack: Whether the XNNPACK delegate runs what it can.
+
+    Raises:
+        ProfilingError: It does not run, takes other inputs than ``spec`` says, or its output is wrong.
+        DeviceError: Nothing here runs TFLite.
+    """
+    model = TfLiteModel(content, threads=threads, uses_xnnpack=uses_xnnpack)
+    _check_inputs(model, spec)
+    try:
+        model.allocate()
+    except ProfilingError as error:
+        raise UnsupportedOperationError(f"TFLite does not load {spec}: {error}") from error
+    model.set_inputs([nhwc(values) for values in random_inputs(spec)])
+    loaded = HostModel(model, spec, device)
+    check_outputs(spec, loaded.outputs(), reference)
+    yield loaded
+
+
+class HostModel:
+    """A model with its inputs in place, which calls leave as they are: the ``Sampler`` of TFLite here."""
+
+    def __init__(self, model: TfLiteModel, spec: OpSpec, device: HostDevice) -> None:
+        self._model, self._spec, self._device = model, spec, device
+        self._coverage = model.coverage()
+
+    def __call__(self, n: int) -> Sequence[float]:
+        """Run one call untimed, because other workloads have emptied the caches, then ``n`` as one block."""
+        self._run(1)
+        start_s = self._device.clock_s()
+        self._run(n)
+        self._device.synchronize()
+        return ((self._device.clock_s() - start_s) / n,)
+
+    def facts(self) -> Conditions:
+        """Return how many operations the model has, and how many of them no delegate runs."""
+        return _facts(self._coverage)
+
+    def outputs(self) -> list[Array]:
+        """Run one call and return its outputs in torch's layout, as float32."""
+        self._run(1)
+        return [nchw(output).astype(np.float32) for output in self._model.outputs()]
+
+    def _run(self, n: int) -> None:
+        try:
+            self._model.run(n)
+        except ProfilingError as error:
+            raise ProfilingError(f"TFLite failed on {self._spec}: {error}") from error
+
+
+def _facts(coverage: Coverage) -> Conditions:
+    return {
+        "delegates": "xnnpack" if coverage.partitions else "none",
+        "partitions": coverage.partitions,
+        "nodes": coverage.nodes,
+        "nodes_outside": coverage.nodes_outside,
+    }
+
+
+def _check_inputs(model: TfLiteModel, spec: OpSpec) -> None:
+    found = [
+        (kind, nchw_shape(shape)) for kind, shape in zip(model.input_types, model.input_shapes, strict=True)
+    ]
+    wanted = [("float32", shape) for shape in spec.input_shapes]
+    if found != wanted:
+        raise ProfilingError(
+            f"the model takes {found}, but {spec} says {wanted}; give the shapes of its inputs"
+        )

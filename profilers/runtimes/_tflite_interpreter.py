@@ -1,0 +1,170 @@
+"""A TFLite model loaded on this machine, by ai-edge-litert or by the older tflite_runtime."""
+
+import importlib
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from devices._errors import DeviceError, ProfilingError
+
+Values = NDArray[np.generic]
+
+#: Both have the same interface; the first one is faster and maintained.
+_PACKAGES = ("ai_edge_litert", "tflite_runtime")
+
+_DELEGATE = "DELEGATE"
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Who runs the operations of a model.
+
+    Attributes:
+        nodes: Operations of the model.
+        nodes_outside: Those that no delegate runs.
+        partitions: Pieces of the model that a delegate runs, each as a whole.
+    """
+
+    nodes: int
+    nodes_outside: int
+    partitions: int
+
+
+class TfLiteModel:
+    """A model in memory; it runs after ``allocate``.
+
+    Args:
+        content: A .tflite file.
+        threads: Of one call.
+        uses_xnnpack: Whether the XNNPACK delegate runs what it can; TFLite's own kernels run the rest.
+
+    Raises:
+        DeviceError: No package that runs TFLite works here.
+        ProfilingError: It is no TFLite model.
+    """
+
+    def __init__(self, content: bytes, *, threads: int = 1, uses_xnnpack: bool = True) -> None:
+        _, module = _package()
+        kinds = module.OpResolverType
+        kind = kinds.AUTO if uses_xnnpack else kinds.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        try:
+            self._interpreter = module.Interpreter(
+                model_content=content, num_threads=threads, experimental_op_resolver_type=kind
+            )
+        except ValueError as error:
+            raise ProfilingError(f"no TFLite model, or a damaged one: {_line(error)}") from error
+        except AttributeError as error:  # its extension was built for another numpy
+            raise DeviceError(
+                f"{module.__name__.partition('.')[0]} does not work with numpy {np.__version__}; "
+                "install ai-edge-litert, or numpy < 2"
+            ) from error
+        self._inputs = self._interpreter.get_input_details()
+
+    @property
+    def input_shapes(self) -> list[tuple[int, ...]]:
+        """Shape of each input in TFLite's order: images are (n, h, w, c)."""
+        return [tuple(map(int, place["shape"])) for place in self._inputs]
+
+    @property
+    def input_types(self) -> list[str]:
+        """Type of the numbers of each input: ``"float32"``."""
+        return [np.dtype(place["dtype"]).name for place in self._inputs]
+
+    def declared_bytes(self) -> int:
+        """Return how much memory the tensors take, as the file says."""
+        return sum(
+            math.prod(abs(int(n)) for n in place["shape"]) * np.dtype(place["dtype"]).itemsize
+            for place in self._interpreter.get_tensor_details()
+        )
+
+    def allocate(self) -> None:
+        """Make ready to run.
+
+        Raises:
+            ProfilingError: An operation is unknown, or its inputs do not fit it.
+        """
+        try:
+            self._interpreter.allocate_tensors()
+        except (RuntimeError, ValueError) as error:
+            raise ProfilingError(_line(error)) from error
+
+    def set_inputs(self, inputs: Sequence[Values]) -> None:
+        """Set the inputs of all calls from now on, in TFLite's order."""
+        for place, values in zip(self._inputs, inputs, strict=True):
+            self._interpreter.set_tensor(place["index"], values)
+
+    def run(self, n: int = 1) -> None:
+        """Run ``n`` calls.
+
+        Raises:
+            ProfilingError: An operation failed.
+        """
+        invoke = self._interpreter.invoke
+        try:
+            for _ in range(n):
+                invoke()
+        except RuntimeError as error:
+            raise ProfilingError(_line(error)) from error
+
+    def outputs(self) -> list[Values]:
+        """Return what the last call computed, in TFLite's order."""
+        return [
+            self._interpreter.get_tensor(place["index"]) for place in self._interpreter.get_output_details()
+        ]
+
+    def coverage(self) -> Coverage:
+        """Return who runs the operations, once they are allocated."""
+        nodes = self._interpreter._get_ops_details()  # both packages have it, and nothing public tells
+        own = [node for node in nodes if node["op_name"] != _DELEGATE]
+        delegates = [node for node in nodes if node["op_name"] == _DELEGATE]
+        makers = {int(tensor): i for i, node in enumerate(own) for tensor in node["outputs"]}
+        inside = {i for delegate in delegates for i in _inside(delegate, own, makers)}
+        return Coverage(len(own), len(own) - len(inside), len(delegates))
+
+
+def version() -> str:
+    """Return the package that runs TFLite here, and its version.
+
+    Raises:
+        DeviceError: There is none.
+    """
+    package, _ = _package()
+    distribution = package.replace("_", "-")
+    return f"{distribution} {metadata.version(distribution)}"
+
+
+@cache
+def _package() -> tuple[str, Any]:
+    for package in _PACKAGES:
+        try:
+            return package, importlib.import_module(f"{package}.interpreter")
+        except ModuleNotFoundError:
+            continue
+    raise DeviceError("nothing here runs TFLite; install it: pip install ai-edge-litert")
+
+
+def _inside(
+    delegate: Mapping[str, Any], own: Sequence[Mapping[str, Any]], makers: Mapping[int, int]
+) -> Iterator[int]:
+    """Walk from what a delegate's piece computes back to what it is given; yield the operations between."""
+    given = set(map(int, delegate["inputs"]))
+    wanted = [int(tensor) for tensor in delegate["outputs"]]
+    seen: set[int] = set()
+    while wanted:
+        tensor = wanted.pop()
+        maker = makers.get(tensor)
+        if maker is None or tensor in given or maker in seen:
+            continue
+        seen.add(maker)
+        yield maker
+        wanted += map(int, own[maker]["inputs"])
+
+
+def _line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]

@@ -1,0 +1,248 @@
+"""TFLite on a remote device, by the stock ``benchmark_model``: each block of calls is its own process."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from devices._device import RemoteDevice
+from devices._errors import DeviceError, FellBackError
+from latency_tables.measurement import Conditions
+from latency_tables.spec import OpSpec
+from profilers._layout import nchw, nhwc, nhwc_shape
+from profilers.runtimes._benchmark_model import BenchmarkModel, Flags
+from profilers.runtimes._benchmark_result import Coverage, Timings
+from profilers.runtimes._program_output import twice
+from profilers.runtimes._programs import read_program
+from profilers.runtimes._reference import Array, check_outputs, random_inputs
+
+VARIABLE = "CARS_HW_BENCHMARK_MODEL"
+
+#: Of the models that ``profilers.lowering.tflite`` writes; further ones are "input_1" and so on.
+INPUT_NAME = "input"
+
+#: The governor takes a few tenths of a second to raise the clock; the tool's own 0.5 s would be a third of a
+#: phone's time.
+_WARM_UP_S = 0.2
+
+#: Seconds to load a model and to compile it for a GPU, and how much slower than foreseen a block may be.
+_START_LIMIT_S, _SLOWEST = 60.0, 10.0
+
+#: Half-precision kernels, which a GPU's delegate uses unless told otherwise, lose three digits.
+_HALF_PRECISION_SLACK = 100.0
+
+_OUTPUT_ROOM_BYTES = 4096
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How TFLite is to execute models on a remote device.
+
+    Attributes:
+        threads: Of one call.
+        uses_xnnpack: Whether the CPU's kernels are XNNPACK's.
+        delegate: ``"cpu"``, ``"gpu"`` or ``"nnapi"``.
+        requires_full_delegation: Whether nothing may run outside of a GPU's or NNAPI's delegate.
+    """
+
+    threads: int
+    uses_xnnpack: bool = True
+    delegate: str = "cpu"
+    requires_full_delegation: bool = True
+
+    @property
+    def is_accelerated(self) -> bool:
+        """Whether anything else than the CPU is asked for."""
+        return self.delegate != "cpu"
+
+    def flags(self, tool: BenchmarkModel) -> dict[str, str | int | float]:
+        """Return the flags that make ``tool`` do so.
+
+        Raises:
+            DeviceError: It cannot.
+        """
+        flags: dict[str, str | int | float] = {"num_threads": self.threads}
+        if not self.uses_xnnpack:
+            flags["use_xnnpack"] = "false"  # left out means true; given, it would be applied a second time
+        if self.is_accelerated:
+            flags[f"use_{self.delegate}"] = "true"
+            if tool.is_compiled_model:
+                flags["use_cpu"] = "false" if self.requires_full_delegation else "true"
+            if self.delegate == "nnapi":
+                flags["disable_nnapi_cpu"] = "true"
+            if self.requires_full_delegation:
+                flags["require_full_delegation"] = "true"
+        unknown = sorted(flags.keys() - tool.flags)
+        if unknown:
+            raise DeviceError(f"this benchmark_model has no --{unknown[0]}; get a build that has it")
+        return flags
+
+
+class RemoteTfLite:
+    """TFLite on remote devices.
+
+    Args:
+        execution: How models are executed.
+        binary: Path of ``benchmark_model``; empty: from the environment or the cache folder.
+    """
+
+    def __init__(self, execution: Execution, binary: str = "") -> None:
+        self.execution = execution
+        self._binary = binary
+        self._tools: WeakKeyDictionary[RemoteDevice, BenchmarkModel] = WeakKeyDictionary()
+
+    def tool(self, device: RemoteDevice) -> BenchmarkModel:
+        """Return the tool on ``device``, which it is brought to the first time.
+
+        Raises:
+            DeviceError: There is none for this device, or it does not run there.
+        """
+        if device not in self._tools:
+            program = read_program("benchmark_model", device, path=self._binary, variable=VARIABLE)
+            self._tools[device] = BenchmarkModel.install(device, program)
+        return self._tools[device]
+
+    @contextmanager
+    def prepared(
+        self, model: bytes, spec: OpSpec, device: RemoteDevice, *, reference: Array | None
+    ) -> Iterator["RemoteModel"]:
+        """Bring ``model`` to ``device``, run it once, and compare its output with ``reference``.
+
+        Args:
+            model: A .tflite file.
+            spec: Gives the shapes of its inputs, NCHW; the model itself takes NHWC.
+            device: Where it is to run.
+            reference: What torch computes; ``None`` for a file from somewhere else.
+
+        Raises:
+            ProfilingError: It does not run there as asked for, or its output is wrong.
+            DeviceError: The device was lost, or the tool cannot do what is asked for.
+        """
+        tool = self.tool(device)
+        flags = self.execution.flags(tool) | {"graph": device.push(model)}
+        with device.scratch() as folder:
+            loaded = RemoteModel(tool, flags, folder)
+            loaded.check(spec, reference, self.execution)
+            yield loaded
+
+
+class RemoteModel:
+    """A model on a remote device: the ``Sampler`` of TFLite there.
+
+    Args:
+        tool: Runs it.
+        flags: What every run of it has in common.
+        folder: For results, on the device.
+    """
+
+    def __init__(self, tool: BenchmarkModel, flags: Flags, folder: str) -> None:
+        self._tool, self._flags, self._folder = tool, flags, folder
+        self._mean_s = 0.0
+        self._facts: dict[str, float | int | str | bool] = {}
+
+    def __call__(self, n: int) -> Sequence[float]:
+        """Run ``n`` calls in a process of their own; return the median, as fine as the mean (one value)."""
+        flags = {"num_runs": n, "warmup_min_secs": _WARM_UP_S}
+        timings, _ = twice(lambda: self._run(flags, n))
+        return (timings.latency_s,)
+
+    def facts(self) -> Conditions:
+        """Return which delegates run the model, how much of it, and whether its output was compared."""
+        return self._facts
+
+    def check(self, spec: OpSpec, reference: Array | None, execution: Execution) -> None:
+        """Run the model once, untimed: compare its output, and find out what runs where.
+
+        Raises:
+            WrongOutputError: The output differs from ``reference``, or is not finite.
+            FellBackError: A part of the model runs elsewhere than was required.
+        """
+        output, account = f"{self._folder}/output", f"{self._folder}/account.pb"
+        flags = dict[str, str | int | float](num_runs=1, warmup_min_secs=0)
+        is_compared = (
+            reference is not None and {"output_filepath", "input_layer_value_files"} <= self._tool.flags
+        )
+        if is_compared:
+            flags |= self._input_flags(spec) | {"output_filepath": output}
+        account_flags = self._account_flags(account)
+        account_path = account if "model_runtime_info_output_file" in account_flags else None
+
+        def covered() -> Coverage | None:
+            _, text = self._run(flags | account_flags, 1)
+            return self._tool.coverage(text, account_path)
+
+        coverage = twice(covered)
+        self._facts = {"output_compared": is_compared, **_coverage_facts(coverage)}
+        _require_coverage(coverage, execution)
+        if is_compared and reference is not None:
+            content = self._tool.device.pull(output, max_bytes=reference.nbytes + _OUTPUT_ROOM_BYTES)
+            slack = _HALF_PRECISION_SLACK if execution.is_accelerated else 1.0
+            check_outputs(spec, [_output(content, reference)], reference, slack=slack)
+
+    def _run(self, flags: Flags, n: int) -> tuple[Timings, str]:
+        common = {"warmup_runs": 1, "min_secs": 0}
+        limit_s = _START_LIMIT_S + _SLOWEST * n * self._mean_s
+        timings, text = self._tool.timings(
+            {**self._flags, **common, **flags}, folder=self._folder, timeout_s=limit_s
+        )
+        self._mean_s = timings.mean_s
+        return timings, text
+
+    def _input_flags(self, spec: OpSpec) -> dict[str, str | int | float]:
+        arrays = [nhwc(values) for values in random_inputs(spec)]
+        names = [INPUT_NAME if i == 0 else f"{INPUT_NAME}_{i}" for i in range(len(arrays))]
+        paths = [self._tool.device.push(values.tobytes()) for values in arrays]
+        return {
+            "input_layer": ",".join(names),
+            "input_layer_shape": ":".join(",".join(map(str, values.shape)) for values in arrays),
+            "input_layer_value_files": ",".join(
+                f"{name}:{path}" for name, path in zip(names, paths, strict=True)
+            ),
+        }
+
+    def _account_flags(self, path: str) -> dict[str, str | int | float]:
+        """Return how this tool is asked what ran where: in a file, else in a table of operators."""
+        if "model_runtime_info_output_file" in self._tool.flags:
+            switch = {"export_model_runtime_info": "true"}
+            known = {name: value for name, value in switch.items() if name in self._tool.flags}
+            return {"model_runtime_info_output_file": path, **known}
+        return {"enable_op_profiling": "true"} if "enable_op_profiling" in self._tool.flags else {}
+
+
+def _output(content: bytes, reference: Array) -> Array:
+    """Read the tool's output, raw numbers NHWC, as NCHW; of the wrong size, it stays a row of numbers."""
+    values = np.frombuffer(content[: len(content) // 4 * 4], dtype="<f4").astype(np.float32)
+    if values.size != reference.size:
+        return values
+    return nchw(values.reshape(nhwc_shape(reference.shape)))
+
+
+def _coverage_facts(coverage: Coverage | None) -> dict[str, float | int | str | bool]:
+    if coverage is None:
+        return {}
+    outside = {} if coverage.nodes_outside is None else {"nodes_outside": coverage.nodes_outside}
+    return {
+        "delegates": ",".join(coverage.delegates) or "none",
+        "partitions": coverage.partitions,
+        **outside,
+    }
+
+
+def _require_coverage(coverage: Coverage | None, execution: Execution) -> None:
+    """Check that the delegate asked for runs the model, all of it where that is required."""
+    if not execution.is_accelerated:
+        return
+    if coverage is None:
+        raise FellBackError(
+            f"benchmark_model does not tell what the {execution.delegate} delegate runs; get a newer build"
+        )
+    asked = [name for name in coverage.delegates if execution.delegate in name.lower()]
+    is_enough = coverage.is_full if execution.requires_full_delegation else True
+    if not asked or not is_enough:
+        outside = "some" if coverage.nodes_outside is None else coverage.nodes_outside
+        raise FellBackError(
+            f"the {execution.delegate} delegate runs {coverage.partitions} pieces of the model, and "
+            f"{outside} nodes run elsewhere; require_full_delegation = off records that instead"
+        )

@@ -1,0 +1,126 @@
+"""TFLite: LiteRT, or the older tflite_runtime, on this machine; ``benchmark_model`` on a phone."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from torch import nn
+
+from devices._device import Device, HostDevice, RemoteDevice
+from devices._errors import ConfigError, DeviceError, UnsupportedOperationError
+from latency_tables.header import Setting
+from latency_tables.spec import OpSpec
+from profilers.runtimes import _tflite_host, _tflite_interpreter
+from profilers.runtimes._reference import Array, random_inputs, torch_output, torch_threads
+from profilers.runtimes._runtime import Runtime, Sampler, Workload
+from profilers.runtimes._tflite_file import read_tflite
+from profilers.runtimes._tflite_remote import Execution, RemoteTfLite
+
+_DELEGATES = ("cpu", "gpu", "nnapi")
+_SWITCH = ("on", "off")
+
+
+class TfLite(Runtime):
+    """TFLite models, images in NHWC.
+
+    ``prepare`` creates a model's threads, which keep the affinity of that moment: call it inside of the
+    device's ``quiet``.
+
+    Args:
+        threads: Threads of one call.
+        xnnpack: ``"on"``: XNNPACK runs what it can, as shipped; ``"off"``: TFLite's own kernels run all.
+        delegate: What runs the model: ``"cpu"``; on a phone also ``"gpu"`` or ``"nnapi"``.
+        require_full_delegation: ``"on"``: nothing may run outside of a GPU's or NNAPI's delegate.
+        benchmark_binary: Path of the ``benchmark_model`` that is brought to a phone.
+
+    Raises:
+        ConfigError: A setting has no such value.
+    """
+
+    def __init__(
+        self,
+        threads: int = 1,
+        *,
+        xnnpack: str = "on",
+        delegate: str = "cpu",
+        require_full_delegation: str = "on",
+        benchmark_binary: str = "",
+    ) -> None:
+        super().__init__(threads)
+        self._xnnpack = _one_of("xnnpack", xnnpack, _SWITCH)
+        self._delegate = _one_of("delegate", delegate, _DELEGATES)
+        self._require_full_delegation = _one_of("require_full_delegation", require_full_delegation, _SWITCH)
+        execution = Execution(
+            threads,
+            uses_xnnpack=xnnpack == "on",
+            delegate=delegate,
+            requires_full_delegation=require_full_delegation == "on",
+        )
+        self._remote = RemoteTfLite(execution, benchmark_binary)
+
+    def settings(self) -> Mapping[str, Setting]:
+        return {
+            "xnnpack": self._xnnpack,
+            "delegate": self._delegate,
+            "require_full_delegation": self._require_full_delegation,
+        }
+
+    def version(self, device: Device) -> str:
+        if isinstance(device, RemoteDevice):
+            return self._remote.tool(device).version
+        self._host(device)
+        return _tflite_interpreter.version()
+
+    @contextmanager
+    def prepare(self, workload: Workload, device: Device) -> Iterator[Sampler]:
+        if isinstance(device, RemoteDevice):
+            model, reference = self._lowered(workload)
+            with self._remote.prepared(model, workload.spec, device, reference=reference) as there:
+                yield there
+            return
+        host = self._host(device)
+        model, reference = self._lowered(workload)
+        with _tflite_host.prepared(
+            model,
+            workload.spec,
+            host,
+            reference=reference,
+            threads=self.threads,
+            uses_xnnpack=self._xnnpack == "on",
+        ) as here:
+            yield here
+
+    def _lowered(self, workload: Workload) -> tuple[bytes, Array | None]:
+        """Return the model, and what torch computes for random inputs; ``None`` where it is a file."""
+        if workload.spec.dtype != "float32":
+            raise UnsupportedOperationError(
+                f"{workload.spec}: this runtime measures float32; give it float32 operations"
+            )
+        if isinstance(workload.source, Path):
+            return read_tflite(workload.source), None
+        return self._from_torch(workload.source(), workload.spec)
+
+    def _from_torch(self, module: nn.Module, spec: OpSpec) -> tuple[bytes, Array]:
+        try:
+            from profilers.lowering.tflite import lower
+        except ModuleNotFoundError as error:  # tflite_runtime brings no schema
+            raise DeviceError(
+                "writing TFLite files needs ai-edge-litert; install it, or measure a .tflite file"
+            ) from error
+        with torch_threads(self.threads):
+            return lower(module, spec.input_shapes), torch_output(module, random_inputs(spec))
+
+    def _host(self, device: Device) -> HostDevice:
+        if not isinstance(device, HostDevice):
+            raise DeviceError(
+                f"TFLite is measured on this machine or on a phone, not on {device.info().kind}; use cpu"
+            )
+        if self._delegate != "cpu":
+            raise DeviceError(f"delegate {self._delegate} is for phones; on {device.info().kind}, use cpu")
+        return device
+
+
+def _one_of(setting: str, value: str, known: tuple[str, ...]) -> str:
+    if value not in known:
+        raise ConfigError(f"tflite: {setting} = {value!r:.40} is not one of {', '.join(known)}")
+    return value

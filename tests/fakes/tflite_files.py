@@ -1,0 +1,104 @@
+"""TFLite files as their reader sees them: what they compute, and what they consist of."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+import flatbuffers
+import numpy as np
+import torch
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+_CODES = {number: name for name, number in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
+_RESOLVERS = {True: OpResolverType.AUTO, False: OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES}
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a file says of itself.
+
+    Attributes:
+        operations: How often each operation occurs.
+        activations: How many operations apply an activation of their own.
+        tensors: Names, in order.
+        inputs: Shape of each input.
+        signature: Its key, the names of its inputs and those of its outputs.
+    """
+
+    operations: Counter[str]
+    activations: int
+    tensors: list[str]
+    inputs: list[tuple[int, ...]]
+    signature: tuple[str, list[str], list[str]]
+
+
+def run(model: bytes, *inputs: torch.Tensor, delegated: bool = True) -> torch.Tensor:
+    """Run ``model`` on tensors in torch's layout, by XNNPACK or by TFLite's own kernels."""
+    interpreter = Interpreter(model_content=model, experimental_op_resolver_type=_RESOLVERS[delegated])
+    interpreter.allocate_tensors()
+    for place, x in zip(interpreter.get_input_details(), inputs, strict=True):
+        values = x.numpy()
+        interpreter.set_tensor(place["index"], np.moveaxis(values, 1, -1) if values.ndim == 4 else values)
+    interpreter.invoke()
+    [place] = interpreter.get_output_details()
+    output = torch.tensor(interpreter.get_tensor(place["index"]))
+    return output.movedim(-1, 1) if output.ndim == 4 else output
+
+
+def content(model: bytes) -> Content:
+    """Read what ``model`` consists of."""
+    read = schema.ModelT.InitFromPackedBuf(model)
+    [graph] = read.subgraphs
+    [signature] = read.signatureDefs
+    codes = [_CODES[code.builtinCode] for code in read.operatorCodes]
+    options = [operator.builtinOptions for operator in graph.operators]
+    return Content(
+        operations=Counter(codes[operator.opcodeIndex] for operator in graph.operators),
+        activations=sum(bool(getattr(option, "fusedActivationFunction", 0)) for option in options),
+        tensors=[tensor.name.decode() for tensor in graph.tensors],
+        inputs=[tuple(graph.tensors[i].shape.tolist()) for i in graph.inputs],
+        signature=(
+            signature.signatureKey.decode(),
+            [entry.name.decode() for entry in signature.inputs],
+            [entry.name.decode() for entry in signature.outputs],
+        ),
+    )
+
+
+def weight_offsets(model: bytes) -> list[int]:
+    """Return where in the file the values of each constant start."""
+    read = schema.Model.GetRootAs(model)
+    buffers = [read.Buffers(i) for i in range(read.BuffersLength())]
+    return [buffer._tab.Vector(buffer._tab.Offset(4)) for buffer in buffers if buffer.DataLength()]
+
+
+def with_custom_operation(model: bytes) -> bytes:
+    """Return ``model`` with its first kind of operation made one that nobody knows."""
+    read = schema.ModelT.InitFromPackedBuf(model)
+    code = read.operatorCodes[0]
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.CUSTOM
+    code.customCode = "Warp"
+    return _packed(read)
+
+
+def with_external_values(model: bytes) -> bytes:
+    """Return ``model`` with a constant that is said to lie in another file."""
+    read = schema.ModelT.InitFromPackedBuf(model)
+    read.externalBufferGroups = [schema.ExternalBufferGroupT(name="weights.bin")]
+    read.externalBuffers = [schema.ExternalBufferT(id=1, group=0, offset=0, length=4)]
+    read.subgraphs[0].tensors[-1].externalBuffer = 1
+    return _packed(read)
+
+
+def with_input_shape(model: bytes, shape: tuple[int, ...]) -> bytes:
+    """Return ``model`` with another shape written on its first input."""
+    read = schema.ModelT.InitFromPackedBuf(model)
+    [graph] = read.subgraphs
+    graph.tensors[graph.inputs[0]].shape = np.array(shape, dtype=np.int32)
+    return _packed(read)
+
+
+def _packed(read: schema.ModelT) -> bytes:
+    builder = flatbuffers.Builder(1 << 12)
+    builder.Finish(read.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())

@@ -1,0 +1,132 @@
+"""ONNX Runtime on a remote device: a stand-in for onnxruntime_perf_test that really runs the model here."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from devices._device import Completed
+from devices._errors import ConfigError, DeviceError, FellBackError, GarbledOutputError, ProfilingError
+from devices.cpu import Cpu
+from latency_tables.spec import OpSpec
+from profilers.runtimes._ort_remote import samples_s
+from profilers.runtimes._runtime import Workload
+from profilers.runtimes.onnxruntime import OnnxRuntime
+from tests.fakes import programs
+from tests.fakes.local_remote import LocalRemote
+
+GOLDEN = (Path(__file__).parents[2] / "golden" / "onnxruntime_perf_test" / "result.csv").read_bytes()
+ROWS = GOLDEN.partition(b"\n\n")[0] + b"\n"
+
+CONV = Workload(OpSpec.of("conv", (1, 8, 12, 12)), lambda: nn.Conv2d(8, 8, 3, padding=1).eval())
+
+
+def onnxruntime(folder: Path, *, fault: str = "", provider: str = "cpu") -> OnnxRuntime:
+    program = folder / "onnxruntime_perf_test"
+    program.write_bytes(programs.perf_test(fault=fault))
+    return OnnxRuntime(1, benchmark_binary=str(program), provider=provider)
+
+
+@pytest.fixture
+def device(tmp_path: Path) -> LocalRemote:
+    return LocalRemote(tmp_path)
+
+
+def test_each_block_is_a_process_of_so_many_calls(device: LocalRemote) -> None:
+    runtime = onnxruntime(device.folder)
+    with runtime.prepare(CONV, device) as sampler:
+        (latency_s,) = sampler(9)
+        assert latency_s > 0
+        assert sampler.facts() == {"output_compared": False}
+    sizes = [words[words.index("-r") + 1] for words in device.ran if "-r" in words]
+    assert sizes == ["1", "9"]
+    assert "SHA-256" in runtime.version(device)
+    assert not any(path.is_dir() for path in device.folder.iterdir())
+
+
+def test_every_call_is_a_row_of_the_file() -> None:
+    expected_s = [0.00118204, 0.00113792, 0.00114104, 0.00113508]
+    assert samples_s(ROWS, 4) == samples_s(GOLDEN, 4) == expected_s
+    assert samples_s(GOLDEN.replace(b"\n", b"\r\n"), 4) == expected_s
+
+
+def test_fault_05_a_file_cut_at_any_byte_is_refused() -> None:
+    for size in range(len(ROWS)):
+        with pytest.raises(GarbledOutputError):
+            samples_s(ROWS[:size], 4)
+
+
+@given(st.binary(max_size=200))
+def test_fault_05_random_bytes_are_no_rows(content: bytes) -> None:
+    with pytest.raises(GarbledOutputError, match="not 4"):
+        samples_s(content, 4)
+
+
+@pytest.mark.parametrize(
+    "damaged", [ROWS + ROWS, ROWS.replace(b",1\n", b",7\n"), ROWS.replace(b"0.0011", b"-0.001"), b"nan,nan"]
+)
+def test_fault_05_rows_of_other_runs_are_refused(damaged: bytes) -> None:
+    with pytest.raises(GarbledOutputError):
+        samples_s(damaged, 4)
+
+
+def test_fault_05_a_result_damaged_on_its_way_is_measured_once_more(device: LocalRemote) -> None:
+    with onnxruntime(device.folder).prepare(CONV, device) as sampler:
+        before = sum("-r" in words for words in device.ran)
+        damaged = iter([True])
+        device.on_pull = lambda content: (
+            content.replace(b",0\n", b",0 \n") if next(damaged, False) else content
+        )
+        assert sampler(3)[0] > 0
+        assert sum("-r" in words for words in device.ran) == before + 2
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "message"),
+    [
+        ("crash", ProfilingError, "exit status 134"),
+        ("truncated", GarbledOutputError, "0 rows of results, not 1"),
+    ],
+)
+def test_each_fault_of_the_tool_is_an_error_and_never_a_number(
+    device: LocalRemote, fault: str, error: type[Exception], message: str
+) -> None:
+    runtime = onnxruntime(device.folder, fault=fault)
+    with pytest.raises(error, match=message), runtime.prepare(CONV, device):
+        pass
+
+
+def test_a_provider_must_execute_all_of_the_model(device: LocalRemote) -> None:
+    runtime = onnxruntime(device.folder, provider="nnapi")
+    with pytest.raises(FellBackError, match="explicitly disabled"), runtime.prepare(CONV, device):
+        pass
+    assert "session.disable_cpu_ep_fallback|1" in device.ran[-1]
+    assert runtime.settings() == {"provider": "nnapi"}
+
+
+def test_providers_are_named_and_those_of_phones_are_for_phones(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"'cuda' is not one of cpu"):
+        OnnxRuntime(1, provider="cuda")
+    with pytest.raises(DeviceError, match="for phones"), OnnxRuntime(1, provider="qnn").prepare(CONV, Cpu()):
+        pass
+
+
+def test_another_program_is_refused_with_the_remedy(device: LocalRemote) -> None:
+    program = device.folder / "other"
+    program.write_bytes(b"#!/bin/sh\necho hello\n")
+    with pytest.raises(DeviceError, match=r"another program .*instruction set"):
+        OnnxRuntime(1, benchmark_binary=str(program)).version(device)
+
+
+def test_a_program_that_no_longer_starts_is_the_device_and_no_operation(device: LocalRemote) -> None:
+    class Broken(LocalRemote):
+        def run(self, argv, *, timeout_s, environment=None):  # type: ignore[no-untyped-def]
+            if "-r" in argv:
+                return Completed(b"", b"sh: can't execute: Permission denied", 126)
+            return super().run(argv, timeout_s=timeout_s, environment=environment)
+
+    runtime = onnxruntime(device.folder)
+    with pytest.raises(DeviceError, match="Permission denied"), runtime.prepare(CONV, Broken(device.folder)):
+        pass

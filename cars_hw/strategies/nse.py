@@ -8,12 +8,13 @@ Differs from the paper:
 * A round may take several generations of the loop, so that it can be saved and resumed; without a budget all
   sizes are feasible; and a budget may be on any cost that is known without evaluation, as an additive one.
 * The penalty goes by the cost relative to the target: the paper's 1e-5 (MACs/10^6 - 300)^2 is our
-  0.9 (cost/target - 1)^2, and its 2e-4 (latency - 66)^2 is 0.87 of it.
+  0.9 (cost/target - 1)^2, and its 2e-4 (latency - 66)^2 would be 0.87 (cost/target - 1)^2.
 * At least one unseen operation enters a place in each round while there are any, even where the front uses K
   or more there; in the released code, none does. When all have been seen, rounds go on among the survivors.
 * Where decisions are choices among alternatives (all spaces but ``nse``), a place is a decision and a set has
   exactly one operation: its probability is proportional to the odds of its indicator. That is ours.
 * A front larger than the population is thinned by NSGA-III.
+* The trainer's learning rate falls once over the whole search, not once a round.
 """
 
 import math

@@ -137,9 +137,15 @@ def pair(text: str) -> tuple[int, int]:
     return (first, rest[0] if rest else first)
 
 
-@pytest.mark.parametrize(("variant", "n_layers"), [("nsenet-27", 22), ("nsenet", 22), ("nsenet-gpu", 21)])
-def test_the_plans_have_the_published_number_of_layers(variant: str, n_layers: int) -> None:
+@pytest.mark.parametrize(
+    ("variant", "n_layers", "n_entries"),
+    [("nsenet-27", 22, 361), ("nsenet", 22, 901), ("nsenet-gpu", 21, 199)],
+)
+def test_the_plans_have_the_published_layers_and_tables_of_the_size_in_the_docs(
+    variant: str, n_layers: int, n_entries: int
+) -> None:
     space = Nse(variant=variant)
+    assert len(space.all_operations("deploy")) == n_entries
     assert len(space.groups) == n_layers
     assert len(space.choices) == n_layers * len(space.plan.operations)
 

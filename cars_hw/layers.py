@@ -37,124 +37,28 @@ And:
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import lru_cache, partial
 
+from cars_hw.primitives import (
+    BatchNorm,
+    Concat,
+    Conv,
+    FactorizedConv,
+    GlobalPool,
+    Layer,
+    Linear,
+    Mean,
+    Pool,
+    Relu,
+    Relu6,
+    Sum,
+    Zero,
+    offsets,
+    shape_after,
+    weights,
+)
 from devices._errors import SpecError
 from latency_tables.spec import OpSpec
-
-
-@dataclass(frozen=True)
-class Conv:
-    """Convolution without bias: (c_in, h, w) to (c_out, ceil(h/stride), ceil(w/stride)); odd kernels only.
-
-    Attributes:
-        c_in: Channels of the input.
-        c_out: Channels of the output.
-        kernel: Side of a square kernel, or (height, width).
-        stride: In both directions, or (down, right).
-        dilation: In both directions.
-        groups: Of input and output channels.
-    """
-
-    c_in: int
-    c_out: int
-    kernel: int | tuple[int, int]
-    stride: int | tuple[int, int] = 1
-    dilation: int = 1
-    groups: int = 1
-
-    @property
-    def kernel_size(self) -> tuple[int, int]:
-        """Height and width of the kernel."""
-        return _pair(self.kernel)
-
-    @property
-    def strides(self) -> tuple[int, int]:
-        """Stride down and stride to the right."""
-        return _pair(self.stride)
-
-    @property
-    def padding(self) -> tuple[int, int]:
-        """Zeros on each side, above and left, so that stride 1 keeps the size."""
-        height, width = self.kernel_size
-        return self.dilation * (height - 1) // 2, self.dilation * (width - 1) // 2
-
-
-@dataclass(frozen=True)
-class BatchNorm:
-    """Batch normalisation; ``affine`` adds a learnable scale and shift."""
-
-    channels: int
-    affine: bool
-
-
-@dataclass(frozen=True)
-class Relu:
-    """max(x, 0)."""
-
-
-@dataclass(frozen=True)
-class Relu6:
-    """min(max(x, 0), 6)."""
-
-
-@dataclass(frozen=True)
-class Pool:
-    """Pooling that keeps the size at stride 1; mode is "max" or "avg" (which does not count the padding)."""
-
-    mode: str
-    kernel: int
-    stride: int
-
-
-@dataclass(frozen=True)
-class FactorizedConv:
-    """Halve the size: concatenate two 1x1 stride-2 convolutions, one on the input shifted by one pixel."""
-
-    c_in: int
-    c_out: int
-
-
-@dataclass(frozen=True)
-class GlobalPool:
-    """Mean over the image: (c, h, w) to (c,)."""
-
-
-@dataclass(frozen=True)
-class Linear:
-    """Fully connected with bias."""
-
-    c_in: int
-    c_out: int
-
-
-@dataclass(frozen=True)
-class Zero:
-    """Zeros, whatever the input: (c_in, h, w) to (c_out, ceil(h/stride), ceil(w/stride))."""
-
-    c_in: int
-    c_out: int
-    stride: int
-
-
-@dataclass(frozen=True)
-class Sum:
-    """Add all inputs."""
-
-
-@dataclass(frozen=True)
-class Concat:
-    """Join all inputs along the channels."""
-
-
-@dataclass(frozen=True)
-class Mean:
-    """Average all inputs."""
-
-
-Weightless = Relu | Relu6 | Pool | GlobalPool | Zero | Sum | Concat | Mean
-Layer = Conv | BatchNorm | FactorizedConv | Linear | Weightless
 
 
 @lru_cache(maxsize=4096)
@@ -182,13 +86,13 @@ def output_shape(spec: OpSpec) -> tuple[int, ...]:
 @lru_cache(maxsize=4096)
 def parameters(spec: OpSpec) -> int:
     """Count the learnable parameters."""
-    return sum(_weights(layer) + _offsets(layer) for layer in layers_of(spec))
+    return sum(weights(layer) + offsets(layer) for layer in layers_of(spec))
 
 
 @lru_cache(maxsize=4096)
 def macs(spec: OpSpec) -> int:
     """Count multiply-accumulates of convolutions and linear layers, for one image."""
-    return sum(_weights(layer) * math.prod(shape[2:]) for layer, shape in _outputs(spec))
+    return sum(weights(layer) * math.prod(shape[2:]) for layer, shape in _outputs(spec))
 
 
 def conv_inputs(spec: OpSpec) -> Iterator[tuple[Conv, tuple[int, ...]]]:
@@ -204,59 +108,8 @@ def _outputs(spec: OpSpec) -> Iterator[tuple[Layer, tuple[int, ...]]]:
     """Yield each layer with the shape of its output."""
     shape = spec.input_shape
     for layer in layers_of(spec):
-        shape = _output(layer, shape, n_inputs=len(spec.input_shapes))
+        shape = shape_after(layer, shape, n_inputs=len(spec.input_shapes))
         yield layer, shape
-
-
-def _output(layer: Layer, shape: tuple[int, ...], *, n_inputs: int) -> tuple[int, ...]:
-    n, c, *size = shape
-    match layer:
-        case Conv():
-            return (n, layer.c_out, *_strided(size, layer.strides))
-        case Zero():
-            return (n, layer.c_out, *_strided(size, _pair(layer.stride)))
-        case FactorizedConv():
-            return (n, layer.c_out, *_strided(size, (2, 2)))
-        case Pool():
-            return (n, c, *_strided(size, _pair(layer.stride)))
-        case Concat():
-            return (n, c * n_inputs, *size)
-        case GlobalPool():
-            return (n, c)
-        case Linear():
-            return (n, layer.c_out)
-        case _:
-            return shape
-
-
-def _strided(size: list[int], strides: tuple[int, int]) -> tuple[int, ...]:
-    return tuple(-(-pixels // stride) for pixels, stride in zip(size, strides, strict=True))
-
-
-def _pair(value: int | tuple[int, int]) -> tuple[int, int]:
-    return (value, value) if isinstance(value, int) else value
-
-
-def _weights(layer: Layer) -> int:
-    """Count what a layer multiplies with at each place of its output."""
-    match layer:
-        case Conv():
-            return layer.c_in // layer.groups * layer.c_out * math.prod(layer.kernel_size)
-        case FactorizedConv() | Linear():
-            return layer.c_in * layer.c_out
-        case _:
-            return 0
-
-
-def _offsets(layer: Layer) -> int:
-    """Count the other learnable parameters: biases, and the scales of batch normalisation."""
-    match layer:
-        case BatchNorm(affine=True):
-            return 2 * layer.channels
-        case Linear():
-            return layer.c_out
-        case _:
-            return 0
 
 
 def _conv_bn(spec: OpSpec) -> tuple[Layer, ...]:

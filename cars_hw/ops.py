@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
-from cars_hw import layers
+from cars_hw import layers, primitives
 from latency_tables.spec import OpSpec
 
 #: With fewer input channels in channels-last format, the backward pass of a 1x1 convolution of stride 2
@@ -127,41 +127,41 @@ class DilatedConv(nn.Conv2d):
         return nn.functional.conv2d(image, self.weight, padding=padding, groups=self.groups)
 
 
-def _module(layer: layers.Layer, *, owns_input: bool) -> nn.Module:
+def _module(layer: primitives.Layer, *, owns_input: bool) -> nn.Module:
     match layer:
-        case layers.Conv():
+        case primitives.Conv():
             return _conv(layer)
-        case layers.BatchNorm():
+        case primitives.BatchNorm():
             return nn.BatchNorm2d(layer.channels, affine=layer.affine)
-        case layers.FactorizedConv():
+        case primitives.FactorizedConv():
             return FactorizedConv(layer.c_in, layer.c_out)
-        case layers.Linear():
+        case primitives.Linear():
             return nn.Linear(layer.c_in, layer.c_out)
         case _:
             return _weightless(layer, owns_input=owns_input)
 
 
-def _weightless(layer: layers.Weightless, *, owns_input: bool) -> nn.Module:
+def _weightless(layer: primitives.Weightless, *, owns_input: bool) -> nn.Module:
     match layer:
-        case layers.Relu():
+        case primitives.Relu():
             return nn.ReLU(inplace=owns_input)
-        case layers.Relu6():
+        case primitives.Relu6():
             return nn.ReLU6(inplace=owns_input)
-        case layers.Pool():
+        case primitives.Pool():
             return _pool(layer)
-        case layers.GlobalPool():
+        case primitives.GlobalPool():
             return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
-        case layers.Zero():
+        case primitives.Zero():
             return Zero(layer.c_in, layer.c_out, layer.stride)
-        case layers.Sum():
+        case primitives.Sum():
             return Sum()
-        case layers.Concat():
+        case primitives.Concat():
             return Concat()
-        case layers.Mean():
+        case primitives.Mean():
             return Mean()
 
 
-def _conv(layer: layers.Conv) -> nn.Conv2d:
+def _conv(layer: primitives.Conv) -> nn.Conv2d:
     kind = DilatedConv if layer.dilation == _DENSE_DILATION else nn.Conv2d
     convolution = kind(
         layer.c_in,
@@ -178,7 +178,7 @@ def _conv(layer: layers.Conv) -> nn.Conv2d:
     return convolution
 
 
-def _pool(layer: layers.Pool) -> nn.Module:
+def _pool(layer: primitives.Pool) -> nn.Module:
     padding = (layer.kernel - 1) // 2
     if layer.mode == "max":
         return nn.MaxPool2d(layer.kernel, layer.stride, padding)

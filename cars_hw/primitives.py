@@ -1,0 +1,169 @@
+"""Primitive layers: what operations are made of, with shapes and counts by arithmetic. No torch."""
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Conv:
+    """Convolution without bias: (c_in, h, w) to (c_out, ceil(h/stride), ceil(w/stride)); odd kernels only.
+
+    Attributes:
+        c_in: Channels of the input.
+        c_out: Channels of the output.
+        kernel: Side of a square kernel, or (height, width).
+        stride: In both directions, or (down, right).
+        dilation: In both directions.
+        groups: Of input and output channels.
+    """
+
+    c_in: int
+    c_out: int
+    kernel: int | tuple[int, int]
+    stride: int | tuple[int, int] = 1
+    dilation: int = 1
+    groups: int = 1
+
+    @property
+    def kernel_size(self) -> tuple[int, int]:
+        """Height and width of the kernel."""
+        return _pair(self.kernel)
+
+    @property
+    def strides(self) -> tuple[int, int]:
+        """Stride down and stride to the right."""
+        return _pair(self.stride)
+
+    @property
+    def padding(self) -> tuple[int, int]:
+        """Zeros on each side, above and left, so that stride 1 keeps the size."""
+        height, width = self.kernel_size
+        return self.dilation * (height - 1) // 2, self.dilation * (width - 1) // 2
+
+
+@dataclass(frozen=True)
+class BatchNorm:
+    """Batch normalisation; ``affine`` adds a learnable scale and shift."""
+
+    channels: int
+    affine: bool
+
+
+@dataclass(frozen=True)
+class Relu:
+    """max(x, 0)."""
+
+
+@dataclass(frozen=True)
+class Relu6:
+    """min(max(x, 0), 6)."""
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Pooling that keeps the size at stride 1; mode is "max" or "avg" (which does not count the padding)."""
+
+    mode: str
+    kernel: int
+    stride: int
+
+
+@dataclass(frozen=True)
+class FactorizedConv:
+    """Halve the size: concatenate two 1x1 stride-2 convolutions, one on the input shifted by one pixel."""
+
+    c_in: int
+    c_out: int
+
+
+@dataclass(frozen=True)
+class GlobalPool:
+    """Mean over the image: (c, h, w) to (c,)."""
+
+
+@dataclass(frozen=True)
+class Linear:
+    """Fully connected with bias."""
+
+    c_in: int
+    c_out: int
+
+
+@dataclass(frozen=True)
+class Zero:
+    """Zeros, whatever the input: (c_in, h, w) to (c_out, ceil(h/stride), ceil(w/stride))."""
+
+    c_in: int
+    c_out: int
+    stride: int
+
+
+@dataclass(frozen=True)
+class Sum:
+    """Add all inputs."""
+
+
+@dataclass(frozen=True)
+class Concat:
+    """Join all inputs along the channels."""
+
+
+@dataclass(frozen=True)
+class Mean:
+    """Average all inputs."""
+
+
+Weightless = Relu | Relu6 | Pool | GlobalPool | Zero | Sum | Concat | Mean
+Layer = Conv | BatchNorm | FactorizedConv | Linear | Weightless
+
+
+def shape_after(layer: Layer, shape: tuple[int, ...], *, n_inputs: int) -> tuple[int, ...]:
+    """Return the shape of what ``layer`` makes of ``n_inputs`` tensors of one ``shape``."""
+    n, c, *size = shape
+    match layer:
+        case Conv():
+            return (n, layer.c_out, *_strided(size, layer.strides))
+        case Zero():
+            return (n, layer.c_out, *_strided(size, _pair(layer.stride)))
+        case FactorizedConv():
+            return (n, layer.c_out, *_strided(size, (2, 2)))
+        case Pool():
+            return (n, c, *_strided(size, _pair(layer.stride)))
+        case Concat():
+            return (n, c * n_inputs, *size)
+        case GlobalPool():
+            return (n, c)
+        case Linear():
+            return (n, layer.c_out)
+        case _:
+            return shape
+
+
+def weights(layer: Layer) -> int:
+    """Count what a layer multiplies with at each place of its output."""
+    match layer:
+        case Conv():
+            return layer.c_in // layer.groups * layer.c_out * math.prod(layer.kernel_size)
+        case FactorizedConv() | Linear():
+            return layer.c_in * layer.c_out
+        case _:
+            return 0
+
+
+def offsets(layer: Layer) -> int:
+    """Count the other learnable parameters: biases, and the scales of batch normalisation."""
+    match layer:
+        case BatchNorm(affine=True):
+            return 2 * layer.channels
+        case Linear():
+            return layer.c_out
+        case _:
+            return 0
+
+
+def _strided(size: list[int], strides: tuple[int, int]) -> tuple[int, ...]:
+    return tuple(-(-pixels // stride) for pixels, stride in zip(size, strides, strict=True))
+
+
+def _pair(value: int | tuple[int, int]) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else value

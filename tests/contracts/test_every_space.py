@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cars_hw import architecture as text_form
 from cars_hw import layers, spaces
-from cars_hw.graph import IMAGE, Graph, Node
+from cars_hw.graph import IMAGE, WEIGHTED_SUM, Graph, Node
 from cars_hw.spaces._space import Scale, SearchSpace
 from devices._errors import ArchitectureError, UnknownNameError
 
@@ -145,3 +145,123 @@ def test_what_is_no_member_is_refused(name: str) -> None:
     for wrong in ((), (0,) * (len(space.choices) + 1), space.choices):
         with pytest.raises(ArchitectureError):
             space.graph(wrong)
+
+
+def restricted(space: SearchSpace, seed: int, most: int) -> SearchSpace:
+    """Return the space with up to ``most`` random options of each decision."""
+    rng = np.random.default_rng(seed)
+    return space.restrict(
+        [
+            sorted(int(option) for option in rng.choice(options, min(most, len(options)), replace=False))
+            for options in space.allowed
+        ]
+    )
+
+
+@every_space
+def test_a_space_allows_all_options_until_it_is_restricted(name: str) -> None:
+    space = load(name)
+    assert space.allowed == tuple(tuple(range(n)) for n in space.choices)
+    assert space.restrict(space.allowed).size() == space.size()
+
+
+@every_space
+@pytest.mark.parametrize("seed", range(3))
+def test_a_restriction_samples_counts_and_lists_what_is_allowed(name: str, seed: int) -> None:
+    space = load(name)
+    smaller = restricted(space, seed, 2)
+    assert smaller.choices == space.choices
+    assert smaller.size() == np.prod([float(len(options)) for options in smaller.allowed])
+    rng = np.random.default_rng(seed)
+    for scale in SCALES:
+        nodes = list(smaller.all_nodes(scale))
+        listed = {(node.slot, node.spec) for node in nodes}
+        assert len(listed) == len(nodes)
+        assert listed <= weights(name, scale)
+        for _ in range(5):
+            member = smaller.sample(rng)
+            assert all(option in options for option, options in zip(member, smaller.allowed, strict=True))
+            graph = smaller.graph(member, scale)
+            assert graph == space.graph(member, scale)
+            assert {(node.slot, node.spec) for node in graph.nodes} <= listed
+
+
+@every_space
+@pytest.mark.parametrize("seed", range(3))
+def test_a_restriction_to_one_architecture_lists_its_nodes_and_no_others(name: str, seed: int) -> None:
+    space = load(name)
+    (member,) = itertools.product(*restricted(space, seed, 1).allowed)
+    only = space.restrict([(option,) for option in member])
+    assert only.size() == 1
+    for scale in SCALES:
+        nodes = {(node.slot, node.spec) for node in space.graph(member, scale).nodes}
+        assert {(node.slot, node.spec) for node in only.all_nodes(scale)} == nodes
+
+
+@every_space
+def test_a_restriction_restricts_further_and_never_back(name: str) -> None:
+    smaller = restricted(load(name), 0, 2)
+    one = restricted(smaller, 1, 1)
+    assert all(set(mine) <= set(its) for mine, its in zip(one.allowed, smaller.allowed, strict=True))
+    with pytest.raises(ArchitectureError, match="is restricted to"):
+        one.restrict(load(name).allowed)
+
+
+@every_space
+def test_what_is_no_restriction_is_refused(name: str) -> None:
+    space = load(name)
+    for wrong in ([], [(0,)], [()] * len(space.choices), [(max(space.choices),)] * len(space.choices)):
+        with pytest.raises(ArchitectureError):
+            space.restrict(wrong)
+
+
+@every_space
+def test_stages_partition_the_decisions_and_keep_groups_together(name: str) -> None:
+    space = load(name)
+    grown = list(itertools.chain.from_iterable(space.stages))
+    assert sorted(grown) == list(range(len(space.choices)))
+    for group in space.groups:
+        assert sum(not set(group).isdisjoint(stage) for stage in space.stages) == 1
+
+
+@every_space
+def test_before_it_grows_a_network_is_cheaper_than_with_most_options_grown(name: str) -> None:
+    space = load(name)
+    text_form.checked(space.absent, space.choices)
+    grown = [
+        space.graph((*space.absent[:d], option, *space.absent[d + 1 :])).parameters()
+        for d, n in enumerate(space.choices)
+        for option in range(n)
+        if option != space.absent[d]
+    ]
+    assert space.graph(space.absent).parameters() <= np.median(grown)
+
+
+@every_space
+@pytest.mark.parametrize("seed", range(5))
+def test_scores_decode_to_an_allowed_architecture(name: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    for space in (load(name), restricted(load(name), seed, 2)):
+        scores = [rng.random(n).tolist() for n in space.places]
+        member = space.decode(scores)
+        assert all(option in options for option, options in zip(member, space.allowed, strict=True))
+
+
+@every_space
+@pytest.mark.parametrize("seed", range(2))
+def test_soft_graphs_run_operations_of_the_space_with_positive_weights(name: str, seed: int) -> None:
+    for space in (load(name), restricted(load(name), seed, 2)):
+        soft = space.soft_graph(space.sample(np.random.default_rng(seed)))
+        present = {(node.slot, node.spec) for node in space.all_nodes("search")}
+        shapes: dict[str, tuple[int, ...]] = {IMAGE: (1, *space.image_shape)}
+        for node in soft.graph.nodes:
+            assert tuple(shapes[slot] for slot in node.inputs) == node.spec.input_shapes, node
+            if node.spec.kind == WEIGHTED_SUM:
+                assert len(soft.weights[node.slot]) == len(node.inputs)
+                assert all(0 < weight <= 1 for weight in soft.weights[node.slot])
+                shapes[node.slot] = node.spec.input_shape
+            else:
+                original = soft.original(node)
+                assert (original.slot, original.spec) in present
+                shapes[node.slot] = layers.output_shape(node.spec)
+        assert shapes[soft.graph.nodes[-1].slot] == (1, space.classes)

@@ -127,3 +127,13 @@ def test_distinct_ones_are_uniform(n: int, rng: np.random.Generator) -> None:
 
 def options(architecture: Architecture, group: tuple[int, ...] | range) -> Architecture:
     return tuple(architecture[decision] for decision in group)
+
+
+@pytest.mark.parametrize("n", [3, 8, 20])
+def test_a_restricted_space_gives_nothing_that_it_does_not_allow(rng: np.random.Generator, n: int) -> None:
+    space = TinySpace((4, 3, 4, 3)).restrict([(0, 3), (1,), (0, 2), (0, 2)])
+    found = variation.distinct(space, n, rng=rng)
+    assert len(found) == min(n, 8)
+    found += variation.offspring(found[:2], space, n=n, rng=rng)
+    for architecture in found:
+        assert all(option in options for option, options in zip(architecture, space.allowed, strict=True))

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -187,3 +188,90 @@ def test_a_skip_at_stride_1_is_no_node() -> None:
 def test_importing_the_space_does_not_import_torch() -> None:
     program = "import cars_hw.spaces.darts, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], cwd=ROOT).returncode == 0
+
+
+def rows(architecture: tuple[int, ...], score: float = 1.0) -> list[list[float]]:
+    """Return scores that are 0 but for the operations of ``architecture`` on its edges."""
+    scores = [[0.0] * n for n in SPACE.places]
+    genotype = SPACE.to_genotype(architecture)
+    for cell, edges in enumerate((genotype.normal, genotype.reduce)):
+        for place, (operation, predecessor) in enumerate(edges):
+            node = place // 2
+            row = 14 * cell + sum(i + 2 for i in range(node)) + predecessor
+            scores[row][1 + OPERATIONS.index(operation)] = score
+    return scores
+
+
+def test_scores_are_rated_on_28_edges_of_eight_operations() -> None:
+    assert SPACE.places == (8,) * 28
+
+
+@given(MEMBERS)
+def test_the_scores_of_an_architecture_decode_to_it(architecture: tuple[int, ...]) -> None:
+    assert SPACE.decode(rows(architecture)) == architecture
+
+
+def test_none_is_replaced_by_the_runner_up_and_weakens_its_edge() -> None:
+    scores = rows((0, 3, 4) * 8)
+    for row in scores:
+        row[0] = 5.0  # none wins everywhere; the two edges of each node still score best of the rest
+    assert SPACE.decode(scores) == (0, 3, 4) * 8
+    # Node 1 of the normal cell: a great none on the edge from 0 leaves little of the softmax to others.
+    scores = [[0.5] * 8 for _ in SPACE.places]
+    scores[2] = [9.0, 3.0, *[0.0] * 6]
+    scores[3][4] = scores[4][5] = 0.6
+    assert SPACE.decode(scores)[3:6] == (2, 3, 4)
+
+
+@given(st.lists(st.lists(st.floats(0, 1), min_size=8, max_size=8), min_size=28, max_size=28))
+def test_decoding_is_that_of_the_published_genotype(scores: list[list[float]]) -> None:
+    """As DARTS derives it: softmax, per node the two edges with the best operation but none."""
+    found = SPACE.to_genotype(SPACE.decode(scores))
+    soft = [[math.exp(score) / sum(map(math.exp, row)) for score in row] for row in scores]
+    for cell, edges in enumerate((found.normal, found.reduce)):
+        start = 14 * cell
+        for node in range(4):
+            best = [max(row[1:]) for row in soft[start : start + node + 2]]
+            kept = edges[2 * node : 2 * node + 2]
+            assert sorted(best)[-2:] == pytest.approx(sorted(best[j] for _, j in kept), abs=1e-12)
+            for operation, j in kept:
+                assert soft[start + j][1 + OPERATIONS.index(operation)] == best[j]
+            start += node + 2
+
+
+def test_restricted_scores_compete_among_what_is_allowed() -> None:
+    space = SPACE.restrict([(options[-1],) for options in SPACE.allowed])
+    assert space.decode(rows((0,) * 24)) == tuple(n - 1 for n in SPACE.choices)
+
+
+def test_soft_weights_are_those_of_evnas() -> None:
+    """E / (e + 7) for the chosen operation, 1 / (e + 7) for others, 1 / 8 on dropped edges."""
+    space = Darts(deploy="search", channels=2, cells=3, image_size=8, image_channels=1)
+    architecture = space.sample(np.random.default_rng(3))
+    genotype = space.to_genotype(architecture)
+    soft = space.soft_graph(architecture)
+    nodes = {node.slot: node for node in soft.graph.nodes}
+    for index, edges in enumerate((genotype.normal, genotype.reduce, genotype.reduce)):
+        chosen = {(place // 2, j): operation for place, (operation, j) in enumerate(edges)}
+        for node in range(4):
+            assert soft.weights[f"cell{index}.node{node}.sum"] == (1.0,) * (node + 2)
+            for j in range(node + 2):
+                weights = soft.weights[f"cell{index}.node{node}.from{j}~mix"]
+                names = [_operation(slot) for slot in nodes[f"cell{index}.node{node}.from{j}~mix"].inputs]
+                assert names == list(OPERATIONS)
+                if (node, j) not in chosen:
+                    assert weights == (0.125,) * 7
+                    continue
+                for name, weight in zip(names, weights, strict=True):
+                    assert weight == pytest.approx(0.2797 if name == chosen[node, j] else 0.1029, abs=5e-5)
+
+
+def _operation(slot: str) -> str:
+    return slot.partition("~")[2] if "~" in slot else "skip_connect"
+
+
+def test_a_cell_grows_node_by_node_from_skipped_inputs() -> None:
+    assert SPACE.stages == SPACE.groups
+    genotype = SPACE.to_genotype(SPACE.absent)
+    assert genotype.normal == (("skip_connect", 0), ("skip_connect", 1)) * 4
+    assert genotype.reduce == (("max_pool_3x3", 0), ("max_pool_3x3", 1)) * 4

@@ -1,0 +1,206 @@
+"""EvNAS: real-valued chromosomes, decoded to paths that are weighted up while every operation runs.
+
+N. Sinha, K.-W. Chen, "Evolving Neural Architecture Using One Shot Model", GECCO 2021, arXiv 2012.12540. Its
+steps: initialise, train, evaluate, then elitism, tournament selection, crossover and mutation.
+
+Differs from the paper:
+
+* ``selection="nsga3"``, the default, counts all costs, latency among them: half of the population, chosen by
+  NSGA-III, is the elite, and tournaments go by front. ``"classic"`` is the paper's: the error alone and an
+  elite of one. Limits on costs come before errors, by Deb's rules.
+* Children that decode to a member's network are drawn again, up to 16 times each, then left out: the paper
+  evaluates one network several times.
+* Evaluations normalise by statistics that are recomputed on training images, as for every algorithm here; the
+  paper's code takes those of the validation batches.
+
+Errors are those of soft paths, as in the paper. The network that ships is the decoded one alone; its own
+error is measured when it is exported.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from pydantic import TypeAdapter
+
+from cars_hw.architecture import Architecture
+from cars_hw.candidate import Candidate
+from cars_hw.evolution import domination, nsga3
+from cars_hw.spaces._space import SearchSpace
+from cars_hw.strategies._strategy import (
+    Strategy,
+    Violation,
+    distinct_candidates,
+    require_count,
+    require_number,
+    unconstrained,
+)
+from cars_hw.trainer import Json, Trainer
+from devices._errors import CheckpointError, ConfigError, SelectionError
+
+#: One row of scores for each of the space's places, one score in [0, 1) for each option there.
+Chromosome = tuple[tuple[float, ...], ...]
+
+_CHROMOSOMES = TypeAdapter(tuple[Chromosome, ...])
+_SELECTIONS = ("nsga3", "classic")
+
+#: Draws per child that is wanted, before fewer are returned.
+_TRIES = 16
+
+
+class Evnas(Strategy):
+    """A genetic algorithm on scores, whose weights train on soft paths.
+
+    Args:
+        space: The architectures to search.
+        rng: The only source of the algorithm's randomness.
+        violation: Total constraint violation of a candidate's costs.
+        population_size: Chromosomes in a generation.
+        tournament_size: Distinct members among which the best becomes a parent.
+        crossover_rate: Share of rows that a child takes from its second parent.
+        mutation_rate: Share of rows that are drawn anew, in every child.
+        selection: "nsga3" counts all costs, "classic" the error alone.
+
+    Raises:
+        ConfigError: A setting is no number, or out of range.
+    """
+
+    soft_path = True
+
+    def __init__(  # noqa: PLR0913  (the paper's hyper-parameters)
+        self,
+        space: SearchSpace,
+        rng: np.random.Generator,
+        *,
+        violation: Violation = unconstrained,
+        population_size: int = 50,
+        tournament_size: int = 10,
+        crossover_rate: float = 0.5,
+        mutation_rate: float = 0.1,
+        selection: str = "nsga3",
+    ) -> None:
+        super().__init__(space, rng, violation=violation)
+        require_count("population_size", population_size)
+        require_count("tournament_size", tournament_size)
+        require_number("crossover_rate", crossover_rate, most=1)
+        require_number("mutation_rate", mutation_rate, most=1)
+        if selection not in _SELECTIONS:
+            raise ConfigError(f"selection is {selection!r:.64}; it is one of {', '.join(_SELECTIONS)}")
+        self.population_size = population_size
+        self.tournament_size = tournament_size
+        self.crossover_rate = crossover_rate
+        self.mutation_rate = mutation_rate
+        self.selection = selection
+        self._turn = 0
+        self._members: dict[Architecture, Chromosome] = {}
+        self._add(self._random, population_size)
+
+    def warm_up(self, trainer: Trainer, steps: int) -> None:
+        """Train the random first population: the paper has no other warm-up."""
+        self.train(trainer, steps)
+
+    def to_train(self) -> Sequence[Architecture]:
+        """Take the next member: every one has its turn, in each generation anew from the first."""
+        members = list(self._members)
+        self._turn += 1
+        return [members[(self._turn - 1) % len(members)]]
+
+    def ask(self) -> Sequence[Architecture]:
+        """Return the whole population, decoded: its weights moved, so that no fitness is used again."""
+        return list(self._members)
+
+    def tell(self, evaluated: Sequence[Candidate]) -> None:
+        """Keep the elite as it is, and fill the next generation with its members' children.
+
+        Raises:
+            SelectionError: Nothing was evaluated, a cost is NaN or infinite, or something else was evaluated
+                than the population.
+        """
+        candidates = distinct_candidates(evaluated)
+        ranks, elite = self._ranked(candidates)
+        for candidate in candidates:
+            if candidate.architecture not in self._members:
+                raise SelectionError(f"{candidate.architecture} is not in the population that was asked for")
+        parents = [self._members[candidate.architecture] for candidate in candidates]
+        self.population = tuple(candidates)
+        self._members = {candidates[i].architecture: parents[i] for i in elite}
+        self._turn = 0
+        self._add(lambda: self._child(parents, ranks), self.population_size - len(self._members))
+
+    def state(self) -> dict[str, Json]:
+        """Return the chromosomes of the next generation as well."""
+        chromosomes = _CHROMOSOMES.dump_python(tuple(self._members.values()), mode="json")
+        return {**super().state(), "chromosomes": chromosomes, "turn": self._turn}
+
+    def restore(self, state: Mapping[str, Json]) -> None:
+        own = {"chromosomes": state.get("chromosomes"), "turn": state.get("turn")}
+        try:
+            chromosomes = _CHROMOSOMES.validate_python(own["chromosomes"])
+            turn = TypeAdapter(int).validate_python(own["turn"])
+        except ValueError as error:
+            reason = " ".join(str(error).split())
+            raise CheckpointError(f"the strategy's state cannot be restored: {reason}") from error
+        if not chromosomes or any(tuple(map(len, rows)) != self.space.places for rows in chromosomes):
+            raise CheckpointError(
+                "the strategy's state cannot be restored: its chromosomes are of another space"
+            )
+        super().restore({name: value for name, value in state.items() if name not in own})
+        self._members = {self.space.decode(chromosome): chromosome for chromosome in chromosomes}
+        self._turn = turn
+
+    def _random(self) -> Chromosome:
+        """Draw every score from U[0, 1)."""
+        return tuple(tuple(self.rng.random(n).tolist()) for n in self.space.places)
+
+    def _ranked(self, candidates: Sequence[Candidate]) -> tuple[list[int], list[int]]:
+        """Return the rank of each candidate, 0 for the best, and the indices of the elite."""
+        costs, violations = self.ranking(candidates)
+        if self.selection == "classic":
+            fronts = domination.fronts(costs[:, :1], violations)
+            elite = fronts[0][:1]
+        else:
+            fronts = domination.fronts(costs, violations)
+            elite = nsga3.select(costs, max(1, self.population_size // 2), violations=violations)
+        ranks = [0] * len(candidates)
+        for rank, front in enumerate(fronts):
+            for i in front:
+                ranks[i] = rank
+        return ranks, [int(i) for i in elite]
+
+    def _child(self, parents: Sequence[Chromosome], ranks: Sequence[int]) -> Chromosome:
+        """Cross two different winners of tournaments row by row, and mutate rows."""
+        first = self._winner(range(len(parents)), ranks)
+        others = [i for i in range(len(parents)) if i != first] or [first]
+        second = self._winner(others, ranks)
+        rows = [
+            b if self.rng.random() < self.crossover_rate else a
+            for a, b in zip(parents[first], parents[second], strict=True)
+        ]
+        return tuple(
+            tuple(self.rng.random(len(row)).tolist()) if self.rng.random() < self.mutation_rate else row
+            for row in rows
+        )
+
+    def _winner(self, members: Sequence[int], ranks: Sequence[int]) -> int:
+        """Draw a tournament without replacement; the best wins, among equals the first drawn."""
+        drawn = self.rng.permutation(len(members))[: self.tournament_size]
+        entrants = [members[int(i)] for i in drawn]
+        return min(entrants, key=ranks.__getitem__)
+
+    def _add(self, make: Callable[[], Chromosome], n: int) -> None:
+        """Add up to ``n`` chromosomes to the next generation, each of which decodes to another network."""
+        made: dict[Architecture, Chromosome] = {}
+
+        def draw(wanted: int) -> list[Architecture]:
+            found: list[Architecture] = []
+            for _ in range(_TRIES * wanted):
+                if len(found) == wanted:
+                    break
+                chromosome = make()
+                architecture = self.space.decode(chromosome)
+                if architecture not in self._members and architecture not in made:
+                    made[architecture] = chromosome
+                    found.append(architecture)
+            return found
+
+        for architecture in self.screen(draw, n):
+            self._members[architecture] = made[architecture]

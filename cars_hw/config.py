@@ -59,12 +59,14 @@ class DataSection(_Section):
 
     Attributes:
         name: A data set.
+        path: The file or folder that holds it, where no installed package does.
         fitness_images: How many of them judge architectures.
         image_size: Zeros are added around each image up to this size; its own size if left out.
         seed: Of the split.
     """
 
     name: str = "mnist5k"
+    path: str | None = None
     fitness_images: int = Field(default=1000, ge=1)
     image_size: int | None = Field(default=None, ge=1, le=1024)
     seed: int = Field(default=0, ge=0, le=_MAX_SEED)

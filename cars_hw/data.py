@@ -1,15 +1,17 @@
-"""Images to train and judge on: real ones that ship inside installed packages, split in two."""
+"""Images to train and judge on, split in two: inside installed packages, or in files of the user's."""
 
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib import resources
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cars_hw import cifar10
 from devices._errors import DataError, UnknownNameError
 
 Images = NDArray[np.uint8]
@@ -76,22 +78,29 @@ class Data:
         return sha.hexdigest()
 
 
-def load(name: str, *, fitness_images: int, image_size: int | None = None, seed: int = 0) -> Data:
+def load(
+    name: str,
+    *,
+    fitness_images: int,
+    path: str | None = None,
+    image_size: int | None = None,
+    seed: int = 0,
+) -> Data:
     """Load the data set ``name`` and set ``fitness_images`` of it apart, equally many of each class.
 
     Args:
         name: One of ``names()``.
         fitness_images: How many judge architectures.
+        path: The file or folder that holds it; ``None`` for a set inside an installed package.
         image_size: Height and width to which zeros are added around each image; ``None`` for its own size.
         seed: Of the split.
 
     Raises:
         UnknownNameError: No such data set.
-        DataError: It is not installed, has too few images for the split, or larger ones than asked for.
+        DataError: It is not installed or cannot be read, has too few images for the split, or larger ones
+            than asked for.
     """
-    if name not in _LOADERS:
-        raise UnknownNameError("data set", name, names())
-    whole = _padded(_LOADERS[name](), image_size)
+    whole = _padded(_whole(name, path), image_size)
     if not whole.classes <= fitness_images <= len(whole.labels) // 2:
         raise DataError(
             f"{fitness_images} fitness images of {name}; take {whole.classes} to {len(whole.labels) // 2}, "
@@ -103,7 +112,17 @@ def load(name: str, *, fitness_images: int, image_size: int | None = None, seed:
 
 def names() -> tuple[str, ...]:
     """List the data sets."""
-    return tuple(_LOADERS)
+    return (*_IN_PACKAGES, *_IN_FILES)
+
+
+def _whole(name: str, path: str | None) -> ImageSet:
+    if name in _IN_PACKAGES:
+        if path is not None:
+            raise DataError(f"{name} lies in an installed package; leave data.path out")
+        return _IN_PACKAGES[name]()
+    if name not in _IN_FILES:
+        raise UnknownNameError("data set", name, names())
+    return _IN_FILES[name](path)
 
 
 def _padded(whole: ImageSet, image_size: int | None) -> ImageSet:
@@ -160,4 +179,12 @@ def _digits() -> ImageSet:
     return ImageSet("digits", images, bunch.target.astype(np.int64), flips=False, source=source)
 
 
-_LOADERS: dict[str, Callable[[], ImageSet]] = {"mnist5k": _mnist5k, "digits": _digits}
+def _cifar10(path: str | None) -> ImageSet:
+    if path is None:
+        raise DataError(f"cifar10 is read from files of your own; {cifar10.REMEDY}")
+    images, labels, form = cifar10.read(Path(path))
+    return ImageSet("cifar10", images, labels, flips=True, source=f"CIFAR-10 (A. Krizhevsky, 2009), {form}")
+
+
+_IN_PACKAGES: dict[str, Callable[[], ImageSet]] = {"mnist5k": _mnist5k, "digits": _digits}
+_IN_FILES: dict[str, Callable[[str | None], ImageSet]] = {"cifar10": _cifar10}

@@ -16,6 +16,9 @@ IMAGE = "image"
 #: The kind of a soft graph's mixing nodes; no architecture has it, so no table needs to know it.
 WEIGHTED_SUM = "weighted_sum"
 
+#: Runtimes that execute a network as it is written; all others drop what does not reach the output.
+_LITERAL_RUNTIMES = frozenset({"torch"})
+
 
 @dataclass(frozen=True)
 class Node:
@@ -64,6 +67,19 @@ class Graph:
             if node.slot in needed:
                 needed.update(node.inputs)
         return Graph(tuple(node for node in self.nodes if node.slot in needed))
+
+    def executed(self, runtime: str) -> "Graph":
+        """Return what the runtime called ``runtime`` executes of a network: its live graph, or all of it.
+
+        Measured phones follow the live graph, networks run by torch operation by operation the whole one
+        (NAS-Bench-201 under nn-Meter and HELP).
+        """
+        return self if runtime in _LITERAL_RUNTIMES else self.live
+
+    @cached_property
+    def is_connected(self) -> bool:
+        """Whether the output depends on the image; zeros made of the image do not."""
+        return any(IMAGE in node.inputs and node.spec.kind != "zero" for node in self.live.nodes)
 
     @cached_property
     def releases(self) -> tuple[tuple[str, ...], ...]:

@@ -4,8 +4,6 @@ Beside every operation the table holds a few whole networks, the same ones where
 the operations jointly.
 """
 
-import itertools
-
 import numpy as np
 
 from cars_hw.architecture import Architecture
@@ -22,14 +20,17 @@ _SEED = 20_200_614
 
 
 def calibration_architectures(space: SearchSpace) -> list[Architecture]:
-    """Draw the architectures whose deployed networks are measured as wholes: always the same."""
-    rng = np.random.default_rng(_SEED)
-    n = min(CALIBRATION_NETWORKS, space.size())
-    drawn = (space.sample(rng) for _ in itertools.count())
-    found: dict[Architecture, None] = {}
-    while len(found) < n:
-        found[next(drawn)] = None
-    return list(found)
+    """Draw the architectures whose deployed networks are measured as wholes: always the same.
+
+    They are connected: a network whose output is constant says nothing about its operations.
+    """
+    rng, size = np.random.default_rng(_SEED), space.size()
+    drawn: dict[Architecture, bool] = {}
+    while sum(drawn.values()) < CALIBRATION_NETWORKS and len(drawn) < size:
+        architecture = space.sample(rng)
+        if architecture not in drawn:
+            drawn[architecture] = space.graph(architecture, "deploy").is_connected
+    return [architecture for architecture, is_connected in drawn.items() if is_connected]
 
 
 def needed_specs(space: SearchSpace) -> tuple[OpSpec, ...]:
@@ -56,7 +57,9 @@ def latency_model(
             table[spec]
     except MissingEntryError as error:
         raise MissingEntryError(error.spec, reason=error.reason, remedy=remedy) from error
-    graphs = (space.graph(a, "deploy") for a in calibration_architectures(space))
-    return LatencyModel(
-        table, [Observation(graph.live.specs(), table[network_spec(graph)].latency_s) for graph in graphs]
-    )
+    runtime = table.header.runtime
+    graphs = [space.graph(a, "deploy") for a in calibration_architectures(space)]
+    observations = [
+        Observation(graph.executed(runtime).specs(), table[network_spec(graph)].latency_s) for graph in graphs
+    ]
+    return LatencyModel(table, observations)

@@ -7,8 +7,31 @@ The DARTS kinds follow Liu et al., "DARTS: Differentiable Architecture Search", 
 * ``factorized_reduce``: ``out``, ``affine``
 * ``sep_conv``: ``kernel``, ``stride``, ``affine``; ``dil_conv``: ``dilation`` as well
 * ``max_pool``, ``avg_pool``: ``kernel``, ``stride``, ``batch_norm``
+* ``pool_conv``: ``out``; an average over 2x2 pixels, then a 1x1 convolution without normalisation
+* ``zero``: ``out``, ``stride``; nothing, in a given shape
 * ``sum``, ``concat``: ``inputs``
-* ``classifier``: ``out``
+* ``classifier``: ``out``; ``norm_classifier``: normalises and rectifies first
+
+The NSE kinds follow Ci et al., "Evolving Search Space for Neural Architecture Search", arXiv 2011.10904, and
+its code; all widen the input ``expansion`` times by a 1x1 convolution, even once, and end with one:
+
+* ``mbconv``: ``out``, ``kernel``, ``stride``, ``expansion``, ``dilation``; depthwise in between; the 1x1
+  convolutions are in ``expand_groups`` and ``project_groups``
+* ``rec``: ``out``, ``kernel``, ``stride``, ``expansion``; 1xk and kx1 in between
+* ``normal_conv``, ``dual_conv``: ``out``, ``kernel``, ``stride``, ``expansion``; one full convolution in
+  between, or two, the later of which has the stride
+* ``conv_bn_relu``: ``out``, ``kernel``, ``stride``; ``conv_relu``: the same without normalisation
+* ``mean``: ``inputs``
+
+The MobileNet kinds follow Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", arXiv
+1801.04381:
+
+* ``conv_bn_relu6``: ``out``, ``kernel``, ``stride``
+* ``inverted_residual``: ``out``, ``kernel``, ``stride``, ``expansion``; nothing widens the input for an
+  expansion of 1, and what is added to the output is a ``sum`` of its own
+
+And:
+
 * ``call_overhead``: none; the cheapest operation there is, to measure what a call costs
 """
 
@@ -23,19 +46,39 @@ from latency_tables.spec import OpSpec
 
 @dataclass(frozen=True)
 class Conv:
-    """Convolution without bias: (c_in, h, w) to (c_out, ceil(h/stride), ceil(w/stride)); odd kernels only."""
+    """Convolution without bias: (c_in, h, w) to (c_out, ceil(h/stride), ceil(w/stride)); odd kernels only.
+
+    Attributes:
+        c_in: Channels of the input.
+        c_out: Channels of the output.
+        kernel: Side of a square kernel, or (height, width).
+        stride: In both directions, or (down, right).
+        dilation: In both directions.
+        groups: Of input and output channels.
+    """
 
     c_in: int
     c_out: int
-    kernel: int
-    stride: int = 1
+    kernel: int | tuple[int, int]
+    stride: int | tuple[int, int] = 1
     dilation: int = 1
     groups: int = 1
 
     @property
-    def padding(self) -> int:
-        """Zeros on each side, so that stride 1 keeps the size."""
-        return self.dilation * (self.kernel - 1) // 2
+    def kernel_size(self) -> tuple[int, int]:
+        """Height and width of the kernel."""
+        return _pair(self.kernel)
+
+    @property
+    def strides(self) -> tuple[int, int]:
+        """Stride down and stride to the right."""
+        return _pair(self.stride)
+
+    @property
+    def padding(self) -> tuple[int, int]:
+        """Zeros on each side, above and left, so that stride 1 keeps the size."""
+        height, width = self.kernel_size
+        return self.dilation * (height - 1) // 2, self.dilation * (width - 1) // 2
 
 
 @dataclass(frozen=True)
@@ -49,6 +92,11 @@ class BatchNorm:
 @dataclass(frozen=True)
 class Relu:
     """max(x, 0)."""
+
+
+@dataclass(frozen=True)
+class Relu6:
+    """min(max(x, 0), 6)."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +130,14 @@ class Linear:
 
 
 @dataclass(frozen=True)
+class Zero:
+    """Zeros, whatever the input: (c, h, w) to (c_out, ceil(h/stride), ceil(w/stride))."""
+
+    c_out: int
+    stride: int
+
+
+@dataclass(frozen=True)
 class Sum:
     """Add all inputs."""
 
@@ -91,7 +147,13 @@ class Concat:
     """Join all inputs along the channels."""
 
 
-Layer = Conv | BatchNorm | Relu | Pool | FactorizedConv | GlobalPool | Linear | Sum | Concat
+@dataclass(frozen=True)
+class Mean:
+    """Average all inputs."""
+
+
+Weightless = Relu | Relu6 | Pool | GlobalPool | Zero | Sum | Concat | Mean
+Layer = Conv | BatchNorm | FactorizedConv | Linear | Weightless
 
 
 @lru_cache(maxsize=4096)
@@ -128,6 +190,15 @@ def macs(spec: OpSpec) -> int:
     return sum(_weights(layer) * math.prod(shape[2:]) for layer, shape in _outputs(spec))
 
 
+def conv_inputs(spec: OpSpec) -> Iterator[tuple[Conv, tuple[int, ...]]]:
+    """Yield each convolution of ``spec`` with the shape of its input."""
+    shape = spec.input_shape
+    for layer, output in _outputs(spec):
+        if isinstance(layer, Conv):
+            yield layer, shape
+        shape = output
+
+
 def _outputs(spec: OpSpec) -> Iterator[tuple[Layer, tuple[int, ...]]]:
     """Yield each layer with the shape of its output."""
     shape = spec.input_shape
@@ -140,11 +211,13 @@ def _output(layer: Layer, shape: tuple[int, ...], *, n_inputs: int) -> tuple[int
     n, c, *size = shape
     match layer:
         case Conv():
-            return (n, layer.c_out, *_strided(size, layer.stride))
+            return (n, layer.c_out, *_strided(size, layer.strides))
+        case Zero():
+            return (n, layer.c_out, *_strided(size, _pair(layer.stride)))
         case FactorizedConv():
-            return (n, layer.c_out, *_strided(size, 2))
+            return (n, layer.c_out, *_strided(size, (2, 2)))
         case Pool():
-            return (n, c, *_strided(size, layer.stride))
+            return (n, c, *_strided(size, _pair(layer.stride)))
         case Concat():
             return (n, c * n_inputs, *size)
         case GlobalPool():
@@ -155,15 +228,19 @@ def _output(layer: Layer, shape: tuple[int, ...], *, n_inputs: int) -> tuple[int
             return shape
 
 
-def _strided(size: list[int], stride: int) -> tuple[int, ...]:
-    return tuple(-(-pixels // stride) for pixels in size)
+def _strided(size: list[int], strides: tuple[int, int]) -> tuple[int, ...]:
+    return tuple(-(-pixels // stride) for pixels, stride in zip(size, strides, strict=True))
+
+
+def _pair(value: int | tuple[int, int]) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else value
 
 
 def _weights(layer: Layer) -> int:
     """Count what a layer multiplies with at each place of its output."""
     match layer:
         case Conv():
-            return layer.c_in // layer.groups * layer.c_out * layer.kernel**2
+            return layer.c_in // layer.groups * layer.c_out * math.prod(layer.kernel_size)
         case FactorizedConv() | Linear():
             return layer.c_in * layer.c_out
         case _:
@@ -219,8 +296,99 @@ def _pool(mode: str, spec: OpSpec) -> tuple[Layer, ...]:
     return (pool, BatchNorm(spec.input_shape[1], affine=False)) if spec.integer("batch_norm") else (pool,)
 
 
+def _pool_conv(spec: OpSpec) -> tuple[Layer, ...]:
+    _, c, height, width = spec.input_shape
+    if height % 2 or width % 2:
+        raise SpecError(f"{spec} halves {height}x{width} pixels; both must be even")
+    return (Pool("avg", kernel=2, stride=2), Conv(c, spec.integer("out"), kernel=1))
+
+
 def _classifier(spec: OpSpec) -> tuple[Layer, ...]:
     return (GlobalPool(), Linear(spec.input_shape[1], spec.integer("out")))
+
+
+def _norm_classifier(spec: OpSpec) -> tuple[Layer, ...]:
+    return (BatchNorm(spec.input_shape[1], affine=True), Relu(), *_classifier(spec))
+
+
+def _mbconv(spec: OpSpec) -> tuple[Layer, ...]:
+    width = _width(spec)
+    depthwise = Conv(
+        width,
+        width,
+        spec.integer("kernel"),
+        stride=spec.integer("stride"),
+        dilation=spec.integer("dilation"),
+        groups=width,
+    )
+    groups = (spec.integer("expand_groups"), spec.integer("project_groups"))
+    return _bottleneck(spec, depthwise, groups=groups)
+
+
+def _rec(spec: OpSpec) -> tuple[Layer, ...]:
+    width, kernel, stride = _width(spec), spec.integer("kernel"), spec.integer("stride")
+    return _bottleneck(
+        spec,
+        Conv(width, width, kernel=(1, kernel), stride=(1, stride)),
+        Conv(width, width, kernel=(kernel, 1), stride=(stride, 1)),
+    )
+
+
+def _normal_conv(spec: OpSpec) -> tuple[Layer, ...]:
+    width = _width(spec)
+    return _bottleneck(spec, Conv(width, width, spec.integer("kernel"), stride=spec.integer("stride")))
+
+
+def _dual_conv(spec: OpSpec) -> tuple[Layer, ...]:
+    width, kernel = _width(spec), spec.integer("kernel")
+    return _bottleneck(
+        spec, Conv(width, width, kernel), Conv(width, width, kernel, stride=spec.integer("stride"))
+    )
+
+
+def _width(spec: OpSpec) -> int:
+    return spec.integer("expansion") * spec.input_shape[1]
+
+
+def _bottleneck(spec: OpSpec, *middle: Conv, groups: tuple[int, int] = (1, 1)) -> tuple[Layer, ...]:
+    """Return ``middle`` between two 1x1 convolutions, all normalised, all but the last rectified."""
+    c, width, out = spec.input_shape[1], _width(spec), spec.integer("out")
+    if any(
+        channels % n for n, pair in zip(groups, ((c, width), (width, out)), strict=True) for channels in pair
+    ):
+        raise SpecError(f"{spec} does not divide its channels into its groups")
+    convs = (
+        Conv(c, width, kernel=1, groups=groups[0]),
+        *middle,
+        Conv(width, out, kernel=1, groups=groups[1]),
+    )
+    rectified = [(conv, BatchNorm(conv.c_out, affine=True), Relu()) for conv in convs]
+    return tuple(layer for layers in rectified for layer in layers)[:-1]
+
+
+def _conv_bn_relu(spec: OpSpec) -> tuple[Layer, ...]:
+    conv, relu = _conv_relu(spec)
+    return (conv, BatchNorm(spec.integer("out"), affine=True), relu)
+
+
+def _conv_relu(spec: OpSpec) -> tuple[Conv, Relu]:
+    conv = Conv(
+        spec.input_shape[1], spec.integer("out"), spec.integer("kernel"), stride=spec.integer("stride")
+    )
+    return conv, Relu()
+
+
+def _conv_bn_relu6(spec: OpSpec) -> tuple[Layer, ...]:
+    conv, norm, _ = _conv_bn_relu(spec)
+    return (conv, norm, Relu6())
+
+
+def _inverted_residual(spec: OpSpec) -> tuple[Layer, ...]:
+    c, width, out = spec.input_shape[1], _width(spec), spec.integer("out")
+    depthwise = Conv(width, width, spec.integer("kernel"), stride=spec.integer("stride"), groups=width)
+    wider = (Conv(c, width, kernel=1), BatchNorm(width, affine=True), Relu6()) if width > c else ()
+    filtered = (depthwise, BatchNorm(width, affine=True), Relu6())
+    return (*wider, *filtered, Conv(width, out, kernel=1), BatchNorm(out, affine=True))
 
 
 def _batch_norm(spec: OpSpec, channels: int) -> BatchNorm:
@@ -235,8 +403,20 @@ _KINDS: dict[str, Callable[[OpSpec], tuple[Layer, ...]]] = {
     "dil_conv": _dil_conv,
     "max_pool": partial(_pool, "max"),
     "avg_pool": partial(_pool, "avg"),
+    "pool_conv": _pool_conv,
+    "zero": lambda spec: (Zero(spec.integer("out"), spec.integer("stride")),),
     "sum": lambda spec: (Sum(),),
     "concat": lambda spec: (Concat(),),
     "classifier": _classifier,
+    "norm_classifier": _norm_classifier,
+    "mbconv": _mbconv,
+    "rec": _rec,
+    "normal_conv": _normal_conv,
+    "dual_conv": _dual_conv,
+    "conv_bn_relu": _conv_bn_relu,
+    "conv_relu": _conv_relu,
+    "mean": lambda spec: (Mean(),),
+    "conv_bn_relu6": _conv_bn_relu6,
+    "inverted_residual": _inverted_residual,
     "call_overhead": lambda spec: (Relu(),),
 }

@@ -11,31 +11,32 @@ from cars_hw.graph import IMAGE, Graph
 class Network(nn.Module):
     """The modules of a graph: what is retrained, measured as a whole and exported.
 
-    Nodes that do not reach the output have weights, so that these agree with ``graph.parameters()``, but they
-    do not run.
+    Nodes that do not reach the output have weights, so that these agree with ``graph.parameters()``.
 
     Args:
         graph: What to compute.
         units: The module of each of its nodes, in order; the network owns them.
+        whole: Whether nodes that do not reach the output run too, as written; they change nothing.
     """
 
-    def __init__(self, graph: Graph, units: Sequence[nn.Module]) -> None:
+    def __init__(self, graph: Graph, units: Sequence[nn.Module], *, whole: bool = False) -> None:
         super().__init__()
         self.graph = graph
+        self._running = graph if whole else graph.live
         self.units = nn.ModuleDict(
             {module_name(node.slot): unit for node, unit in zip(graph.nodes, units, strict=True)}
         )
 
     @classmethod
-    def untrained(cls, graph: Graph, *, seed: int = 0) -> "Network":
+    def untrained(cls, graph: Graph, *, seed: int = 0, whole: bool = False) -> "Network":
         """Return a network with weights drawn from ``seed`` alone."""
         with ops.seeded(seed):
-            return cls(graph, [ops.build(spec) for spec in graph.specs()])
+            return cls(graph, [ops.build(spec) for spec in graph.specs()], whole=whole)
 
     def forward(self, image: Tensor) -> Tensor:
         """Map images (n, c, h, w) to the output of the last node: (n, classes)."""
-        live = self.graph.live
-        return run(live, [self.units[module_name(node.slot)] for node in live.nodes], image)
+        units = [self.units[module_name(node.slot)] for node in self._running.nodes]
+        return run(self._running, units, image)
 
 
 def run(graph: Graph, units: Sequence[nn.Module], image: Tensor) -> Tensor:

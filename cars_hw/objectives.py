@@ -61,7 +61,7 @@ class Macs:
 class Latency:
     """Predicted latency of the deployed network in milliseconds, from a table.
 
-    Counts the live graph: the runtimes that ship drop operations that do not reach the output.
+    Counts what the table's runtime executes of the graph.
     """
 
     name = "latency_ms"
@@ -76,8 +76,8 @@ class Latency:
         Raises:
             MissingEntryError: The table lacks one of the architecture's operations.
         """
-        specs = self._space.graph(architecture, "deploy").live.specs()
-        return self._model.predict(specs).latency_s * 1e3
+        graph = self._space.graph(architecture, "deploy").executed(self._model.runtime)
+        return self._model.predict(graph.specs()).latency_s * 1e3
 
 
 class MaximumLatency:

@@ -41,6 +41,19 @@ def seeded(seed: int) -> Iterator[None]:
         torch.default_generator.set_state(before)
 
 
+class Zero(nn.Module):
+    """Zeros of a given width, computed from the image so that an exported network still takes one."""
+
+    def __init__(self, channels: int, stride: int) -> None:
+        super().__init__()
+        self.channels, self.stride = channels, stride
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Map (n, c, h, w) to zeros (n, channels, ceil(h/stride), ceil(w/stride))."""
+        zeros = image[:, :1, :: self.stride, :: self.stride] * 0
+        return zeros.expand(-1, self.channels, -1, -1)
+
+
 class Sum(nn.Module):
     """Add tensors of one shape."""
 
@@ -49,6 +62,14 @@ class Sum(nn.Module):
         for other in others:
             first = first + other
         return first
+
+
+class Mean(Sum):
+    """Average tensors of one shape."""
+
+    def forward(self, first: Tensor, *others: Tensor) -> Tensor:
+        """Return the mean of all arguments."""
+        return super().forward(first, *others) / (1 + len(others))
 
 
 class Concat(nn.Module):
@@ -111,20 +132,32 @@ def _module(layer: layers.Layer, *, owns_input: bool) -> nn.Module:
             return _conv(layer)
         case layers.BatchNorm():
             return nn.BatchNorm2d(layer.channels, affine=layer.affine)
-        case layers.Relu():
-            return nn.ReLU(inplace=owns_input)
-        case layers.Pool():
-            return _pool(layer)
         case layers.FactorizedConv():
             return FactorizedConv(layer.c_in, layer.c_out)
-        case layers.GlobalPool():
-            return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
         case layers.Linear():
             return nn.Linear(layer.c_in, layer.c_out)
+        case _:
+            return _weightless(layer, owns_input=owns_input)
+
+
+def _weightless(layer: layers.Weightless, *, owns_input: bool) -> nn.Module:
+    match layer:
+        case layers.Relu():
+            return nn.ReLU(inplace=owns_input)
+        case layers.Relu6():
+            return nn.ReLU6(inplace=owns_input)
+        case layers.Pool():
+            return _pool(layer)
+        case layers.GlobalPool():
+            return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        case layers.Zero():
+            return Zero(layer.c_out, layer.stride)
         case layers.Sum():
             return Sum()
         case layers.Concat():
             return Concat()
+        case layers.Mean():
+            return Mean()
 
 
 def _conv(layer: layers.Conv) -> nn.Conv2d:

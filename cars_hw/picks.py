@@ -1,16 +1,66 @@
 """Picks: which members of a front to take home, by name."""
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cars_hw.candidate import Candidate
 from devices._errors import ConfigError, UnknownNameError
 
-#: A pick besides ``all`` and a member's number.
+#: A pick of one member, besides its number.
 NAMES = ("knee", "most-accurate", "fastest", "smallest")
+#: What follows it is how many members are picked, far apart from each other.
+_SPREAD = "spread:"
 
 _COST_OF = {"most-accurate": "error", "fastest": "latency_ms", "smallest": "parameters"}
+
+
+def expanded(front: Sequence[Candidate], choices: Sequence[str]) -> list[str]:
+    """Return ``choices`` with ``all`` and ``spread:N`` replaced by members' numbers; each choice once.
+
+    Raises:
+        ConfigError: ``spread:`` is followed by something else than a number from 1.
+    """
+    found: dict[str, None] = {}
+    for choice in choices:
+        if choice == "all":
+            numbers = list(range(len(front)))
+        elif choice.startswith(_SPREAD):
+            numbers = spread(front, _count(choice.removeprefix(_SPREAD)))
+        else:
+            found[choice] = None
+            continue
+        found.update(dict.fromkeys(map(str, numbers)))
+    return list(found)
+
+
+def spread(front: Sequence[Candidate], n: int) -> list[int]:
+    """Return the numbers of ``n`` members that lie as evenly over ``front`` as its gaps allow.
+
+    The member best in the first cost, the one best in the second and so on are among them, while there is
+    room. The others are far from each other, each cost scaled to 0..1 over the front: at first each is the
+    farthest from all before; then members are exchanged while that makes the smallest distance between two
+    larger, or, with that one equal, the second smallest, and so on.
+
+    Args:
+        front: Non-dominated candidates.
+        n: How many, at least 1; all of them where there are no more.
+
+    Returns:
+        Distinct numbers in ascending order.
+    """
+    if n >= len(front):
+        return list(range(len(front)))
+    points = _scaled(np.array([member.costs for member in front]))
+    distances = np.linalg.norm(points[:, None] - points, axis=2)
+    best = [int(np.lexsort((points.sum(axis=1), column))[0]) for column in points.T]
+    ends = list(dict.fromkeys(best))[:n]
+    chosen = list(ends)
+    while len(chosen) < n:
+        chosen.append(_farthest(distances, chosen))
+    return sorted(_exchanged(distances, chosen, fixed=len(ends)))
 
 
 def pick(front: Sequence[Candidate], objectives: Sequence[str], choice: str) -> Candidate:
@@ -34,7 +84,7 @@ def pick(front: Sequence[Candidate], objectives: Sequence[str], choice: str) -> 
     if choice == "knee":
         return front[_knee(np.array([member.costs for member in front]))]
     if choice not in _COST_OF:
-        raise UnknownNameError("pick", choice, (*NAMES, "all", "a member's number"))
+        raise UnknownNameError("pick", choice, (*NAMES, "all", f"{_SPREAD}N", "a member's number"))
     objective = _COST_OF[choice]
     if objective not in objectives:
         raise ConfigError(f"the search did not minimise {objective}, so that nothing is known to be {choice}")
@@ -42,7 +92,47 @@ def pick(front: Sequence[Candidate], objectives: Sequence[str], choice: str) -> 
     return min(front, key=lambda member: (member.costs[index], member.costs))
 
 
-def _knee(costs: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> int:
+def _knee(costs: NDArray[np.float64]) -> int:
+    return int(np.linalg.norm(_scaled(costs), axis=1).argmin())
+
+
+def _scaled(costs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return costs (n, m) with each column on 0..1."""
     span = np.ptp(costs, axis=0)
-    scaled = (costs - costs.min(axis=0)) / np.where(span > 0, span, 1.0)
-    return int(np.linalg.norm(scaled, axis=1).argmin())
+    scaled: NDArray[np.float64] = (costs - costs.min(axis=0)) / np.where(span > 0, span, 1.0)
+    return scaled
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdecimal()) or not text.strip("0"):
+        raise ConfigError(f"{_SPREAD}{text[:32]} picks no number of members; write {_SPREAD}6 for six")
+    return int(text.lstrip("0")[:9])  # nine digits are beyond any front already
+
+
+def _farthest(distances: NDArray[np.float64], chosen: Sequence[int]) -> int:
+    """Return the member, not chosen yet, whose nearest chosen one is the farthest."""
+    nearest = distances[:, chosen].min(axis=1)
+    nearest[list(chosen)] = -1.0
+    return int(nearest.argmax())
+
+
+def _exchanged(distances: NDArray[np.float64], chosen: list[int], *, fixed: int) -> list[int]:
+    """Exchange members of ``chosen``, but the first ``fixed``, while their sorted distances grow."""
+    gaps = _gaps(distances, chosen)
+    improves = True
+    while improves:
+        improves = False
+        for place, candidate in itertools.product(range(fixed, len(chosen)), range(len(distances))):
+            if candidate in chosen:
+                continue
+            changed = [*chosen[:place], candidate, *chosen[place + 1 :]]
+            wider = _gaps(distances, changed)
+            if wider > gaps:
+                chosen, gaps, improves = changed, wider, True
+    return chosen
+
+
+def _gaps(distances: NDArray[np.float64], chosen: Sequence[int]) -> list[float]:
+    """Return the distances between any two of ``chosen``, the smallest first, to nine decimals."""
+    pairs = distances[np.ix_(chosen, chosen)][np.triu_indices(len(chosen), k=1)]
+    return sorted(pairs.round(9).tolist())

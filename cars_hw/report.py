@@ -7,6 +7,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from cars_hw import spending
 from cars_hw.architecture import to_text
 from cars_hw.config import SearchConfig
 from cars_hw.search import Generation
@@ -47,6 +48,7 @@ def write_report(config: SearchConfig, history: Sequence[Generation], path: Path
         "<h2>Progress</h2>",
         f'<div class="plots">{_progress_plot(history)}</div>',
         "<h2>What was spent</h2>",
+        _spending_table(last),
         _ledger_table(last),
         "<h2>Configuration</h2>",
         f"<pre>{_text(config.to_toml())}</pre>",
@@ -103,6 +105,15 @@ def _front_table(generation: Generation) -> str:
         for i, member in enumerate(generation.front)
     )
     return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def _spending_table(generation: Generation) -> str:
+    columns, rows = spending.table(generation.ledger, generation.index + 1)
+    head = "".join(f"<th>{_text(name)}</th>" for name in (*columns[1:], columns[0]))
+    body = "".join(
+        f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in (*row[1:], row[0]))}</tr>" for row in rows
+    )
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def _ledger_table(generation: Generation) -> str:

@@ -1,6 +1,7 @@
 """A run folder: one search's configuration, checkpoints and results; and the search made from them."""
 
 import hashlib
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,7 +123,7 @@ def make_space(config: SearchConfig) -> SearchSpace:
 def make_trainer(config: SearchConfig, space: SearchSpace) -> SuperNetTrainer:
     """Return fresh shared weights for ``space`` on the images that ``config`` names."""
     images = data.load(**config.data.model_dump())
-    total_steps = _schedule(config, len(images.training.labels)).total_steps
+    total_steps = make_schedule(config, len(images.training.labels)).total_steps
     plan = TrainingPlan(total_steps, **config.training.model_dump())
     return SuperNetTrainer(space, images, plan, seed=config.search.seed, device=config.search.torch_device)
 
@@ -154,7 +155,7 @@ def make_search(run: Run, trainer: SuperNetTrainer) -> Search:
         trainer,
         strategy,
         objectives,
-        _schedule(config, len(trainer.data.training.labels)),
+        make_schedule(config, len(trainer.data.training.labels)),
         checkpoints=CheckpointFolder(run.path / _CHECKPOINTS),
         fingerprint=fingerprint,
     )
@@ -180,8 +181,9 @@ def make_objectives(
     return [found[name] for name in config.search.objectives]
 
 
-def _schedule(config: SearchConfig, training_images: int) -> Schedule:
-    steps_per_epoch = training_images // config.training.batch_size
+def make_schedule(config: SearchConfig, training_images: int) -> Schedule:
+    """Return how many steps ``config`` means with so many images to train on."""
+    steps_per_epoch = math.ceil(training_images / config.training.batch_size)
     return Schedule(
         warm_up_steps=round(config.search.warm_up_epochs * steps_per_epoch),
         steps=round(config.search.epochs_per_generation * steps_per_epoch),

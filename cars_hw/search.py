@@ -112,6 +112,7 @@ class Search:
         self._fingerprint = dict(fingerprint or {})
         self._next = 0
         strategy.plan(schedule.generations)
+        strategy.known_costs = {objective.name: objective for objective in self.objectives[1:]}
         self._activate()
 
     def resume(self) -> bool:

@@ -112,8 +112,8 @@ class SuperNetTrainer:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Full batches in one pass over the training images."""
-        return len(self._training[1]) // self.plan.batch_size
+        """Batches in one pass over the training images."""
+        return math.ceil(len(self._training[1]) / self.plan.batch_size)
 
     def activate(self, space: SearchSpace, *, soft_path: bool = False) -> None:
         """Keep weights for the operations of ``space`` alone; run soft paths where asked."""
@@ -259,10 +259,14 @@ class SuperNetTrainer:
         return self._augment(images[chosen], generator), labels[chosen]
 
     def _batch(self, number: int, *, size: int, n: int) -> Tensor:
-        """Return the indices (size,) of the images in the batch ``number`` of epochs over ``n`` images."""
-        epoch, position = divmod(number, n // size)
+        """Return the indices (size,) of the images in the batch ``number`` of epochs over ``n`` images.
+
+        An epoch's last batch is as large as the others: it sees some images of the one before it again.
+        """
+        epoch, position = divmod(number, math.ceil(n / size))
         order = _epoch_order(self.seed, epoch, n)
-        return torch.from_numpy(order[position * size :][:size]).to(self._device)
+        start = max(min(position * size, n - size), 0)
+        return torch.from_numpy(order[start : start + size]).to(self._device)
 
     def _optimize_what_there_is(self) -> None:
         """Let the optimiser forget the parameters that are gone, and take in the new ones."""

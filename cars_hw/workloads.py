@@ -20,6 +20,9 @@ def table_workloads(space: SearchSpace) -> list[Workload]:
 
 
 def network_workload(space: SearchSpace, architecture: Architecture) -> Workload:
-    """Return the deployed network of ``architecture``, untrained: latency does not depend on weights."""
+    """Return the deployed network of ``architecture``, untrained: latency does not depend on weights.
+
+    Whole: whether operations are dropped that do not reach the output is the runtime's business.
+    """
     graph = space.graph(architecture, "deploy")
-    return Workload(network_spec(graph), lambda: Network.untrained(graph).eval())
+    return Workload(network_spec(graph), lambda: Network.untrained(graph, whole=True).eval())

@@ -104,6 +104,11 @@ class LatencyModel:
         self._index = {spec: i for i, spec in enumerate(specs)} if observations else {}
         self._beliefs = self._calibrated(observations) if observations else None
 
+    @property
+    def runtime(self) -> str:
+        """Name of the runtime that the table was measured with."""
+        return self._table.header.runtime
+
     def predict(self, specs: Sequence[OpSpec]) -> Prediction:
         """Predict a network from the specs of its operations, repeats included.
 

@@ -158,7 +158,7 @@ def _predict_file(model: Path, config: SearchConfig, *, has_table: bool) -> Pred
 
 
 def _predict(predictor: LatencyModel, space: SearchSpace, architecture: Architecture) -> Prediction:
-    return predictor.predict(space.graph(architecture, "deploy").live.specs())
+    return predictor.predict(space.graph(architecture, "deploy").executed(predictor.runtime).specs())
 
 
 def _with_interval(latency_s: float, interval_s: tuple[float, float]) -> str:

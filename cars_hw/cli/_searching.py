@@ -1,5 +1,6 @@
 """What ``search`` and ``demo`` share: a search with progress bars, and its front as a table."""
 
+from cars_hw import spending
 from cars_hw.architecture import to_text
 from cars_hw.cli._output import print_table, progress, say
 from cars_hw.runs import Run, make_search, make_space, make_trainer
@@ -40,6 +41,12 @@ def print_front(generation: Generation) -> None:
         ],
         title=f"front after generation {generation.index}",
     )
+
+
+def print_spending(generation: Generation) -> None:
+    """Print what the search cost, as it was and as published costs are counted."""
+    columns, rows = spending.table(generation.ledger, generation.index + 1)
+    print_table(columns, rows, title="what was spent (published costs count one evaluation a generation)")
 
 
 def front_json(generation: Generation) -> list[Json]:

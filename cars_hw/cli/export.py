@@ -13,7 +13,9 @@ def export(
     run: Annotated[Path, typer.Argument(help="Folder of a run.")],
     pick: Annotated[
         list[str] | None,
-        typer.Option(help="knee, fastest, most-accurate, smallest, all, or a member's number; repeatable."),
+        typer.Option(
+            help="knee, fastest, most-accurate, smallest, spread:N, all, or a member's number; repeatable."
+        ),
     ] = None,
     to: Annotated[
         Path | None, typer.Option("--to", help="Folder of the files; RUN/export if left out.")
@@ -26,13 +28,12 @@ def export(
 ) -> None:
     """Write members of the front to ONNX, verified against torch, each with a model card."""
     from cars_hw.cli._exporting import export_member, restored_trainer
+    from cars_hw.picks import expanded
     from cars_hw.runs import Run
 
     opened = Run.open(run)
     trainer, record = restored_trainer(opened)
-    picks = pick or ["knee"]
-    if "all" in picks:
-        picks = [str(i) for i in range(len(record.history[-1].front))]
+    picks = expanded(record.history[-1].front, pick or ["knee"])
     with progress() as bars:
         exports = [
             export_member(opened, trainer, record, name, folder=to or run / "export", scale=scale)

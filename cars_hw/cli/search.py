@@ -34,7 +34,7 @@ def search(
     json: JsonOption = False,
 ) -> None:
     """Search a space for the front of error, parameters and latency. Each generation is saved."""
-    from cars_hw.cli._searching import front_json, print_front, run_search
+    from cars_hw.cli._searching import front_json, print_front, print_spending, run_search
     from cars_hw.runs import Run
 
     if resume and config is None:
@@ -58,4 +58,5 @@ def search(
         print_json(front_json(generation))
         return
     print_front(generation)
+    print_spending(generation)
     say(f"next: cars-hw export {run} --pick knee; cars-hw report {run}")

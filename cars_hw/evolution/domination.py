@@ -4,6 +4,10 @@ Rules: K. Deb, "An efficient constraint handling method for genetic algorithms",
 Mechanics and Engineering 186, 2000. The sort itself is pymoo's.
 """
 
+from collections.abc import Iterator, Sequence
+from functools import reduce
+from itertools import zip_longest
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
@@ -69,6 +73,13 @@ def levels(violations: ArrayLike | None, n: int) -> list[Indices]:
             f"the violations of {n} candidates are {vector.tolist()}; finite numbers from 0 are needed"
         )
     return [np.flatnonzero(vector == violation) for violation in np.unique(vector)]
+
+
+def merged(stacks: Sequence[Sequence[Indices]]) -> Iterator[Indices]:
+    """Merge stacks of fronts front by front: stage k is the union of all k-th ones, in ascending order."""
+    nobody = np.empty(0, dtype=np.intp)
+    for stage in zip_longest(*stacks, fillvalue=nobody):
+        yield reduce(np.union1d, stage, nobody)
 
 
 def _sort(costs: Costs) -> list[Indices]:

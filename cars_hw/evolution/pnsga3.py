@@ -13,17 +13,17 @@ Differs from the paper:
   at random there; they thought the points not that critical (huawei-noah/vega, issue 105).
 * Stages are merged among candidates of equal violation, so that no infeasible one precedes a feasible one.
 
-The authors' code knows no speed: its second sort is by error and *negated* size (huawei-noah/vega, issue 99).
+The authors' code knows no speed: its second sort is by error and *negated* size (huawei-noah/vega, issue 99);
+see size_protection.py.
 """
 
 from collections.abc import Iterator
-from itertools import zip_longest
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from cars_hw.evolution import nsga3
-from cars_hw.evolution.domination import Costs, Indices, as_costs, fronts, levels
+from cars_hw.evolution.domination import Costs, Indices, as_costs, fronts, levels, merged
 from devices._errors import SelectionError
 
 
@@ -64,8 +64,6 @@ def _by_speed(costs: Costs, speeds: ArrayLike) -> Costs:
 
 def _stages(costs: Costs, by_speed: Costs, violations: ArrayLike | None) -> Iterator[Indices]:
     """Merge both stacks of fronts front by front; a member of two stages stands in both."""
-    nobody = np.empty(0, dtype=np.intp)
     for level in levels(violations, len(costs)):
-        stacks = zip_longest(fronts(costs[level]), fronts(by_speed[level]), fillvalue=nobody)
-        for accurate, fast in stacks:
-            yield level[np.union1d(accurate, fast)]
+        for stage in merged([fronts(costs[level]), fronts(by_speed[level])]):
+            yield level[stage]

@@ -6,12 +6,10 @@ connection at stride 1 is no node: what reads it reads the predecessor.
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
-from cars_hw import layers
-from cars_hw.graph import IMAGE, WEIGHTED_SUM, Graph, Node, SoftGraph
-from latency_tables.spec import OpSpec
+from cars_hw.graph import IMAGE, Graph, Node, SoftGraph
+from cars_hw.spaces._nodes import NodeList, Tensor
 
 #: Operation and predecessor: 0 and 1 are the outputs of the two cells before, 2 + i is the cell's own node i.
 Edge = tuple[str, int]
@@ -32,13 +30,6 @@ _CONVS = {
     "dil_conv_3x3": ("dil_conv", {"kernel": 3, "dilation": 2}),
     "dil_conv_5x5": ("dil_conv", {"kernel": 5, "dilation": 2}),
 }
-
-_spec = lru_cache(maxsize=4096)(OpSpec.of)
-
-
-class _Tensor(NamedTuple):
-    slot: str
-    shape: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -71,7 +62,7 @@ class CellNetwork:
         """
         builder = _Builder(searched=self.searched)
 
-        def add_cell(name: str, inputs: tuple[_Tensor, _Tensor], *, reduces: bool) -> _Tensor:
+        def add_cell(name: str, inputs: tuple[Tensor, Tensor], *, reduces: bool) -> Tensor:
             cell, stride = (reduction, 2) if reduces else (normal, 1)
             return builder.cell(name, cell, inputs=inputs, stride=stride)
 
@@ -81,14 +72,14 @@ class CellNetwork:
         """Return the network in which the operations of an edge run side by side, and are mixed."""
         builder = _SoftBuilder(searched=self.searched)
 
-        def add_cell(name: str, inputs: tuple[_Tensor, _Tensor], *, reduces: bool) -> _Tensor:
+        def add_cell(name: str, inputs: tuple[Tensor, Tensor], *, reduces: bool) -> Tensor:
             cell, stride = (reduction, 2) if reduces else (normal, 1)
             return builder.soft_cell(name, cell, inputs=inputs, stride=stride)
 
         return SoftGraph(Graph(self._stacked(builder, add_cell)), builder.shared, builder.weights)
 
     def _stacked(self, builder: "_Builder", add_cell: "_AddCell") -> tuple[Node, ...]:
-        image = _Tensor(IMAGE, (1, *self.image_shape))
+        image = Tensor(IMAGE, (1, *self.image_shape))
         if self.deep_stem:
             before, last = builder.deep_stem(image, self.channels)
         else:
@@ -106,40 +97,30 @@ class CellNetwork:
 class _AddCell(Protocol):
     """Appends the cell ``name``, and returns its output."""
 
-    def __call__(self, name: str, inputs: tuple[_Tensor, _Tensor], *, reduces: bool) -> _Tensor: ...
+    def __call__(self, name: str, inputs: tuple[Tensor, Tensor], *, reduces: bool) -> Tensor: ...
 
 
-class _Builder:
-    """Appends nodes, and knows the shape of what each of them computes."""
+class _Builder(NodeList):
+    """Appends the parts of such a network."""
 
     def __init__(self, *, searched: bool) -> None:
-        self.nodes: list[Node] = []
+        super().__init__()
         self._conv_params = {"affine": int(not searched)}
         self._pool_params = {"batch_norm": int(searched)}
 
-    def add(self, slot: str, kind: str, *inputs: _Tensor, **params: int) -> _Tensor:
-        """Append one node."""
-        if len(inputs) > 1:
-            params["inputs"] = len(inputs)
-        spec = _spec(kind, inputs[0].shape, **params)
-        self.nodes.append(Node(slot, spec, tuple(tensor.slot for tensor in inputs)))
-        return _Tensor(slot, layers.output_shape(spec))
-
-    def stem(self, image: _Tensor, channels: int, *, stride: int) -> _Tensor:
+    def stem(self, image: Tensor, channels: int, *, stride: int) -> Tensor:
         """Append one convolution."""
         out = _STEM_MULTIPLIER * channels
         return self.add("stem", "conv_bn", image, out=out, kernel=3, stride=stride, **self._conv_params)
 
-    def deep_stem(self, image: _Tensor, channels: int) -> tuple[_Tensor, _Tensor]:
+    def deep_stem(self, image: Tensor, channels: int) -> tuple[Tensor, Tensor]:
         """Append three halving convolutions; the last two are the inputs of the first cell."""
         halving = {"kernel": 3, "stride": 2, **self._conv_params}
         half = self.add("stem0", "conv_bn", image, out=channels // 2, **halving)
         quarter = self.add("stem1", "relu_conv_bn", half, out=channels, **halving)
         return quarter, self.add("stem2", "relu_conv_bn", quarter, out=channels, **halving)
 
-    def preprocess(
-        self, name: str, before: _Tensor, last: _Tensor, *, channels: int
-    ) -> tuple[_Tensor, _Tensor]:
+    def preprocess(self, name: str, before: Tensor, last: Tensor, *, channels: int) -> tuple[Tensor, Tensor]:
         """Bring the inputs of a cell to its channels, and the earlier one to the size of the later."""
         pointwise = {"out": channels, "kernel": 1, "stride": 1, **self._conv_params}
         slots = (f"{name}.preprocess0", f"{name}.preprocess1")
@@ -149,7 +130,7 @@ class _Builder:
             first = self.add(slots[0], "factorized_reduce", before, out=channels, **self._conv_params)
         return first, self.add(slots[1], "relu_conv_bn", last, **pointwise)
 
-    def cell(self, name: str, cell: Cell, *, inputs: tuple[_Tensor, _Tensor], stride: int) -> _Tensor:
+    def cell(self, name: str, cell: Cell, *, inputs: tuple[Tensor, Tensor], stride: int) -> Tensor:
         """Append the nodes of a cell: each the sum of its edges, and their concatenation."""
         tensors = list(inputs)
         for i, edges in enumerate(cell):
@@ -162,7 +143,7 @@ class _Builder:
             tensors.append(self.add(f"{name}.node{i}.sum", "sum", *terms[:2]))
         return self.add(f"{name}.concat", "concat", *tensors[len(inputs) :])
 
-    def _edge(self, slot: str, operation: str, tensor: _Tensor, *, stride: int) -> _Tensor:
+    def _edge(self, slot: str, operation: str, tensor: Tensor, *, stride: int) -> Tensor:
         if operation in _POOLS:
             kind, params = _POOLS[operation]
             return self.add(slot, kind, tensor, stride=stride, **params, **self._pool_params)
@@ -179,17 +160,13 @@ class _SoftBuilder(_Builder):
 
     Attributes:
         shared: The slot of the edge that each of its operations has the weights of.
-        weights: Of the inputs of each mixture.
     """
 
     def __init__(self, *, searched: bool) -> None:
         super().__init__(searched=searched)
         self.shared: dict[str, str] = {}
-        self.weights: dict[str, tuple[float, ...]] = {}
 
-    def soft_cell(
-        self, name: str, cell: SoftCell, *, inputs: tuple[_Tensor, _Tensor], stride: int
-    ) -> _Tensor:
+    def soft_cell(self, name: str, cell: SoftCell, *, inputs: tuple[Tensor, Tensor], stride: int) -> Tensor:
         """Append the nodes of a cell: each the sum of its mixed edges, and their concatenation."""
         tensors = list(inputs)
         for i, options in enumerate(cell):
@@ -200,20 +177,13 @@ class _SoftBuilder(_Builder):
                 terms = [
                     self._option(slot, operation, tensors[j], stride=edge_stride) for operation, _ in mixed
                 ]
-                edges.append(self._mix(f"{slot}~mix", terms, tuple(weight for _, weight in mixed)))
-            tensors.append(self._mix(f"{name}.node{i}.sum", edges, (1.0,) * len(edges)))
+                edges.append(self.mix(f"{slot}~mix", terms, tuple(weight for _, weight in mixed)))
+            tensors.append(self.mix(f"{name}.node{i}.sum", edges, (1.0,) * len(edges)))
         return self.add(f"{name}.concat", "concat", *tensors[len(inputs) :])
 
-    def _option(self, slot: str, operation: str, tensor: _Tensor, *, stride: int) -> _Tensor:
+    def _option(self, slot: str, operation: str, tensor: Tensor, *, stride: int) -> Tensor:
         name = f"{slot}~{operation}"
         output = self._edge(name, operation, tensor, stride=stride)
         if output.slot == name:
             self.shared[name] = slot
         return output
-
-    def _mix(self, slot: str, terms: list[_Tensor], weights: tuple[float, ...]) -> _Tensor:
-        shape = terms[0].shape
-        spec = _spec(WEIGHTED_SUM, shape, inputs=len(terms))
-        self.nodes.append(Node(slot, spec, tuple(tensor.slot for tensor in terms)))
-        self.weights[slot] = weights
-        return _Tensor(slot, shape)

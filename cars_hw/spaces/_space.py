@@ -5,6 +5,7 @@ import itertools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, Self
 
@@ -23,6 +24,21 @@ Scale = Literal["search", "deploy"]
 _MAX_STAGES = 4
 
 
+@dataclass(frozen=True)
+class BranchSet:
+    """Decisions of two options each that say which branches one layer has: option 1 is a branch.
+
+    Attributes:
+        decisions: One for each operation that may be a branch.
+        fewest: Branches of the layer, at least; with fewer, an architecture is a synonym of another.
+        most: At most; with more, it is one too.
+    """
+
+    decisions: tuple[int, ...]
+    fewest: int
+    most: int
+
+
 class SearchSpace(ABC):
     """Decisions with a fixed number of options each; every tuple of options is a network.
 
@@ -33,6 +49,7 @@ class SearchSpace(ABC):
         name: The plug-in's name.
         choices: Number of options per decision, (d,).
         groups: Decisions that describe one place of the network; crossover and mutation move them together.
+        branch_sets: Groups whose options are not alternatives, but say which branches a layer has.
         image_shape: (c, h, w) of the search graph's input.
         classes: Number of outputs.
         deploys_search_graph: Whether both scales are the same graph.
@@ -44,6 +61,7 @@ class SearchSpace(ABC):
     image_shape: tuple[int, int, int]
     classes: int
     deploys_search_graph: bool
+    branch_sets: tuple[BranchSet, ...] = ()
 
     @classmethod
     def create(cls, **settings: Any) -> Self:

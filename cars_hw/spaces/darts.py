@@ -19,6 +19,7 @@ from pydantic import JsonValue
 from cars_hw.architecture import Architecture, checked
 from cars_hw.graph import Graph, Node, SoftGraph, soft_weights
 from cars_hw.spaces._cells import SKIP, Cell, CellNetwork, Edge, SoftCell
+from cars_hw.spaces._settings import check_option, check_sizes
 from cars_hw.spaces._space import Scale, SearchSpace
 from devices._errors import ArchitectureError, ConfigError, UnknownNameError
 
@@ -109,7 +110,8 @@ class Darts(SearchSpace):
             "image_channels": image_channels,
             "classes": classes,
         }
-        _check(deploy, sizes)
+        check_option(self.name, "deploy", deploy, _DEPLOYMENTS)
+        check_sizes(self.name, sizes, _RANGES)
         if image_size % (4 * stem_stride):
             raise ConfigError(
                 f"image_size {image_size} is no multiple of {4 * stem_stride}, 4 times the stem's stride"
@@ -201,16 +203,6 @@ class Darts(SearchSpace):
             "reduce": [list(edge) for edge in genotype.reduce],
             "concat": list(range(2, 2 + _NODES)),
         }
-
-
-def _check(deploy: str, sizes: dict[str, int]) -> None:
-    if deploy not in _DEPLOYMENTS:
-        raise ConfigError(f"deploy is {deploy!r:.64}; the space darts has {', '.join(_DEPLOYMENTS)}")
-    for name, value in sizes.items():
-        low, high, step = _RANGES[name]
-        if not isinstance(value, int) or not low <= value <= high or value % step:
-            multiple = f", a multiple of {step}" if step > 1 else ""
-            raise ConfigError(f"{name} is {value!r:.64}; the space darts takes {low}..{high}{multiple}")
 
 
 def _halves(rows: Sequence[_Row]) -> tuple[Sequence[_Row], Sequence[_Row]]:

@@ -17,6 +17,9 @@ from devices._errors import ArchitectureError, CheckpointError, ConfigError, Sel
 #: Total constraint violation of costs (m,): 0 where all constraints hold.
 Violation = Callable[[tuple[float, ...]], float]
 
+#: A cost that is known without evaluation.
+KnownCost = Callable[[Architecture], float]
+
 #: Draws so many new architectures; fewer where there are no more.
 Draw = Callable[[int], list[Architecture]]
 
@@ -56,6 +59,8 @@ class Strategy(ABC):
         space: The architectures that are searched now: the given ones, or a restriction that ``tell`` chose.
         population: The candidates kept by the last ``tell``, with their costs of then.
         screening: Chooses among new architectures before they are evaluated; ``None`` takes all.
+        known_costs: By their names, the costs that the search minimises beside the error; empty where nobody
+            said.
         generations: How many the search plans after its first round; ``None`` where nobody said.
         soft_path: Whether weights are trained and judged on the soft graphs of architectures.
         needs_reset: Whether the next training starts from fresh weights.
@@ -74,6 +79,7 @@ class Strategy(ABC):
         self.violation = violation
         self.population: tuple[Candidate, ...] = ()
         self.screening: Screening | None = None
+        self.known_costs: Mapping[str, KnownCost] = {}
         self.generations: int | None = None
 
     def plan(self, generations: int) -> None:

@@ -8,6 +8,8 @@ Differs from the paper:
 * Any number of costs beside the error, a latency among them, and limits on them by Deb's rules; the paper's
   experiments have one cost, parameters or latency.
 * What pNSGA-III leaves open is settled in evolution/pnsga3.py, where it is listed.
+* ``selection = "size_protection"`` is the selection of the released code, which protects the accurate and
+  large where the paper protects what learns fast.
 * Offspring differ from each other too; the paper compares them to the members alone. A space with fewer
   architectures than are wanted gives what it has.
 * A warm-up step takes N_b random paths, as every later step takes N_b members. With N_b = 1, which the
@@ -20,7 +22,8 @@ import numpy as np
 
 from cars_hw.architecture import Architecture
 from cars_hw.candidate import Candidate
-from cars_hw.evolution import pnsga3, variation
+from cars_hw.evolution import pnsga3, size_protection, variation
+from cars_hw.evolution.domination import Indices
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.strategies._strategy import (
     Strategy,
@@ -32,6 +35,8 @@ from cars_hw.strategies._strategy import (
 )
 from cars_hw.trainer import Trainer
 from devices._errors import ConfigError, SelectionError
+
+_SELECTIONS = ("pnsga3", "size_protection")
 
 
 class Cars(Strategy):
@@ -46,12 +51,11 @@ class Cars(Strategy):
         members_per_step: N_b, members whose mean gradient makes a step.
         mutation_share: Share of offspring by mutation.
         crossover_share: Share of offspring by crossover; the rest is uniformly random.
+        selection: "pnsga3", the paper's, or "size_protection", that of its released code.
 
     Raises:
-        ConfigError: A setting is no number, or out of range.
+        ConfigError: A setting is no number, or out of range, or there is no such selection.
     """
-
-    needs_previous_error = True
 
     def __init__(  # noqa: PLR0913  (the paper's hyper-parameters)
         self,
@@ -64,6 +68,7 @@ class Cars(Strategy):
         members_per_step: int = 1,
         mutation_share: float = 0.25,
         crossover_share: float = 0.25,
+        selection: str = "pnsga3",
     ) -> None:
         super().__init__(space, rng, violation=violation)
         require_count("population_size", population_size)
@@ -79,6 +84,10 @@ class Cars(Strategy):
             raise ConfigError(
                 f"mutation_share {mutation_share} and crossover_share {crossover_share} sum to over 1"
             )
+        if selection not in _SELECTIONS:
+            raise ConfigError(f"selection is {selection!r:.64}; cars has {', '.join(_SELECTIONS)}")
+        self.needs_previous_error = selection == "pnsga3"
+        self.selection = selection
         self.population_size = population_size
         self.offspring_ratio = offspring_ratio
         self.members_per_step = members_per_step
@@ -114,19 +123,24 @@ class Cars(Strategy):
         )
 
     def tell(self, evaluated: Sequence[Candidate]) -> None:
-        """Keep N by pNSGA-III; all of them where there are no more, as in the first round.
+        """Keep N by ``selection``; all of them where there are no more, as in the first round.
 
         Raises:
             SelectionError: Nothing was evaluated, a cost is NaN or infinite, or there is a choice to make and
                 a candidate's previous error is not known.
         """
         candidates = distinct_candidates(evaluated)
+        survivors = self._survivors(candidates)
+        self.population = tuple(candidates[i] for i in survivors)
+
+    def _survivors(self, candidates: Sequence[Candidate]) -> Indices:
         costs, violations = self.ranking(candidates)
-        if len(candidates) > self.population_size:
-            speeds = [_speed(candidate) for candidate in candidates]
-            survivors = pnsga3.select(costs, speeds, self.population_size, violations=violations)
-            candidates = [candidates[i] for i in survivors]
-        self.population = tuple(candidates)
+        if len(candidates) <= self.population_size:
+            return np.arange(len(candidates))
+        if self.selection == "size_protection":
+            return size_protection.select(costs, self.population_size, rng=self.rng, violations=violations)
+        speeds = [_speed(candidate) for candidate in candidates]
+        return pnsga3.select(costs, speeds, self.population_size, violations=violations)
 
     def _random_paths(self) -> list[Architecture]:
         return variation.distinct(self.space, self.members_per_step, rng=self.rng)

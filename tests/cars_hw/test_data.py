@@ -50,8 +50,20 @@ def test_normalisation_comes_from_the_training_images_alone() -> None:
 
 
 def test_an_unknown_set_names_the_known_ones_and_the_closest() -> None:
-    with pytest.raises(UnknownNameError, match=r"did you mean 'mnist5k'\? \(known: mnist5k, digits\)"):
+    with pytest.raises(
+        UnknownNameError, match=r"did you mean 'mnist5k'\? \(known: mnist5k, digits, cifar10\)"
+    ):
         data.load("mnist", fitness_images=100)
+
+
+def test_a_set_in_a_package_takes_no_path() -> None:
+    with pytest.raises(DataError, match=r"leave data\.path out"):
+        data.load("digits", fitness_images=100, path="digits.tar")
+
+
+def test_a_set_in_files_says_where_to_get_them() -> None:
+    with pytest.raises(DataError, match=r"set data\.path to cifar-10-binary\.tar\.gz \(from www\."):
+        data.load("cifar10", fitness_images=100)
 
 
 @pytest.mark.parametrize("n", [0, 9, 899])

@@ -44,6 +44,20 @@ def test_live_drops_what_does_not_reach_the_output() -> None:
     assert live.live == live
 
 
+def test_what_a_runtime_executes_goes_by_its_name() -> None:
+    graph = diamond_with_a_dead_branch()
+    assert graph.executed("onnxruntime") == graph.executed("tflite") == graph.live
+    assert graph.executed("torch") == graph
+
+
+def test_a_graph_whose_output_is_made_of_zeros_is_not_connected() -> None:
+    zero = Node("zero", OpSpec.of("zero", (1, 4, 8, 8), out=4, stride=1), (IMAGE,))
+    conv = Node("conv", CONV, (IMAGE,))
+    assert not Graph((conv, zero, Node("out", CONV, ("zero",)))).is_connected
+    assert Graph((conv, zero, Node("out", SUM, ("zero", "conv")))).is_connected
+    assert diamond_with_a_dead_branch().is_connected
+
+
 def test_dead_nodes_count_in_parameters_and_macs() -> None:
     graph = diamond_with_a_dead_branch()
     assert graph.parameters() == 4 * (4 * 4 + 2 * 4)

@@ -5,8 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cars_hw import spaces
 from cars_hw.graph import network_spec
 from cars_hw.latency_model import calibration_architectures, latency_model, needed_specs
+from cars_hw.objectives import Latency
 from cars_hw.spaces.darts import Darts
 from devices._errors import MissingEntryError
 from latency_tables.measurement import Failure, FailureStatus
@@ -27,6 +29,29 @@ def test_the_calibration_networks_are_distinct_and_always_the_same() -> None:
 
 def test_a_space_smaller_than_the_calibration_is_drawn_whole() -> None:
     assert set(calibration_architectures(TinySpace((3, 2), ((0,), (1,))))) == set(np.ndindex(3, 2))
+
+
+def test_a_network_with_a_constant_output_calibrates_nothing() -> None:
+    space = spaces.load("nasbench201")
+    drawn = calibration_architectures(space)
+    assert len(set(drawn)) == 16
+    rng = np.random.default_rng(20_200_614)
+    plain = [space.sample(rng) for _ in range(200)]
+    connected = [a for a in dict.fromkeys(plain) if space.graph(a, "deploy").is_connected]
+    assert len(connected) < len(set(plain))
+    assert drawn == connected[:16]
+
+
+def test_operations_that_a_runtime_drops_are_neither_calibrated_nor_charged(tmp_path: Path) -> None:
+    space = spaces.load("nasbench201", deploy="search", channels=2, cells=1, image_size=4)
+    dead, alive = (3, 0, 0, 3, 0, 0), (0, 0, 0, 3, 0, 0)
+    latencies = {}
+    for runtime in ("onnxruntime", "torch"):
+        path = write_table(tmp_path / f"{runtime}.jsonl", space, runtime=runtime)
+        latency = Latency(space, latency_model(space, LatencyTable.open(path)))
+        latencies[runtime] = latency(dead) / latency(alive)
+    assert latencies["onnxruntime"] == 1
+    assert latencies["torch"] > 1
 
 
 def test_a_table_holds_a_call_every_operation_and_the_networks() -> None:

@@ -1,6 +1,7 @@
 import weakref
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from cars_hw.graph import IMAGE, Graph, Node
 from cars_hw.network import Network
 from cars_hw.spaces._space import Scale
 from latency_tables.spec import OpSpec
+from profilers.lowering.onnx import lower
 
 CONV = OpSpec.of("relu_conv_bn", (1, 2, 4, 4), out=2, kernel=1, stride=1, affine=1)
 SUM = OpSpec.of("sum", (1, 2, 4, 4), inputs=2)
@@ -42,9 +44,10 @@ def test_untrained_weights_depend_on_the_seed_alone() -> None:
     assert not torch.equal(vectors[0], vectors[2])
 
 
-def test_dead_nodes_have_weights_but_do_not_run() -> None:
+@pytest.mark.parametrize("whole", [False, True])
+def test_dead_nodes_have_weights_but_run_only_in_a_whole_network(whole: bool) -> None:
     graph = Graph((Node("a", CONV, (IMAGE,)), Node("dead", CONV, ("a",)), Node("b", CONV, ("a",))))
-    modules = Network.untrained(graph)
+    modules = Network.untrained(graph, whole=whole)
     modules(torch.randn(3, 2, 4, 4))
     runs = {
         name: int(value)
@@ -53,9 +56,20 @@ def test_dead_nodes_have_weights_but_do_not_run() -> None:
     }
     assert runs == {
         "units.a.2.num_batches_tracked": 1,
-        "units.dead.2.num_batches_tracked": 0,
+        "units.dead.2.num_batches_tracked": int(whole),
         "units.b.2.num_batches_tracked": 1,
     }
+
+
+def test_a_whole_network_is_exported_without_its_dead_nodes() -> None:
+    graph = Graph((Node("a", CONV, (IMAGE,)), Node("dead", CONV, ("a",)), Node("b", CONV, ("a",))))
+    live, whole = (Network.untrained(graph, whole=whole).eval() for whole in (False, True))
+    operations = [
+        [node.op_type for node in onnx.load_model_from_string(lower(network, [(1, 2, 4, 4)])).graph.node]
+        for network in (live, whole)
+    ]
+    assert operations[0] == operations[1]
+    assert operations[0].count("Conv") == 2
 
 
 def test_a_node_may_read_one_tensor_twice() -> None:

@@ -1,9 +1,15 @@
 """Which members of a front are taken home."""
 
+import itertools
+import math
+
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cars_hw.candidate import Candidate
-from cars_hw.picks import pick
+from cars_hw.picks import expanded, pick, spread
 from devices._errors import ConfigError, UnknownNameError
 
 _NAMES = ("error", "parameters", "latency_ms")
@@ -55,3 +61,87 @@ def test_a_number_in_other_digits_is_refused() -> None:
 def test_a_pick_by_a_cost_that_was_not_minimised_is_refused() -> None:
     with pytest.raises(ConfigError, match="did not minimise latency_ms"):
         pick(_FRONT, ("error", "parameters", "macs"), "fastest")
+
+
+def line(*positions: float) -> list[Candidate]:
+    """A front on a straight line: where one cost grows, the other falls as much."""
+    return [Candidate((i,), (0.1 + 0.2 * t, 1e6 * (5 - 4 * t))) for i, t in enumerate(positions)]
+
+
+def test_a_spread_over_a_dense_front_is_even() -> None:
+    dense = line(*np.linspace(0, 1, 31))
+    assert spread(dense, 2) == [0, 30]
+    assert spread(dense, 3) == [0, 15, 30]
+    assert spread(dense, 4) == [0, 10, 20, 30]
+    assert spread(dense, 6) == [0, 6, 12, 18, 24, 30]
+
+
+def test_no_half_of_the_front_is_dropped() -> None:
+    """The released code leaves out everything below half of the range of accuracy."""
+    chosen = spread(line(*np.linspace(0, 1, 31)), 5)
+    assert sum(i > 15 for i in chosen) == sum(i < 15 for i in chosen) == 2
+
+
+@pytest.mark.parametrize("n", [2, 3, 4])
+def test_the_smallest_is_chosen_and_so_is_the_most_accurate(n: int) -> None:
+    """The released code never chooses the smallest, for its bins are open below."""
+    assert {0, 4} <= set(spread(line(0, 0.1, 0.4, 0.8, 1), n))
+
+
+def test_with_more_costs_the_best_of_each_is_chosen() -> None:
+    assert spread(_FRONT, 3) == [0, 2, 3]
+    assert spread(_FRONT, 2) == [0, 2]
+    assert spread(_FRONT, 1) == [0]
+
+
+def test_a_gap_in_the_front_chooses_nobody_in_its_stead() -> None:
+    """The released code takes the first member for every empty bin."""
+    assert spread(line(0, 0.01, 0.02, 0.9, 1), 4) == [0, 2, 3, 4]
+
+
+def test_nobody_is_chosen_twice() -> None:
+    """The released code can."""
+    twins = [*line(0, 0.5, 0.5, 1), *line(0.5)]
+    for n in range(1, 8):
+        chosen = spread(twins, n)
+        assert len(set(chosen)) == len(chosen) == min(n, 5)
+
+
+def test_a_front_without_extent_is_spread_over() -> None:
+    assert len(set(spread(line(0.3, 0.3, 0.3), 2))) == 2
+
+
+def test_a_spread_does_not_depend_on_units() -> None:
+    scaled = [Candidate(m.architecture, (m.costs[0], m.costs[1] * 1e6, m.costs[2] * 1e-6)) for m in _FRONT]
+    assert spread(scaled, 3) == spread(_FRONT, 3)
+
+
+@given(st.lists(st.floats(0, 1), min_size=4, max_size=12, unique_by=lambda t: round(t, 6)), st.integers(3, 5))
+def test_the_smallest_gap_is_near_the_largest_possible(positions: list[float], n: int) -> None:
+    """Against all ways to choose; exchanges end in a local optimum, which is at least half as good."""
+    front = line(*sorted(positions))
+
+    def gap(numbers: tuple[int, ...]) -> float:
+        chosen = sorted(positions)
+        return min(chosen[b] - chosen[a] for a, b in itertools.pairwise(numbers))
+
+    if n < len(front):
+        inner = itertools.combinations(range(1, len(front) - 1), n - 2)
+        best = max(gap((0, *middle, len(front) - 1)) for middle in inner)
+        assert gap(tuple(spread(front, n))) >= best / 2 - 1e-6 * math.sqrt(2)
+
+
+def test_choices_expand_to_members_each_once() -> None:
+    assert expanded(_FRONT, ["knee", "spread:3", "3", "fastest"]) == ["knee", "0", "2", "3", "fastest"]
+    assert expanded(_FRONT, ["all"]) == ["0", "1", "2", "3"]
+    assert expanded(_FRONT, ["spread:00099999999999999"]) == ["0", "1", "2", "3"]
+    assert expanded(_FRONT, []) == []
+
+
+@pytest.mark.parametrize(
+    "choice",
+    ["spread:", "spread:0", "spread:-1", "spread:six", "spread:1.5", "spread:\N{ARABIC-INDIC DIGIT SIX}"],
+)
+def test_a_spread_over_no_number_of_members_is_refused(choice: str) -> None:
+    with pytest.raises(ConfigError, match="write spread:6 for six"):
+        expanded(_FRONT, [choice])

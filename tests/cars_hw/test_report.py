@@ -49,6 +49,12 @@ def test_the_page_shows_every_member_of_the_front_and_three_plots(tmp_path: Path
     assert parser.tags.count("svg") == 3
 
 
+def test_the_page_states_both_counts_of_what_was_spent(tmp_path: Path) -> None:
+    page = _page(tmp_path)
+    assert "evaluations, every one" in page
+    assert "evaluations, one a generation" in page
+
+
 def test_the_page_is_static_and_loads_nothing(tmp_path: Path) -> None:
     parser = _Parser()
     parser.feed(_page(tmp_path))

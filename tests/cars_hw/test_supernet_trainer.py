@@ -47,6 +47,17 @@ def test_training_lowers_the_loss_and_the_error(space: Darts, digits: Data) -> N
     assert trainer.accuracy(architecture) > before + 0.2
 
 
+def test_an_epoch_sees_every_image_in_batches_of_one_size(space: Darts, digits: Data) -> None:
+    """The last one sees some images of the one before again: 1 697 images are 53 times 32, and one more."""
+    trainer = _trainer(space, digits)
+    n = len(digits.training.labels)
+    assert trainer.steps_per_epoch == 54
+    for epoch in range(2):
+        batches = [trainer._batch(54 * epoch + i, size=32, n=n) for i in range(54)]
+        assert {len(batch) for batch in batches} == {32}
+        assert set(torch.cat(batches).tolist()) == set(range(n))
+
+
 def test_a_step_follows_the_mean_gradient_of_its_architectures(space: Darts, digits: Data) -> None:
     plan = TrainingPlan(
         1, batch_size=32, learning_rate=1.0, momentum=0, weight_decay=0, clip_norm=1e9, crop_padding=0

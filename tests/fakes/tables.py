@@ -14,10 +14,12 @@ from latency_tables.spec import OpSpec
 from latency_tables.table import LatencyTable
 
 
-def write_table(path: Path, space: SearchSpace, *, kind: str = "cpu", threads: int = 1) -> Path:
+def write_table(
+    path: Path, space: SearchSpace, *, kind: str = "cpu", runtime: str = "onnxruntime", threads: int = 1
+) -> Path:
     """Write a table that holds all of ``space``, as if measured on this machine."""
     device = replace(connect("cpu").info(), kind=kind)
-    with LatencyTable.create(path, TableHeader(device, "onnxruntime", "0", threads)) as table:
+    with LatencyTable.create(path, TableHeader(device, runtime, "0", threads)) as table:
         table.add(*(Measurement(spec, (_latency_s(spec),)) for spec in needed_specs(space)))
     return path
 

@@ -58,7 +58,7 @@ _SEARCH = ("search", "--run", "run", "--config", "config.toml", "--table", "tabl
         (("profile", "--space", "dart", "--table", "t"), "darts", "known: darts"),
         (("profile", "--device", "cpuu", "--table", "t"), "cpu", "cpu, fake"),
         (("profile", "--runtime", "onnx", "--table", "t"), "onnxruntime", "fake, onnxruntime"),
-        ((*_SEARCH, "--strategy", "car"), "cars", "cars, random_search"),
+        ((*_SEARCH, "--strategy", "car"), "cars", "random_search"),
         ((*_SEARCH, "--data", "mnist"), "mnist5k", "mnist5k, digits"),
         ((*_SEARCH, "--set", "search.sed=3"), "search.seed", "search.generations"),
         ((*_SEARCH, "--set", "serch.seed=3"), "search", "latency"),

@@ -69,6 +69,7 @@ def test_a_profile_measures_once_and_the_table_shows_it(folder: Path) -> None:
 def test_a_search_leaves_its_configuration_and_resumes_to_nothing_more(folder: Path) -> None:
     front = _run("search", "--run", str(folder / "run"), "--resume")
     assert "latency_ms" in front
+    assert "evaluations, one a generation" in front
     assert "population_size = 4" in (folder / "run" / "config.toml").read_text()
 
 
@@ -89,6 +90,12 @@ def test_an_export_is_verified_and_benched_against_the_table(folder: Path) -> No
 def test_all_members_are_exported_by_one_word(folder: Path, tmp_path: Path) -> None:
     _run("export", str(folder / "run"), "--pick", "all", "--to", str(tmp_path))
     assert len(list(tmp_path.glob("member-*.onnx"))) == len(list(tmp_path.glob("member-*.json"))) >= 1
+
+
+def test_a_spread_of_members_is_exported_by_their_numbers(folder: Path, tmp_path: Path) -> None:
+    _run("export", str(folder / "run"), "--pick", "spread:2", "--to", str(tmp_path))
+    assert 1 <= len(list(tmp_path.glob("member-*.onnx"))) <= 2
+    assert (tmp_path / "member-000.onnx").is_file()
 
 
 def test_an_architecture_is_benched_without_training(folder: Path) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from cars_hw.candidate import Candidate
+from cars_hw.evolution import size_protection
 from cars_hw.strategies.cars import Cars
 from devices._errors import ConfigError, SelectionError
 from tests.fakes.tabular import TabularTrainer, TinySpace, evaluate, play
@@ -160,3 +161,38 @@ def test_a_choice_without_the_previous_errors_is_refused() -> None:
 def test_settings_out_of_range_or_of_another_type_are_refused_by_name(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="^" + next(iter(settings))):
         cars(**settings)
+
+
+def test_the_released_selection_needs_no_previous_error() -> None:
+    strategy, trainer = cars(selection="size_protection"), TabularTrainer()
+    play(strategy, trainer, 4)
+    assert len(strategy.population) == 12
+    assert trainer.ledger.previous_evaluations == 0
+    assert all(member.previous_error is None for member in strategy.population)
+
+
+def test_the_released_selection_keeps_what_its_function_chooses() -> None:
+    strategy, trainer = cars(selection="size_protection"), TabularTrainer()
+    play(strategy, trainer)
+    evaluated = evaluate(strategy, trainer)
+    rng = np.random.default_rng(0)
+    rng.bit_generator.state = strategy.rng.bit_generator.state
+    survivors = size_protection.select([member.costs for member in evaluated], 12, rng=rng)
+    strategy.tell(evaluated)
+    assert strategy.population == tuple(evaluated[i] for i in survivors)
+
+
+def test_a_run_with_the_released_selection_is_restored_with_its_draws() -> None:
+    strategy, trainer = cars(selection="size_protection"), TabularTrainer()
+    play(strategy, trainer, 2)
+    twin, twin_trainer = cars(selection="size_protection"), TabularTrainer()
+    twin.restore(strategy.state())
+    twin_trainer.restore(trainer.state())
+    play(strategy, trainer, 2)
+    play(twin, twin_trainer, 2)
+    assert twin.state() == strategy.state()
+
+
+def test_an_unknown_selection_is_refused_with_those_that_exist() -> None:
+    with pytest.raises(ConfigError, match="selection is 'nsga2'; cars has pnsga3, size_protection"):
+        cars(selection="nsga2")

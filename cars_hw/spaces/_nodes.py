@@ -1,0 +1,54 @@
+"""NodeList: the nodes of a network, one after the other, with the shape of what each computes."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+from cars_hw import layers
+from cars_hw.graph import WEIGHTED_SUM, Node
+from latency_tables.spec import OpSpec
+
+_spec = lru_cache(maxsize=4096)(OpSpec.of)
+
+
+class Tensor(NamedTuple):
+    """What a node computes: the node's slot, and the shape."""
+
+    slot: str
+    shape: tuple[int, ...]
+
+
+class NodeList:
+    """Appends nodes.
+
+    Attributes:
+        nodes: Those appended so far.
+        weights: By the slot of each mixture, the weight of each of its inputs.
+    """
+
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+        self.weights: dict[str, tuple[float, ...]] = {}
+
+    def add(self, slot: str, kind: str, *inputs: Tensor, **params: int) -> Tensor:
+        """Append one node.
+
+        Args:
+            slot: Its place.
+            kind: Of its operation.
+            inputs: What it reads, of one shape.
+            params: Of its operation; the number of inputs is added where there are several.
+        """
+        if len(inputs) > 1:
+            params["inputs"] = len(inputs)
+        spec = _spec(kind, inputs[0].shape, **params)
+        self.nodes.append(Node(slot, spec, tuple(tensor.slot for tensor in inputs)))
+        return Tensor(slot, layers.output_shape(spec))
+
+    def mix(self, slot: str, inputs: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+        """Append one mixture of a soft graph."""
+        shape = inputs[0].shape
+        spec = _spec(WEIGHTED_SUM, shape, inputs=len(inputs))
+        self.nodes.append(Node(slot, spec, tuple(tensor.slot for tensor in inputs)))
+        self.weights[slot] = tuple(weights)
+        return Tensor(slot, shape)

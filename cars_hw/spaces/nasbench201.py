@@ -1,0 +1,164 @@
+"""The space of NAS-Bench-201: one cell of six edges, five operations each, 15 625 networks.
+
+X. Dong, Y. Yang, "NAS-Bench-201: Extending the Scope of Reproducible Neural Architecture Search", ICLR 2020,
+arXiv 2001.00326. The graph keeps operations that nothing comes of, since the benchmark's parameters and MACs
+count them.
+
+Differs from the paper: an operation on zeros adds nothing to a sum; in the paper's code it adds the learnt
+shift of its normalisation. So operations off all paths from input to output are dead nodes of the graph.
+"""
+
+import re
+from collections.abc import Iterator
+from functools import cached_property
+
+from pydantic import JsonValue
+
+from cars_hw.architecture import Architecture, checked
+from cars_hw.graph import Graph, Node, SoftGraph
+from cars_hw.spaces._settings import check_option, check_sizes
+from cars_hw.spaces._space import Scale, SearchSpace
+from cars_hw.spaces._stacked201 import EDGES, OPERATIONS, SKIP, StackedNetwork
+from devices._errors import ArchitectureError, UnknownNameError
+
+_DEPLOYMENTS = ("nasbench201", "search")
+#: Smallest, largest and step of each setting of the search graph.
+_RANGES = {
+    "channels": (2, 256, 1),
+    "cells": (1, 64, 1),
+    "image_size": (4, 512, 4),
+    "image_channels": (1, 64, 1),
+    "classes": (2, 100_000, 1),
+}
+_CODE = re.compile(rf"[0-{len(OPERATIONS) - 1}]{{{len(EDGES)}}}")
+_EDGE = re.compile(r"\|([a-z0-9_]{1,64})~([0-9])(?=\|)")
+_MAX_TEXT = 256
+
+
+class Nasbench201(SearchSpace):
+    """One decision for each edge of the cell, in the order of ``EDGES``.
+
+    Args:
+        deploy: What an architecture is for: "nasbench201" (the benchmark's networks: 5 cells in each stage,
+            16 channels in the first, 3x32x32), or "search" (the search graph itself).
+        channels: Of the search graph's first stage.
+        cells: In each of its three stages.
+        image_size: Height and width of its images, a multiple of 4.
+        image_channels: Channels of its images.
+        classes: Number of classes, also of the benchmark's networks.
+
+    Raises:
+        ConfigError: A setting is out of range.
+    """
+
+    name = "nasbench201"
+
+    def __init__(
+        self,
+        *,
+        deploy: str = "nasbench201",
+        channels: int = 16,
+        cells: int = 5,
+        image_size: int = 32,
+        image_channels: int = 3,
+        classes: int = 10,
+    ) -> None:
+        sizes = {
+            "channels": channels,
+            "cells": cells,
+            "image_size": image_size,
+            "image_channels": image_channels,
+            "classes": classes,
+        }
+        check_option(self.name, "deploy", deploy, _DEPLOYMENTS)
+        check_sizes(self.name, sizes, _RANGES)
+        self._settings: dict[str, int | str] = {"deploy": deploy, **sizes}
+        self.image_shape = (image_channels, image_size, image_size)
+        self.classes = classes
+        self.deploys_search_graph = deploy == "search"
+        self.choices = (len(OPERATIONS),) * len(EDGES)
+        self.groups = tuple((edge,) for edge in range(len(EDGES)))
+        search = StackedNetwork(channels, cells, self.image_shape, classes, searched=True)
+        benchmark = StackedNetwork(16, 5, (3, 32, 32), classes)
+        self._networks: dict[Scale, StackedNetwork] = {
+            "search": search,
+            "deploy": search if self.deploys_search_graph else benchmark,
+        }
+
+    @cached_property
+    def absent(self) -> Architecture:
+        """A skip connection on each edge: nothing costs less and still leads to the output."""
+        return (SKIP,) * len(EDGES)
+
+    def settings(self) -> dict[str, int | str]:
+        return dict(self._settings)
+
+    def graph(self, architecture: Architecture, scale: Scale = "search") -> Graph:
+        return Graph(self._networks[scale].nodes(checked(architecture, self.choices)))
+
+    def all_nodes(self, scale: Scale = "search") -> Iterator[Node]:
+        yield from self._networks[scale].all_nodes(self.allowed)
+
+    def soft_graph(self, architecture: Architecture) -> SoftGraph:
+        chosen = checked(architecture, self.choices)
+        return self._networks["search"].soft_graph(self.allowed, chosen)
+
+    def from_code(self, code: str) -> Architecture:
+        """Read six digits, an option of each edge.
+
+        Raises:
+            ArchitectureError: They are not.
+        """
+        if not _CODE.fullmatch(code):
+            raise ArchitectureError(
+                f"{code!r:.64} is no code of {self.name}; six digits from 0 to {len(OPERATIONS) - 1} are"
+            )
+        return tuple(map(int, code))
+
+    def to_code(self, architecture: Architecture) -> str:
+        """Write the options of the edges as six digits.
+
+        Raises:
+            ArchitectureError: It is no member of the space.
+        """
+        return "".join(map(str, checked(architecture, self.choices)))
+
+    def from_published(self, text: str) -> Architecture:
+        """Read the benchmark's own form, ``|nor_conv_3x3~0|+|none~0|skip_connect~1|+|...|``.
+
+        Raises:
+            ArchitectureError: The text has another form.
+            UnknownNameError: An operation does not exist.
+        """
+        names = [name for name, _ in _EDGE.findall(text[:_MAX_TEXT])]
+        unknown = [name for name in names if name not in OPERATIONS]
+        if unknown:
+            raise UnknownNameError("operation", unknown[0], OPERATIONS)
+        architecture = tuple(map(OPERATIONS.index, names))
+        if len(names) != len(EDGES) or self.to_published(architecture) != text:
+            raise ArchitectureError(
+                f"{text!r:.80} is no architecture of {self.name}; the form is {self.to_published((0,) * 6)}"
+            )
+        return architecture
+
+    def to_published(self, architecture: Architecture) -> str:
+        """Write the benchmark's own form: the edges into each node, from first to last.
+
+        Raises:
+            ArchitectureError: It is no member of the space.
+        """
+        options = zip(EDGES, checked(architecture, self.choices), strict=True)
+        edges = [(into, f"{OPERATIONS[option]}~{source}") for (source, into), option in options]
+        into_nodes = ("|".join(text for into, text in edges if into == node) for node in (1, 2, 3))
+        return "+".join(f"|{text}|" for text in into_nodes)
+
+    def describe(self, architecture: Architecture) -> dict[str, JsonValue]:
+        return {"arch_str": self.to_published(architecture), "code": self.to_code(architecture)}
+
+    def from_description(self, description: JsonValue) -> Architecture:
+        match description:
+            case {"arch_str": str(text)} | {"code": str(text)} | str(text):
+                return self.from_published(text) if "|" in text else self.from_code(text)
+        raise ArchitectureError(
+            f"a description of {self.name} is arch_str or code: a text of operations, or six digits"
+        )

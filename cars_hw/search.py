@@ -111,7 +111,7 @@ class Search:
         self._checkpoints = checkpoints
         self._fingerprint = dict(fingerprint or {})
         self._next = 0
-        strategy.generations = schedule.generations
+        strategy.plan(schedule.generations)
         strategy.known_costs = {objective.name: objective for objective in self.objectives[1:]}
         self._activate()
 

@@ -82,6 +82,10 @@ class Strategy(ABC):
         self.known_costs: Mapping[str, KnownCost] = {}
         self.generations: int | None = None
 
+    def plan(self, generations: int) -> None:
+        """Hear, before the first round, how many generations the search plans after it."""
+        self.generations = generations
+
     def warm_up(self, trainer: Trainer, steps: int) -> None:
         """Take ``steps`` training steps, each on one architecture drawn uniformly from the space."""
         for _ in range(steps):

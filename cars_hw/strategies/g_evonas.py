@@ -1,7 +1,7 @@
 """After G-EvoNAS: networks that grow stage by stage, in a SuperNet pruned to what the elite uses.
 
-J. Zou, W. Jiang, Y. Xia, Y. Liu, Z. Hou, "G-EvoNAS: Evolutionary Neural Architecture Search Based on Network
-Growth", arXiv 2403.02667, 2024.
+Zou, Jiang, Xia, Liu, Hou, "G-EvoNAS: Evolutionary Neural Architecture Search Based on Network Growth", arXiv
+2403.02667, 2024.
 
 Known of the paper, by its abstract: networks are built of blocks; a search starts shallow, and deepens them
 stage by stage until they are complete; at the end of each stage, the elite group prunes the SuperNet, which
@@ -12,22 +12,22 @@ So everything else is ours:
 
 * The stages are the space's ``stages``. A decision that is not grown yet has the option ``space.absent``, and
   the weights of grown stages are inherited.
-* The rounds of a search are divided evenly among the stages. With fewer rounds than stages, several stages grow
-  at once; a strategy that is not told the number grows one each round. So the last round's networks are grown
-  fully, and the front holds no others.
-* The first round of a stage trains a share of its steps on random networks, since new operations are untrained;
-  all other steps train the members in turn.
+* The rounds of a search are divided evenly among the stages. With fewer rounds than stages, several stages
+  grow at once; a strategy that is not told the number grows one each round. So the last round's networks are
+  grown fully, and the front holds no others.
+* The first round of a stage trains a share of its steps on random networks, since new operations are
+  untrained; all other steps train the members in turn.
 * A stage starts from elites with random options in the new decisions. In its further rounds, members compete
   with as many offspring: a crossover cuts both parents between two stages; a mutation draws groups of the
-  newest stage often, and of earlier ones seldom. Survivors and elites are chosen by NSGA-III, on any costs, with
-  limits by Deb's rules.
-* Costs, a latency among them, are compared only between networks of one stage: what has not grown costs next to
-  nothing, and would win.
+  newest stage often, and of earlier ones seldom.
+* Survivors and elites are chosen by NSGA-III on all costs, with limits by Deb's rules. Costs, a latency among
+  them, are compared only between networks of one stage: what has not grown costs next to nothing, and would
+  win.
 * After the elites are chosen, the options of a grown decision are those that they have.
 """
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,13 +60,13 @@ class _Growth:
         round: Of the search, from 0.
         turn: How many members were trained in it.
         allowed: The options of the space that is searched now.
-        elites: Grown so far; a new stage starts from them.
+        newcomers: The members with which a stage starts; none in its further rounds.
     """
 
     round: int
     turn: int
     allowed: tuple[tuple[int, ...], ...]
-    elites: tuple[Architecture, ...]
+    newcomers: tuple[Architecture, ...]
 
 
 _GROWTH = TypeAdapter(_Growth)
@@ -80,9 +80,9 @@ class GEvonas(Strategy):
         rng: The only source of the algorithm's randomness.
         violation: Total constraint violation of a candidate's costs.
         population_size: Members that survive a selection.
-        elites: Members that a stage leaves; their options are all that the SuperNet keeps.
+        elite_size: Members that a stage leaves; their options are all that the SuperNet keeps.
         warm_up_share: Share of the steps in a stage's first round that train random networks.
-        crossover_share: Share of offspring by crossover, before mutation.
+        crossover_share: Share of offspring by crossover; all mutate.
         mutation_rate: Of each group of the newest stage.
         old_mutation_rate: Of each group of earlier stages.
 
@@ -97,7 +97,7 @@ class GEvonas(Strategy):
         *,
         violation: Violation = unconstrained,
         population_size: int = 32,
-        elites: int = 8,
+        elite_size: int = 8,
         warm_up_share: float = 0.5,
         crossover_share: float = 0.5,
         mutation_rate: float = 0.5,
@@ -105,17 +105,161 @@ class GEvonas(Strategy):
     ) -> None:
         super().__init__(space, rng, violation=violation)
         require_count("population_size", population_size)
-        require_count("elites", elites)
+        require_count("elite_size", elite_size)
         require_number("warm_up_share", warm_up_share, most=1)
         require_number("crossover_share", crossover_share, most=1)
         require_number("mutation_rate", mutation_rate, most=1)
         require_number("old_mutation_rate", old_mutation_rate, most=1)
         self.population_size = population_size
-        self.elites = elites
+        self.elite_size = elite_size
         self.warm_up_share = warm_up_share
         self.crossover_share = crossover_share
         self.mutation_rate = mutation_rate
         self.old_mutation_rate = old_mutation_rate
         self._whole_space = space
         self._round = self._turn = 0
-        self._elites: tuple[Architecture, ...] = ()
+        self._newcomers: tuple[Architecture, ...] = ()
+        self.space = self._grown_space(())
+
+    def plan(self, generations: int) -> None:
+        """Divide the rounds among the stages."""
+        super().plan(generations)
+        self.space = self._grown_space(())
+
+    def train(self, trainer: Trainer, steps: int) -> None:
+        """Train the members in turn; in a stage's first round, random networks for a share of the steps."""
+        n_random = round(self.warm_up_share * steps) if self._newcomers else 0
+        self.warm_up(trainer, n_random)
+        super().train(trainer, steps - n_random)
+
+    def to_train(self) -> Sequence[Architecture]:
+        """Take the next member; a random network before there are any."""
+        members = self._newcomers or tuple(member.architecture for member in self.population)
+        if not members:
+            return [self.space.sample(self.rng)]
+        self._turn += 1
+        return [members[(self._turn - 1) % len(members)]]
+
+    def ask(self) -> Sequence[Architecture]:
+        """Return the members with which a stage starts; later the members again, and as many offspring."""
+        if self._newcomers:
+            return list(self._newcomers)
+        members = [member.architecture for member in self.population]
+        return members + self.screen(lambda n: self._offspring(members, n), self.population_size)
+
+    def tell(self, evaluated: Sequence[Candidate]) -> None:
+        """Select; where a stage ends, prune to the elites' options, and grow the next.
+
+        Raises:
+            SelectionError: Nothing was evaluated, or a cost is NaN or infinite.
+        """
+        self.population = tuple(self._selected(distinct_candidates(evaluated), self.population_size))
+        self._round += 1
+        self._turn = 0
+        self._newcomers = ()
+        if self._n_grown(self._round) > self._n_grown(self._round - 1):
+            elites = [found.architecture for found in self._selected(self.population, self.elite_size)]
+            self.space = self._grown_space(elites)
+            self._newcomers = tuple(self.screen(lambda n: self._extended(elites, n), self.population_size))
+
+    def state(self) -> dict[str, Json]:
+        """Return the stage, the space and the newcomers as well."""
+        growth = _Growth(self._round, self._turn, self.space.allowed, self._newcomers)
+        return {**super().state(), "growth": _GROWTH.dump_python(growth, mode="json")}
+
+    def restore(self, state: Mapping[str, Json]) -> None:
+        try:
+            growth = _GROWTH.validate_python(state.get("growth"))
+            space = self._whole_space.restrict(growth.allowed)
+            for newcomer in growth.newcomers:
+                checked(newcomer, space.choices)
+        except (ArchitectureError, ValueError) as error:
+            reason = " ".join(str(error).split())
+            raise CheckpointError(f"the strategy's state cannot be restored: {reason}") from error
+        super().restore({name: value for name, value in state.items() if name != "growth"})
+        self._round, self._turn, self._newcomers = growth.round, growth.turn, growth.newcomers
+        self.space = space
+
+    def _n_grown(self, round_: int) -> int:
+        """Return how many stages are grown in a round: all of them in the last one of the search."""
+        n_stages = len(self._whole_space.stages)
+        n_rounds = n_stages if self.generations is None else self.generations + 1
+        return min(n_stages, -(-(round_ + 1) * n_stages // n_rounds))
+
+    def _newest(self) -> set[int]:
+        """Return the decisions of the stages that grew last."""
+        grown = self._n_grown(self._round)
+        before = max((self._n_grown(r) for r in range(self._round) if self._n_grown(r) < grown), default=0)
+        return set(itertools.chain.from_iterable(self._whole_space.stages[before:grown]))
+
+    def _grown_space(self, elites: Sequence[Architecture]) -> SearchSpace:
+        """Return the space of this round: what elites have, everything newly grown, nothing that is not."""
+        grown = set(itertools.chain.from_iterable(self._whole_space.stages[: self._n_grown(self._round)]))
+        newest = self._newest()
+        allowed: list[Sequence[int]] = []
+        for decision, options in enumerate(self._whole_space.allowed):
+            if decision not in grown:
+                absent = self._whole_space.absent[decision]
+                allowed.append([absent if absent in options else options[0]])
+            elif decision in newest:
+                allowed.append(options)
+            else:
+                allowed.append([elite[decision] for elite in elites])
+        return self._whole_space.restrict(allowed)
+
+    def _selected(self, candidates: Sequence[Candidate], n: int) -> list[Candidate]:
+        costs, violations = self.ranking(candidates)
+        return [candidates[i] for i in nsga3.select(costs, n, violations=violations)]
+
+    def _extended(self, elites: Sequence[Architecture], n: int) -> list[Architecture]:
+        """Draw elites with random options in the newest decisions."""
+        newest = self._newest()
+
+        def extend() -> Architecture:
+            elite, random = elites[int(self.rng.integers(len(elites)))], self.space.sample(self.rng)
+            return tuple(random[d] if d in newest else option for d, option in enumerate(elite))
+
+        return self._distinct(extend, n, exclude=())
+
+    def _offspring(self, members: Sequence[Architecture], n: int) -> list[Architecture]:
+        """Draw mutated members, some of them crossed with another one before; random ones at first."""
+        newest = self._newest()
+
+        def breed() -> Architecture:
+            first, second = (members[i] for i in self.rng.integers(len(members), size=2))
+            if self.rng.random() < self.crossover_share:
+                first = self._crossed(first, second)
+            return self._mutated(first, newest)
+
+        return self._distinct(breed if members else lambda: self.space.sample(self.rng), n, exclude=members)
+
+    def _crossed(self, first: Architecture, second: Architecture) -> Architecture:
+        """Cut both between two grown stages, or groups where one stage is grown; join the first's head."""
+        stages = self._whole_space.stages[: self._n_grown(self._round)]
+        pieces = stages if len(stages) > 1 else [g for g in self.space.groups if set(g) <= set(stages[0])]
+        cut = int(self.rng.integers(1, max(2, len(pieces))))
+        tail = set(itertools.chain.from_iterable(pieces[cut:]))
+        return tuple(second[d] if d in tail else option for d, option in enumerate(first))
+
+    def _mutated(self, parent: Architecture, newest: set[int]) -> Architecture:
+        child, random = list(parent), self.space.sample(self.rng)
+        for group in self.space.groups:
+            rate = self.mutation_rate if newest.issuperset(group) else self.old_mutation_rate
+            if self.rng.random() < rate:
+                for decision in group:
+                    child[decision] = random[decision]
+        return tuple(child)
+
+    def _distinct(
+        self, draw: Callable[[], Architecture], n: int, *, exclude: Sequence[Architecture]
+    ) -> list[Architecture]:
+        """Return ``n`` different new architectures of ``draw``, or uniformly random ones in their stead."""
+        found: dict[Architecture, None] = {}
+        for _ in range(_TRIES * n):
+            if len(found) == n:
+                break
+            architecture = draw()
+            if architecture not in exclude:
+                found[architecture] = None
+        known = frozenset([*found, *exclude])
+        return [*found, *variation.distinct(self.space, n - len(found), rng=self.rng, exclude=known)]

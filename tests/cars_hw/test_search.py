@@ -211,14 +211,6 @@ def test_the_strategy_hears_how_many_generations_there_are(tmp_path: Path) -> No
     assert search.strategy.generations == 2
 
 
-_SETTINGS = {
-    "deploy": "search",
-    "channels": 2,
-    "cells": 3,
-    "image_size": 8,
-    "image_channels": 1,
-    "classes": 10,
-}
 _CONFIG = f"""{TINY}
 [search]
 warm_up_epochs = 0.1

@@ -6,15 +6,15 @@ subsets S and U of its operations, where sg stops the gradient. Its value is out
 with respect to p_S is <dL/d(out), out_S>, that with respect to p_U <dL/d(out), out_U>.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from cars_hw.architecture import Architecture
+from cars_hw.batch_norm import frozen
 from cars_hw.graph import IMAGE, Graph, Node
 from cars_hw.joins import OUTPUT, Join, by_slot, changed, joins
 from cars_hw.supernet import SuperNet
@@ -53,7 +53,7 @@ def option_gradients(
     variations = _variations(supernet, chosen, other, graph)
     edges = {(join.reader, join.position) for found in variations.values() for join in found.joins}
     supernet.train()
-    with _frozen_statistics(supernet):
+    with frozen(supernet):
         tensors, read = _run(supernet, graph, images, edges)
         loss = functional.cross_entropy(read.get((OUTPUT, 0), tensors[graph.nodes[-1].slot]), labels)
         gradients = (
@@ -91,19 +91,6 @@ def _mixed(chosen: Architecture, other: Architecture, decisions: Sequence[int]) 
 def _joins(graph: Graph, other: Graph) -> dict[_Edge, Join]:
     found = joins(graph, other, changed(graph, other))
     return {(join.reader, join.position): join for join in found}
-
-
-@contextmanager
-def _frozen_statistics(module: nn.Module) -> Iterator[None]:
-    """Normalise by each batch's own statistics, and leave the running ones alone."""
-    norms = [norm for norm in module.modules() if isinstance(norm, nn.BatchNorm2d)]
-    for norm in norms:
-        norm.track_running_stats = False
-    try:
-        yield
-    finally:
-        for norm in norms:
-            norm.track_running_stats = True
 
 
 def _run(

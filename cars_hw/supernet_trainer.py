@@ -23,6 +23,7 @@ from torch.nn import functional
 from cars_hw import option_gradients
 from cars_hw.architecture import Architecture
 from cars_hw.augmentation import Augmentation
+from cars_hw.batch_norm import recalibrate, reset_what_is_not_finite
 from cars_hw.data import Data, ImageSet
 from cars_hw.network import Network
 from cars_hw.spaces._space import SearchSpace
@@ -157,7 +158,7 @@ class SuperNetTrainer:
             self._optimizer.param_groups[0]["lr"] = self.learning_rate
             self._optimizer.step()
         else:
-            _reset_statistics_that_are_not_finite(self.supernet)
+            reset_what_is_not_finite(self.supernet)
         self._optimizer.zero_grad(set_to_none=True)
         seconds = time.perf_counter() - start_s
         self.ledger.add_step(len(labels) * len(architectures), seconds, skipped=not is_finite)
@@ -310,28 +311,6 @@ class SuperNetTrainer:
         return (scaled - self._mean) / self._std, torch.from_numpy(images.labels).to(self._device)
 
 
-@torch.no_grad()
-def recalibrate(network: nn.Module, images: Tensor, batch_size: int) -> None:
-    """Recompute the running statistics of ``network`` as means over batches; leave evaluation mode on.
-
-    The batches are of equal size, or differ by one image, since each weighs the same in the means.
-
-    Args:
-        network: What to recalibrate.
-        images: Normalised images (n, c, h, w), at least 2.
-        batch_size: The most in one batch; 1 counts as 2 or 3, for one image alone may have no variance.
-    """
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.reset_running_stats()
-            module.momentum = None
-    network.train()
-    n = len(images)
-    for batch in images.tensor_split(max(1, min(math.ceil(n / batch_size), n // 2))):
-        network(batch)
-    network.eval()
-
-
 @lru_cache(maxsize=4)
 def _epoch_order(seed: int, epoch: int, n: int) -> NDArray[np.int64]:
     """Return the order in which the epoch numbered ``epoch`` visits ``n`` images; not to be written to."""
@@ -361,12 +340,6 @@ def _check_fit(space: SearchSpace, data: Data, plan: TrainingPlan) -> None:
         raise ConfigError(
             f"batch_size {plan.batch_size} exceeds the {len(data.training.labels)} training images"
         )
-
-
-def _reset_statistics_that_are_not_finite(module: nn.Module) -> None:
-    for norm in module.modules():
-        if isinstance(norm, nn.BatchNorm2d) and not all(b.isfinite().all() for b in norm.buffers()):
-            norm.reset_running_stats()
 
 
 def _array(tensor: Tensor) -> NDArray[np.generic]:

@@ -6,16 +6,21 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from cars_hw.architecture import Architecture
+from cars_hw.candidate import Candidate
 from cars_hw.checkpoint import CheckpointFolder
 from cars_hw.objectives import Error, Objective, Parameters
 from cars_hw.search import Generation, Schedule, Search, read_record
+from cars_hw.spaces._space import SearchSpace
 from cars_hw.spaces.darts import Darts
 from cars_hw.strategies.cars import Cars
+from cars_hw.trainer import Json, TrainerState
 from devices._errors import CheckpointError
 from tests.fakes.configurations import TINY
 from tests.fakes.tables import write_table
@@ -111,14 +116,101 @@ def test_a_checkpoint_of_another_version_is_one_clear_error(tmp_path: Path) -> N
         _search(tmp_path).resume()
 
 
-_SETTINGS = {
-    "deploy": "search",
-    "channels": 2,
-    "cells": 3,
-    "image_size": 8,
-    "image_channels": 1,
-    "classes": 10,
-}
+class Witness(TabularTrainer):
+    """Remembers what it is asked for, in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.events: list[str] = []
+
+    def activate(self, space: SearchSpace, *, soft_path: bool = False) -> None:
+        super().activate(space, soft_path=soft_path)
+        self.events.append(f"activate {space.size()}{' soft' if soft_path else ''}")
+
+    def reset(self) -> None:
+        super().reset()
+        self.events.append("reset")
+
+    def remember(self) -> None:
+        super().remember()
+        self.events.append("remember")
+
+    def step(self, architectures: Sequence[Architecture]) -> float:
+        if self.events[-1] != "train":
+            self.events.append("train")
+        return super().step(architectures)
+
+    def restore(self, state: TrainerState) -> None:
+        super().restore(state)
+        self.events.append("restore")
+
+
+class Growing(Cars):
+    """CARS whose space grows by an option each round, and whose weights start anew in every other one."""
+
+    soft_path = True
+
+    def __init__(self, space: SearchSpace) -> None:
+        super().__init__(space, np.random.default_rng(0), population_size=4)
+        self.whole, self.rounds = space, 0
+        self.space = space.restrict([(0,), *space.allowed[1:]])
+
+    def tell(self, evaluated: Sequence[Candidate]) -> None:
+        super().tell(evaluated)
+        self.grow(self.rounds + 1)
+
+    def grow(self, rounds: int) -> None:
+        self.rounds, self.needs_reset = rounds, rounds % 2 == 0
+        self.space = self.whole.restrict([range(1 + rounds), *self.whole.allowed[1:]])
+
+    def state(self) -> dict[str, Json]:
+        return {**super().state(), "rounds": self.rounds}
+
+    def restore(self, state: Mapping[str, Json]) -> None:
+        super().restore({name: value for name, value in state.items() if name != "rounds"})
+        self.grow(int(str(state["rounds"])))
+
+
+def _growing(folder: Path) -> tuple[Search, Witness]:
+    space, trainer = TinySpace((4, 2), ((0,), (1,))), Witness()
+    objectives: list[Objective] = [Error(trainer), Parameters(space)]
+    schedule = Schedule(warm_up_steps=2, steps=2, generations=2)
+    return Search(
+        trainer, Growing(space), objectives, schedule, checkpoints=CheckpointFolder(folder)
+    ), trainer
+
+
+def test_the_space_is_active_before_it_is_trained_and_weights_are_reset_where_asked(tmp_path: Path) -> None:
+    search, trainer = _growing(tmp_path)
+    list(search.run())
+    assert trainer.events == [
+        *("activate 2 soft", "train"),
+        *("activate 4 soft", "remember", "train"),
+        *("activate 6 soft", "reset", "remember", "train"),
+        "activate 8 soft",
+    ]
+
+
+def test_a_resumed_search_restores_the_space_first_and_then_its_weights(tmp_path: Path) -> None:
+    search, _ = _growing(tmp_path)
+    run = search.run()
+    next(run)
+    next(run)
+    resumed, trainer = _growing(tmp_path)
+    assert resumed.resume()
+    list(resumed.run())
+    assert trainer.events == [
+        *("activate 2 soft", "activate 6 soft", "restore"),
+        *("reset", "remember", "train"),
+        "activate 8 soft",
+    ]
+
+
+def test_the_strategy_hears_how_many_generations_there_are(tmp_path: Path) -> None:
+    search, _ = _growing(tmp_path)
+    assert search.strategy.generations == 2
+
+
 _CONFIG = f"""{TINY}
 [search]
 warm_up_epochs = 0.1

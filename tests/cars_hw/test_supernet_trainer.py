@@ -6,12 +6,11 @@ import math
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from cars_hw import data
 from cars_hw.data import Data, ImageSet
 from cars_hw.spaces.darts import Darts
-from cars_hw.supernet_trainer import SuperNetTrainer, TrainingPlan, recalibrate
+from cars_hw.supernet_trainer import SuperNetTrainer, TrainingPlan
 from devices._errors import CheckpointError, ConfigError
 
 _PLAN = TrainingPlan(
@@ -195,15 +194,6 @@ def test_the_learning_rate_falls_along_a_cosine(space: Darts, digits: Data) -> N
     assert rates[-1] == pytest.approx(0.02)
 
 
-def test_recalibration_sets_statistics_to_those_of_the_images() -> None:
-    network = nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3))
-    images = torch.randn(64, 1, 8, 8)
-    recalibrate(network, images, batch_size=16)
-    outputs = network[0](images)
-    torch.testing.assert_close(network[1].running_mean, outputs.mean((0, 2, 3)), rtol=1e-4, atol=1e-5)
-    assert not network.training
-
-
 def test_recalibration_images_are_of_all_classes_even_where_the_data_are_sorted(
     space: Darts, digits: Data
 ) -> None:
@@ -231,21 +221,6 @@ def test_images_that_do_not_fit_the_space_are_refused(space: Darts, digits: Data
         SuperNetTrainer(space, Data(two, two), _PLAN)
     with pytest.raises(ConfigError, match="batch_size 9999 exceeds"):
         SuperNetTrainer(space, digits, TrainingPlan(1, batch_size=9999))
-
-
-def test_recalibration_weighs_every_image_alike_whatever_the_batch_size() -> None:
-    network = nn.Sequential(nn.BatchNorm2d(1))
-    images = torch.zeros(66, 1, 4, 4)
-    images[33:] = 1.0  # batches of 64 and 2 would give a mean of 0.74
-    recalibrate(network, images, batch_size=64)
-    torch.testing.assert_close(network[0].running_mean, torch.tensor([0.5]))
-
-
-@pytest.mark.parametrize(("n", "batch_size"), [(65, 64), (2, 1), (3, 2), (7, 1)])
-def test_recalibration_never_takes_one_image_alone(n: int, batch_size: int) -> None:
-    network = nn.Sequential(nn.BatchNorm2d(3))
-    recalibrate(network, torch.randn(n, 3, 1, 1), batch_size)
-    assert not network.training
 
 
 @pytest.mark.parametrize("device", ["gpu0", "", "meta", "cuda:99", "hpu", "xla"])

@@ -1,0 +1,53 @@
+"""The statistics of batch normalisation: recomputed for one path, left alone, or repaired."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+
+@torch.no_grad()
+def recalibrate(network: nn.Module, images: Tensor, batch_size: int) -> None:
+    """Recompute the running statistics of ``network`` as means over batches; leave evaluation mode on.
+
+    The batches are of equal size, or differ by one image, since each weighs the same in the means.
+
+    Args:
+        network: What to recalibrate.
+        images: Normalised images (n, c, h, w), at least 2.
+        batch_size: The most in one batch; 1 counts as 2 or 3, for one image alone may have no variance.
+    """
+    for norm in _norms(network):
+        norm.reset_running_stats()
+        norm.momentum = None
+    network.train()
+    n = len(images)
+    for batch in images.tensor_split(max(1, min(math.ceil(n / batch_size), n // 2))):
+        network(batch)
+    network.eval()
+
+
+@contextmanager
+def frozen(module: nn.Module) -> Iterator[None]:
+    """Let training mode normalise by each batch's own statistics, without a trace in the running ones."""
+    norms = _norms(module)
+    for norm in norms:
+        norm.track_running_stats = False
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.track_running_stats = True
+
+
+def reset_what_is_not_finite(module: nn.Module) -> None:
+    """Reset the running statistics of each normalisation that has met a NaN or an infinity."""
+    for norm in _norms(module):
+        if not all(buffer.isfinite().all() for buffer in norm.buffers()):
+            norm.reset_running_stats()
+
+
+def _norms(module: nn.Module) -> list[nn.BatchNorm2d]:
+    return [norm for norm in module.modules() if isinstance(norm, nn.BatchNorm2d)]

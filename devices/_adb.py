@@ -71,6 +71,7 @@ class Transport(ABC):
         """Write ``content`` to the file ``path``, replacing what is there, be it a file or a link.
 
         Returns when the phone says that it has all of it. A file that could not be written whole is removed.
+        A phone gives everybody the rights that ``mode`` gives the owner: make its folder private.
 
         Raises:
             DeviceError: The phone refuses or is full, or ``path`` is not absolute, or climbs.
@@ -215,8 +216,9 @@ class _Run:
 
 
 def _check_path(path: str) -> None:
-    parts = path.split("/")
-    if parts[0] or ".." in parts or len(path.encode()) > _MAX_PATH_BYTES or not path.isprintable():
+    is_climbing = ".." in path.split("/")
+    is_long = len(path.encode(errors="replace")) > _MAX_PATH_BYTES
+    if not path.startswith("/") or is_climbing or is_long or not path.isprintable():
         raise DeviceError(
             f"{path[:80]!r} is no path on a phone: give an absolute one without '..', printable, of at most "
             f"{_MAX_PATH_BYTES} bytes"

@@ -18,7 +18,7 @@ from devices._adb_link import one_line
 from devices._adb_usb import UsbCarrier
 from devices._errors import DeviceError, DeviceLostError
 from tests.fakes.adb_daemon import free_port
-from tests.fakes.adb_device import FakeAdbDevice, Faults
+from tests.fakes.adb_device import FakeAdbDevice, Faults, connected
 
 BAD_ADDRESSES = [
     "tcp:",
@@ -96,19 +96,13 @@ def test_a_port_for_wireless_debugging_is_recognised(tmp_path: Path) -> None:
 
 
 def test_an_older_phone_gets_the_checksums_that_it_wants(tmp_path: Path) -> None:
-    with (
-        FakeAdbDevice(tmp_path, version=0x01000000) as device,
-        _adb.connect(f"tcp:127.0.0.1:{device.port}") as transport,
-    ):
+    with connected(FakeAdbDevice(tmp_path, version=0x01000000)) as (_device, transport):
         transport.push(b"content" * 100_000, f"{tmp_path}/file", timeout_s=10)
         assert transport.shell(f"wc -c < {tmp_path}/file", timeout_s=10).stdout.strip() == b"700000"
 
 
 def test_a_service_that_the_phone_lacks_is_an_error_not_a_wait(tmp_path: Path) -> None:
-    with (
-        FakeAdbDevice(tmp_path, faults=Faults(refuses=("sync",))) as device,
-        _adb.connect(f"tcp:127.0.0.1:{device.port}") as transport,
-    ):
+    with connected(FakeAdbDevice(tmp_path, faults=Faults(refuses=("sync",)))) as (_device, transport):
         with pytest.raises(DeviceError, match="refuses the service sync"):
             transport.push(b"", "/data/x", timeout_s=10)
         assert transport.shell("true", timeout_s=10).exit_status == 0

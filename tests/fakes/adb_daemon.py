@@ -164,3 +164,8 @@ def wait_for_port(port: int) -> None:
             return
         assert time.monotonic() < end_s, f"nobody listens on port {port}"
         time.sleep(0.01)
+
+
+def shells() -> list[str]:
+    """List the shells that are here: of Debian, of most computers, and of Android (mksh)."""
+    return [shell for shell in ("sh", "bash", "mksh") if shutil.which(shell)]

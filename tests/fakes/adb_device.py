@@ -9,12 +9,14 @@ import secrets
 import socket
 import struct
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+from devices import _adb
+from devices._adb import Transport
 from tests.fakes.adb_services import Answer, Pipe, Processes, serve_files, serve_shell
 
 _HEADER = struct.Struct("<4s5I")
@@ -33,7 +35,6 @@ class Faults:
         cut_after: Bytes of a service's answer after which its stream ends.
         has_no_exit_code: A shell's stream ends without one.
         disk_bytes: Room on the device; a push beyond it fails like a full disk.
-        ignores_acknowledgement: Sends on without waiting for OKAY.
         is_silent: Takes connections, answers nothing.
         refuses: Services that are not there.
     """
@@ -43,7 +44,6 @@ class Faults:
     cut_after: int | None = None
     has_no_exit_code: bool = False
     disk_bytes: int | None = None
-    ignores_acknowledgement: bool = False
     is_silent: bool = False
     refuses: tuple[str, ...] = ()
 
@@ -126,6 +126,13 @@ class FakeAdbDevice:
     def path(self, path: str) -> Path:
         """Return where a path of the device lies here."""
         return self.root / path.lstrip("/") if path.startswith("/data") else Path(path)
+
+
+@contextmanager
+def connected(device: FakeAdbDevice) -> Iterator[tuple[FakeAdbDevice, Transport]]:
+    """Run ``device``, and connect to it directly."""
+    with device, _adb.connect(f"tcp:127.0.0.1:{device.port}") as transport:
+        yield device, transport
 
 
 class _Connection:
@@ -292,8 +299,7 @@ class _Stream(Pipe):
             self._connection.send(b"WRTE", self.local_id, self.remote_id, rest)
         if len(rest) < len(content):
             raise EOFError
-        if not self._device.faults.ignores_acknowledgement:
-            self.acknowledged.acquire()
+        self.acknowledged.acquire()
 
     @property
     def is_ended(self) -> bool:

@@ -1,11 +1,13 @@
 """Fault 18: names that a shell would take apart, and commands that are really run by one."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import devices
 from devices._errors import CarsHwError
+from tests.fakes.adb_server import FakeAdbServer
 from tests.fakes.played_phone import PlayedPhone
 
 HOSTILE = [
@@ -33,6 +35,15 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def server() -> Iterator[FakeAdbServer]:
+    """An adb server that knows no phone; a real one is neither asked nor started."""
+    with pytest.MonkeyPatch.context() as patch, FakeAdbServer({"host:devices": ""}) as server:
+        patch.setenv("ANDROID_ADB_SERVER_PORT", str(server.port))
+        patch.setenv("PATH", "")  # an installed adb would want a server of its own version
+        yield server
+
+
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_word_reaches_a_program_as_it_is(phone: PlayedPhone, here: Path, name: str) -> None:
     with phone.device() as device:
@@ -56,9 +67,12 @@ def test_a_phone_that_calls_itself_so_is_only_shown(phone: PlayedPhone, here: Pa
 
 @pytest.mark.parametrize("name", HOSTILE)
 @pytest.mark.parametrize("form", ["{}", "usb:{}", "tcp:{}:5555", "{}?cores={}"])
-def test_no_address_is_taken_that_is_no_address(here: Path, form: str, name: str) -> None:
+def test_no_address_is_taken_that_is_no_address(
+    here: Path, server: FakeAdbServer, form: str, name: str
+) -> None:
     with pytest.raises(CarsHwError) as caught:
         devices.connect(f"android:{form.format(name, name)}")
+    assert all(name not in request for request in server.requests)
     assert "\n" not in str(caught.value)
     assert list(here.iterdir()) == []
 

@@ -15,7 +15,7 @@ from devices._adb import ListedDevice
 from devices._device import Device
 from devices._errors import DeviceError
 from devices.cpu import Cpu
-from tests.fakes.adb_server import listing
+from tests.fakes.adb_server import FakeAdbServer
 from tests.fakes.played_phone import SERIAL, PlayedPhone
 
 
@@ -117,8 +117,9 @@ def test_two_phones_and_phones_that_cannot_be_told_apart_are_no_twins() -> None:
 @contextmanager
 def _server(phones: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     pytest.importorskip("adbutils")
-    with listing(phones) as port:
-        monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(port))
+    listed = "".join(f"{serial}\t{state}\n" for serial, state in phones.items())
+    with FakeAdbServer({"host:devices": listed}) as server:
+        monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(server.port))
         monkeypatch.setenv("PATH", "")  # an installed adb would want a server of its own version
         monkeypatch.delenv("ANDROID_SERIAL", raising=False)
         yield

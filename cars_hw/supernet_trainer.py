@@ -209,6 +209,11 @@ class SuperNetTrainer:
         """Normalised fitness images (n, c, h, w) and their labels (n,)."""
         return self._fitness
 
+    @property
+    def recalibration_images(self) -> Tensor:
+        """Normalised training images (n, c, h, w), a random sample, which no architecture is judged on."""
+        return self._recalibration
+
     def state(self) -> TrainerState:
         """Return copies of weights, normalisation statistics, momentum, batch numbers and ledger."""
         arrays = {f"weights/{name}": _array(tensor) for name, tensor in self.supernet.state_dict().items()}

@@ -10,8 +10,8 @@ from cars_hw import spaces
 from cars_hw.architecture import Architecture, from_text, to_text
 from cars_hw.cli._measuring import measure
 from cars_hw.config import LatencySection, SearchConfig, with_table
-from cars_hw.exporter import read_card
 from cars_hw.latency_model import latency_model, needed_specs, trust
+from cars_hw.model_card import read_card
 from cars_hw.runs import open_table
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.trainer import Json
@@ -20,8 +20,10 @@ from devices._errors import ArchitectureError, ExportError, ProfilingError
 from latency_tables.measurement import Failure, Measurement
 from latency_tables.prediction import Prediction
 from latency_tables.table import LatencyTable
-from profilers.runtimes._onnx_file import file_workload
+from profilers.runtimes import _onnx_file, _tflite_file
 from profilers.runtimes._runtime import Workload
+
+TFLITE_SUFFIX = ".tflite"
 
 _UNKNOWN = "unknown"
 
@@ -102,7 +104,7 @@ def bench_files(models: Sequence[Path], config: SearchConfig, *, has_table: bool
         config: Names device, runtime, threads and, with ``has_table``, the table; else the cards name it.
         has_table: Whether the user named a table.
     """
-    workloads = [file_workload(model) for model in models]
+    workloads = [_file_workload(model) for model in models]
     predictions = [_predict_file(model, config, has_table=has_table) for model in models]
     measured = _measured(workloads, config.latency)
     return [Bench(str(m), fact, *said) for m, fact, said in zip(models, measured, predictions, strict=True)]
@@ -131,6 +133,12 @@ def read_genotype(space: SearchSpace, path: Path) -> Architecture:
     return space.from_description(content)
 
 
+def _file_workload(model: Path) -> Workload:
+    if model.suffix == TFLITE_SUFFIX:
+        return _tflite_file.file_workload(model)
+    return _onnx_file.file_workload(model)
+
+
 def _measured(workloads: Sequence[Workload], latency: LatencySection) -> list[Measurement]:
     found = []
     for entry in measure(latency, workloads, what="networks"):
@@ -144,10 +152,15 @@ def _predict_file(model: Path, config: SearchConfig, *, has_table: bool) -> _Sai
     """Predict ``model`` from its card, where there is one and a table is known.
 
     A card is a file from outside: its space must be one of ours, never a module to import, and without the
-    user's word a table is believed only if it has the very entries that the search used.
+    user's word a table is believed only if it has the very entries that the search used, by this runtime.
+    Tables are of operations in float32.
     """
     card = read_card(model)
-    if card is None or not (has_table or os.path.isfile(card.latency.table)):
+    if card is None or card.quantisation is not None:
+        return _UNTOLD
+    if not has_table and not (
+        card.latency.runtime == config.latency.runtime and os.path.isfile(card.latency.table)
+    ):
         return _UNTOLD
     if card.space.name not in spaces.names():
         raise ExportError(f"the model card of {model} names the space {card.space.name!r}: none of ours")

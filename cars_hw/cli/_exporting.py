@@ -6,7 +6,7 @@ from cars_hw.architecture import to_text
 from cars_hw.candidate import Candidate
 from cars_hw.config import SearchConfig
 from cars_hw.data import Data
-from cars_hw.exporter import Export, export_onnx
+from cars_hw.exporter import Export, export_int8, export_network
 from cars_hw.picks import pick
 from cars_hw.runs import Run, make_space, make_trainer, table_trust
 from cars_hw.search import Record
@@ -31,9 +31,16 @@ def restored_trainer(run: Run) -> tuple[SuperNetTrainer, Record]:
 
 
 def export_member(
-    run: Run, trainer: SuperNetTrainer, record: Record, choice: str, *, folder: Path, scale: Scale = "deploy"
+    run: Run,
+    trainer: SuperNetTrainer,
+    record: Record,
+    choice: str,
+    *,
+    folder: Path,
+    scale: Scale = "deploy",
+    suffix: str = ".onnx",
 ) -> Export:
-    """Write the member of the front that ``choice`` names as ``folder/CHOICE.onnx``, with its card.
+    """Write the member of the front that ``choice`` names as ``folder/CHOICE`` + ``suffix``, with its card.
 
     Raises:
         ExportError: The run deploys another network than the one that it has weights for.
@@ -43,12 +50,21 @@ def export_member(
             "the run has weights for the search graph, not for the larger network that it deploys: retrain "
             "that first (cars-hw retrain, not in this version), or write the search network: --scale search"
         )
-    generation = record.history[-1]
-    member = pick(generation.front, generation.objectives, choice)
+    member = pick(record.history[-1].front, record.history[-1].objectives, choice)
     card = {"pick": choice, "scale": scale, **_card(run.config, trainer, record, member)}
     name = f"member-{int(choice):03d}" if choice.isdecimal() else choice
     network = trainer.network(member.architecture)
-    return export_onnx(network, *trainer.fitness, folder / f"{name}.onnx", card=card)
+    return export_network(network, *trainer.fitness, folder / f"{name}{suffix}", card=card)
+
+
+def export_with_int8(trainer: SuperNetTrainer, before: Export, max_error_growth: float) -> Export:
+    """Write an exported float file anew with 8-bit integers inside, calibrated on training images.
+
+    Raises:
+        ExportError: The error grows by more than ``max_error_growth``, a share of the images.
+    """
+    calibration = trainer.recalibration_images
+    return export_int8(before, *trainer.fitness, calibration=calibration, max_error_growth=max_error_growth)
 
 
 def _card(

@@ -20,7 +20,7 @@ from cars_hw.cli._output import print_json, print_table, say
 
 
 def bench(
-    model: Annotated[Path | None, typer.Argument(help="A model file.")] = None,
+    model: Annotated[Path | None, typer.Argument(help="A model file, ONNX or TFLite.")] = None,
     architecture: Annotated[
         str | None, typer.Option(help="Instead of a file: an architecture of the space, untrained, 0.3.6...")
     ] = None,
@@ -44,11 +44,13 @@ def bench(
     An architecture or genotype is measured at its deployed size, untrained: weights do not matter here.
     """
     from cars_hw.architecture import from_text
-    from cars_hw.cli._benching import bench_architecture, bench_files, read_genotype
+    from cars_hw.cli._benching import TFLITE_SUFFIX, bench_architecture, bench_files, read_genotype
     from cars_hw.runs import make_space
 
     if sum(choice is not None for choice in (model, architecture, genotype)) != 1:
         raise typer.BadParameter("name one of: a model file, --architecture, --genotype")
+    if model is not None and model.suffix == TFLITE_SUFFIX:
+        runtime = runtime or "tflite"  # no other runs it
     resolved = resolve_measuring(config, overrides, space, device, runtime, threads, table)
     if model is not None:
         has_table = "table" in resolved.latency.model_fields_set

@@ -1,4 +1,4 @@
-"""``cars-hw export``: write members of a run's front as verified ONNX files."""
+"""``cars-hw export``: write members of a run's front as verified ONNX or TFLite files."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -24,29 +24,46 @@ def export(
         Literal["deploy", "search"],
         typer.Option(help="deploy: the network that the run deploys; search: the small one that it trained."),
     ] = "deploy",
+    file_format: Annotated[
+        Literal["onnx", "tflite"] | None,
+        typer.Option("--format", help="onnx if left out; tflite with --int8."),
+    ] = None,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Write a second file, with 8-bit integers inside.")
+    ] = False,
+    max_error_growth: Annotated[
+        float,
+        typer.Option(min=0, max=100, help="With --int8: percentage points that the error may grow by."),
+    ] = 1.0,
     json: JsonOption = False,
 ) -> None:
-    """Write members of the front to ONNX, verified against torch, each with a model card."""
-    from cars_hw.cli._exporting import export_member, restored_trainer
+    """Write members of the front to ONNX or TFLite, verified against torch, each with a model card."""
+    if int8 and file_format == "onnx":
+        raise typer.BadParameter("--int8 writes TFLite files; leave --format onnx out")
+    from cars_hw.cli._exporting import export_member, export_with_int8, restored_trainer
     from cars_hw.picks import expanded
     from cars_hw.runs import Run, table_trust
 
     opened = Run.open(run)
     trainer, record = restored_trainer(opened)
     picks = expanded(record.history[-1].front, pick or ["knee"])
+    suffix = ".tflite" if int8 or file_format == "tflite" else ".onnx"
+    folder = to or run / "export"
+    exports = {}
     with progress() as bars:
-        exports = [
-            export_member(opened, trainer, record, name, folder=to or run / "export", scale=scale)
-            for name in bars.track(picks, description="exporting")
-        ]
+        for name in bars.track(picks, description="exporting"):
+            done = export_member(opened, trainer, record, name, folder=folder, scale=scale, suffix=suffix)
+            exports[name] = done
+            if int8:
+                exports[f"{name} int8"] = export_with_int8(trainer, done, max_error_growth / 100)
     if json:
-        print_json({name: done.to_json() for name, done in zip(picks, exports, strict=True)})
+        print_json({name: done.to_json() for name, done in exports.items()})
         return
     print_table(
-        ["pick", "file", "error", "largest difference to torch"],
+        ["pick", "file", "bytes", "error", "largest difference to torch"],
         [
-            [name, str(done.path), f"{done.error:.4f}", f"{done.max_difference:.1e}"]
-            for name, done in zip(picks, exports, strict=True)
+            [name, str(done.path), str(done.size_bytes), f"{done.error:.4f}", f"{done.max_difference:.1e}"]
+            for name, done in exports.items()
         ],
     )
     say(table_trust(opened.config))

@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cars_hw.exporter import PARITY_TOLERANCE, export_onnx, read_card
+from cars_hw.exporter import PARITY_TOLERANCE, export_network
+from cars_hw.model_card import read_card
 from cars_hw.network import Network
 from cars_hw.spaces.darts import Darts
 from cars_hw.trainer import Json
@@ -33,7 +34,7 @@ def _network() -> Network:
 
 def test_the_file_computes_what_torch_computes(tmp_path: Path) -> None:
     network = _network()
-    export = export_onnx(network, _IMAGES, _LABELS, tmp_path / "net.onnx", card=_CARD)
+    export = export_network(network, _IMAGES, _LABELS, tmp_path / "net.onnx", card=_CARD)
     session = onnxruntime.InferenceSession(export.path, providers=["CPUExecutionProvider"])
     with torch.inference_mode():
         reference = network(_IMAGES[:1]).numpy()
@@ -45,7 +46,7 @@ def test_the_file_computes_what_torch_computes(tmp_path: Path) -> None:
 
 
 def test_the_card_says_what_the_file_is_and_is_read_back(tmp_path: Path) -> None:
-    export = export_onnx(_network(), _IMAGES, _LABELS, tmp_path / "deep" / "net.onnx", card=_CARD)
+    export = export_network(_network(), _IMAGES, _LABELS, tmp_path / "deep" / "net.onnx", card=_CARD)
     facts = json.loads((tmp_path / "deep" / "net.json").read_text())
     assert facts["sha256"] == hashlib.sha256(export.path.read_bytes()).hexdigest()
     assert facts["verified"]["max_difference_to_torch"] == export.max_difference
@@ -70,14 +71,14 @@ class _Drifting(nn.Module):
 
 def test_a_file_that_differs_from_torch_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="differs from torch"):
-        export_onnx(_Drifting(), _IMAGES, _LABELS, tmp_path / "net.onnx", card={})
+        export_network(_Drifting(), _IMAGES, _LABELS, tmp_path / "net.onnx", card={})
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_unwritable_place_is_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ExportError, match="choose another folder"):
-        export_onnx(_network(), _IMAGES, _LABELS, tmp_path / "file" / "net.onnx", card={})
+        export_network(_network(), _IMAGES, _LABELS, tmp_path / "file" / "net.onnx", card={})
 
 
 @pytest.mark.parametrize("content", [None, "[]", '{"labels": ["cat", "dog"]}'])
@@ -104,7 +105,7 @@ def test_a_damaged_card_is_one_clear_error(content: bytes, tmp_path: Path) -> No
 
 
 def test_the_card_of_another_file_is_refused(tmp_path: Path) -> None:
-    export = export_onnx(_network(), _IMAGES, _LABELS, tmp_path / "net.onnx", card=_CARD)
+    export = export_network(_network(), _IMAGES, _LABELS, tmp_path / "net.onnx", card=_CARD)
     export.path.write_bytes(export.path.read_bytes() + b"\x00")
     with pytest.raises(ExportError, match="does not belong"):
         read_card(export.path)

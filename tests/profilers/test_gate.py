@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from devices._device import DeviceState
@@ -23,6 +24,7 @@ from profilers._gate import SENTINEL_SPEC, OpenGate, SentinelGate
 from profilers.plan import MeasurementPlan, SentinelPlan
 from profilers.profiler import Profiler
 from profilers.runtimes._runtime import Workload
+from profilers.runtimes._tflite_remote import _WARM_UP_S
 from profilers.runtimes.fake import FakeRuntime
 
 LATENCIES_S = {"a": 1e-3, "b": 2e-3, "c": 4e-3, "sentinel": 1e-3}
@@ -255,6 +257,24 @@ def test_fault_01_a_device_lost_at_any_block_keeps_what_was_finished_and_resumes
     assert table.missing([work.spec for work in workloads()]) == ()
     if {"a", "b"}.isdisjoint(spec.kind for spec in kept):
         assert order(resumed) == order(undisturbed)
+
+
+def test_two_hundred_operations_fit_thirty_minutes_of_a_phones_time() -> None:
+    """Computed, not measured: blocks on a scripted clock, and what each process and entry takes besides."""
+    rng = np.random.default_rng(0)
+    latencies_s = {f"op{i}": float(latency_s) for i, latency_s in enumerate(rng.uniform(1e-5, 3e-2, 200))}
+    latencies_s[SENTINEL_SPEC.kind] = 1e-3
+    runtime = FakeRuntime(latency_s=lambda spec, _: latencies_s[spec.kind] * (1 + 0.03 * float(rng.random())))
+    phone = Phone()
+    owner = Profiler(phone, runtime, MeasurementPlan.for_phones())
+    table = LatencyTable.in_memory(owner.header())
+    wanted = [kind for kind in latencies_s if kind != SENTINEL_SPEC.kind]
+    specs = [OpSpec.of(kind, (1, 8, 4, 4)) for kind in wanted]
+    list(owner.fill(table, [Workload(spec, Path("nothing is read")) for spec in specs]))
+    assert len(table) == 200
+    process_s, check_s, host_s = _WARM_UP_S + 0.1, 0.3, 1.0
+    total_s = phone.clock_s() + len(runtime.calls) * process_s + 200 * (check_s + host_s)
+    assert total_s < 30 * 60
 
 
 def test_an_open_gate_lets_everything_pass() -> None:

@@ -1,9 +1,11 @@
 """How long to measure."""
 
+from dataclasses import replace
+
 import pytest
 
 from devices._errors import ProfilingError
-from profilers.plan import MeasurementPlan
+from profilers.plan import MeasurementPlan, Quality, SentinelPlan
 
 
 def test_the_looks_are_those_of_the_protocol() -> None:
@@ -36,3 +38,28 @@ def test_an_interval_takes_three_rounds(min_rounds: int, max_rounds: int) -> Non
 def test_a_group_has_a_member_and_a_seed_is_not_negative(group_size: int, seed: int) -> None:
     with pytest.raises(ProfilingError, match="at least 1, 0 and 0"):
         MeasurementPlan(group_size=group_size, seed=seed)
+
+
+def test_the_calls_of_the_first_block_are_not_negative() -> None:
+    with pytest.raises(ProfilingError, match="first_calls -1"):
+        MeasurementPlan(first_calls=-1)
+
+
+@pytest.mark.parametrize("name", ["block_s", "max_drift", "rest_s", "patience_s"])
+@pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_sentinel_has_positive_bounds(name: str, value: float) -> None:
+    with pytest.raises(ProfilingError, match=name):
+        replace(SentinelPlan(), **{name: value})  # type: ignore[arg-type]
+
+
+def test_a_stretch_has_a_block() -> None:
+    with pytest.raises(ProfilingError, match="stretch of a measurement plan is 0"):
+        SentinelPlan(stretch=0)
+
+
+def test_a_phone_is_asked_for_the_quality_that_the_user_asks_for() -> None:
+    plan = MeasurementPlan.for_phones(Quality(precision=0.1, max_drift=0.3))
+    assert plan.precision == 0.1
+    assert plan.sentinel is not None
+    assert plan.sentinel.max_drift == 0.3
+    assert plan.looks == (3, 4, 5)

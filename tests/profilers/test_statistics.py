@@ -7,7 +7,7 @@ from devices._errors import ProfilingError
 from latency_tables.measurement import Measurement
 from latency_tables.spec import OpSpec
 from profilers.plan import MeasurementPlan
-from profilers.statistics import inner_calls, is_precise
+from profilers.statistics import calls_lasting, inner_calls, is_precise
 
 SPEC = OpSpec.of("relu", (1, 8, 4, 4))
 
@@ -51,3 +51,10 @@ def test_a_wide_interval_at_this_look_or_the_one_before_is_not_enough() -> None:
     wild_until_the_look_before = Measurement(SPEC, (*np.linspace(1e-3, 2e-3, 56).tolist(), *[0.9e-3] * 24))
     assert wild_until_the_look_before.half_width <= plan.precision
     assert not is_precise(wild_until_the_look_before, plan)
+
+
+@pytest.mark.parametrize(
+    ("latency_s", "n"), [(0.3, 3), (0.75, 1), (2.0, 1), (1e-4, 7500), (1e-9, 1 << 20), (0.0, 1 << 20)]
+)
+def test_calls_last_as_long_as_asked_for_within_bounds(latency_s: float, n: int) -> None:
+    assert calls_lasting(0.75, latency_s) == n

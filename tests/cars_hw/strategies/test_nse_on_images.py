@@ -12,7 +12,7 @@ from torch.nn import functional
 from cars_hw import runs
 from cars_hw.architecture import Architecture
 from cars_hw.config import SearchConfig
-from cars_hw.exporter import export_onnx
+from cars_hw.exporter import export_network
 from cars_hw.option_gradients import option_gradients
 from cars_hw.search import Search
 from cars_hw.spaces.nse import Nse
@@ -86,7 +86,7 @@ def test_every_member_of_the_front_is_exported_and_proven(tmp_path: Path, config
     assert last.front
     assert trainer.ledger.option_steps == 4 * (trainer.ledger.steps // 4 // 2)
     for i, member in enumerate(last.front):
-        export = export_onnx(
+        export = export_network(
             trainer.network(member.architecture), *trainer.fitness, tmp_path / f"{i}.onnx", card={}
         )
         assert export.error == pytest.approx(member.costs[0])

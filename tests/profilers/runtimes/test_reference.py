@@ -75,3 +75,10 @@ def test_torch_gets_its_threads_back() -> None:
     with pytest.raises(KeyboardInterrupt), torch_threads(1):
         raise KeyboardInterrupt
     assert torch.get_num_threads() == before
+
+
+def test_kernels_of_half_precision_have_slack_and_wrong_ones_do_not() -> None:
+    reference = np.linspace(-1, 1, 50, dtype=np.float32)
+    check_outputs(SPEC, [reference.astype(np.float16).astype(np.float32)], reference, slack=100.0)
+    with pytest.raises(WrongOutputError):
+        check_outputs(SPEC, [reference[::-1].copy()], reference, slack=100.0)

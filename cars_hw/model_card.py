@@ -1,0 +1,85 @@
+"""Model cards: what an exported file is, in a JSON file beside it."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, JsonValue, ValidationError
+
+from devices._errors import ExportError
+
+CARD_KIND = "cars_hw model card"
+SCHEMA = 1
+
+
+class CardSpace(BaseModel):
+    """The space of a model card's network."""
+
+    name: str
+    settings: dict[str, int | str]
+
+
+class CardLatency(BaseModel):
+    """The latency table that a search used, its runtime, and the digest of the entries that it used."""
+
+    table: str = ""
+    runtime: str = ""
+    sha256: str = ""
+
+
+class ModelCard(BaseModel):
+    """What is read back of a model card.
+
+    Attributes:
+        sha256: Of the file that the card is about.
+        scale: Which of the space's two graphs the file is.
+        space: Where its architecture is from.
+        architecture: In its text form.
+        latency: The table of the search.
+        quantisation: How a file of 8-bit integers was made; ``None`` of any other.
+    """
+
+    sha256: str
+    scale: Literal["search", "deploy"]
+    space: CardSpace
+    architecture: str
+    latency: CardLatency = CardLatency()
+    quantisation: dict[str, JsonValue] | None = None
+
+
+def card_path(model: Path) -> Path:
+    """Return where the card of ``model`` lies: knee.json of knee.onnx, knee.tflite.json of knee.tflite.
+
+    A network that is exported to several formats has a card for each file.
+    """
+    return model.with_suffix(".json") if model.suffix == ".onnx" else model.with_name(f"{model.name}.json")
+
+
+def read_card(model: Path) -> ModelCard | None:
+    """Return the card beside ``model``; ``None`` where there is none of ours.
+
+    Raises:
+        ExportError: It is damaged, or belongs to another file.
+    """
+    path = card_path(model)
+    if not os.path.exists(path):
+        return None
+    try:
+        content = json.loads(path.read_bytes())
+        if not isinstance(content, dict) or content.get("kind") != CARD_KIND:
+            return None
+        card = ModelCard.model_validate(content)
+        sha256 = hashlib.sha256(model.read_bytes()).hexdigest()
+    except OSError as error:
+        raise ExportError(f"{error.filename} cannot be read: {error.strerror}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ExportError(f"model card {path}: {where}: {first['msg']}; export again") from error
+    except (ValueError, RecursionError) as error:
+        raise ExportError(f"model card {path} is no JSON: {str(error)[:80]}; export again") from error
+    if card.sha256 != sha256:
+        raise ExportError(f"model card {path} does not belong to {model}; export again")
+    return card

@@ -1,0 +1,59 @@
+"""From a float TFLite model to one of 8-bit integers, calibrated on images."""
+
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+
+import numpy as np
+from numpy.typing import NDArray
+
+from devices._errors import ExportError, UnsupportedOperationError
+from profilers._layout import nhwc
+from profilers.lowering._tflite_flatbuffer import INPUT_NAME, SIGNATURE
+
+
+def quantize(model: bytes, images: NDArray[np.float32]) -> bytes:
+    """Return ``model`` with 8-bit weights and activations; its input and output stay float32.
+
+    Weights have a scale per output channel. The range of each activation is that which ``images`` give it.
+
+    Args:
+        model: As ``lowering.tflite`` writes it, with one input.
+        images: Like those that the model will see: (n, c, h, w), in float.
+
+    Raises:
+        ExportError: The quantizer is not installed.
+        UnsupportedOperationError: It does not take the model.
+    """
+    try:
+        from ai_edge_quantizer import calibrator, qtyping, quantizer, recipe_manager
+        from ai_edge_quantizer.utils import qsv_utils
+    except ModuleNotFoundError as error:
+        raise ExportError(
+            "8-bit integers need ai-edge-quantizer; install it: pip install 'cars-hw[int8]'"
+        ) from error
+    operations = qtyping.TFLOperationName
+    recipe = recipe_manager.RecipeManager()
+    recipe.add_static_config(".*", operations.ALL_SUPPORTED, activation_num_bits=8, weight_num_bits=8)
+    for border in (operations.INPUT, operations.OUTPUT):
+        recipe.add_quantization_config(".*", border, algorithm_key="no_quantize")
+    samples = [{INPUT_NAME: nhwc(image[None])} for image in images]
+    with _quiet():
+        try:
+            # The default is a moving average of each image's range, which cuts off the largest values.
+            ranges = calibrator.Calibrator(model, num_threads=1, qsv_update_func=qsv_utils.min_max_update)
+            ranges.calibrate({SIGNATURE: samples}, recipe)
+            work = quantizer.Quantizer(model, recipe.get_quantization_recipe())
+            return bytes(work.quantize(ranges.get_model_qsvs()).quantized_model)
+        except (ValueError, RuntimeError) as error:
+            reason = str(error).partition("\n")[0]
+            raise UnsupportedOperationError(f"the model has no form in 8-bit integers: {reason}") from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the quantizer's progress and its warning off the terminal: standard output may be read as JSON."""
+    with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        warnings.filterwarnings("ignore", message="Warning: Enabling `experimental_preserve_all_tensors`")
+        yield

@@ -1,0 +1,61 @@
+"""The verbs on a remote device, which is this machine in the part of a phone."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from cars_hw.cli import app
+from cars_hw.cli._options import resolve_measuring
+from cars_hw.runs import open_table
+from devices._errors import DeviceError, TableMismatchError
+from latency_tables.table import LatencyTable
+from tests.fakes import programs
+from tests.fakes.tables import write_table
+from tests.fakes.tabular import TinySpace
+
+SPACE = "tests.fakes.two_options"
+DEVICE = "tests.fakes.local_remote"
+
+
+def test_the_program_for_a_phone_is_a_setting_of_its_runtime(tmp_path: Path) -> None:
+    path = tmp_path / "benchmark_model"
+    more = {"latency__settings__benchmark_binary": path}
+    resolved = resolve_measuring(
+        None, ["latency.settings.xnnpack=off"], None, None, "tflite", None, None, **more
+    )
+    assert resolved.latency.settings == {"xnnpack": "off", "benchmark_binary": str(path)}
+    assert f"latency.settings.benchmark_binary={path}" in resolved.profile_command()
+
+
+def test_a_missing_program_is_said_with_the_remedy(tmp_path: Path) -> None:
+    arguments = ["profile", f"--space={SPACE}", f"--device={DEVICE}:{tmp_path}", "--runtime=tflite"]
+    arguments += [f"--benchmark-binary={tmp_path}/nowhere", f"--table={tmp_path}/table.jsonl"]
+    with pytest.raises(DeviceError, match=r"nowhere.*CARS_HW_BENCHMARK_MODEL"):
+        CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert not (tmp_path / "table.jsonl").exists()
+
+
+def test_a_table_is_opened_wherever_the_program_lies_now_but_under_no_other_setting(tmp_path: Path) -> None:
+    path = write_table(tmp_path / "table.jsonl", TinySpace())
+    named = {"latency__settings__benchmark_binary": tmp_path / "moved"}
+    open_table(resolve_measuring(None, None, None, None, None, None, path, **named))
+    other = resolve_measuring(None, ["latency.settings.xnnpack=off"], None, None, None, None, path)
+    with pytest.raises(TableMismatchError, match="xnnpack"):
+        open_table(other)
+
+
+@pytest.mark.slow
+def test_a_profile_on_a_phone_is_complete_and_a_second_one_measures_nothing(tmp_path: Path) -> None:
+    tool = tmp_path / "benchmark_model"
+    tool.write_bytes(programs.benchmark_model())
+    table = tmp_path / "table.jsonl"
+    arguments = ["profile", f"--space={SPACE}", f"--device={DEVICE}:{tmp_path}", "--runtime=tflite", "--json"]
+    arguments += [f"--benchmark-binary={tool}", f"--table={table}", "--max-drift=100"]
+    for measured, were_there in ((5, 0), (0, 5)):
+        result = CliRunner().invoke(app, arguments, catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        found = json.loads(result.stdout)
+        assert (found["measured"], found["were_there"], found["failed"]) == (measured, were_there, [])
+    assert LatencyTable.open(table).header.settings["delegate"] == "cpu"

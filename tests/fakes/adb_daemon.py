@@ -173,6 +173,14 @@ def wait_for_port(port: int) -> None:
         time.sleep(0.01)
 
 
+def wait_until_gone(path: Path) -> None:
+    """Wait for the real daemon to remove a part of a file: it says first that it failed."""
+    end_s = time.monotonic() + 10.0
+    while path.exists():
+        assert time.monotonic() < end_s, f"{path} stays"
+        time.sleep(0.02)
+
+
 def shells() -> list[str]:
     """List the shells that are here: of Debian, of most computers, and of Android (mksh)."""
     return [shell for shell in ("sh", "bash", "mksh") if shutil.which(shell)]

@@ -11,7 +11,7 @@ class FakeAdbServer:
     """Answers requests by text; what it does not know, it refuses. A context manager: inside it listens.
 
     Args:
-        answers: Answer by request; changed at any time. An exception's text is a refusal; ``EOFError`` hangs up.
+        answers: By request; changed at any time. An exception's text is a refusal; ``EOFError`` hangs up.
 
     Attributes:
         port: Where it listens.

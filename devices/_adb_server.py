@@ -39,6 +39,9 @@ _REMEDIES = {
 }
 
 
+#: What the server, or adbutils where the server closes the connection without a word, says of a lost phone.
+_LOST = ("not found", "offline", "closed", "Unknown data: b''")
+
 #: States that may pass by themselves.
 _PASSING = ("offline", "connecting", "authorizing")
 
@@ -218,7 +221,7 @@ def _failures(deadline: Deadline) -> Iterator[None]:
 def _refusal(reason: str) -> DeviceError:
     """Return what the server's refusal means."""
     text = one_line(reason.splitlines()[0].encode() if reason else b"no reason given")
-    if "not found" in text or "offline" in text or "connection closed" in text:
+    if any(sign in text for sign in _LOST):
         return DeviceLostError(f"the adb server lost the phone: {text}; plug it in again")
     remedy = next((remedy for state, remedy in _REMEDIES.items() if state in text), "see `adb devices`")
     return DeviceError(f"the adb server refuses: {text}; {remedy}")

@@ -11,7 +11,7 @@ class FakeAdbServer:
     """Answers requests by text; what it does not know, it refuses. A context manager: inside it listens.
 
     Args:
-        answers: Answer by request; changed at any time. An exception's text is a refusal.
+        answers: By request; changed at any time. An exception's text is a refusal; ``EOFError`` hangs up.
 
     Attributes:
         port: Where it listens.
@@ -49,6 +49,8 @@ class FakeAdbServer:
             request = _exactly(connection, int(_exactly(connection, 4), 16)).decode()
             self.requests.append(request)
             answer = self.answers.get(request, RuntimeError("unknown host service"))
+            if isinstance(answer, EOFError):
+                return
             text = str(answer).encode()
             status = b"FAIL" if isinstance(answer, Exception) else b"OKAY"
             connection.sendall(

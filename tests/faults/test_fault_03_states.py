@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from devices import _adb
-from devices._errors import DeviceError
+from devices._errors import DeviceError, DeviceLostError
 from tests.fakes.adb_server import FakeAdbServer
 
 STATES = {
@@ -109,15 +109,32 @@ def test_a_server_of_another_version_than_the_installed_adb_is_refused(
 
 
 @pytest.mark.parametrize(
-    "said", ["device 'R58N' not found", "device offline", "device unauthorized.\nThis adb"]
+    ("said", "kind"),
+    [
+        ("device 'R58N' not found", DeviceLostError),
+        ("device offline", DeviceLostError),
+        ("closed", DeviceLostError),
+        ("device unauthorized.\nThis adb server's keys are not set", DeviceError),
+    ],
 )
-def test_what_the_server_refuses_later_is_said_in_one_line(server: FakeAdbServer, said: str) -> None:
+def test_what_the_server_refuses_later_is_said_in_one_line(
+    server: FakeAdbServer, said: str, kind: type[DeviceError]
+) -> None:
     server.answers |= {"host:devices": "R58N\tdevice\n", "host-serial:R58N:features": "shell_v2"}
     with _adb.connect("R58N") as transport:
         server.answers["host:transport:R58N"] = RuntimeError(said)
         with pytest.raises(DeviceError, match=said.splitlines()[0]) as caught:
             transport.shell("true", timeout_s=5)
+    assert type(caught.value) is kind
     assert "\n" not in str(caught.value)
+
+
+def test_a_server_that_hangs_up_without_a_word_has_lost_the_phone(server: FakeAdbServer) -> None:
+    server.answers |= {"host:devices": "R58N\tdevice\n", "host-serial:R58N:features": "shell_v2"}
+    with _adb.connect("R58N") as transport:
+        server.answers["host:transport:R58N"] = EOFError()
+        with pytest.raises(DeviceLostError):
+            transport.shell("true", timeout_s=5)
 
 
 def test_what_is_no_adb_server_is_recognised(server: FakeAdbServer) -> None:

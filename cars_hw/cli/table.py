@@ -24,6 +24,7 @@ def show(path: Annotated[Path, typer.Argument(help="The table's file.")], json: 
             "runtime": header.runtime,
             "runtime_version": header.runtime_version,
             "threads": header.threads,
+            "settings": dict(header.settings),
             "sha256": opened.digest(),
         }
         print_json(
@@ -33,7 +34,10 @@ def show(path: Annotated[Path, typer.Argument(help="The table's file.")], json: 
             }
         )
         return
-    show_line(f"{header.device}; {header.runtime} {header.runtime_version}, {header.threads} thread(s)")
+    settings = "".join(f", {name} {value}" for name, value in header.settings.items())
+    show_line(
+        f"{header.device}; {header.runtime} {header.runtime_version}, {header.threads} thread(s){settings}"
+    )
     print_table(
         ["operation", "ms", "95 % interval", "median ms", "samples"],
         [

@@ -46,14 +46,16 @@ def quantize(model: bytes, images: NDArray[np.float32]) -> bytes:
             ranges.calibrate({SIGNATURE: samples}, recipe)
             work = quantizer.Quantizer(model, recipe.get_quantization_recipe())
             return bytes(work.quantize(ranges.get_model_qsvs()).quantized_model)
-        except (ValueError, RuntimeError) as error:
+        except (ValueError, RuntimeError, RuntimeWarning) as error:
             reason = str(error).partition("\n")[0]
             raise UnsupportedOperationError(f"the model has no form in 8-bit integers: {reason}") from error
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the quantizer's progress and its warning off the terminal: standard output may be read as JSON."""
+    """Keep what the quantizer prints off the terminal: standard output may be read as JSON."""
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
         warnings.filterwarnings("ignore", message="Warning: Enabling `experimental_preserve_all_tensors`")
+        # A bias beyond 32 bits, which would change its sign: of weights or activations that are all zero.
+        warnings.filterwarnings("error", message="invalid value encountered in cast")
         yield

@@ -1,21 +1,22 @@
-"""Networks written to ONNX: proven against torch, with a card that says what they are."""
+"""Networks written to files: proven against torch, and again with 8-bit integers."""
 
 import hashlib
 import json
+import sys
 from pathlib import Path
 
-import numpy as np
-import onnxruntime
 import pytest
 import torch
 from torch import Tensor, nn
 
-from cars_hw.exporter import PARITY_TOLERANCE, export_network
-from cars_hw.model_card import read_card
+from cars_hw.exporter import PARITY_TOLERANCE, Export, export_int8, export_network
+from cars_hw.model_card import card_path, read_card
 from cars_hw.network import Network
 from cars_hw.spaces.darts import Darts
 from cars_hw.trainer import Json
 from devices._errors import ExportError
+from tests.fakes import onnx_files, tflite_files
+from tests.fakes.networks import normalised_network
 
 _SPACE = Darts(deploy="search", channels=2, cells=3, image_size=8, image_channels=1)
 _IMAGES = torch.randn(20, 1, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -26,35 +27,52 @@ _CARD: dict[str, Json] = {
     "architecture": "0.1",
     "latency": {"table": "t"},
 }
+_RUNS = {".onnx": onnx_files.run, ".tflite": tflite_files.run}
+
+every_format = pytest.mark.parametrize("suffix", list(_RUNS))
 
 
 def _network() -> Network:
-    return Network.untrained(_SPACE.graph(_SPACE.sample(np.random.default_rng(0)))).eval()
+    return normalised_network(_SPACE, 0)
 
 
-def test_the_file_computes_what_torch_computes(tmp_path: Path) -> None:
+@every_format
+def test_the_file_computes_what_torch_computes(suffix: str, tmp_path: Path) -> None:
     network = _network()
-    export = export_network(network, _IMAGES, _LABELS, tmp_path / "net.onnx", card=_CARD)
-    session = onnxruntime.InferenceSession(export.path, providers=["CPUExecutionProvider"])
+    export = export_network(network, _IMAGES, _LABELS, tmp_path / f"net{suffix}", card=_CARD)
     with torch.inference_mode():
-        reference = network(_IMAGES[:1]).numpy()
-    [logits] = session.run(None, {session.get_inputs()[0].name: _IMAGES[:1].numpy()})
-    np.testing.assert_allclose(logits, reference, atol=1e-5)
-    assert export.max_difference <= PARITY_TOLERANCE
-    with torch.inference_mode():
-        assert export.error == float((network(_IMAGES).argmax(1) != _LABELS).double().mean())
+        reference = network(_IMAGES)
+    content = export.path.read_bytes()
+    logits = torch.cat([_RUNS[suffix](content, image[None]) for image in _IMAGES])
+    scale = float(reference.abs().max())
+    torch.testing.assert_close(logits, reference, rtol=0, atol=PARITY_TOLERANCE * scale)
+    assert export.max_difference == pytest.approx(float((logits - reference).abs().max()))
+    assert export.error == float((reference.argmax(1) != _LABELS).double().mean())
+    assert export.size_bytes == len(content)
 
 
-def test_the_card_says_what_the_file_is_and_is_read_back(tmp_path: Path) -> None:
-    export = export_network(_network(), _IMAGES, _LABELS, tmp_path / "deep" / "net.onnx", card=_CARD)
-    facts = json.loads((tmp_path / "deep" / "net.json").read_text())
-    assert facts["sha256"] == hashlib.sha256(export.path.read_bytes()).hexdigest()
+@every_format
+def test_the_card_says_what_the_file_is_and_is_read_back(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / "deep" / f"net{suffix}"
+    export = export_network(_network(), _IMAGES, _LABELS, path, card=_CARD)
+    facts = json.loads(card_path(path).read_bytes())
+    assert facts["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
     assert facts["verified"]["max_difference_to_torch"] == export.max_difference
     assert facts["versions"]["torch"] == torch.__version__
-    card = read_card(export.path)
+    is_tflite = suffix == ".tflite"
+    assert facts["input"]["layout"] == ("NHWC" if is_tflite else "NCHW")
+    assert facts["input"]["shape"] == ([1, 8, 8, 1] if is_tflite else [1, 1, 8, 8])
+    card = read_card(path)
     assert card is not None
     assert (card.space.name, card.space.settings) == ("darts", _SPACE.settings())
-    assert (card.architecture, card.latency.table) == ("0.1", "t")
+    assert (card.architecture, card.latency.table, card.quantisation) == ("0.1", "t", None)
+
+
+def test_each_format_of_a_network_has_a_card(tmp_path: Path) -> None:
+    for suffix in _RUNS:
+        export_network(_network(), _IMAGES, _LABELS, tmp_path / f"net{suffix}", card=_CARD)
+    assert len(list(tmp_path.glob("*.json"))) == 2
+    assert all(read_card(tmp_path / f"net{suffix}") is not None for suffix in _RUNS)
 
 
 class _Drifting(nn.Module):
@@ -69,9 +87,10 @@ class _Drifting(nn.Module):
         return image.flatten(1)[:, :10] * self.calls
 
 
-def test_a_file_that_differs_from_torch_is_not_written(tmp_path: Path) -> None:
+@every_format
+def test_a_file_that_differs_from_torch_is_not_written(suffix: str, tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="differs from torch"):
-        export_network(_Drifting(), _IMAGES, _LABELS, tmp_path / "net.onnx", card={})
+        export_network(_Drifting(), _IMAGES, _LABELS, tmp_path / f"net{suffix}", card={})
     assert list(tmp_path.iterdir()) == []
 
 
@@ -81,31 +100,48 @@ def test_an_unwritable_place_is_one_clear_error(tmp_path: Path) -> None:
         export_network(_network(), _IMAGES, _LABELS, tmp_path / "file" / "net.onnx", card={})
 
 
-@pytest.mark.parametrize("content", [None, "[]", '{"labels": ["cat", "dog"]}'])
-def test_a_model_without_a_card_of_ours_has_none(content: str | None, tmp_path: Path) -> None:
-    if content is not None:
-        (tmp_path / "net.json").write_text(content)
-    assert read_card(tmp_path / "net.onnx") is None
+def _float_file(folder: Path, labels: Tensor) -> Export:
+    return export_network(_network(), _IMAGES, labels, folder / "net.tflite", card=_CARD)
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"",
-        b"\xff",
-        b"[" * 100_000,
-        b'{"kind": "cars_hw model card", "sha256": "0", "space": {"name": "darts"}}',
-    ],
-)
-def test_a_damaged_card_is_one_clear_error(content: bytes, tmp_path: Path) -> None:
-    (tmp_path / "net.onnx").write_bytes(b"model")
-    (tmp_path / "net.json").write_bytes(content)
-    with pytest.raises(ExportError, match="export again"):
-        read_card(tmp_path / "net.onnx")
+def _right_labels() -> Tensor:
+    """Return what the network itself says: every other answer is an error."""
+    with torch.inference_mode():
+        labels: Tensor = _network()(_IMAGES).argmax(1)
+    return labels
 
 
-def test_the_card_of_another_file_is_refused(tmp_path: Path) -> None:
-    export = export_network(_network(), _IMAGES, _LABELS, tmp_path / "net.onnx", card=_CARD)
-    export.path.write_bytes(export.path.read_bytes() + b"\x00")
-    with pytest.raises(ExportError, match="does not belong"):
-        read_card(export.path)
+def test_a_file_of_8_bit_integers_lies_beside_the_float_one_with_a_card(tmp_path: Path) -> None:
+    before = _float_file(tmp_path, _right_labels())
+    after = export_int8(before, _IMAGES, _right_labels(), calibration=_IMAGES, max_error_growth=0.2)
+    assert after.path == tmp_path / "net.int8.tflite"
+    assert before.error == 0.0
+    assert after.error <= 0.2
+    assert after.max_difference > before.max_difference
+    logits = torch.cat([tflite_files.run(after.path.read_bytes(), image[None]) for image in _IMAGES])
+    assert after.error == float((logits.argmax(1) != _right_labels()).double().mean())
+    card, facts = read_card(after.path), json.loads(card_path(after.path).read_bytes())
+    assert card is not None
+    assert card.quantisation is not None
+    assert card.quantisation["float_error"] == before.error
+    assert card.quantisation["float_size_bytes"] == before.size_bytes
+    assert card.architecture == "0.1"
+    assert facts["verified"]["error"] == after.error
+    assert facts["size_bytes"] == after.size_bytes == after.path.stat().st_size
+    assert read_card(before.path) is not None
+
+
+def test_a_file_of_8_bit_integers_that_errs_more_is_not_written(tmp_path: Path) -> None:
+    before = _float_file(tmp_path, _right_labels())
+    files = sorted(tmp_path.iterdir())
+    too_dark = _IMAGES * 0.1  # activations of real images do not fit the ranges that these give
+    with pytest.raises(ExportError, match=r"instead of 0\.00%, which grows by more than 1 points: not kept"):
+        export_int8(before, _IMAGES, _right_labels(), calibration=too_dark, max_error_growth=0.01)
+    assert sorted(tmp_path.iterdir()) == files
+
+
+def test_without_the_quantizer_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = _float_file(tmp_path, _LABELS)
+    monkeypatch.setitem(sys.modules, "ai_edge_quantizer", None)
+    with pytest.raises(ExportError, match=r"pip install 'cars-hw\[int8\]'"):
+        export_int8(before, _IMAGES, _LABELS, calibration=_IMAGES, max_error_growth=1.0)

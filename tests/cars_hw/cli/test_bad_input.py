@@ -57,7 +57,7 @@ _SEARCH = ("search", "--run", "run", "--config", "config.toml", "--table", "tabl
     [
         (("profile", "--space", "dart", "--table", "t"), "darts", "known: darts"),
         (("profile", "--device", "cpuu", "--table", "t"), "cpu", "cpu, fake"),
-        (("profile", "--runtime", "onnx", "--table", "t"), "onnxruntime", "fake, onnxruntime"),
+        (("profile", "--runtime", "onnx", "--table", "t"), "onnxruntime", "fake, onnxruntime, tflite"),
         ((*_SEARCH, "--strategy", "car"), "cars", "random_search"),
         ((*_SEARCH, "--data", "mnist"), "mnist5k", "mnist5k, digits"),
         ((*_SEARCH, "--set", "search.sed=3"), "search.seed", "search.generations"),
@@ -204,6 +204,8 @@ def test_a_model_that_is_none_is_refused(refuse: Refuse) -> None:
     Path("model.onnx").write_bytes(b"not a model")
     assert "model.onnx" in refuse("bench", "model.onnx")
     assert "none.onnx" in refuse("bench", "none.onnx")
+    Path("model.tflite").write_bytes(b"not a model")
+    assert "model.tflite is no TFLite model" in refuse("bench", "model.tflite")
 
 
 @pytest.mark.parametrize("text", ["1.2", "99." * 23 + "0", "a", "", "-1", "0" * 5000])

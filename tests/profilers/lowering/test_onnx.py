@@ -10,6 +10,7 @@ from torch import nn
 
 from devices._errors import UnsupportedOperationError
 from profilers.lowering.onnx import OPSET, lower
+from tests.fakes.onnx_files import run
 
 
 def conv_bn_relu(*, kernel: int = 3, groups: int = 1) -> nn.Sequential:
@@ -26,13 +27,6 @@ class Sum(nn.Module):
 class InverseError(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return torch.erfinv(x)
-
-
-def run(model: bytes, *inputs: torch.Tensor) -> torch.Tensor:
-    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
-    names = [node.name for node in session.get_inputs()]
-    (output,) = session.run(["output"], dict(zip(names, (x.numpy() for x in inputs), strict=True)))
-    return torch.tensor(output)
 
 
 def optimized_operations(model: bytes, path: Path) -> list[str]:

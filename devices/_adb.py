@@ -20,7 +20,7 @@ from typing import Self
 from devices._adb_direct import DirectLink, TcpCarrier
 from devices._adb_link import Deadline, Link
 from devices._adb_server import ListedDevice, ServerLink, demand_usable, list_devices
-from devices._adb_services import OutputTooLongError, ShellOutput, read_shell, receive_file, send_file
+from devices._adb_services import ShellOutput, read_shell, receive_file, send_file
 from devices._adb_usb import UsbCarrier
 from devices._device import Completed
 from devices._errors import DeviceError, DeviceLostError, DeviceTimeoutError
@@ -129,13 +129,15 @@ class LinkTransport(Transport):
         try:
             with closing(self._link.open(run.service, deadline)) as stream:
                 status = read_shell(stream, output, deadline)
-        except (DeviceTimeoutError, OutputTooLongError) as error:
-            self._kill(run.killer(output.stderr))
-            if isinstance(error, OutputTooLongError):
-                raise
-            raise DeviceTimeoutError(f"a program on the phone took longer than {timeout_s:g} s") from error
         except DeviceLostError:
             self._left_running += run.killer(output.stderr)
+            raise
+        except BaseException as error:  # when the user interrupts, too
+            self._kill(run.killer(output.stderr))
+            if isinstance(error, DeviceTimeoutError):
+                raise DeviceTimeoutError(
+                    f"a program on the phone took longer than {timeout_s:g} s"
+                ) from error
             raise
         return Completed(bytes(output.stdout), run.without_mark(output.stderr), status)
 

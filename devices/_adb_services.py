@@ -48,7 +48,7 @@ def read_shell(stream: Stream, output: ShellOutput, deadline: Deadline) -> int:
         deadline: When it must have ended.
 
     Raises:
-        OutputTooLongError: It wrote more than 16 MiB.
+        DeviceError: It wrote more than 16 MiB.
         DeviceLostError: The stream ended, or turned to garbage, before an exit status came.
     """
     try:
@@ -56,9 +56,7 @@ def read_shell(stream: Stream, output: ShellOutput, deadline: Deadline) -> int:
         while True:
             kind, n_bytes = _SHELL_HEADER.unpack(stream.read(_SHELL_HEADER.size, deadline))
             if len(output.stdout) + len(output.stderr) + n_bytes > MAX_OUTPUT_BYTES:
-                raise OutputTooLongError(
-                    f"a command wrote more than {MAX_OUTPUT_BYTES >> 20} MiB and was killed"
-                )
+                raise DeviceError(f"a command wrote more than {MAX_OUTPUT_BYTES >> 20} MiB and was killed")
             content = stream.read(n_bytes, deadline)
             if kind == _EXIT and n_bytes == 1:
                 return content[0]
@@ -72,10 +70,6 @@ def read_shell(stream: Stream, output: ShellOutput, deadline: Deadline) -> int:
         raise DeviceLostError(
             "the shell ended without an exit status: the phone went away, or ended it"
         ) from error
-
-
-class OutputTooLongError(DeviceError):
-    """A command wrote more than is taken."""
 
 
 def send_file(stream: Stream, content: bytes, path: str, mode: int, deadline: Deadline) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from devices._adb import LinkTransport
 from devices._adb_direct import DirectLink, TcpCarrier
 from devices._adb_keys import Key
 from devices._errors import DeviceError, DeviceLostError
-from tests.fakes.adb_daemon import AdbServer, RealDaemon, adb_server, real_daemon
+from tests.fakes.adb_daemon import AdbServer, RealDaemon, adb_server, real_daemon, wait_until_gone
 
 _BIG_BYTES = 64 << 20
 
@@ -53,6 +54,22 @@ def test_it_listens_on_loopback_only(daemon: RealDaemon) -> None:
 
 def _lines(path: str) -> list[str]:
     return Path(path).read_text().splitlines() if Path(path).exists() else [""]
+
+
+def test_the_script_that_builds_it_says_what_is_missing_and_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    absent = tmp_path / "bin/dpkg-query"
+    absent.write_text("#!/bin/sh\nexit 1\n")
+    absent.chmod(0o755)
+    environment = {"PATH": f"{absent.parent}:{os.environ['PATH']}", "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    script = Path(__file__).parents[2] / "scripts/adbd"
+    done = subprocess.run([script], env=environment, capture_output=True, text=True, check=False, timeout=30)
+    assert done.returncode == 1
+    assert done.stderr.startswith("cars_hw: adbd: ")
+    assert (
+        "as root: apt-get install" in done.stderr or "run the tests in a debian:12 container" in done.stderr
+    )
+    assert not (tmp_path / "cache").exists()
 
 
 def test_our_files_are_those_that_adb_sees(daemon: RealDaemon, server: AdbServer, tmp_path: Path) -> None:
@@ -121,10 +138,7 @@ def test_a_daemon_that_dies_during_a_command_loses_it(daemon: RealDaemon, tmp_pa
 def test_a_push_that_takes_too_long_leaves_no_part(daemon: RealDaemon, tmp_path: Path) -> None:
     with _adb.connect(f"tcp:{daemon.address}") as transport, pytest.raises(DeviceError):
         transport.push(bytes(_BIG_BYTES * 4), f"{tmp_path}/part", timeout_s=0.02)
-    end_s = time.monotonic() + 10.0
-    while (tmp_path / "part").exists():
-        assert time.monotonic() < end_s, "a part of the file stays"
-        time.sleep(0.02)
+    wait_until_gone(tmp_path / "part")
 
 
 def test_a_strange_key_is_refused_and_an_accepted_one_opens(

@@ -78,24 +78,31 @@ class RealDaemon:
         self._processes.clear()
 
 
+def daemon_program(variant: str) -> Path | None:
+    """Return the file that ``scripts/adbd`` built; ``None`` where it has not."""
+    return next(iter(sorted(_CACHE.glob(f"*/adbd-{variant}"), reverse=True)), None)
+
+
 @contextmanager
-def real_daemon(variant: str, folder: Path) -> Iterator[RealDaemon]:
+def real_daemon(variant: str, folder: Path, *, path: str = "") -> Iterator[RealDaemon]:
     """Run the real daemon.
 
     Args:
         variant: ``"open"``, or ``"auth"``, which knows the public keys of ``folder / "adb_keys"``.
         folder: Where its home is.
+        path: Folders of its programs; empty: this machine's.
     """
-    found = sorted(_CACHE.glob(f"*/adbd-{variant}"))
-    demand("adbd", is_there=bool(found), remedy="run ./scripts/adbd")
+    program = daemon_program(variant)
+    demand("adbd", is_there=program is not None, remedy="run ./scripts/adbd")
+    assert program is not None
     port = free_port()
     environment = {
-        "PATH": os.environ["PATH"],
+        "PATH": path or os.environ["PATH"],
         "HOME": str(folder),
         "ADBD_PORT": str(port),
         "ADBD_KEYS": str(folder / "adb_keys"),
     }
-    daemon = RealDaemon(found[-1], port, environment)
+    daemon = RealDaemon(program, port, environment)
     daemon.start()
     try:
         yield daemon
@@ -164,6 +171,14 @@ def wait_for_port(port: int) -> None:
             return
         assert time.monotonic() < end_s, f"nobody listens on port {port}"
         time.sleep(0.01)
+
+
+def wait_until_gone(path: Path) -> None:
+    """Wait for the real daemon to remove a part of a file: it says first that it failed."""
+    end_s = time.monotonic() + 10.0
+    while path.exists():
+        assert time.monotonic() < end_s, f"{path} stays"
+        time.sleep(0.02)
 
 
 def shells() -> list[str]:

@@ -1,5 +1,6 @@
 """Fault 4: commands that never end. The host gives up in time, and nothing is left running on the phone."""
 
+import signal
 import time
 from pathlib import Path
 
@@ -31,6 +32,21 @@ def test_a_command_that_ignores_every_signal_is_killed(tmp_path: Path, shell: st
         with pytest.raises(DeviceTimeoutError, match=r"took longer than 0\.3 s"):
             transport.shell(_STUBBORN.format(beats=beats), timeout_s=0.3)
         assert time.monotonic() - start_s <= 0.3 + 2.0
+        assert not _is_running(beats)
+        assert transport.shell("exit 3", timeout_s=5).exit_status == 3
+
+
+def test_what_the_user_interrupts_is_killed(tmp_path: Path) -> None:
+    beats = tmp_path / "beats"
+    with connected(FakeAdbDevice(tmp_path)) as (_, transport):
+        before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+        signal.setitimer(signal.ITIMER_REAL, 0.3)
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                transport.shell(_STUBBORN.format(beats=beats), timeout_s=20)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
         assert not _is_running(beats)
         assert transport.shell("exit 3", timeout_s=5).exit_status == 3
 

@@ -9,7 +9,7 @@ import pytest
 
 from devices import _adb
 from devices._errors import DeviceError
-from tests.fakes.adb_daemon import real_daemon
+from tests.fakes.adb_daemon import real_daemon, wait_until_gone
 from tests.fakes.adb_device import FakeAdbDevice, Faults, connected
 
 
@@ -39,5 +39,5 @@ def test_the_real_daemon_on_a_really_full_disk(small_disk: Path, tmp_path: Path)
     with real_daemon("open", tmp_path) as daemon, _adb.connect(f"tcp:{daemon.address}") as transport:
         with pytest.raises(DeviceError, match=r"No space left.*; free space there"):
             transport.push(os.urandom(3_000_000), f"{small_disk}/model", timeout_s=10)
-        assert list(small_disk.iterdir()) == []
+        wait_until_gone(small_disk / "model")
         transport.push(b"small", f"{small_disk}/model", timeout_s=10)

@@ -8,13 +8,13 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from devices._device import RemoteDevice
-from devices._errors import DeviceError, FellBackError
+from devices._errors import DeviceError, FellBackError, WrongOutputError
 from latency_tables.measurement import Conditions
 from latency_tables.spec import OpSpec
 from profilers._layout import nchw, nhwc, nhwc_shape
 from profilers.runtimes._benchmark_model import BenchmarkModel, Flags
 from profilers.runtimes._benchmark_result import Coverage, Timings
-from profilers.runtimes._program_output import twice
+from profilers.runtimes._program_output import require_sha256, twice
 from profilers.runtimes._programs import read_program
 from profilers.runtimes._reference import Array, check_outputs, random_inputs
 
@@ -169,17 +169,24 @@ class RemoteModel:
         account_flags = self._account_flags(account)
         account_path = account if "model_runtime_info_output_file" in account_flags else None
 
-        def covered() -> Coverage | None:
+        def checked() -> Coverage | None:
             _, text = self._run(flags | account_flags, 1)
-            return self._tool.coverage(text, account_path)
+            coverage = self._tool.coverage(text, account_path)
+            _require_coverage(coverage, execution)
+            if is_compared and reference is not None:
+                slack = _HALF_PRECISION_SLACK if execution.is_accelerated else 1.0
+                self._compare(spec, output, reference, slack)
+            return coverage
 
-        coverage = twice(covered)
-        self._facts = {"output_compared": is_compared, **_coverage_facts(coverage)}
-        _require_coverage(coverage, execution)
-        if is_compared and reference is not None:
-            content = self._tool.device.pull(output, max_bytes=reference.nbytes + _OUTPUT_ROOM_BYTES)
-            slack = _HALF_PRECISION_SLACK if execution.is_accelerated else 1.0
+        self._facts = {"output_compared": is_compared, **_coverage_facts(twice(checked))}
+
+    def _compare(self, spec: OpSpec, path: str, reference: Array, slack: float) -> None:
+        content = self._tool.device.pull(path, max_bytes=reference.nbytes + _OUTPUT_ROOM_BYTES)
+        try:
             check_outputs(spec, [_output(content, reference)], reference, slack=slack)
+        except WrongOutputError:
+            require_sha256(self._tool.device, path, content)  # else it is the cable, and not the kernel
+            raise
 
     def _run(self, flags: Flags, n: int) -> tuple[Timings, str]:
         common = {"warmup_runs": 1, "min_secs": 0}

@@ -88,7 +88,7 @@ def main(arguments: Sequence[str]) -> int:
     _account_for(flags, nodes, samples)
     if path := flags.get("output_filepath"):
         output = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
-        _write(path, (output + (FAULT == "wrong")).astype(np.float32).tobytes())
+        _write(path, _damaged(output).astype(np.float32).tobytes())
     return 0
 
 
@@ -97,6 +97,17 @@ def _fail() -> None:
         time.sleep(3600)
     if FAULT == "crash":
         os.abort()
+
+
+def _damaged(output: np.ndarray) -> np.ndarray:
+    match FAULT:
+        case "wrong":
+            return output + 1
+        case "short":
+            return output.ravel()[:-2]
+        case "infinite":
+            return np.where(output == output.max(), np.inf, output)
+    return output
 
 
 def _parsed(arguments: Sequence[str]) -> tuple[dict[str, str], list[str]]:

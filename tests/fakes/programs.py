@@ -12,7 +12,8 @@ def benchmark_model(*, generation: str = "new", fault: str = "") -> bytes:
     Args:
         generation: ``"new"``, ``"old"``, ``"compiled"`` or ``"quiet"``: what it can do, and prints.
         fault: ``"hang"``, ``"crash"``, ``"unwritten"`` (exit 0 with crash text), ``"truncated"`` (half a
-            file of results), ``"wrong"`` (numbers), ``"fallback"`` (a node outside of any delegate), or the
+            file of results), ``"wrong"``, ``"short"`` or
+            ``"infinite"`` (numbers), ``"fallback"`` (a node outside of any delegate), or the
             name of a flag that it lists and does not know.
     """
     return _program("benchmark_model.py", GENERATION=("new", generation), FAULT=("", fault))

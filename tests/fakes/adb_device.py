@@ -30,7 +30,7 @@ class Faults:
     """What goes wrong, and when.
 
     Attributes:
-        dies_before_packet: The connection breaks instead of the k-th packet it sends, of all connections.
+        dies_before_packet: The connection breaks instead of the k-th packet that it sends.
         garbage: Sent instead of the next packet.
         cut_after: Bytes of a service's answer after which its stream ends.
         has_no_exit_code: A shell's stream ends without one.
@@ -123,6 +123,10 @@ class FakeAdbDevice:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             _Connection(self, connection).serve()
 
+    def is_newest(self, connection: socket.socket) -> bool:
+        """Tell whether no connection was taken after this one."""
+        return connection is self._open[-1]
+
     def path(self, path: str) -> Path:
         """Return where a path of the device lies here."""
         return self.root / path.lstrip("/") if path.startswith("/data") else Path(path)
@@ -203,7 +207,8 @@ class _Connection:
     def send(self, command: bytes, first: int, second: int, payload: bytes = b"") -> None:
         faults = self.device.faults
         with self._lock:
-            self.device.packets_sent += 1
+            # What an earlier connection still says while it ends would make the count a matter of luck.
+            self.device.packets_sent += self.device.is_newest(self._socket)
             if self.device.packets_sent == faults.dies_before_packet:
                 self._socket.shutdown(socket.SHUT_RDWR)
                 raise OSError("unplugged")

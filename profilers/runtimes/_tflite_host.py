@@ -12,7 +12,7 @@ from latency_tables.spec import OpSpec
 from profilers._layout import nchw, nchw_shape, nhwc
 from profilers.runtimes._host import mean_of_block, require_inputs
 from profilers.runtimes._reference import Array, check_outputs, random_inputs
-from profilers.runtimes._tflite_interpreter import Coverage, TfLiteModel
+from profilers.runtimes._tflite_interpreter import TfLiteModel
 
 
 @contextmanager
@@ -65,7 +65,7 @@ class HostModel:
 
     def facts(self) -> Conditions:
         """Return how many operations the model has, and how many of them no delegate runs."""
-        return _facts(self._coverage)
+        return self._coverage.facts()
 
     def outputs(self) -> list[Array]:
         """Run one call and return its outputs in torch's layout, as float32."""
@@ -77,12 +77,3 @@ class HostModel:
             self._model.run(n)
         except ProfilingError as error:
             raise ProfilingError(f"TFLite failed on {self._spec}: {error}") from error
-
-
-def _facts(coverage: Coverage) -> Conditions:
-    return {
-        "delegates": "xnnpack" if coverage.partitions else "none",
-        "partitions": coverage.partitions,
-        "nodes": coverage.nodes,
-        "nodes_outside": coverage.nodes_outside,
-    }

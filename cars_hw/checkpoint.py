@@ -6,6 +6,7 @@ that a damaged newest one falls back, with a warning, to the one before.
 """
 
 import hashlib
+import io
 import json
 import logging
 import os
@@ -22,7 +23,7 @@ from safetensors.numpy import save as save_arrays
 
 from cars_hw.trainer import Json
 from devices._errors import CheckpointError
-from devices._files import sync_folder
+from devices._files import sync_folder, write_durably
 
 logger = logging.getLogger(__name__)
 
@@ -93,7 +94,8 @@ class CheckpointFolder:
             shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir(parents=True)
             for name, content in files.items():
-                _write_durably(temporary / name, content)
+                with io.FileIO(temporary / name, "w") as file:
+                    write_durably(file, content)
             if final.exists():
                 shutil.rmtree(final)
             os.replace(temporary, final)
@@ -158,10 +160,3 @@ def _manifest(files: Mapping[str, bytes]) -> dict[str, Json]:
 
 def _encode(value: Mapping[str, Json]) -> bytes:
     return json.dumps(value, sort_keys=True, allow_nan=False).encode()
-
-
-def _write_durably(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())

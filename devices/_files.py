@@ -1,5 +1,6 @@
 """Files that appear whole or not at all, and outlive a crash; and where those lie that can be made again."""
 
+import io
 import os
 from pathlib import Path
 
@@ -14,6 +15,18 @@ def replace_file(path: Path, content: bytes) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_bytes(content)
     os.replace(temporary, path)
+
+
+def write_durably(file: io.FileIO, content: bytes) -> None:
+    """Write all of ``content`` to ``file``, and bring it to the disk.
+
+    Raises:
+        OSError: The disk refuses.
+    """
+    rest = memoryview(content)
+    while rest:
+        rest = rest[file.write(rest) :]
+    os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:

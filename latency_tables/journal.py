@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NoReturn, Self
 
 from devices._errors import DamagedFileError, TableError
-from devices._files import sync_folder
+from devices._files import sync_folder, write_durably
 
 logger = logging.getLogger(__name__)
 
@@ -119,7 +119,7 @@ class Journal:
         try:
             with ExitStack() as on_error:
                 on_error.callback(self._cut_back, status.st_size)
-                _write_durably(self._file, lines)
+                write_durably(self._file, lines)
                 on_error.pop_all()
         except OSError as error:
             remedy = "what was added before is safe; remove the cause and continue"
@@ -226,7 +226,7 @@ def _quarantine_torn_tail(path: Path, file: io.FileIO) -> None:
         return
     torn_path = path.with_name(f"{path.name}.torn")
     with io.FileIO(torn_path, "a") as copy:
-        _write_durably(copy, torn)
+        write_durably(copy, torn)
     sync_folder(path.parent)
     file.truncate(end)
     os.fsync(file.fileno())
@@ -238,15 +238,8 @@ def _write_new(path: Path, data: bytes) -> None:
     temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
         with io.FileIO(temporary, "x") as file:
-            _write_durably(file, data)
+            write_durably(file, data)
         os.link(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
     sync_folder(path.parent)
-
-
-def _write_durably(file: io.FileIO, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[file.write(rest) :]
-    os.fsync(file.fileno())

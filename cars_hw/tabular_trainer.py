@@ -47,8 +47,8 @@ class TabularTrainer:
         for architecture, curve in accuracies.items():
             if len(curve) != len(epochs) or not all(0 <= accuracy <= 1 for accuracy in curve):
                 raise DataError(
-                    f"the accuracies of {architecture} are {curve[:16]}; one from 0 to 1 is needed for each of "
-                    f"{len(epochs)} epochs"
+                    f"the accuracies of {architecture} are {curve[:16]}; one from 0 to 1 is needed for each "
+                    f"of {len(epochs)} epochs"
                 )
         self.ledger = Ledger()
         self._accuracies, self._epochs = accuracies, tuple(epochs)
@@ -65,7 +65,9 @@ class TabularTrainer:
     def option_gradients(self, chosen: Architecture, other: Architecture) -> OptionGradients:
         """Return no gradient: a table says nothing of how a loss answers to an option."""
         self.ledger.add_option_step(0, 0.0)
-        return OptionGradients(1.0 - self._look_up(chosen, self._steps), (0.0,) * len(chosen), (0.0,) * len(chosen))
+        return OptionGradients(
+            1.0 - self._look_up(chosen, self._steps), (0.0,) * len(chosen), (0.0,) * len(chosen)
+        )
 
     def remember(self) -> None:
         """Keep the present epoch as the one from before this generation's training."""
@@ -100,7 +102,9 @@ class TabularTrainer:
         """
         steps, previous = state.values.get("steps"), state.values.get("previous_steps")
         if not isinstance(steps, int) or not isinstance(previous, int) or not 0 <= previous <= steps:
-            raise CheckpointError(f"the trainer's steps {steps!r:.32} and {previous!r:.32} cannot be restored")
+            raise CheckpointError(
+                f"the trainer's steps {steps!r:.32} and {previous!r:.32} cannot be restored"
+            )
         try:
             self.ledger.restore(state.values.get("ledger"))
         except ValueError as error:
@@ -142,7 +146,9 @@ class TabularCost:
             ArchitectureError: The table does not have the architecture.
         """
         if architecture not in self._figures:
-            raise ArchitectureError(f"the table of {self.name} lacks {architecture}; no other cost stands for it")
+            raise ArchitectureError(
+                f"the table of {self.name} lacks {architecture}; no other cost stands for it"
+            )
         return self._figures[architecture][0]
 
 
@@ -164,8 +170,8 @@ def read_figures(
         scale: By which every figure is multiplied: 0.01 for percentages.
 
     Raises:
-        DataError: The file cannot be read, a column is missing or occurs twice, a figure is no finite number, or
-            an architecture is none or occurs twice; the message names the line.
+        DataError: The file cannot be read, a column is missing or occurs twice, a figure is no finite number,
+            or an architecture is none or occurs twice; the message names the line.
     """
     figures: dict[Architecture, tuple[float, ...]] = {}
     for line, (name, *values) in _rows(path, [key, *columns]):
@@ -208,6 +214,7 @@ def _rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, list[str]]]
 def _place(path: Path, header: Sequence[str], column: str) -> int:
     if header.count(column) != 1:
         raise DataError(
-            f"{path} has {header.count(column)} columns {column!r:.64}; its header is {', '.join(header)[:200]}"
+            f"{path} has {header.count(column)} columns {column!r:.64}; its header is "
+            f"{', '.join(header)[:200]}"
         )
     return header.index(column)

@@ -24,7 +24,7 @@ _NOISES = (1e-3, 1e-2, 5e-2, 2e-1)
 #: Likelihoods are compared on so many evaluations, spread over all.
 _N_COMPARED = 300
 #: Errors further above the upper quartile than so many interquartile ranges are taken for that far.
-_FENCE = 3.0
+_FENCE = 1.5
 _BATCH = 4096
 
 
@@ -73,7 +73,7 @@ class ErrorModel:
         )
 
     def _most_likely(self, targets: NDArray[np.float64]) -> tuple[float, float, float]:
-        """Return reach, width and noise of the greatest marginal likelihood (eq. 2.30), its scale profiled out."""
+        """Return the reach, width and noise that make the targets most likely, at their best scale (eq. 2.30)."""
         some = np.unique(np.linspace(0, len(targets) - 1, _N_COMPARED).round().astype(np.intp))
         options, ranks = self._options[some], self._ranks[some]
         differing, apart = _differing(options, options), _apart(ranks, ranks)
@@ -106,7 +106,8 @@ def _differing(a: Options, b: Options) -> Costs:
     equal = np.zeros((len(a), len(b)))
     for decision in range(a.shape[1]):
         equal += a[:, decision, None] == b[:, decision]
-    return 1.0 - equal / a.shape[1]
+    differing: Costs = 1.0 - equal / a.shape[1]
+    return differing
 
 
 def _apart(a: Costs, b: Costs) -> Costs:

@@ -43,7 +43,10 @@ def choose(archive: ArrayLike, candidates: ArrayLike, n: int) -> Indices:
 
 
 def _largest(improvements: NDArray[np.float64], known: Costs, hoped: Costs) -> int:
-    """Return the first candidate of largest improvement; brings the stale ones, which can only fall, up to date."""
+    """Return the first candidate of largest improvement.
+
+    Improvements are as of an earlier ``known``, and can only have fallen: those that matter are computed anew.
+    """
     boxes = _Boxes(known)
     fresh = improvements < 0
     while True:
@@ -101,7 +104,9 @@ class _Boxes:
         """Return the hypervolume that each of ``hoped`` ``(q, m)`` adds alone, ``(q,)``."""
         volumes: Costs = np.maximum(self._errors - hoped[:, :1], 0.0)
         for k in range(self._lows.shape[1]):
-            volumes *= np.maximum(self._highs[:, k] - np.maximum(self._lows[:, k], hoped[:, k + 1, None]), 0.0)
+            volumes *= np.maximum(
+                self._highs[:, k] - np.maximum(self._lows[:, k], hoped[:, k + 1, None]), 0.0
+            )
         total: NDArray[np.float64] = volumes.sum(axis=1)
         return total
 

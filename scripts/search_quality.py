@@ -32,7 +32,8 @@ of 40. Each figure is the mean over both devices and {seeds} seeds (random searc
 deviation between seeds.
 
 """
-_SCREENING = """## On a SuperNet, whose accuracies move
+_SCREENING = """
+## On a SuperNet, whose accuracies move
 
 The demo's space and images, {seeds} seeds, the same steps and evaluations with and without screening:
 hypervolume of the last population's costs (error, parameters, MACs).

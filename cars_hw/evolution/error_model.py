@@ -73,7 +73,7 @@ class ErrorModel:
         )
 
     def _most_likely(self, targets: NDArray[np.float64]) -> tuple[float, float, float]:
-        """Return the reach, width and noise that make the targets most likely, at their best scale (eq. 2.30)."""
+        """Return reach, width and noise that make the targets most likely, at their best scale (eq. 2.30)."""
         some = np.unique(np.linspace(0, len(targets) - 1, _N_COMPARED).round().astype(np.intp))
         options, ranks = self._options[some], self._ranks[some]
         differing, apart = _differing(options, options), _apart(ranks, ranks)

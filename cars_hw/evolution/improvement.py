@@ -45,7 +45,8 @@ def choose(archive: ArrayLike, candidates: ArrayLike, n: int) -> Indices:
 def _largest(improvements: NDArray[np.float64], known: Costs, hoped: Costs) -> int:
     """Return the first candidate of largest improvement.
 
-    Improvements are as of an earlier ``known``, and can only have fallen: those that matter are computed anew.
+    Improvements are as of an earlier ``known``, and can only have fallen: those that matter are computed
+    anew.
     """
     boxes = _Boxes(known)
     fresh = improvements < 0

@@ -13,8 +13,8 @@ Differs from the paper:
 * Offspring differ from each other too; the paper compares them to the members alone. A space with fewer
   architectures than are wanted gives what it has.
 * Offspring are screened (evolution/screening.py): of many that are drawn by the paper's shares, those are
-  evaluated that known costs and a model of the error promise most of. With ``search.screening = false``, as in
-  the paper, they are not.
+  evaluated that known costs and a model of the error promise most of. With ``search.screening = false``, as
+  in the paper, they are not.
 * A warm-up step takes N_b random paths, as every later step takes N_b members. With N_b = 1, which the
   paper's experiments use, there is no difference.
 """

@@ -76,9 +76,3 @@ class Link(ABC):
     @abstractmethod
     def close(self) -> None:
         """Release what is held; a second time does nothing."""
-
-
-def one_line(text: bytes, limit: int = 120) -> str:
-    """Return what a phone said as one printable line of at most ``limit`` characters, for a message."""
-    decoded = text[: 4 * limit].decode("utf-8", "replace").strip()[:limit]
-    return "".join(character if character.isprintable() else "?" for character in decoded)

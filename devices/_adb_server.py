@@ -12,8 +12,9 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from types import ModuleType
 
-from devices._adb_link import Deadline, EndOfStreamError, Link, Stream, one_line
+from devices._adb_link import Deadline, EndOfStreamError, Link, Stream
 from devices._errors import DeviceError, DeviceLostError, DeviceTimeoutError
+from devices._text import one_line
 
 _CONNECT_S = 5.0
 _START_S = 20.0
@@ -76,7 +77,7 @@ def list_devices() -> list[ListedDevice]:
     _demand_one_version()
     lines = _ask("host:devices").splitlines()
     pairs = (line.partition("\t") for line in lines)
-    return [ListedDevice(one_line(serial.encode()), one_line(state.encode())) for serial, _, state in pairs]
+    return [ListedDevice(one_line(serial), one_line(state)) for serial, _, state in pairs]
 
 
 class ServerLink(Link):
@@ -220,7 +221,7 @@ def _failures(deadline: Deadline) -> Iterator[None]:
 
 def _refusal(reason: str) -> DeviceError:
     """Return what the server's refusal means."""
-    text = one_line(reason.splitlines()[0].encode() if reason else b"no reason given")
+    text = one_line(reason.splitlines()[0] if reason else "no reason given")
     if any(sign in text for sign in _LOST):
         return DeviceLostError(f"the adb server lost the phone: {text}; plug it in again")
     remedy = next((remedy for state, remedy in _REMEDIES.items() if state in text), "see `adb devices`")

@@ -8,8 +8,9 @@ import stat
 import struct
 from dataclasses import dataclass, field
 
-from devices._adb_link import Deadline, EndOfStreamError, Stream, one_line
+from devices._adb_link import Deadline, EndOfStreamError, Stream
 from devices._errors import DeviceError, DeviceLostError
+from devices._text import one_line
 
 #: Most that a command may write, both outputs together.
 MAX_OUTPUT_BYTES = 16 << 20

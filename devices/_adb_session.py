@@ -11,9 +11,10 @@ from typing import Protocol
 
 from adb_shell import constants
 
-from devices._adb_link import Deadline, EndOfStreamError, Stream, one_line
+from devices._adb_link import Deadline, EndOfStreamError, Stream
 from devices._adb_packets import MAX_PAYLOAD_BYTES, VERSION_WITHOUT_CHECKSUM, Carrier, Packet, PacketChannel
 from devices._errors import DeviceError, DeviceLostError, DeviceTimeoutError
+from devices._text import one_line
 
 _BANNER = b"host::features=shell_v2"
 _FEATURES = re.compile(r"features=([A-Za-z0-9_,]*)")

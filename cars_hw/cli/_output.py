@@ -19,6 +19,8 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from devices._text import printable
+
 #: A pipe has no width of its own.
 _PIPE_WIDTH = 160
 
@@ -29,12 +31,12 @@ err = Console(stderr=True, soft_wrap=True)
 
 def say(text: str) -> None:
     """Print one line about what is going on."""
-    err.print(_printable(text), markup=False, highlight=False)
+    err.print(printable(text), markup=False, highlight=False)
 
 
 def show_line(text: str) -> None:
     """Print one line of a result."""
-    out.print(_printable(text), markup=False, highlight=False)
+    out.print(printable(text), markup=False, highlight=False)
 
 
 def print_json(value: Any) -> None:
@@ -49,7 +51,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title:
         is_number = all(_is_number(row[i]) for row in rows)
         table.add_column(column, justify="right" if is_number else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(_printable(cell)) for cell in row))
+        table.add_row(*(Text(printable(cell)) for cell in row))
     out.print(table)
 
 
@@ -67,11 +69,6 @@ def progress() -> Iterator[Progress]:
     )
     with Progress(*columns, console=err, disable=not err.is_terminal) as bars:
         yield bars
-
-
-def _printable(text: str) -> str:
-    """Return ``text`` without control characters, by which a file could take over a terminal."""
-    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _is_number(cell: str) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from devices._errors import ExportError, UnsupportedOperationError
+from devices._text import first_line
 from profilers._layout import nhwc
 from profilers.lowering._tflite_flatbuffer import INPUT_NAME, SIGNATURE
 
@@ -47,7 +48,7 @@ def quantize(model: bytes, images: NDArray[np.float32]) -> bytes:
             work = quantizer.Quantizer(model, recipe.get_quantization_recipe())
             return bytes(work.quantize(ranges.get_model_qsvs()).quantized_model)
         except (ValueError, RuntimeError, RuntimeWarning) as error:
-            reason = str(error).partition("\n")[0]
+            reason = first_line(error)
             raise UnsupportedOperationError(f"the model has no form in 8-bit integers: {reason}") from error
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from devices._errors import UnsupportedOperationError
+from devices._text import first_line
 from profilers.lowering._evaluation import evaluating
 
 #: Every ONNX Runtime since 1.12 (2022) reads it; opset 18 gives the same optimised graphs.
@@ -47,7 +48,7 @@ def lower(module: nn.Module, input_shapes: Sequence[tuple[int, ...]]) -> bytes:
                 output_names=[OUTPUT_NAME],
             )
         except torch.onnx.errors.OnnxExporterError as error:
-            reason = str(error).partition("\n")[0]
+            reason = first_line(error)
             raise UnsupportedOperationError(
                 f"{type(module).__name__} has no form in ONNX: {reason}"
             ) from error

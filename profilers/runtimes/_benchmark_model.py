@@ -18,6 +18,7 @@ from devices._errors import (
     ProfilingError,
     UnsupportedOperationError,
 )
+from devices._text import one_line
 from profilers.runtimes._benchmark_proto import proto_coverage, proto_timings
 from profilers.runtimes._benchmark_result import Coverage, Timings
 from profilers.runtimes._benchmark_text import text_coverage, text_timings
@@ -26,7 +27,6 @@ from profilers.runtimes._program_output import (
     CRASHED,
     NOT_STARTED,
     complaint,
-    one_line,
     output_text,
     require_sha256,
 )

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from devices._device import Completed, RemoteDevice
 from devices._errors import GarbledOutputError
+from devices._text import one_line
 
 #: What a shell says of a program that it cannot find or start.
 NOT_STARTED = (126, 127)
@@ -31,12 +32,7 @@ def output_text(completed: Completed) -> str:
 def complaint(text: str) -> str:
     """Return the line of ``text`` that says most of what went wrong, short and printable."""
     found = _ERROR_LINE.search(text) or CRASHED.search(text)
-    return one_line(found[0] if found else text.strip().rpartition("\n")[2]) or "it printed nothing"
-
-
-def one_line(text: str) -> str:
-    """Return the beginning of ``text``, printable."""
-    return "".join(letter if letter.isprintable() else " " for letter in text[:160]).strip()
+    return one_line(found[0] if found else text.strip().rpartition("\n")[2], 160) or "it printed nothing"
 
 
 def twice(run: Callable[[], Result]) -> Result:

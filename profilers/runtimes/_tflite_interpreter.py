@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from devices._errors import DeviceError, ProfilingError
+from devices._text import first_line
 
 Values = NDArray[np.generic]
 
@@ -58,7 +59,7 @@ class TfLiteModel:
                 model_content=content, num_threads=threads, experimental_op_resolver_type=kind
             )
         except ValueError as error:
-            raise ProfilingError(f"no TFLite model, or a damaged one: {_line(error)}") from error
+            raise ProfilingError(f"no TFLite model, or a damaged one: {first_line(error)}") from error
         except AttributeError as error:  # its extension was built for another numpy
             raise DeviceError(
                 f"{module.__name__.partition('.')[0]} does not work with numpy {np.__version__}; "
@@ -92,7 +93,7 @@ class TfLiteModel:
         try:
             self._interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
-            raise ProfilingError(_line(error)) from error
+            raise ProfilingError(first_line(error)) from error
 
     def set_inputs(self, inputs: Sequence[Values]) -> None:
         """Set the inputs of all calls from now on, in TFLite's order."""
@@ -110,7 +111,7 @@ class TfLiteModel:
             for _ in range(n):
                 invoke()
         except RuntimeError as error:
-            raise ProfilingError(_line(error)) from error
+            raise ProfilingError(first_line(error)) from error
 
     def outputs(self) -> list[Values]:
         """Return what the last call computed, in TFLite's order."""
@@ -164,7 +165,3 @@ def _inside(
         seen.add(maker)
         yield maker
         wanted += map(int, own[maker]["inputs"])
-
-
-def _line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]

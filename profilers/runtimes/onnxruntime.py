@@ -10,6 +10,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from devices._device import Device, HostDevice, RemoteDevice
 from devices._errors import ConfigError, DeviceError, ProfilingError, UnsupportedOperationError
+from devices._text import first_line
 from latency_tables.header import Setting
 from latency_tables.measurement import Conditions
 from latency_tables.spec import OpSpec
@@ -107,7 +108,9 @@ class OnnxRuntime(Runtime):
         try:
             return onnxruntime.InferenceSession(model, options, providers=_PROVIDERS)
         except _ORT_ERRORS as error:
-            raise UnsupportedOperationError(f"ONNX Runtime does not load {spec}: {_line(error)}") from error
+            raise UnsupportedOperationError(
+                f"ONNX Runtime does not load {spec}: {first_line(error)}"
+            ) from error
 
     def _host(self, device: Device) -> HostDevice:
         if not isinstance(device, HostDevice):
@@ -161,7 +164,7 @@ class _BoundSession:
             for _ in range(n):
                 run(binding)
         except _ORT_ERRORS as error:
-            raise ProfilingError(f"ONNX Runtime failed on {self._spec}: {_line(error)}") from error
+            raise ProfilingError(f"ONNX Runtime failed on {self._spec}: {first_line(error)}") from error
 
 
 def _check_inputs(session: onnxruntime.InferenceSession, spec: OpSpec) -> None:
@@ -181,7 +184,3 @@ def _fits(shape: Sequence[int | str | None], wanted: Sequence[int]) -> bool:
     return len(shape) == len(wanted) and all(
         not isinstance(found, int) or found == size for found, size in zip(shape, wanted, strict=True)
     )
-
-
-def _line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]

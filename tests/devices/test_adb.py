@@ -14,7 +14,6 @@ from devices import _adb
 from devices._adb import LinkTransport, quoted
 from devices._adb_direct import DirectLink, TcpCarrier
 from devices._adb_keys import Key
-from devices._adb_link import one_line
 from devices._adb_usb import UsbCarrier
 from devices._errors import DeviceError, DeviceLostError
 from tests.fakes.adb_daemon import free_port
@@ -250,11 +249,6 @@ def test_without_adbutils_the_message_says_how_to_get_it(monkeypatch: pytest.Mon
     monkeypatch.setitem(sys.modules, "adbutils", None)
     with pytest.raises(DeviceError, match=r"pip install 'cars-hw\[adb-server\]'"):
         _adb.connect("serial")
-
-
-def test_what_a_phone_says_becomes_one_short_printable_line() -> None:
-    assert one_line(b"  a\nb\x1b[31m\x00 ") == "a?b?[31m?"
-    assert len(one_line(b"x" * 10_000)) == 120
 
 
 def test_loose_keys_are_warned_of_and_tight_ones_are_not(

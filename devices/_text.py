@@ -1,0 +1,17 @@
+"""What a device, a program or a library said, cut down to what a message of one line can hold."""
+
+
+def printable(text: str) -> str:
+    """Return ``text`` without control characters, by which it could take over a terminal."""
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def one_line(said: bytes | str, limit: int = 120) -> str:
+    """Return the beginning of ``said`` as one printable line of at most ``limit`` characters."""
+    text = said[: 4 * limit].decode("utf-8", "replace") if isinstance(said, bytes) else said
+    return printable(text.strip()[:limit])
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of what a library complains of; the rest may be a trace."""
+    return str(error).strip().partition("\n")[0]

@@ -20,7 +20,7 @@ from devices._errors import (
 )
 from devices._text import one_line
 from profilers.runtimes._benchmark_proto import proto_coverage, proto_timings
-from profilers.runtimes._benchmark_result import Coverage, Timings
+from profilers.runtimes._benchmark_result import Timings
 from profilers.runtimes._benchmark_text import text_coverage, text_timings
 from profilers.runtimes._operator_table import operator_coverage, operators
 from profilers.runtimes._program_output import (
@@ -30,6 +30,7 @@ from profilers.runtimes._program_output import (
     output_text,
     require_sha256,
 )
+from profilers.runtimes._tflite_coverage import Coverage
 
 #: A result is of 150 bytes; an account of a graph of a thousand nodes, of some hundred thousand.
 _LARGEST_RESULT_BYTES = 1 << 16

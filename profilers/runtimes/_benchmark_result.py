@@ -1,4 +1,4 @@
-"""Timings and Coverage: what one run of ``benchmark_model`` says, whatever form it said it in."""
+"""Timings: what one run of ``benchmark_model`` says of its speed, whatever form it said it in."""
 
 import math
 from dataclasses import dataclass
@@ -76,23 +76,3 @@ class Timings:
             raise GarbledOutputError(
                 f"benchmark_model's file says {self}, its text {other}; they are not of one run"
             )
-
-
-@dataclass(frozen=True)
-class Coverage:
-    """What part of a model a delegate runs.
-
-    Attributes:
-        delegates: Names of the delegates that run anything, sorted.
-        partitions: Pieces of the graph that they run; one where nothing divides it.
-        nodes_outside: Nodes that run outside of them all; ``None`` where the tool does not tell how many.
-    """
-
-    delegates: tuple[str, ...]
-    partitions: int
-    nodes_outside: int | None
-
-    @property
-    def is_full(self) -> bool:
-        """Whether a single piece holds the whole graph."""
-        return self.nodes_outside == 0 and self.partitions == 1

@@ -3,7 +3,8 @@
 import re
 
 from devices._errors import GarbledOutputError
-from profilers.runtimes._benchmark_result import Coverage, Timings
+from profilers.runtimes._benchmark_result import Timings
+from profilers.runtimes._tflite_coverage import Coverage
 
 #: Digits are bounded: what a device prints is not trusted.
 _NUMBER = r"[0-9]{1,15}(?:\.[0-9]{1,9})?(?:e[+-]?[0-9]{1,2})?"

@@ -1,6 +1,5 @@
 """ONNX files from somewhere else: read without trusting them, and measured as they are."""
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,11 +7,8 @@ import onnx
 from google.protobuf.message import DecodeError, Message
 
 from devices._errors import ProfilingError
-from latency_tables.spec import OpSpec
+from profilers.runtimes._model_file import file_spec, read_bounded
 from profilers.runtimes._runtime import Workload
-
-#: Larger networks keep their weights in external files, which are not read; protobuf itself ends at 2 GiB.
-_LARGEST_BYTES = 1 << 30
 
 
 def read_onnx(path: Path) -> bytes:
@@ -24,14 +20,9 @@ def read_onnx(path: Path) -> bytes:
     Raises:
         ProfilingError: The file cannot be read, is too large, is no ONNX model, or has external data.
     """
+    content = read_bounded(path, "an ONNX model")
     try:
-        size_bytes = path.stat().st_size
-        if not path.is_file() or size_bytes > _LARGEST_BYTES:
-            raise ProfilingError(f"{path} is not a file of up to {_LARGEST_BYTES} bytes; give an ONNX model")
-        content = path.read_bytes()
         model = onnx.load_model_from_string(content)
-    except OSError as error:
-        raise ProfilingError(f"{path} cannot be read: {error.strerror}") from error
     except DecodeError as error:
         raise ProfilingError(f"{path} is no ONNX model, or damaged; export it again") from error
     if not model.HasField("graph"):
@@ -56,10 +47,7 @@ def file_workload(path: Path) -> Workload:
     graph = onnx.load_model_from_string(content).graph
     weights = {tensor.name for tensor in graph.initializer}
     shapes = [_shape(node) for node in graph.input if node.name not in weights]
-    if len(set(shapes)) != 1 or 0 in shapes[0]:
-        raise ProfilingError(f"{path} takes inputs of shapes {shapes}; export it for one fixed shape")
-    digest = hashlib.sha256(content).hexdigest()[:16]
-    return Workload(OpSpec.of("onnx", shapes[0], inputs=len(shapes), file=f"sha256.{digest}"), path)
+    return Workload(file_spec(path, content, kind="onnx", shapes=shapes), path)
 
 
 def _shape(node: onnx.ValueInfoProto) -> tuple[int, ...]:

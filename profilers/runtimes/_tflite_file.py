@@ -1,16 +1,12 @@
 """TFLite files from somewhere else: read without trusting them, and measured as they are."""
 
-import hashlib
 from pathlib import Path
 
 from devices._errors import ProfilingError
-from latency_tables.spec import OpSpec
 from profilers._layout import nchw_shape
+from profilers.runtimes._model_file import file_spec, read_bounded
 from profilers.runtimes._runtime import Workload
 from profilers.runtimes._tflite_interpreter import TfLiteModel
-
-#: Larger files do not fit a flatbuffer's offsets, with what a phone can hold well below.
-_LARGEST_BYTES = 1 << 30
 
 #: What a file may say that its tensors take together, before anything is allocated for them.
 _LARGEST_TENSORS_BYTES = 4 << 30
@@ -37,20 +33,11 @@ def file_workload(path: Path) -> Workload:
     """
     content, model = _read(path)
     shapes = [nchw_shape(shape) for shape in model.input_shapes]
-    if len(set(shapes)) != 1 or min(shapes[0], default=0) < 1:
-        raise ProfilingError(f"{path} takes inputs of shapes {shapes}; export it for one fixed shape")
-    digest = hashlib.sha256(content).hexdigest()[:16]
-    return Workload(OpSpec.of("tflite", shapes[0], inputs=len(shapes), file=f"sha256.{digest}"), path)
+    return Workload(file_spec(path, content, kind="tflite", shapes=shapes), path)
 
 
 def _read(path: Path) -> tuple[bytes, TfLiteModel]:
-    try:
-        size_bytes = path.stat().st_size
-        if not path.is_file() or size_bytes > _LARGEST_BYTES:
-            raise ProfilingError(f"{path} is not a file of up to {_LARGEST_BYTES} bytes; give a TFLite model")
-        content = path.read_bytes()
-    except OSError as error:
-        raise ProfilingError(f"{path} cannot be read: {error.strerror}") from error
+    content = read_bounded(path, "a TFLite model")
     if content[4:8] != _IDENTIFIER:
         raise ProfilingError(f"{path} is no TFLite model; export it again")
     try:

@@ -10,8 +10,9 @@ from devices._errors import ProfilingError, UnsupportedOperationError
 from latency_tables.measurement import Conditions
 from latency_tables.spec import OpSpec
 from profilers._layout import nchw, nchw_shape, nhwc
+from profilers.runtimes._host import mean_of_block, require_inputs
 from profilers.runtimes._reference import Array, check_outputs, random_inputs
-from profilers.runtimes._tflite_interpreter import Coverage, TfLiteModel
+from profilers.runtimes._tflite_interpreter import TfLiteModel
 
 
 @contextmanager
@@ -39,7 +40,8 @@ def prepared(
         DeviceError: Nothing here runs TFLite.
     """
     model = TfLiteModel(content, threads=threads, uses_xnnpack=uses_xnnpack)
-    _check_inputs(model, spec)
+    shapes = map(nchw_shape, model.input_shapes)
+    require_inputs(spec, list(zip(model.input_types, shapes, strict=True)))
     try:
         model.allocate()
     except ProfilingError as error:
@@ -58,16 +60,12 @@ class HostModel:
         self._coverage = model.coverage()
 
     def __call__(self, n: int) -> Sequence[float]:
-        """Run one call untimed, because other workloads have emptied the caches, then ``n`` as one block."""
-        self._run(1)
-        start_s = self._device.clock_s()
-        self._run(n)
-        self._device.synchronize()
-        return ((self._device.clock_s() - start_s) / n,)
+        """Run ``n`` calls as one block; return their mean."""
+        return mean_of_block(self._run, n, self._device)
 
     def facts(self) -> Conditions:
         """Return how many operations the model has, and how many of them no delegate runs."""
-        return _facts(self._coverage)
+        return self._coverage.facts()
 
     def outputs(self) -> list[Array]:
         """Run one call and return its outputs in torch's layout, as float32."""
@@ -79,23 +77,3 @@ class HostModel:
             self._model.run(n)
         except ProfilingError as error:
             raise ProfilingError(f"TFLite failed on {self._spec}: {error}") from error
-
-
-def _facts(coverage: Coverage) -> Conditions:
-    return {
-        "delegates": "xnnpack" if coverage.partitions else "none",
-        "partitions": coverage.partitions,
-        "nodes": coverage.nodes,
-        "nodes_outside": coverage.nodes_outside,
-    }
-
-
-def _check_inputs(model: TfLiteModel, spec: OpSpec) -> None:
-    found = [
-        (kind, nchw_shape(shape)) for kind, shape in zip(model.input_types, model.input_shapes, strict=True)
-    ]
-    wanted = [("float32", shape) for shape in spec.input_shapes]
-    if found != wanted:
-        raise ProfilingError(
-            f"the model takes {found}, but {spec} says {wanted}; give the shapes of its inputs"
-        )

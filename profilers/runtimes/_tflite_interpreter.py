@@ -3,7 +3,6 @@
 import importlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 from typing import Any
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from devices._errors import DeviceError, ProfilingError
 from devices._text import first_line
+from profilers.runtimes._tflite_coverage import Coverage
 
 Values = NDArray[np.generic]
 
@@ -20,21 +20,6 @@ Values = NDArray[np.generic]
 _PACKAGES = ("ai_edge_litert", "tflite_runtime")
 
 _DELEGATE = "DELEGATE"
-
-
-@dataclass(frozen=True)
-class Coverage:
-    """Who runs the operations of a model.
-
-    Attributes:
-        nodes: Operations of the model.
-        nodes_outside: Those that no delegate runs.
-        partitions: Pieces of the model that a delegate runs, each as a whole.
-    """
-
-    nodes: int
-    nodes_outside: int
-    partitions: int
 
 
 class TfLiteModel:
@@ -126,7 +111,8 @@ class TfLiteModel:
         delegates = [node for node in nodes if node["op_name"] == _DELEGATE]
         makers = {int(tensor): i for i, node in enumerate(own) for tensor in node["outputs"]}
         inside = {i for delegate in delegates for i in _inside(delegate, own, makers)}
-        return Coverage(len(own), len(own) - len(inside), len(delegates))
+        names = ("xnnpack",) if delegates else ()  # the only one that it applies unasked
+        return Coverage(names, len(delegates), len(own) - len(inside), len(own))
 
 
 def version() -> str:

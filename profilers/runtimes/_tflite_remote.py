@@ -13,10 +13,11 @@ from latency_tables.measurement import Conditions
 from latency_tables.spec import OpSpec
 from profilers._layout import nchw, nhwc, nhwc_shape
 from profilers.runtimes._benchmark_model import BenchmarkModel, Flags
-from profilers.runtimes._benchmark_result import Coverage, Timings
+from profilers.runtimes._benchmark_result import Timings
 from profilers.runtimes._program_output import require_sha256, twice
 from profilers.runtimes._programs import read_program
 from profilers.runtimes._reference import Array, check_outputs, random_inputs
+from profilers.runtimes._tflite_coverage import Coverage
 
 VARIABLE = "CARS_HW_BENCHMARK_MODEL"
 
@@ -140,7 +141,7 @@ class RemoteModel:
     def __init__(self, tool: BenchmarkModel, flags: Flags, folder: str) -> None:
         self._tool, self._flags, self._folder = tool, flags, folder
         self._mean_s = 0.0
-        self._facts: dict[str, float | int | str | bool] = {}
+        self._facts: Conditions = {}
 
     def __call__(self, n: int) -> Sequence[float]:
         """Run ``n`` calls in a process of their own; return the median, as fine as the mean (one value)."""
@@ -178,7 +179,8 @@ class RemoteModel:
                 self._compare(spec, output, reference, slack)
             return coverage
 
-        self._facts = {"output_compared": is_compared, **_coverage_facts(twice(checked))}
+        coverage = twice(checked)
+        self._facts = {"output_compared": is_compared, **(coverage.facts() if coverage else {})}
 
     def _compare(self, spec: OpSpec, path: str, reference: Array, slack: float) -> None:
         content = self._tool.device.pull(path, max_bytes=reference.nbytes + _OUTPUT_ROOM_BYTES)
@@ -224,17 +226,6 @@ def _output(content: bytes, reference: Array) -> Array:
     if values.size != reference.size:
         return values
     return nchw(values.reshape(nhwc_shape(reference.shape)))
-
-
-def _coverage_facts(coverage: Coverage | None) -> dict[str, float | int | str | bool]:
-    if coverage is None:
-        return {}
-    outside = {} if coverage.nodes_outside is None else {"nodes_outside": coverage.nodes_outside}
-    return {
-        "delegates": ",".join(coverage.delegates) or "none",
-        "partitions": coverage.partitions,
-        **outside,
-    }
 
 
 def _require_coverage(coverage: Coverage | None, execution: Execution) -> None:

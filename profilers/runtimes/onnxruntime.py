@@ -15,6 +15,7 @@ from latency_tables.header import Setting
 from latency_tables.measurement import Conditions
 from latency_tables.spec import OpSpec
 from profilers.lowering.onnx import lower
+from profilers.runtimes._host import mean_of_block, require_float32, require_inputs
 from profilers.runtimes._onnx_file import read_onnx
 from profilers.runtimes._ort_remote import PROVIDERS, RemoteOrt
 from profilers.runtimes._reference import Array, check_outputs, random_inputs, torch_output, torch_threads
@@ -75,10 +76,7 @@ class OnnxRuntime(Runtime):
     def prepare(self, workload: Workload, device: Device) -> Iterator[Sampler]:
         host = None if isinstance(device, RemoteDevice) else self._host(device)
         spec = workload.spec
-        if spec.dtype != "float32":
-            raise UnsupportedOperationError(
-                f"{spec}: this runtime measures float32; give it float32 operations"
-            )
+        require_float32(spec)
         model, reference = self._lowered(workload)
         if isinstance(device, RemoteDevice):
             with self._remote.prepared(model, spec, device) as there:
@@ -135,19 +133,16 @@ class _BoundSession:
         self._session, self._spec, self._device = session, spec, device
         self._inputs = inputs  # the binding refers to their memory and does not keep it
         self._binding = session.io_binding()
-        _check_inputs(session, spec)
+        found = [(node.type, node.shape) for node in session.get_inputs()]
+        require_inputs(spec, found, float32="tensor(float)")
         for node, values in zip(session.get_inputs(), inputs, strict=True):
             self._binding.bind_cpu_input(node.name, values)
         for node in session.get_outputs():
             self._binding.bind_output(node.name)
 
     def __call__(self, n: int) -> Sequence[float]:
-        """Run one call untimed, because other workloads have emptied the caches, then ``n`` as one block."""
-        self._run(1)
-        start_s = self._device.clock_s()
-        self._run(n)
-        self._device.synchronize()
-        return ((self._device.clock_s() - start_s) / n,)
+        """Run ``n`` calls as one block; return their mean."""
+        return mean_of_block(self._run, n, self._device)
 
     def facts(self) -> Conditions:
         """Return nothing: a session of one provider has no choice."""
@@ -165,22 +160,3 @@ class _BoundSession:
                 run(binding)
         except _ORT_ERRORS as error:
             raise ProfilingError(f"ONNX Runtime failed on {self._spec}: {first_line(error)}") from error
-
-
-def _check_inputs(session: onnxruntime.InferenceSession, spec: OpSpec) -> None:
-    found = [(node.type, tuple(node.shape)) for node in session.get_inputs()]
-    wanted = [("tensor(float)", shape) for shape in spec.input_shapes]
-    if len(found) != len(wanted) or not all(
-        kind == wanted_kind and _fits(shape, wanted_shape)
-        for (kind, shape), (wanted_kind, wanted_shape) in zip(found, wanted, strict=True)
-    ):
-        raise ProfilingError(
-            f"the model takes {found}, but {spec} says {wanted}; give the shapes of its inputs"
-        )
-
-
-def _fits(shape: Sequence[int | str | None], wanted: Sequence[int]) -> bool:
-    """Compare shapes; a size that the model leaves open is a name or ``None``."""
-    return len(shape) == len(wanted) and all(
-        not isinstance(found, int) or found == size for found, size in zip(shape, wanted, strict=True)
-    )

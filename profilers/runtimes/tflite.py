@@ -7,10 +7,11 @@ from pathlib import Path
 from torch import nn
 
 from devices._device import Device, HostDevice, RemoteDevice
-from devices._errors import ConfigError, DeviceError, UnsupportedOperationError
+from devices._errors import ConfigError, DeviceError
 from latency_tables.header import Setting
 from latency_tables.spec import OpSpec
 from profilers.runtimes import _tflite_host, _tflite_interpreter
+from profilers.runtimes._host import require_float32
 from profilers.runtimes._reference import Array, random_inputs, torch_output, torch_threads
 from profilers.runtimes._runtime import Runtime, Sampler, Workload
 from profilers.runtimes._tflite_file import read_tflite
@@ -92,10 +93,7 @@ class TfLite(Runtime):
 
     def _lowered(self, workload: Workload) -> tuple[bytes, Array | None]:
         """Return the model, and what torch computes for random inputs; ``None`` where it is a file."""
-        if workload.spec.dtype != "float32":
-            raise UnsupportedOperationError(
-                f"{workload.spec}: this runtime measures float32; give it float32 operations"
-            )
+        require_float32(workload.spec)
         if isinstance(workload.source, Path):
             return read_tflite(workload.source), None
         return self._from_torch(workload.source, workload.spec)

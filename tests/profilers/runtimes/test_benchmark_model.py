@@ -14,8 +14,8 @@ from devices._errors import (
     UnsupportedOperationError,
 )
 from profilers.runtimes._benchmark_model import BenchmarkModel, succeeded
-from profilers.runtimes._benchmark_result import Coverage
 from profilers.runtimes._program_output import twice
+from profilers.runtimes._tflite_coverage import Coverage
 from tests.fakes import protos
 from tests.fakes.local_remote import LocalRemote
 

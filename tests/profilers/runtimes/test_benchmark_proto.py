@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from devices._errors import GarbledOutputError
 from profilers.runtimes._benchmark_proto import proto_coverage, proto_timings
-from profilers.runtimes._benchmark_result import Coverage, Timings
+from profilers.runtimes._benchmark_result import Timings
+from profilers.runtimes._tflite_coverage import Coverage
 from tests.fakes import protos
 
 RESULT = protos.result()

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from devices._errors import GarbledOutputError
-from profilers.runtimes._benchmark_result import Coverage, Timings
+from profilers.runtimes._benchmark_result import Timings
 
 SLOW = Timings(50, 22.6e-3, 22.4e-3, 24.0e-3, p5_s=22.44e-3, median_s=22.55e-3, p95_s=23.1e-3, init_s=0.01)
 
@@ -55,12 +55,3 @@ def test_text_that_rounds_agrees_with_its_file() -> None:
 def test_a_file_and_a_text_of_two_runs_do_not_agree(change: dict[str, float]) -> None:
     with pytest.raises(GarbledOutputError, match="not of one run"):
         SLOW.require_agreement(replace(SLOW, **change))  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("partitions", "nodes_outside", "is_full"), [(1, 0, True), (2, 0, False), (1, 3, False), (1, None, False)]
-)
-def test_a_graph_is_covered_by_one_piece_that_leaves_nothing(
-    partitions: int, nodes_outside: int | None, is_full: bool
-) -> None:
-    assert Coverage(("gpu",), partitions, nodes_outside).is_full is is_full

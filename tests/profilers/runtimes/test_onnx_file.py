@@ -134,17 +134,3 @@ def test_inputs_of_different_or_unknown_sizes_are_no_workload(tmp_path: Path) ->
     path.write_bytes(helper.make_model(helper.make_graph([], "g", [x], [x])).SerializeToString())
     with pytest.raises(ProfilingError, match="export it for one fixed shape"):
         file_workload(path)
-
-
-def test_a_folder_or_a_missing_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ProfilingError, match="is not a file"):
-        read_onnx(tmp_path)
-    with pytest.raises(ProfilingError, match="cannot be read: No such file"):
-        read_onnx(tmp_path / "none.onnx")
-
-
-def test_a_file_beyond_the_limit_is_refused_before_it_is_read(tmp_path: Path) -> None:
-    with (tmp_path / "m.onnx").open("wb") as file:
-        file.truncate((1 << 30) + 1)
-    with pytest.raises(ProfilingError, match="is not a file of up to"):
-        read_onnx(tmp_path / "m.onnx")

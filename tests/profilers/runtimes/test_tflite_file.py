@@ -91,17 +91,3 @@ def test_inputs_of_different_or_unknown_sizes_are_no_workload(tmp_path: Path) ->
     path.write_bytes(with_input_shape(conv(), (1, 0, 7, 3)))
     with pytest.raises(ProfilingError, match="export it for one fixed shape"):
         file_workload(path)
-
-
-def test_a_folder_or_a_missing_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ProfilingError, match="is not a file"):
-        read_tflite(tmp_path)
-    with pytest.raises(ProfilingError, match="cannot be read: No such file"):
-        read_tflite(tmp_path / "none.tflite")
-
-
-def test_a_file_beyond_the_limit_is_refused_before_it_is_read(tmp_path: Path) -> None:
-    with (tmp_path / "m.tflite").open("wb") as file:
-        file.truncate((1 << 30) + 1)
-    with pytest.raises(ProfilingError, match="is not a file of up to"):
-        read_tflite(tmp_path / "m.tflite")

@@ -1,0 +1,64 @@
+"""What runtimes of this machine have in common: which operations they take, and how a block is timed."""
+
+from collections.abc import Callable, Sequence
+
+from devices._device import HostDevice
+from devices._errors import ProfilingError, UnsupportedOperationError
+from latency_tables.spec import OpSpec
+
+#: An input of a model: the type of its numbers, and its shape; a size that is left open is no number.
+Input = tuple[str, Sequence[int | str | None]]
+
+
+def require_float32(spec: OpSpec) -> None:
+    """Check that ``spec`` is what is measured here.
+
+    Raises:
+        UnsupportedOperationError: It is of another type.
+    """
+    if spec.dtype != "float32":
+        raise UnsupportedOperationError(f"{spec}: this runtime measures float32; give it float32 operations")
+
+
+def require_inputs(spec: OpSpec, found: Sequence[Input], *, float32: str = "float32") -> None:
+    """Check that a model takes what ``spec`` says.
+
+    Args:
+        spec: What is to be measured.
+        found: What the model takes, in torch's order.
+        float32: What this runtime calls that type.
+
+    Raises:
+        ProfilingError: It takes something else.
+    """
+    wanted = [(float32, shape) for shape in spec.input_shapes]
+    if len(found) != len(wanted) or not all(
+        kind == wanted_kind and _fits(shape, wanted_shape)
+        for (kind, shape), (wanted_kind, wanted_shape) in zip(found, wanted, strict=True)
+    ):
+        raise ProfilingError(
+            f"the model takes {found}, but {spec} says {wanted}; give the shapes of its inputs"
+        )
+
+
+def mean_of_block(run: Callable[[int], None], n: int, device: HostDevice) -> Sequence[float]:
+    """Time ``n`` calls as one block; return their mean in seconds, as a ``Sampler`` does.
+
+    One call runs untimed before, because other workloads have emptied the caches.
+
+    Args:
+        run: Runs so many calls.
+        n: At least one.
+        device: Whose clock counts.
+    """
+    run(1)
+    start_s = device.clock_s()
+    run(n)
+    device.synchronize()
+    return ((device.clock_s() - start_s) / n,)
+
+
+def _fits(shape: Sequence[int | str | None], wanted: Sequence[int]) -> bool:
+    return len(shape) == len(wanted) and all(
+        not isinstance(found, int) or found == size for found, size in zip(shape, wanted, strict=True)
+    )

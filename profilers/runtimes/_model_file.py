@@ -1,0 +1,49 @@
+"""Model files from somewhere else, in whatever format: bounded, and known in a table by their digest."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from devices._errors import ProfilingError
+from latency_tables.spec import OpSpec
+
+#: Larger ONNX models keep their weights in external files, which are not read, and the offsets of a TFLite
+#: file end at 2 GiB; what a phone can hold is well below.
+_LARGEST_BYTES = 1 << 30
+
+
+def read_bounded(path: Path, wanted: str) -> bytes:
+    """Return the content of ``path``, not trusted.
+
+    Args:
+        path: The file.
+        wanted: What to give instead of what cannot be read: "an ONNX model".
+
+    Raises:
+        ProfilingError: The file cannot be read, or is too large.
+    """
+    try:
+        size_bytes = path.stat().st_size
+        if not path.is_file() or size_bytes > _LARGEST_BYTES:
+            raise ProfilingError(f"{path} is not a file of up to {_LARGEST_BYTES} bytes; give {wanted}")
+        return path.read_bytes()
+    except OSError as error:
+        raise ProfilingError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def file_spec(path: Path, content: bytes, *, kind: str, shapes: Sequence[tuple[int, ...]]) -> OpSpec:
+    """Return the key of the model ``content`` in a table.
+
+    Args:
+        path: Where it was read, for messages.
+        content: What the key has the digest of.
+        kind: Of the spec: "onnx".
+        shapes: Of its inputs in torch's order; a size of 0 is one that is not known.
+
+    Raises:
+        ProfilingError: The inputs are not all of one shape and known size.
+    """
+    if len(set(shapes)) != 1 or min(shapes[0], default=0) < 1:
+        raise ProfilingError(f"{path} takes inputs of shapes {list(shapes)}; export it for one fixed shape")
+    digest = hashlib.sha256(content).hexdigest()[:16]
+    return OpSpec.of(kind, shapes[0], inputs=len(shapes), file=f"sha256.{digest}")

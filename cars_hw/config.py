@@ -99,6 +99,8 @@ class SearchSection(_Section):
         epochs_per_generation: Passes in each generation.
         generations: Generations after warm-up.
         seed: Of everything random in the search.
+        screening: Whether of many architectures that are drawn those few are evaluated that known costs and a
+            model of the error promise most of; if left out, as the strategy says.
         torch_device: Where weights are trained, as torch names it.
     """
 
@@ -106,6 +108,7 @@ class SearchSection(_Section):
     warm_up_epochs: float = Field(default=50, ge=0, le=1e6)
     epochs_per_generation: float = Field(default=10, ge=0, le=1e6)
     generations: int = Field(default=45, ge=0, le=100_000)
+    screening: bool | None = None
     seed: int = Field(default=0, ge=0, le=_MAX_SEED)
     torch_device: str = "cpu"
 

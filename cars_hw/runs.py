@@ -12,6 +12,7 @@ import devices
 from cars_hw import data, spaces, strategies
 from cars_hw.checkpoint import CheckpointFolder
 from cars_hw.config import SearchConfig
+from cars_hw.evolution.screening import Screen
 from cars_hw.latency_model import latency_model, needed_specs, trust
 from cars_hw.objectives import Error, Latency, Macs, MaximumLatency, Objective, Parameters
 from cars_hw.search import Record, Schedule, Search, read_record
@@ -157,14 +158,17 @@ def make_search(run: Run, trainer: SuperNetTrainer) -> Search:
     table = open_table(config) if Latency.name in config.search.objectives else None
     objectives = make_objectives(config, trainer, table)
     limit = config.latency.max_latency_ms
+    violation = unconstrained if limit is None else MaximumLatency(objectives, limit)
     strategies.check(config.strategy.name, config.strategy.settings)
     strategy = strategies.load(
         config.strategy.name,
         space,
         np.random.default_rng(config.search.seed),
-        violation=unconstrained if limit is None else MaximumLatency(objectives, limit),
+        violation=violation,
         **config.strategy.settings,
     )
+    wanted = config.search.screening
+    is_screened = strategy.is_screened if wanted is None else wanted
     fingerprint = {
         "latency table": "none" if table is None else table.digest(needed_specs(space)),
         "images": trainer.data.digest(),
@@ -177,6 +181,7 @@ def make_search(run: Run, trainer: SuperNetTrainer) -> Search:
         make_schedule(config, len(trainer.data.training.labels)),
         checkpoints=CheckpointFolder(run.path / _CHECKPOINTS),
         fingerprint=fingerprint,
+        screen=Screen(objectives[1:], violation=violation) if is_screened else None,
     )
 
 

@@ -9,6 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 from cars_hw.architecture import Architecture
 from cars_hw.candidate import Candidate
 from cars_hw.checkpoint import Checkpoint, CheckpointFolder
+from cars_hw.evolution.screening import Screen
 from cars_hw.objectives import Objective
 from cars_hw.strategies._strategy import Strategy
 from cars_hw.trainer import Json, Trainer, TrainerState
@@ -77,6 +78,7 @@ class _State:
     trainer: dict[str, Json]
     strategy: dict[str, Json]
     history: list[Generation]
+    screen: Json = None
 
 
 _STATE = TypeAdapter(_State)
@@ -93,9 +95,11 @@ class Search:
         checkpoints: Where each round is saved; ``None`` saves nothing.
         fingerprint: Facts that a resumed run must share with the one that wrote the checkpoint (table hash,
             configuration); saved in each checkpoint.
+        screen: Chooses which new architectures the strategy asks for; it learns from what each round
+            evaluates. ``None`` takes all that the strategy draws.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (what a search consists of)
         self,
         trainer: Trainer,
         strategy: Strategy,
@@ -104,15 +108,18 @@ class Search:
         *,
         checkpoints: CheckpointFolder | None = None,
         fingerprint: Mapping[str, str] | None = None,
+        screen: Screen | None = None,
     ) -> None:
         self.trainer, self.strategy, self.objectives = trainer, strategy, tuple(objectives)
         self.schedule = schedule
         self.history: list[Generation] = []
         self._checkpoints = checkpoints
         self._fingerprint = dict(fingerprint or {})
+        self._screen = screen
         self._next = 0
         strategy.plan(schedule.generations)
         strategy.known_costs = {objective.name: objective for objective in self.objectives[1:]}
+        strategy.screening = screen
         self._activate()
 
     def resume(self) -> bool:
@@ -126,6 +133,8 @@ class Search:
             return False
         record = read_record(checkpoint)
         self._check_fingerprint(record.fingerprint)
+        if self._screen is not None:
+            self._screen.restore(record.screen)
         self.strategy.restore(record.strategy)
         self._activate()
         self.trainer.restore(record.trainer)
@@ -138,7 +147,10 @@ class Search:
         while self._next <= self.schedule.generations:
             start_s = time.perf_counter()
             self._train()
-            self.strategy.tell([self._evaluate(architecture) for architecture in self.strategy.ask()])
+            evaluated = [self._evaluate(architecture) for architecture in self.strategy.ask()]
+            if self._screen is not None:
+                self._screen.learn(evaluated)
+            self.strategy.tell(evaluated)
             self._activate()
             generation = Generation(
                 self._next,
@@ -190,7 +202,8 @@ class Search:
         if self._checkpoints is None:
             return
         trainer = self.trainer.state()
-        state = _State(self._fingerprint, dict(trainer.values), self.strategy.state(), self.history)
+        screen = None if self._screen is None else self._screen.state()
+        state = _State(self._fingerprint, dict(trainer.values), self.strategy.state(), self.history, screen)
         values = _STATE.dump_python(state, mode="json")
         self._checkpoints.save(Checkpoint(self._next, trainer.arrays, values))
 
@@ -212,12 +225,14 @@ class Record:
         trainer: The state of the shared weights after the last of them.
         strategy: That of the algorithm.
         fingerprint: The facts that the search depended on.
+        screen: The state of its screen; ``None`` where it had none.
     """
 
     history: list[Generation]
     trainer: TrainerState
     strategy: Mapping[str, Json]
     fingerprint: Mapping[str, str]
+    screen: Json
 
 
 def read_record(checkpoint: Checkpoint) -> Record:
@@ -235,4 +250,4 @@ def read_record(checkpoint: Checkpoint) -> Record:
             f"the checkpoint was written by another version: {where}: {first['msg']}"
         ) from error
     trainer = TrainerState(checkpoint.arrays, state.trainer)
-    return Record(state.history, trainer, state.strategy, state.fingerprint)
+    return Record(state.history, trainer, state.strategy, state.fingerprint, state.screen)

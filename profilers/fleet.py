@@ -76,6 +76,7 @@ class Fleet:
     Args:
         members: Each device with its runtime; the caller closes the devices.
         plan: How long to measure.
+        tolerance: Largest relative difference of a sentinel between two devices.
         on_round: Called, in any thread, with the hash of a serial number and that device's rounds, for
             progress.
 
@@ -91,9 +92,11 @@ class Fleet:
         members: Sequence[tuple[Device, Runtime]],
         plan: MeasurementPlan,
         *,
+        tolerance: float = TOLERANCE,
         on_round: Callable[[str, int], None] = lambda _serial, _rounds: None,
     ) -> None:
         self._on_round = on_round
+        self._tolerance = tolerance
         self._work = _Work()
         self._profilers: dict[str, Profiler] = {}
         for device, runtime in members:
@@ -151,7 +154,7 @@ class Fleet:
             yield from self._measured(parts, sentinels)
             if _lacking(workloads, [*there, *parts.values()], retry_failures=False):
                 raise DeviceLostError(f"all devices were lost: {'; '.join(self.lost.values())}; run it again")
-        merge(path, sentinels)
+        merge(path, sentinels, tolerance=self._tolerance)
 
     def _measured(self, parts: Mapping[str, LatencyTable], sentinels: Sequence[Workload]) -> Iterator[Entry]:
         """Yield what the devices, each in a thread of its own, add to their parts."""
@@ -212,7 +215,7 @@ def parts_of(path: Path) -> list[Path]:
     return [path.with_name(name) for name in sorted(names) if form.fullmatch(name)]
 
 
-def merge(path: Path, sentinels: Sequence[Workload]) -> None:
+def merge(path: Path, sentinels: Sequence[Workload], *, tolerance: float = TOLERANCE) -> None:
     """Make one table of the parts beside ``path``, and remove them.
 
     Raises:
@@ -223,7 +226,7 @@ def merge(path: Path, sentinels: Sequence[Workload]) -> None:
     before = [LatencyTable.open(path)] if path.exists() else []
     for table in [*before, *parts][1:]:
         _require_alike([*before, *parts][0].header, table.header)
-    _require_agreement([*before, *parts], [workload.spec for workload in sentinels])
+    _require_agreement([*before, *parts], [workload.spec for workload in sentinels], tolerance)
     serials = {serial for table in [*before, *parts] for serial in table.header.device.serials}
     first = parts[0].header
     header = replace(first, device=replace(first.device, serial_hash="+".join(sorted(serials))))
@@ -270,7 +273,7 @@ def _require_alike(first: TableHeader, other: TableHeader) -> None:
             )
 
 
-def _require_agreement(tables: Sequence[LatencyTable], sentinels: Sequence[OpSpec]) -> None:
+def _require_agreement(tables: Sequence[LatencyTable], sentinels: Sequence[OpSpec], tolerance: float) -> None:
     """Check that whoever measured a sentinel measured the same."""
     for spec in sentinels:
         seen = {table.header.device.serial_hash: table[spec].latency_s for table in tables if spec in table}
@@ -278,9 +281,9 @@ def _require_agreement(tables: Sequence[LatencyTable], sentinels: Sequence[OpSpe
             continue
         slowest, fastest = max(seen, key=seen.__getitem__), min(seen, key=seen.__getitem__)
         excess = seen[slowest] / seen[fastest] - 1
-        if excess > TOLERANCE:
+        if excess > tolerance:
             raise ProfilingError(
                 f"the devices disagree: {slowest} takes {excess:.0%} longer than {fastest} for {spec} "
-                f"({TOLERANCE:.0%} are allowed); the parts are kept: remove one device's part, or cool it "
+                f"({tolerance:.0%} are allowed); the parts are kept: remove one device's part, or cool it "
                 "and profile again"
             )

@@ -1,5 +1,7 @@
 """What ``search`` and ``demo`` share: a search with progress bars, and its front as a table."""
 
+from dataclasses import asdict
+
 from cars_hw import spending
 from cars_hw.architecture import to_text
 from cars_hw.cli._output import print_table, progress, say
@@ -56,3 +58,8 @@ def front_json(generation: Generation) -> list[Json]:
         {"architecture": to_text(member.architecture), **generation.costs_of(member)}
         for member in generation.front
     ]
+
+
+def spent_json(generation: Generation) -> list[Json]:
+    """Return what the search cost, line by line, by both counts."""
+    return [dict(asdict(line)) for line in spending.expenses(generation.ledger, generation.index + 1)]

@@ -34,7 +34,7 @@ def search(
     json: JsonOption = False,
 ) -> None:
     """Search a space for the front of error, parameters and latency. Each generation is saved."""
-    from cars_hw.cli._searching import front_json, print_front, print_spending, run_search
+    from cars_hw.cli._searching import front_json, print_front, print_spending, run_search, spent_json
     from cars_hw.runs import Run
 
     if resume and config is None:
@@ -55,7 +55,7 @@ def search(
         raise CheckpointError(f"{run} holds a run already; go on with --resume, or name another folder")
     generation = run_search(opened)
     if json:
-        print_json(front_json(generation))
+        print_json({"front": front_json(generation), "spent": spent_json(generation)})
         return
     print_front(generation)
     print_spending(generation)

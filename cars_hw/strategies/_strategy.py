@@ -62,11 +62,13 @@ class Strategy(ABC):
         known_costs: By their names, the costs that the search minimises beside the error; empty where nobody
             said.
         generations: How many the search plans after its first round; ``None`` where nobody said.
+        is_screened: Whether its new architectures are screened where a configuration does not say.
         soft_path: Whether weights are trained and judged on the soft graphs of architectures.
         needs_reset: Whether the next training starts from fresh weights.
         needs_previous_error: Whether every candidate's error before this generation's training must be known.
     """
 
+    is_screened = False
     soft_path = False
     needs_reset = False
     needs_previous_error = False

@@ -12,6 +12,9 @@ Differs from the paper:
   large where the paper protects what learns fast.
 * Offspring differ from each other too; the paper compares them to the members alone. A space with fewer
   architectures than are wanted gives what it has.
+* Offspring are screened (evolution/screening.py): of many that are drawn by the paper's shares, those are
+  evaluated that known costs and a model of the error promise most of. With ``search.screening = false``, as
+  in the paper, they are not.
 * A warm-up step takes N_b random paths, as every later step takes N_b members. With N_b = 1, which the
   paper's experiments use, there is no difference.
 """
@@ -56,6 +59,8 @@ class Cars(Strategy):
     Raises:
         ConfigError: A setting is no number, or out of range, or there is no such selection.
     """
+
+    is_screened = True
 
     def __init__(  # noqa: PLR0913  (the paper's hyper-parameters)
         self,
@@ -112,15 +117,11 @@ class Cars(Strategy):
         """Return N random architectures at first; later the members, whose weights moved, and t*N more."""
         members = [member.architecture for member in self.population]
         if not members:
-            return variation.distinct(self.space, self.population_size, rng=self.rng)
-        return members + variation.offspring(
-            members,
-            self.space,
-            n=round(self.offspring_ratio * self.population_size),
-            rng=self.rng,
-            mutation_share=self.mutation_share,
-            crossover_share=self.crossover_share,
-        )
+            return self.screen(
+                lambda n: variation.distinct(self.space, n, rng=self.rng), self.population_size
+            )
+        n_offspring = round(self.offspring_ratio * self.population_size)
+        return members + self.screen(lambda n: self._offspring(members, n), n_offspring)
 
     def tell(self, evaluated: Sequence[Candidate]) -> None:
         """Keep N by ``selection``; all of them where there are no more, as in the first round.
@@ -141,6 +142,16 @@ class Cars(Strategy):
             return size_protection.select(costs, self.population_size, rng=self.rng, violations=violations)
         speeds = [_speed(candidate) for candidate in candidates]
         return pnsga3.select(costs, speeds, self.population_size, violations=violations)
+
+    def _offspring(self, members: Sequence[Architecture], n: int) -> list[Architecture]:
+        return variation.offspring(
+            members,
+            self.space,
+            n=n,
+            rng=self.rng,
+            mutation_share=self.mutation_share,
+            crossover_share=self.crossover_share,
+        )
 
     def _random_paths(self) -> list[Architecture]:
         return variation.distinct(self.space, self.members_per_step, rng=self.rng)

@@ -58,8 +58,9 @@ class RandomSearch(Strategy):
 
     def ask(self) -> Sequence[Architecture]:
         archive = [member.architecture for member in self.population]
-        return archive + variation.distinct(
-            self.space, self.population_size, rng=self.rng, exclude=frozenset(archive)
+        known = frozenset(archive)
+        return archive + self.screen(
+            lambda n: variation.distinct(self.space, n, rng=self.rng, exclude=known), self.population_size
         )
 
     def tell(self, evaluated: Sequence[Candidate]) -> None:

@@ -1,6 +1,7 @@
 """What torch computes, and whether a runtime computes the same."""
 
 import math
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -24,6 +25,8 @@ _SEED = 0
 
 Array = NDArray[np.float32]
 
+_TORCH = threading.RLock()
+
 
 def random_inputs(spec: OpSpec) -> tuple[Array, ...]:
     """Return the N(0, 1) inputs of ``spec``, the same ones each time."""
@@ -36,13 +39,17 @@ def torch_threads(n: int) -> Iterator[None]:
     """Let torch compute with ``n`` threads; leaving gives it back those it had.
 
     More of them than the processors that this process is pinned to wait for one another: 40 ms a convolution.
+
+    One at a time: while torch traces a module it is in a state that its other callers in this process share,
+    and those would be traced too. A thread that measures on another device waits.
     """
-    before = torch.get_num_threads()
-    torch.set_num_threads(n)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    with _TORCH:
+        before = torch.get_num_threads()
+        torch.set_num_threads(n)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
 
 
 def torch_output(module: nn.Module, inputs: Sequence[Array]) -> Array:

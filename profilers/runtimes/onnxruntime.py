@@ -90,8 +90,9 @@ class OnnxRuntime(Runtime):
         """Return the model, and what torch computes for random inputs; ``None`` where it is a file."""
         if isinstance(workload.source, Path):
             return read_onnx(workload.source), None
-        module, spec = workload.source(), workload.spec
+        spec = workload.spec
         with torch_threads(self.threads):
+            module = workload.source()
             return lower(module, spec.input_shapes), torch_output(module, random_inputs(spec))
 
     def _session(self, spec: OpSpec, model: bytes) -> onnxruntime.InferenceSession:

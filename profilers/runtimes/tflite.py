@@ -1,6 +1,6 @@
 """TFLite: LiteRT, or the older tflite_runtime, on this machine; ``benchmark_model`` on a phone."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -96,9 +96,9 @@ class TfLite(Runtime):
         require_float32(workload.spec)
         if isinstance(workload.source, Path):
             return read_tflite(workload.source), None
-        return self._from_torch(workload.source(), workload.spec)
+        return self._from_torch(workload.source, workload.spec)
 
-    def _from_torch(self, module: nn.Module, spec: OpSpec) -> tuple[bytes, Array]:
+    def _from_torch(self, build: Callable[[], nn.Module], spec: OpSpec) -> tuple[bytes, Array]:
         try:
             from profilers.lowering.tflite import lower
         except ModuleNotFoundError as error:  # tflite_runtime brings no schema
@@ -106,6 +106,7 @@ class TfLite(Runtime):
                 "writing TFLite files needs ai-edge-litert; install it, or measure a .tflite file"
             ) from error
         with torch_threads(self.threads):
+            module = build()
             return lower(module, spec.input_shapes), torch_output(module, random_inputs(spec))
 
     def _host(self, device: Device) -> HostDevice:

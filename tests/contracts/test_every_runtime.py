@@ -1,5 +1,7 @@
 """What every runtime promises, on the first device here that it can use."""
 
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from typing import Self
 
@@ -19,6 +21,10 @@ from profilers.runtimes._runtime import Runtime, Workload
 
 RELU = Workload(OpSpec.of("relu", (1, 8, 12, 12)), nn.ReLU)
 CONV = Workload(OpSpec.of("conv", (1, 8, 12, 12)), lambda: nn.Conv2d(8, 8, 3, padding=1).eval())
+BLOCK = Workload(
+    OpSpec.of("block", (1, 8, 12, 12)),
+    lambda: nn.Sequential(*(nn.Conv2d(8, 8, 3, padding=1) for _ in range(6))).eval(),
+)
 
 
 class Nothing(Device):
@@ -80,6 +86,25 @@ def test_several_workloads_are_loaded_at_once(runtime: Runtime, device: Device) 
     with device.quiet(1), runtime.prepare(RELU, device) as relu, runtime.prepare(CONV, device) as conv:
         for sampler in (relu, conv, relu):
             assert sampler(2)
+
+
+def test_workloads_are_prepared_for_several_devices_at_once(runtime: Runtime, device: Device) -> None:
+    """As for several phones, each with a thread and a runtime of its own: torch traces in global state."""
+
+    def prepare_all(mine: Runtime) -> None:
+        for _ in range(20):
+            with mine.prepare(BLOCK, device):
+                pass
+
+    before_s = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with ThreadPoolExecutor(2) as threads:
+            done = [threads.submit(prepare_all, mine) for mine in (runtime, type(runtime)())]
+            for one in done:
+                one.result()
+    finally:
+        sys.setswitchinterval(before_s)
 
 
 def test_a_device_without_the_capability_is_refused(runtime: Runtime) -> None:

@@ -87,6 +87,9 @@ def test_a_validation_is_stored_in_the_table_and_shown_by_what_uses_it(folder: P
 def test_a_search_leaves_its_configuration_and_resumes_to_nothing_more(folder: Path) -> None:
     front = _run("search", "--run", str(folder / "run"), "--resume")
     assert "latency_ms" in front
+    said = json.loads(_run("search", "--run", str(folder / "run"), "--resume", "--json"))
+    assert all(member["error"] <= 1 for member in said["front"])
+    assert {line["what"] for line in said["spent"]} >= {"training steps", "evaluations, every one"}
     assert "evaluations, one a generation" in front
     assert "population_size = 4" in (folder / "run" / "config.toml").read_text()
 

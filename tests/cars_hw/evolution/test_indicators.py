@@ -1,14 +1,16 @@
-"""Exact hypervolume against counting cells."""
+"""Exact hypervolume against counting cells; distances and shares of a front, by their definitions."""
 
 import itertools
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import ArrayLike
 
-from cars_hw.evolution.indicators import hypervolume
+from cars_hw.evolution.indicators import front_recall, hypervolume, igd_plus
 from devices._errors import SelectionError
 
 
@@ -46,6 +48,42 @@ def test_what_cannot_be_measured_is_refused(cost: float) -> None:
 def test_a_reference_of_another_length_is_refused() -> None:
     with pytest.raises(SelectionError, match="2 objectives, but a reference point of 3"):
         hypervolume([[0.5, 0.5]], [1.1, 1.1, 1.1])
+
+
+@given(data=st.data())
+def test_igd_plus_is_the_mean_shortfall_of_the_nearest(data: st.DataObject) -> None:
+    row = st.lists(st.floats(0, 2, allow_nan=False), min_size=3, max_size=3)
+    costs, front = (data.draw(st.lists(row, min_size=1, max_size=5)) for _ in range(2))
+    shortfalls = [
+        min(math.hypot(*(max(c - f, 0.0) for c, f in zip(cost, point, strict=True))) for cost in costs)
+        for point in front
+    ]
+    assert igd_plus(costs, front) == pytest.approx(sum(shortfalls) / len(shortfalls), rel=1e-9, abs=1e-12)
+
+
+def test_a_front_that_was_found_or_beaten_is_at_no_distance() -> None:
+    front = [[0.0, 1.0], [1.0, 0.0]]
+    assert igd_plus(front, front) == 0.0
+    assert igd_plus([[0.0, 0.0]], front) == 0.0
+    assert igd_plus([[0.0, 1.0]], front) == pytest.approx(0.5)
+
+
+def test_recall_is_the_share_of_the_front_that_was_found_exactly() -> None:
+    front = [[0.0, 1.0], [1.0, 0.0], [0.5, 0.5], [0.2, 0.7]]
+    assert front_recall([[1.0, 0.0], [0.5, 0.5], [0.5, 0.6]], front) == 0.5
+    assert front_recall(front, front) == 1.0
+
+
+@pytest.mark.parametrize("measure", [igd_plus, front_recall])
+@pytest.mark.parametrize(
+    ("costs", "front"),
+    [([[math.nan, 0.0]], [[0.0, 0.0]]), ([[0.0]], [[0.0, 0.0]]), (np.empty((0, 2)), [[0.0, 0.0]])],
+)
+def test_what_cannot_be_compared_with_a_front_is_refused(
+    measure: Callable[[ArrayLike, ArrayLike], float], costs: ArrayLike, front: ArrayLike
+) -> None:
+    with pytest.raises(SelectionError):
+        measure(costs, front)
 
 
 def volume_of_cells(rows: list[list[float]], reference: list[float]) -> float:

@@ -1,0 +1,123 @@
+"""Screening on a SuperNet, whose accuracies move: CARS with and without it, at equal image passes.
+
+The demo's space and images, 5 seeds, each pair of searches with the same seed, the same training steps and
+the same number of evaluations. What is compared is the hypervolume of the last population's costs (error,
+parameters, MACs), in one normalisation: the ends of the front of all searches together at 0 and 1, reference
+point 1.1. Peer: the same search without screening. Interrupted, a run goes on where it ended
+(``runs/screening``).
+"""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from _rows import Row, finish, parse_options, store, stored
+from numpy.typing import NDArray
+from pydantic import JsonValue
+
+from cars_hw.config import SearchConfig
+from cars_hw.evolution import domination
+from cars_hw.evolution.indicators import hypervolume
+from cars_hw.runs import Run, make_search, make_space, make_trainer
+
+SEEDS = 5
+_RESULTS = "screening"
+_FOLDER = Path("runs/screening")
+_OVERRIDES: dict[str, JsonValue] = {
+    "strategy.population_size": 16,
+    "data.fitness_images": 400,
+    "search.objectives": ["error", "parameters", "macs"],
+    "search.warm_up_epochs": 2,
+    "search.epochs_per_generation": 0.75,
+    "search.generations": 6,
+}
+_REFERENCE = 1.1
+
+
+def search(seed: int, *, screening: bool) -> dict[str, Any]:
+    """Run one search, or read what it left; return the last population's costs and what was spent."""
+    with resources.as_file(resources.files("cars_hw.cli") / "demo.toml") as path:
+        overrides = {**_OVERRIDES, "search.seed": seed, "search.screening": screening}
+        config = SearchConfig.load(path, overrides)
+    run = Run.create(_FOLDER / f"seed{seed}-{'screened' if screening else 'plain'}", config)
+    found = make_search(run, make_trainer(config, make_space(config)))
+    found.resume()
+    for generation in found.run():
+        print(f"seed {seed}, screening {screening}: {generation}", file=sys.stderr, flush=True)
+    last = found.history[-1]
+    return {"costs": [list(member.costs) for member in last.population], "ledger": dict(last.ledger)}
+
+
+def volumes(raw: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
+    """Return the hypervolume of each seed's searches, with and without screening, (n, 2)."""
+    costs = [np.array(pair[kind]["costs"]) for pair in raw for kind in ("screened", "plain")]
+    everything = np.concatenate(costs)
+    front = everything[domination.fronts(everything)[0]]
+    low, high = front.min(axis=0), front.max(axis=0)
+    return np.array(
+        [hypervolume((found - low) / (high - low), [_REFERENCE] * len(low)) for found in costs]
+    ).reshape(-1, 2)
+
+
+def rows(raw: list[dict[str, Any]], source: str) -> list[Row]:
+    """Return the hypervolumes, their paired difference with its spread, and what was spent."""
+    screened, plain = volumes(raw).T
+    difference = screened - plain
+    margin = (
+        2.776 * float(difference.std(ddof=1)) / len(difference) ** 0.5
+    )  # Student's t, 4 degrees of freedom
+    mean = float(difference.mean())
+    passes = [
+        sum(pair[kind]["ledger"][name] for name in ("training_images", "evaluation_images"))
+        for pair in raw
+        for kind in ("screened", "plain")
+    ]
+    return [
+        Row(
+            "screening.hypervolume",
+            float(screened.mean()),
+            spread=(float(screened.min()), float(screened.max())),
+            peer=float(plain.mean()),
+            peer_name="without screening",
+            n=len(raw),
+            source=source,
+        ),
+        Row(
+            "screening.hypervolume_difference",
+            mean,
+            spread=(mean - margin, mean + margin),
+            floor=float(plain.std(ddof=1)),
+            n=len(raw),
+            source=source,
+        ),
+        Row(
+            "screening.image_passes_ratio",
+            max(passes) / min(passes),
+            "",
+            "<= 1.0",
+            n=len(passes),
+            source=source,
+        ),
+    ]
+
+
+def main() -> None:
+    """Run all searches, or look again at the last full run's results with ``--quick``."""
+    options = parse_options(__doc__ or "")
+    if options.quick:
+        finish(rows(stored(_RESULTS), "stored"), options)
+    raw = [
+        {"screened": search(seed, screening=True), "plain": search(seed, screening=False)}
+        for seed in range(SEEDS)
+    ]
+    raw = json.loads(json.dumps(raw))
+    store(_RESULTS, raw)
+    finish(rows(raw, "fresh"), options)
+
+
+if __name__ == "__main__":
+    main()

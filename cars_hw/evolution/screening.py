@@ -1,0 +1,138 @@
+"""Screen: spends evaluations where known costs and a cheap guess at the error promise most.
+
+Parameters or latency of an architecture cost nothing to know; its error costs an evaluation. So many more
+architectures are drawn than are evaluated, and those are chosen that, if their errors were as low as they
+plausibly are, would add the most to what the evaluated ones dominate.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from pydantic import TypeAdapter
+from scipy.stats import rankdata
+
+from cars_hw.architecture import Architecture
+from cars_hw.candidate import Candidate
+from cars_hw.evolution import improvement
+from cars_hw.evolution.domination import Costs, Indices, as_costs, levels
+from cars_hw.evolution.error_model import ErrorModel, Options
+from cars_hw.trainer import Json
+from devices._errors import CheckpointError, SelectionError
+
+#: With fewer evaluations there is nothing to learn from.
+_MIN_EVALUATED = 4
+
+_STATE = TypeAdapter(tuple[Candidate, ...])
+
+
+class Screen:
+    """Chooses which new architectures a strategy asks for; see ``Strategy.screen``.
+
+    Args:
+        costs: The objectives after the error, each known without an evaluation, as by arithmetic or from a
+            table; called once for each architecture.
+        violation: Total constraint violation of all costs ``(m,)``.
+        pool_size: Architectures that are drawn to choose from.
+        optimism: Standard deviations by which a plausible error lies below the guess.
+        remembers: Whether errors stand still, so that what was evaluated in earlier rounds still holds. Those
+            of shared weights move: then each round learns from its own evaluations alone.
+    """
+
+    def __init__(
+        self,
+        costs: Sequence[Callable[[Architecture], float]],
+        *,
+        violation: Callable[[tuple[float, ...]], float],
+        pool_size: int = 2000,
+        optimism: float = 1.0,
+        remembers: bool = False,
+    ) -> None:
+        self._costs, self._violation = tuple(costs), violation
+        self._pool_size, self._optimism, self._remembers = pool_size, optimism, remembers
+        self._evaluated: dict[Architecture, tuple[float, ...]] = {}
+        self._known: dict[Architecture, tuple[float, ...]] = {}
+
+    def learn(self, evaluated: Sequence[Candidate]) -> None:
+        """Take what a round evaluated, members and newcomers."""
+        if not self._remembers:
+            self._evaluated.clear()
+        self._evaluated.update((candidate.architecture, candidate.costs) for candidate in evaluated)
+
+    def __call__(self, draw: Callable[[int], list[Architecture]], n: int) -> list[Architecture]:
+        """Return up to ``n`` of the architectures that ``draw`` returns, in the order of their promise.
+
+        Before anything was learnt, those that it returns first. What was evaluated already, and still holds,
+        is left out.
+
+        Raises:
+            SelectionError: A known cost is NaN or infinite.
+        """
+        if len(self._evaluated) < _MIN_EVALUATED:
+            return draw(n)
+        drawn = draw(max(n, self._pool_size))
+        pool = [found for found in drawn if not (self._remembers and found in self._evaluated)]
+        if len(pool) <= n:
+            return pool
+        hoped = self._hoped(pool)
+        return [pool[i] for i in self._chosen(hoped, n)]
+
+    def state(self) -> Json:
+        """Return, as JSON, what decides the next choice."""
+        evaluated = [Candidate(architecture, costs) for architecture, costs in self._evaluated.items()]
+        state: Json = _STATE.dump_python(tuple(evaluated), mode="json")
+        return state
+
+    def restore(self, state: Json) -> None:
+        """Continue as the screen that returned ``state`` would have.
+
+        Raises:
+            CheckpointError: The state is damaged.
+        """
+        try:
+            evaluated = _STATE.validate_python(state)
+            if evaluated:
+                as_costs([candidate.costs for candidate in evaluated])
+        except (SelectionError, ValueError) as error:
+            reason = " ".join(str(error).split())
+            raise CheckpointError(f"the screen's state cannot be restored: {reason}") from error
+        self._evaluated = {candidate.architecture: candidate.costs for candidate in evaluated}
+
+    def _hoped(self, pool: Sequence[Architecture]) -> Costs:
+        """Return the costs ``(q, m)`` that are plausible at best: the known ones, and an optimistic error."""
+        evaluated = as_costs(list(self._evaluated.values()))
+        known = as_costs([self._known_costs(architecture) for architecture in pool])
+        ranks = _ranks(np.concatenate([evaluated[:, 1:], known]))
+        model = ErrorModel(_options(self._evaluated), ranks[: len(evaluated)], evaluated[:, 0])
+        mean, deviation = model.predict(_options(pool), ranks[len(evaluated) :])
+        return np.column_stack([mean - self._optimism * deviation, known])
+
+    def _known_costs(self, architecture: Architecture) -> tuple[float, ...]:
+        if architecture not in self._known:
+            self._known[architecture] = tuple(cost(architecture) for cost in self._costs)
+        return self._known[architecture]
+
+    def _chosen(self, hoped: Costs, n: int) -> Indices:
+        """Choose among the least violating, the others only where those are too few."""
+        archive = as_costs(list(self._evaluated.values()))
+        is_feasible = self._violations(archive) == 0
+        archive = archive[is_feasible] if is_feasible.any() else archive
+        chosen = np.empty(0, dtype=np.intp)
+        for level in levels(self._violations(hoped), len(hoped)):
+            best = improvement.choose(archive, hoped[level], n - len(chosen))
+            chosen = np.append(chosen, level[best])
+            if len(chosen) == n:
+                break
+        return chosen
+
+    def _violations(self, costs: Costs) -> Costs:
+        return np.array([self._violation(tuple(row)) for row in costs.tolist()])
+
+
+def _options(architectures: Sequence[Architecture] | Mapping[Architecture, object]) -> Options:
+    return np.array(list(architectures), dtype=np.intp)
+
+
+def _ranks(costs: Costs) -> Costs:
+    """Return costs ``(n, k)`` as ranks from 0 to 1: the same in every unit."""
+    ranks: Costs = (rankdata(costs, axis=0) - 1.0) / max(len(costs) - 1, 1)
+    return ranks

@@ -106,13 +106,26 @@ class TfLiteModel:
 
     def coverage(self) -> Coverage:
         """Return who runs the operations, once they are allocated."""
-        nodes = self._interpreter._get_ops_details()  # both packages have it, and nothing public tells
-        own = [node for node in nodes if node["op_name"] != _DELEGATE]
-        delegates = [node for node in nodes if node["op_name"] == _DELEGATE]
+        own, delegates = self._own_nodes(), self._delegates()
+        names = ("xnnpack",) if delegates else ()  # the only one that is applied unasked
+        return Coverage(names, len(delegates), self.nodes_outside(), len(own))
+
+    def nodes_outside(self) -> int:
+        """Return how many operations no delegate runs, once they are allocated."""
+        own = self._own_nodes()
         makers = {int(tensor): i for i, node in enumerate(own) for tensor in node["outputs"]}
-        inside = {i for delegate in delegates for i in _inside(delegate, own, makers)}
-        names = ("xnnpack",) if delegates else ()  # the only one that it applies unasked
-        return Coverage(names, len(delegates), len(own) - len(inside), len(own))
+        inside = {i for delegate in self._delegates() for i in _inside(delegate, own, makers)}
+        return len(own) - len(inside)
+
+    def _own_nodes(self) -> list[Mapping[str, Any]]:
+        return [node for node in self._nodes() if node["op_name"] != _DELEGATE]
+
+    def _delegates(self) -> list[Mapping[str, Any]]:
+        return [node for node in self._nodes() if node["op_name"] == _DELEGATE]
+
+    def _nodes(self) -> Sequence[Mapping[str, Any]]:
+        nodes: Sequence[Mapping[str, Any]] = self._interpreter._get_ops_details()  # nothing public tells
+        return nodes
 
 
 def version() -> str:

@@ -27,7 +27,7 @@ def _operations(name: str) -> list[OpSpec]:
 def _nodes_outside(model: bytes) -> int:
     loaded = TfLiteModel(model)
     loaded.allocate()
-    return loaded.coverage().nodes_outside
+    return loaded.nodes_outside()
 
 
 def _with_statistics(module: nn.Module) -> nn.Module:

@@ -32,7 +32,7 @@ for path in sorted(folder.glob("*.tflite")):
     model.set_inputs([np.load(path.with_suffix(".input.npy"))])
     model.run()
     np.save(path.with_suffix(".output.npy"), model.outputs()[0])
-    outside[path.stem] = model.coverage().nodes_outside
+    outside[path.stem] = model.nodes_outside()
 print(json.dumps({"version": version(), "numpy": np.__version__, "outside": outside}))
 """
 

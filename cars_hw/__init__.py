@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from cars_hw.objectives import Error, Latency, Macs, Parameters
     from cars_hw.search import Generation, Schedule, Search
     from cars_hw.supernet_trainer import SuperNetTrainer, TrainingPlan
+    from cars_hw.tabular_trainer import TabularTrainer
     from latency_tables.table import LatencyTable
 
 __version__ = "0.1.0"
@@ -26,6 +27,7 @@ __all__ = [
     "Schedule",
     "Search",
     "SuperNetTrainer",
+    "TabularTrainer",
     "TrainingPlan",
     "data",
     "spaces",
@@ -44,6 +46,7 @@ _HOMES = {
     "Schedule": "cars_hw.search",
     "Search": "cars_hw.search",
     "SuperNetTrainer": "cars_hw.supernet_trainer",
+    "TabularTrainer": "cars_hw.tabular_trainer",
     "TrainingPlan": "cars_hw.supernet_trainer",
 }
 

@@ -1,7 +1,20 @@
 """Hardware to measure on: one file per kind of device."""
 
-from devices._device import Device
+from devices._device import Completed, Device, DeviceInfo, DeviceState, HostDevice, RemoteDevice
+from devices._errors import CarsHwError
 from devices._plugins import load_plugin, plugin_names
+
+__all__ = [
+    "CarsHwError",
+    "Completed",
+    "Device",
+    "DeviceInfo",
+    "DeviceState",
+    "HostDevice",
+    "RemoteDevice",
+    "connect",
+    "names",
+]
 
 
 def connect(text: str) -> Device:

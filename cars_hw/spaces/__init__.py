@@ -2,8 +2,10 @@
 
 from typing import Any
 
-from cars_hw.spaces._space import SearchSpace
+from cars_hw.spaces._space import BranchSet, Scale, SearchSpace
 from devices._plugins import load_plugin, plugin_names
+
+__all__ = ["BranchSet", "Scale", "SearchSpace", "load", "names"]
 
 
 def load(name: str, **settings: Any) -> SearchSpace:

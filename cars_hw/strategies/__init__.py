@@ -10,6 +10,8 @@ from cars_hw.strategies._strategy import Strategy, Violation, unconstrained
 from devices._errors import ConfigError
 from devices._plugins import check_settings, load_plugin, plugin_names
 
+__all__ = ["Strategy", "Violation", "check", "load", "names", "unconstrained"]
+
 
 def load(
     name: str,

@@ -3,7 +3,9 @@
 from devices._errors import ConfigError
 from devices._plugins import check_settings, load_plugin, plugin_names
 from latency_tables.header import Setting
-from profilers.runtimes._runtime import Runtime
+from profilers.runtimes._runtime import Runtime, Sampler, Workload
+
+__all__ = ["Runtime", "Sampler", "Workload", "load", "names"]
 
 
 def load(name: str, threads: int = 1, **settings: Setting) -> Runtime:

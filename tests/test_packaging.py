@@ -6,13 +6,20 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import tomllib
 import zipfile
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from cars_hw.spaces import load
+import cars_hw
+import devices
+import latency_tables
+from cars_hw import spaces, strategies
+from devices._plugins import plugin_names
+from profilers import runtimes
 from tests.fakes.tables import write_table
 
 _ROOT = Path(__file__).parents[1]
@@ -27,6 +34,31 @@ def test_a_wheel_holds_the_four_packages_typed_and_with_the_demo(tmp_path: Path)
     assert {name.split("/")[0] for name in names if ".dist-info" not in name} == _PACKAGES
     assert {f"{package}/py.typed" for package in _PACKAGES} <= set(names)
     assert "cars_hw/cli/demo.toml" in names
+
+
+def test_a_source_distribution_holds_what_its_tests_and_checks_need(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", str(tmp_path)]
+    subprocess.run(command, cwd=_ROOT, check=True, capture_output=True)
+    [archive] = tmp_path.glob("*.tar.gz")
+    with tarfile.open(archive) as files:
+        names = {name.split("/", 1)[1] for name in files.getnames()}
+    assert {"scripts/test", "scripts/_venv.sh", "constraints.txt", "benchmarks/_rows.py"} <= names
+    assert {str(path.relative_to(_ROOT)) for path in (_ROOT / "tests").rglob("*.py")} <= names
+
+
+def test_plug_ins_of_one_kind_are_held_apart_by_a_contract() -> None:
+    contracts = tomllib.loads((_ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    lists = [set(contract["modules"]) for contract in contracts if contract["type"] == "independence"]
+    for package in ("devices", "profilers.runtimes", "cars_hw.spaces", "cars_hw.strategies"):
+        plugins = {f"{package}.{name}" for name in plugin_names(package)}
+        assert any(plugins <= modules for modules in lists), f"{package}: one is in no contract"
+
+
+@pytest.mark.parametrize("module", [cars_hw, devices, latency_tables, runtimes, spaces, strategies])
+def test_every_public_name_is_there(module: ModuleType) -> None:
+    assert len(module.__all__) == len(set(module.__all__))
+    for name in module.__all__:
+        assert getattr(module, name) is not None
 
 
 def test_every_dependency_is_pinned_and_its_reason_named() -> None:
@@ -98,7 +130,7 @@ def test_the_code_of_the_readme_runs(
     small = small.replace("population_size=16", "population_size=3")
     assert small.count("steps=2") == 2
     monkeypatch.chdir(tmp_path)
-    space = load("darts", deploy="search", channels=8, cells=3, image_size=8, image_channels=1)
+    space = spaces.load("darts", deploy="search", channels=8, cells=3, image_size=8, image_channels=1)
     write_table(tmp_path / "cpu.jsonl", space)
     exec(compile(small, "README.md", "exec"), {})  # noqa: S102  (our own README)
     assert "generation 1: front of" in capsys.readouterr().out

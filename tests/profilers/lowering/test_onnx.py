@@ -10,6 +10,7 @@ from torch import nn
 
 from devices._errors import UnsupportedOperationError
 from profilers.lowering.onnx import OPSET, lower
+from tests.fakes.modules import InverseError, Sum
 from tests.fakes.onnx_files import run
 
 
@@ -17,16 +18,6 @@ def conv_bn_relu(*, kernel: int = 3, groups: int = 1) -> nn.Sequential:
     torch.manual_seed(0)
     conv = nn.Conv2d(8, 8, kernel, padding=kernel // 2, groups=groups, bias=False)
     return nn.Sequential(conv, nn.BatchNorm2d(8), nn.ReLU())
-
-
-class Sum(nn.Module):
-    def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        return a + b
-
-
-class InverseError(nn.Module):
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.erfinv(x)
 
 
 def optimized_operations(model: bytes, path: Path) -> list[str]:

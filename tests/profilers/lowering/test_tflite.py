@@ -14,6 +14,7 @@ from cars_hw.spaces.darts import Darts
 from devices._errors import UnsupportedOperationError
 from latency_tables.spec import OpSpec
 from profilers.lowering.tflite import lower
+from tests.fakes.modules import InverseError, Pair
 from tests.fakes.networks import normalised_network, random_images
 from tests.fakes.tflite_files import content, run, weight_offsets
 
@@ -59,11 +60,6 @@ class Residual(nn.Module):
         return nn.functional.relu(self.norm(self.conv(x)) + torch.zeros_like(x) + x)
 
 
-class InverseError(nn.Module):
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.erfinv(x)
-
-
 class Overwriting(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = x + 1
@@ -74,11 +70,6 @@ class Overwriting(nn.Module):
 class Undecided(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return x if x.sum() > 0 else -x
-
-
-class Pair(nn.Module):
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return x, x
 
 
 def random_statistics(module: nn.Module) -> nn.Module:

@@ -7,21 +7,15 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-import torch
 from onnx import TensorProto, helper, numpy_helper
-from torch import nn
 
 from devices._errors import ProfilingError
 from profilers.lowering.onnx import lower
 from profilers.runtimes._onnx_file import file_workload, read_onnx
+from tests.fakes.modules import Sum
 from tests.fakes.onnx_files import with_open_batch
 
 OTHER_FILE = "weights.bin"
-
-
-class Sum(nn.Module):
-    def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        return a + b
 
 
 def external(name: str = "w") -> TensorProto:

@@ -8,6 +8,7 @@ from torch import nn
 from devices._errors import UnsupportedOperationError, WrongOutputError
 from latency_tables.spec import OpSpec
 from profilers.runtimes._reference import check_outputs, random_inputs, torch_output, torch_threads
+from tests.fakes.modules import Pair
 
 SPEC = OpSpec.of("add", (1, 4, 8, 8), inputs=2)
 
@@ -58,11 +59,6 @@ def test_torch_computes_in_evaluation_mode_and_forgets_it() -> None:
     (x,) = random_inputs(OpSpec.of("dropout", (1, 100)))
     assert np.array_equal(torch_output(module, [x]), x)
     assert module.training
-
-
-class Pair(nn.Module):
-    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return x, x
 
 
 def test_a_module_returns_one_tensor() -> None:

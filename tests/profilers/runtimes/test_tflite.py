@@ -1,6 +1,5 @@
 """TFLite, really run on this machine's processors; no test depends on how long anything takes."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,10 +13,9 @@ from devices._errors import (
     DeviceError,
     ProfilingError,
     UnsupportedOperationError,
-    WrongOutputError,
 )
 from devices.cpu import Cpu
-from latency_tables.measurement import FailureStatus, Measurement
+from latency_tables.measurement import FailureStatus
 from latency_tables.spec import OpSpec
 from latency_tables.table import LatencyTable
 from profilers import runtimes
@@ -29,33 +27,12 @@ from profilers.profiler import Profiler
 from profilers.runtimes import _tflite_host
 from profilers.runtimes._runtime import Workload
 from profilers.runtimes.tflite import TfLite
+from tests.fakes.modules import Join, conv
 from tests.fakes.tflite_files import with_custom_operation
 
 SPEC = OpSpec.of("conv", (1, 8, 12, 12))
 
 _QUICK = MeasurementPlan(precision=0.1, min_rounds=5, span_s=0.0, max_rounds=10, budget_s=1.0)
-
-
-class Drifting(nn.Module):
-    """Computes something else each time: no runtime can agree with it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.calls = 0
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        self.calls += 1
-        return x * self.calls
-
-
-class Overflow(nn.Module):
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return (x * 1e38 + 1e38) * 1e38
-
-
-class Join(nn.Module):
-    def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        return torch.cat([a, b], 1)
 
 
 class Thinned(nn.Module):
@@ -68,10 +45,6 @@ class Thinned(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y: torch.Tensor = self.second(self.first(x)[:, :, ::2])
         return y
-
-
-def conv() -> nn.Module:
-    return nn.Sequential(nn.Conv2d(8, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU())
 
 
 def prepared(
@@ -120,45 +93,14 @@ def test_the_inputs_stay_in_place_from_call_to_call() -> None:
         assert np.any(first != 0)
 
 
-def test_an_output_that_differs_from_torch_is_refused() -> None:
-    with pytest.raises(WrongOutputError, match=r"differs from torch's"):
-        prepared(Drifting)
-
-
-def test_an_output_that_is_not_finite_is_refused() -> None:
-    with pytest.raises(WrongOutputError, match="of 1152 outputs"):
-        prepared(Overflow)
-
-
 def test_what_has_no_form_in_tflite_is_unsupported() -> None:
     with pytest.raises(UnsupportedOperationError, match="Tanh has no form in TFLite"):
         prepared(nn.Tanh)
 
 
-def test_only_float32_is_measured() -> None:
-    with pytest.raises(UnsupportedOperationError, match="float32"):
-        prepared(conv, OpSpec("conv", (1, 8, 12, 12), dtype="int8"))
-
-
 def test_a_file_is_run_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "m.tflite").write_bytes(lower(conv().eval(), [SPEC.input_shape]))
     assert prepared(tmp_path / "m.tflite")["nodes"] == 1
-
-
-@pytest.mark.parametrize(
-    "spec",
-    [OpSpec.of("conv", (1, 8, 6, 6)), OpSpec.of("conv", (1, 8, 12, 12), inputs=2), OpSpec.of("conv", (8,))],
-)
-def test_a_file_with_other_inputs_than_its_spec_is_refused(spec: OpSpec, tmp_path: Path) -> None:
-    (tmp_path / "m.tflite").write_bytes(lower(conv().eval(), [SPEC.input_shape]))
-    with pytest.raises(ProfilingError, match="give the shapes of its inputs"):
-        prepared(tmp_path / "m.tflite", spec)
-
-
-def test_a_file_whose_output_is_not_finite_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "m.tflite").write_bytes(lower(Overflow(), [SPEC.input_shape]))
-    with pytest.raises(WrongOutputError, match="not finite"):
-        prepared(tmp_path / "m.tflite")
 
 
 def test_an_operation_that_tflite_does_not_know_is_unsupported(tmp_path: Path) -> None:
@@ -198,30 +140,12 @@ def test_settings_go_into_the_header_of_a_table_but_the_path_of_a_program() -> N
     assert header.runtime_version.startswith("ai-edge-litert ")
 
 
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="this system does not list threads")
-def test_the_threads_of_a_model_stay_on_the_processors_that_are_held_quiet() -> None:
-    def threads() -> set[int]:
-        return {int(task.name) for task in Path("/proc/self/task").iterdir()}
-
-    device = Cpu.connect("")
-    with device.quiet(1):
-        before = threads()
-        with TfLite(threads=2).prepare(Workload(SPEC, conv), device) as sampler:
-            sampler(1)
-            started = threads() - before
-            assert started
-            assert {tuple(os.sched_getaffinity(thread)) for thread in started} == {device.state().affinity}
-
-
-def test_a_table_is_filled_and_a_wrong_operation_stays_out_of_it() -> None:
-    wrong, unknown = OpSpec.of("drifting", (1, 8, 12, 12)), OpSpec.of("tanh", (1, 8, 12, 12))
-    workloads = [Workload(SPEC, conv), Workload(wrong, Drifting), Workload(unknown, nn.Tanh)]
+def test_what_the_delegate_runs_and_what_has_no_form_are_in_the_table() -> None:
+    unknown = OpSpec.of("tanh", (1, 8, 12, 12))
     with Cpu.connect("") as device:
         profiler = Profiler(device, TfLite(), _QUICK)
         table = LatencyTable.in_memory(profiler.header())
-        entries = list(profiler.fill(table, workloads))
-    assert len(entries) == 3
-    assert isinstance(table[SPEC], Measurement)
+        entries = list(profiler.fill(table, [Workload(SPEC, conv), Workload(unknown, nn.Tanh)]))
+    assert len(entries) == 2
     assert table[SPEC].conditions["nodes_outside"] == 0
-    assert table.failures[wrong].status is FailureStatus.WRONG_OUTPUT
     assert table.failures[unknown].status is FailureStatus.UNSUPPORTED

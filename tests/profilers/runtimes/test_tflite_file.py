@@ -3,21 +3,16 @@
 from pathlib import Path
 
 import pytest
-import torch
 from torch import nn
 
 from devices._errors import ProfilingError
 from profilers.lowering.onnx import lower as lower_to_onnx
 from profilers.lowering.tflite import lower
 from profilers.runtimes._tflite_file import file_workload, read_tflite
+from tests.fakes.modules import Sum
 from tests.fakes.tflite_files import with_external_values, with_input_shape
 
 IMAGE = (1, 3, 9, 7)
-
-
-class Sum(nn.Module):
-    def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        return a + b
 
 
 def conv() -> bytes:

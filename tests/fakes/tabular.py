@@ -14,14 +14,18 @@ from latency_tables.spec import OpSpec
 
 
 class TinySpace(SearchSpace):
-    """A chain of convolutions; decision d chooses the kernel of node d.
+    """A chain of convolutions, as wide as its images; decision d chooses the kernel of node d.
 
     Args:
         choices: Options per decision.
-        groups: Decisions that move together; each on its own if not given.
+        groups: Decisions that move together.
+
+    Attributes:
+        widening: How much larger the kernel of each option is than that of the one before.
     """
 
     name = "tiny"
+    widening = 2
     image_shape = (4, 8, 8)
     classes = 4
     deploys_search_graph = True
@@ -38,12 +42,18 @@ class TinySpace(SearchSpace):
 
     def graph(self, architecture: Architecture, scale: Scale = "search") -> Graph:
         options = enumerate(checked(architecture, self.choices))
-        return Graph(tuple(_node(decision, option) for decision, option in options))
+        return Graph(tuple(self._node(decision, option) for decision, option in options))
 
     def all_nodes(self, scale: Scale = "search") -> Iterator[Node]:
         for decision, options in enumerate(self.allowed):
             for option in options:
-                yield _node(decision, option)
+                yield self._node(decision, option)
+
+    def _node(self, decision: int, option: int) -> Node:
+        shape = (1, *self.image_shape)
+        kernel = self.widening * option + 1
+        spec = OpSpec.of("conv_bn", shape, out=shape[1], kernel=kernel, stride=1, affine=1)
+        return Node(f"node{decision}", spec, (f"node{decision - 1}" if decision else IMAGE,))
 
 
 class TabularTrainer:
@@ -124,8 +134,3 @@ def evaluate(strategy: Strategy, trainer: TabularTrainer) -> list[Candidate]:
         costs = (1.0 - trainer.accuracy(architecture), parameters(architecture), 9.0 - architecture[0])
         candidates.append(Candidate(architecture, costs, previous))
     return candidates
-
-
-def _node(decision: int, option: int) -> Node:
-    spec = OpSpec.of("conv_bn", (1, 4, 8, 8), out=4, kernel=2 * option + 1, stride=1, affine=1)
-    return Node(f"node{decision}", spec, (f"node{decision - 1}" if decision else IMAGE,))

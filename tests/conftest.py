@@ -1,11 +1,13 @@
 """Settings of all tests: hypothesis is reproducible, brief, and has no deadline on a shared machine."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from tests.fakes.adb_daemon import AdbServer, adb_server
 from tests.fakes.played_phone import PlayedPhone
 
 # Before torch is loaded: its threads must not wait in a busy loop on a machine that others use too.
@@ -21,3 +23,12 @@ def phone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PlayedPhone:
     """A phone that is played; its locks lie in the test's folder."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return PlayedPhone(tmp_path / "phone")
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AdbServer]:
+    """An adb server of our own, which everything in this process finds as the only one."""
+    with adb_server(tmp_path) as server:
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        yield server

@@ -33,14 +33,6 @@ def strict_daemon(tmp_path: Path) -> Iterator[RealDaemon]:
         yield daemon
 
 
-@pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AdbServer]:
-    with adb_server(tmp_path) as server:
-        for name, value in server.environment.items():
-            monkeypatch.setenv(name, value)
-        yield server
-
-
 def _direct(daemon: RealDaemon, keys: Path) -> LinkTransport:
     link = DirectLink(TcpCarrier("127.0.0.1", daemon.port), daemon.address, keys=keys, authorization_s=0.5)
     return LinkTransport(link, pause=lambda _: time.sleep(0.05))

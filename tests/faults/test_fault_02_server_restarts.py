@@ -1,23 +1,14 @@
 """Fault 2: the adb server ends, or is started anew, while we use a phone through it."""
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from devices import _adb
 from devices._errors import DeviceError, DeviceLostError
-from tests.fakes.adb_daemon import AdbServer, adb_server
+from tests.fakes.adb_daemon import AdbServer
 from tests.fakes.adb_device import FakeAdbDevice
-
-
-@pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AdbServer]:
-    with adb_server(tmp_path) as server:
-        for name, value in server.environment.items():
-            monkeypatch.setenv(name, value)
-        yield server
 
 
 def test_a_server_that_was_started_anew_costs_one_reconnection(server: AdbServer, tmp_path: Path) -> None:

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from devices import _adb
-from devices._adb import Transport
-from devices._adb import LinkTransport
+from devices._adb import LinkTransport, Transport
 from devices._adb_direct import DirectLink, TcpCarrier
 from devices._adb_keys import Key
 from devices._errors import DeviceError, DeviceLostError

@@ -28,6 +28,9 @@ _FIRST_LOOKS = 3
 
 _FIRST_CALLS = 3
 
+#: Longest that nobody is asked whether to go on.
+_NAP_S = 1.0
+
 #: Name of the condition that an entry keeps it under.
 _LOOK = "sentinel_s"
 
@@ -86,15 +89,24 @@ class SentinelGate(Gate):
         device: What is measured on.
         runtime: Runs the sentinel.
         plan: How much drift is accepted, and how long is waited.
+        before_run: Called before each try, and at least every second of a rest; may raise to end it.
 
     Attributes:
         looks_s: Latencies of the sentinel that passed.
     """
 
-    def __init__(self, device: Device, runtime: Runtime, plan: SentinelPlan) -> None:
+    def __init__(
+        self,
+        device: Device,
+        runtime: Runtime,
+        plan: SentinelPlan,
+        *,
+        before_run: Callable[[], None] = lambda: None,
+    ) -> None:
         self.stretch = plan.stretch
         self.looks_s: list[float] = []
         self._device, self._runtime, self._plan = device, runtime, plan
+        self._before_run = before_run
         self._loaded = ExitStack()
         self._sampler: Sampler | None = None
         self._calls = 1
@@ -126,6 +138,7 @@ class SentinelGate(Gate):
         """Call ``run`` between two looks, until both find the device ready; rest before each further try."""
         rested_s = 0.0
         while True:
+            self._before_run()
             hindrance = self._hindrance()
             if hindrance is None:
                 found = run()
@@ -135,19 +148,28 @@ class SentinelGate(Gate):
                     return found
             if rested_s >= self._plan.patience_s:
                 raise ThrottledError(f"{hindrance}; {rested_s:.0f} s of rest did not help")
-            self._device.pause(self._plan.rest_s)
+            self._rest()
             rested_s += self._plan.rest_s
-            self.resting_s += self._plan.rest_s
             self._is_fresh = False
 
     def remember(self, measurements: Iterable[Measurement]) -> None:
-        """Hold the sentinel against what it took when ``measurements`` were made."""
+        """Hold the sentinel against its looks when ``measurements`` were made, unless it was seen since."""
+        if self.looks_s:
+            return  # a table's entries are those looks, and would outweigh the others each time it is opened
         looks_s = [measured.conditions.get(_LOOK) for measured in measurements]
         self.looks_s += [look_s for look_s in looks_s if isinstance(look_s, float) and look_s > 0]
 
     def facts(self) -> Conditions:
         """Return the sentinel's latency at the last look, and the level that it was held against."""
         return {_LOOK: self.looks_s[-1], "sentinel_level_s": self._level_s()}
+
+    def _rest(self) -> None:
+        left_s = self._plan.rest_s
+        while left_s > 0:
+            self._before_run()
+            self._device.pause(min(_NAP_S, left_s))
+            left_s -= _NAP_S
+        self.resting_s += self._plan.rest_s
 
     def _hindrance(self) -> str | None:
         """Say what is wrong now; a look that passed is good until something else has run."""

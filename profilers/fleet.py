@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from devices._device import Device
@@ -28,14 +29,19 @@ from profilers.runtimes._runtime import Runtime, Workload
 #: Largest relative difference of a sentinel between two devices whose entries may stand in one table.
 TOLERANCE = 0.05
 
-#: Workloads that a device takes at a time: a lost one gives back at most so many.
+#: Workloads that a device takes at a time, at most: a lost one gives back at most so many.
 _CHUNK = 16
 
 
 @dataclass
 class _Work:
-    """What is still to be measured; chunks that a lost device gives back are handed out again."""
+    """What is still to be measured; chunks that a lost device gives back are handed out again.
 
+    Attributes:
+        chunk_size: Workloads in a chunk, at most.
+    """
+
+    chunk_size: int = _CHUNK
     chunks: "queue.SimpleQueue[list[Workload]]" = field(default_factory=queue.SimpleQueue)
     unfinished: int = 0
     changed: threading.Condition = field(default_factory=threading.Condition)
@@ -43,8 +49,8 @@ class _Work:
 
     def put(self, workloads: Sequence[Workload]) -> None:
         with self.changed:
-            for start in range(0, len(workloads), _CHUNK):
-                self.chunks.put(list(workloads[start : start + _CHUNK]))
+            for start in range(0, len(workloads), self.chunk_size):
+                self.chunks.put(list(workloads[start : start + self.chunk_size]))
                 self.unfinished += 1
             self.changed.notify_all()
 
@@ -67,7 +73,7 @@ class _Work:
 
 
 class _StoppedError(Exception):
-    """The work was stopped between two rounds."""
+    """The work was stopped between two runs."""
 
 
 class Fleet:
@@ -95,13 +101,15 @@ class Fleet:
         tolerance: float = TOLERANCE,
         on_round: Callable[[str, int], None] = lambda _serial, _rounds: None,
     ) -> None:
-        self._on_round = on_round
         self._tolerance = tolerance
-        self._work = _Work()
+        self._chunk_size = min(_CHUNK, plan.group_size)  # whole groups: each costs the sentinel once
+        self._work = _Work(self._chunk_size)
         self._profilers: dict[str, Profiler] = {}
         for device, runtime in members:
             serial = device.info().serial_hash
-            self._profilers[serial] = Profiler(device, runtime, plan, on_round=self._listener(serial))
+            self._profilers[serial] = Profiler(
+                device, runtime, plan, on_round=partial(on_round, serial), before_run=self._require_going_on
+            )
         if len(self._profilers) != len(members):
             raise DeviceError("two of the addresses lead to one device, or to devices without serial numbers")
         self._headers = {serial: profiler.header() for serial, profiler in self._profilers.items()}
@@ -141,7 +149,7 @@ class Fleet:
             ProfilingError: The sentinels disagree; the parts stay as they are.
             TableError: A part, or the table, cannot be read or written.
         """
-        self._work = _Work()
+        self._work = _Work(self._chunk_size)
         own = {_part(path, serial) for serial in self._headers}
         there = [LatencyTable.open(part) for part in parts_of(path) if part not in own]
         there += [LatencyTable.open(path)] if path.exists() else []
@@ -196,13 +204,9 @@ class Fleet:
             self._work.stop()  # the others would wait for this chunk
             raise
 
-    def _listener(self, serial: str) -> Callable[[int], None]:
-        def listen(rounds: int) -> None:
-            self._on_round(serial, rounds)
-            if self._work.is_stopped:
-                raise _StoppedError
-
-        return listen
+    def _require_going_on(self) -> None:
+        if self._work.is_stopped:
+            raise _StoppedError
 
 
 def parts_of(path: Path) -> list[Path]:

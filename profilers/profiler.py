@@ -31,6 +31,8 @@ class Profiler:
         runtime: What executes the workloads.
         plan: How long to measure; if not given, what suits the device.
         on_round: Called with the number of rounds of the present group that are done, for progress.
+        before_run: Called before anything is prepared or run on the device, and at least every second of a
+            rest; what it raises ends the measuring.
     """
 
     def __init__(
@@ -40,8 +42,9 @@ class Profiler:
         plan: MeasurementPlan | None = None,
         *,
         on_round: Callable[[int], None] = lambda _: None,
+        before_run: Callable[[], None] = lambda: None,
     ) -> None:
-        self._on_round = on_round
+        self._on_round, self._before_run = on_round, before_run
         self.device = device
         self.runtime = runtime
         self.plan = plan or plan_for(device)
@@ -139,7 +142,7 @@ class Profiler:
         for start in range(0, len(order), gate.stretch):
             places = order[start : start + gate.stretch]
             try:
-                blocks = gate.undisturbed(partial(_blocks, active, places))
+                blocks = gate.undisturbed(partial(self._blocks, active, places))
             except ThrottledError as error:
                 entries = {place: sampling.throttled(error) for place, sampling in active.items()}
                 active.clear()
@@ -151,7 +154,15 @@ class Profiler:
                     del active[place]
                     yield place, entry
 
+    def _blocks(self, active: Mapping[int, Sampling], places: Sequence[int]) -> dict[int, float | Failure]:
+        blocks = {}
+        for place in places:
+            self._before_run()
+            blocks[place] = active[place].block()
+        return blocks
+
     def _prepared(self, workload: Workload, loaded: ExitStack) -> Sampling | Entry:
+        self._before_run()
         try:
             sampler = loaded.enter_context(self.runtime.prepare(workload, self.device))
             return Sampling(workload.spec, sampler, device=self.device, plan=self.plan)
@@ -160,7 +171,9 @@ class Profiler:
 
     def _make_gate(self) -> Gate:
         plan = self.plan.sentinel
-        return OpenGate() if plan is None else SentinelGate(self.device, self.runtime, plan)
+        if plan is None:
+            return OpenGate()
+        return SentinelGate(self.device, self.runtime, plan, before_run=self._before_run)
 
 
 def plan_for(device: Device, quality: Quality = USUAL) -> MeasurementPlan:
@@ -172,7 +185,3 @@ def plan_for(device: Device, quality: Quality = USUAL) -> MeasurementPlan:
     if isinstance(device, RemoteDevice):
         return MeasurementPlan.for_phones(quality)
     return MeasurementPlan(precision=quality.precision)
-
-
-def _blocks(active: Mapping[int, Sampling], places: Sequence[int]) -> dict[int, float | Failure]:
-    return {place: active[place].block() for place in places}

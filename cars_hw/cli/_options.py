@@ -19,6 +19,18 @@ DeviceOption = Annotated[str | None, typer.Option("--device", help="Device, NAME
 RuntimeOption = Annotated[str | None, typer.Option("--runtime", help="Runtime that executes the networks.")]
 ThreadsOption = Annotated[int | None, typer.Option("--threads", help="Threads of one inference.")]
 TableOption = Annotated[Path | None, typer.Option("--table", help="Latency table, a JSON Lines file.")]
+PrecisionOption = Annotated[
+    float, typer.Option(help="Stop a measurement at this half-width of its 95 % interval, relative.")
+]
+MaxDriftOption = Annotated[
+    float, typer.Option(help="On a phone, discard what ran while a fixed workload was slower by this.")
+]
+BinaryOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--benchmark-binary", help="The runtime's benchmark program for a phone: benchmark_model, ..."
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
@@ -39,9 +51,9 @@ def resolve_measuring(
     runtime: str | None,
     threads: int | None,
     table: Path | None,
-    **more: JsonValue | Path,
+    benchmark_binary: Path | None = None,
 ) -> SearchConfig:
-    """Resolve the options of a verb that measures, ``None`` where absent, and ``more`` likewise."""
+    """Resolve the options of a verb that measures, ``None`` where absent."""
     return resolve(
         config,
         overrides,
@@ -50,5 +62,5 @@ def resolve_measuring(
         latency__runtime=runtime,
         latency__threads=threads,
         latency__table=table,
-        **more,
+        latency__settings__benchmark_binary=benchmark_binary,
     )

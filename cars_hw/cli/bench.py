@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from cars_hw.cli._options import (
+    BinaryOption,
     ConfigOption,
     DeviceOption,
     JsonOption,
@@ -35,6 +36,7 @@ def bench(
     runtime: RuntimeOption = None,
     threads: ThreadsOption = None,
     table: TableOption = None,
+    benchmark_binary: BinaryOption = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
     json: JsonOption = False,
@@ -51,7 +53,7 @@ def bench(
         raise typer.BadParameter("name one of: a model file, --architecture, --genotype")
     if model is not None and model.suffix == TFLITE_SUFFIX:
         runtime = runtime or "tflite"  # no other runs it
-    resolved = resolve_measuring(config, overrides, space, device, runtime, threads, table)
+    resolved = resolve_measuring(config, overrides, space, device, runtime, threads, table, benchmark_binary)
     if model is not None:
         has_table = "table" in resolved.latency.model_fields_set
         [result] = bench_files([model], resolved, has_table=has_table)

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cars_hw.cli._options import (
+    BinaryOption,
     ConfigOption,
     JsonOption,
+    MaxDriftOption,
+    PrecisionOption,
     RuntimeOption,
     SetOption,
     SpaceOption,
@@ -34,15 +37,9 @@ def profile(
     runtime: RuntimeOption = None,
     threads: ThreadsOption = None,
     table: TableOption = None,
-    precision: Annotated[
-        float, typer.Option(help="Stop an operation at this half-width of its 95 % interval, relative.")
-    ] = 0.02,
-    max_drift: Annotated[
-        float, typer.Option(help="On a phone, discard what ran while a fixed workload was slower by this.")
-    ] = 0.05,
-    benchmark_binary: Annotated[
-        Path | None, typer.Option(help="The runtime's benchmark program for a phone: benchmark_model, ...")
-    ] = None,
+    precision: PrecisionOption = 0.02,
+    max_drift: MaxDriftOption = 0.05,
+    benchmark_binary: BinaryOption = None,
     retry_failures: Annotated[
         bool, typer.Option("--retry-failures", help="Measure again what failed before.")
     ] = False,
@@ -59,8 +56,7 @@ def profile(
     from profilers.plan import Quality
 
     first = device[0] if device else None
-    settings = {} if benchmark_binary is None else {"latency__settings__benchmark_binary": benchmark_binary}
-    resolved = resolve_measuring(config, overrides, space, first, runtime, threads, table, **settings)
+    resolved = resolve_measuring(config, overrides, space, first, runtime, threads, table, benchmark_binary)
     searched, latency = make_space(resolved), resolved.latency
     workloads, quality = table_workloads(searched), Quality(precision, max_drift)
     addresses = device or [latency.device]

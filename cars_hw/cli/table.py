@@ -8,9 +8,12 @@ from typing import Annotated
 import typer
 
 from cars_hw.cli._options import (
+    BinaryOption,
     ConfigOption,
     DeviceOption,
     JsonOption,
+    MaxDriftOption,
+    PrecisionOption,
     RuntimeOption,
     SetOption,
     SpaceOption,
@@ -82,6 +85,9 @@ def validate(
     networks: Annotated[
         int, typer.Option(min=VALIDATION_NETWORKS, max=1000, help="Random whole networks to measure.")
     ] = VALIDATION_NETWORKS,
+    precision: PrecisionOption = 0.02,
+    max_drift: MaxDriftOption = 0.05,
+    benchmark_binary: BinaryOption = None,
     again: Annotated[
         bool, typer.Option("--again", help="Measure the networks anew, not only those that are missing.")
     ] = False,
@@ -97,20 +103,25 @@ def validate(
     from cars_hw.latency_model import latency_model, predicted_networks, validation_architectures
     from cars_hw.runs import make_space, open_table
     from cars_hw.workloads import network_workload
+    from profilers.plan import Quality
 
-    resolved = resolve_measuring(config, overrides, space, device, runtime, threads, table)
+    resolved = resolve_measuring(config, overrides, space, device, runtime, threads, table, benchmark_binary)
     searched = make_space(resolved)
     path = Path(resolved.latency.table)
     latency_model(searched, open_table(resolved), remedy=resolved.profile_command())
     chosen = validation_architectures(searched, networks)
     workloads = [network_workload(searched, architecture) for architecture in chosen]
-    fill_table(resolved.latency, workloads, what="networks", again=again)
+    quality = Quality(precision, max_drift)
+    fill_table(
+        resolved.latency, workloads, what="networks", quality=quality, retry_failures=True, again=again
+    )
     with LatencyTable.append(path, LatencyTable.open(path).header) as opened:
         for workload in workloads:
             if workload.spec in opened.failures:
                 failure = opened.failures[workload.spec]
                 raise ProfilingError(
-                    f"{failure.spec} could not be measured: {failure.status}: {failure.reason}; --again"
+                    f"{failure.spec} could not be measured: {failure.status}: {failure.reason}; "
+                    "validating again tries it again"
                 )
         said = predicted_networks(searched, opened, chosen)
         if said != opened.validation:

@@ -24,7 +24,7 @@ def _operations(name: str) -> list[OpSpec]:
     return [*kinds.values(), *(operations[i] for i in others)]
 
 
-def _nodes_outside(model: bytes) -> int:
+def _nodes_outside(model: bytes) -> int | None:
     loaded = TfLiteModel(model)
     loaded.allocate()
     return loaded.nodes_outside()

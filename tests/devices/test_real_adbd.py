@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from devices import _adb
-from devices._adb import LinkTransport
+from devices._adb import LinkTransport, Transport
 from devices._adb_direct import DirectLink, TcpCarrier
 from devices._adb_keys import Key
 from devices._errors import DeviceError, DeviceLostError
@@ -128,8 +128,13 @@ def test_a_daemon_that_dies_during_a_command_loses_it(daemon: RealDaemon, tmp_pa
 
 
 def test_a_push_that_takes_too_long_leaves_no_part(daemon: RealDaemon, tmp_path: Path) -> None:
+    def push_in_ever_less_time(transport: Transport) -> None:
+        for halvings in range(5, 15):  # until it is too short for this machine
+            transport.push(bytes(_BIG_BYTES * 4), f"{tmp_path}/part", timeout_s=0.5**halvings)
+            (tmp_path / "part").unlink()
+
     with _adb.connect(f"tcp:{daemon.address}") as transport, pytest.raises(DeviceError):
-        transport.push(bytes(_BIG_BYTES * 4), f"{tmp_path}/part", timeout_s=0.02)
+        push_in_ever_less_time(transport)
     wait_until_gone(tmp_path / "part")
 
 

@@ -1,20 +1,33 @@
 """Several devices of one model share a table: on scripted clocks, with losses at every point."""
 
 import itertools
+import math
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
+from torch import nn
 
-from devices._device import DeviceInfo
+from devices._device import Device, DeviceInfo
 from devices._errors import DamagedFileError, DeviceError, DeviceLostError, ProfilingError
+from devices.android import Android
 from devices.fake import Fake
 from latency_tables.measurement import FailureStatus
 from latency_tables.spec import OpSpec
 from latency_tables.table import LatencyTable
 from profilers.fleet import Fleet, parts_of
-from profilers.plan import MeasurementPlan
-from profilers.runtimes._runtime import Workload
+from profilers.plan import MeasurementPlan, SentinelPlan
+from profilers.profiler import Profiler
+from profilers.runtimes import _tflite_remote
+from profilers.runtimes._runtime import Sampler, Workload
 from profilers.runtimes.fake import FakeRuntime
+from profilers.runtimes.tflite import TfLite
+from tests.fakes import programs
+from tests.fakes.played_phone import SERIAL, PlayedPhone
 
 PLAN = MeasurementPlan(min_rounds=3, max_rounds=3, span_s=0.0)
 WORKLOADS = [Workload(OpSpec.of(f"k{i}", (1, 8, 4, 4)), Path("never read")) for i in range(40)]
@@ -70,6 +83,22 @@ def test_either_phone_may_add_to_the_table_and_no_other(tmp_path: Path) -> None:
     assert device.includes(device)
     assert not device.includes(Phone("c3").info())
     assert not device.includes(Phone("a1", "galaxy").info())
+
+
+def test_one_of_the_phones_alone_adds_whole_networks_and_all_of_them_more_operations(tmp_path: Path) -> None:
+    """As ``table validate`` does with the table that a fleet left."""
+    path, network = tmp_path / "t.jsonl", Workload(OpSpec.of("network", (1, 8, 4, 4)), Path("never read"))
+    fill(path, member("a1"), member("b2"))
+    alone = Profiler(*member("b2"), PLAN)
+    with LatencyTable.append(path, alone.header()) as table:
+        [added] = alone.fill(table, [network])
+    fleet = Fleet([member("a1"), member("b2")], PLAN)
+    more = [*WORKLOADS, Workload(OpSpec.of("new", (1, 8, 4, 4)), Path("never read"))]
+    list(fleet.fill(path, more, SENTINELS))
+    merged = LatencyTable.open(path)
+    assert merged[network.spec].samples_s == added.samples_s  # type: ignore[union-attr]
+    assert len(merged) == len(more) + 1
+    assert merged.header.device.serials == ("a1", "b2")
 
 
 @pytest.mark.parametrize("lost_after", [0, 1, 7, 30, 60, 99])
@@ -138,6 +167,83 @@ def test_leaving_early_keeps_what_was_measured(n: int, tmp_path: Path) -> None:
     assert sum(len(LatencyTable.open(part)) for part in parts_of(path)) >= n
     fill(path, member("a1"), member("b2"))
     assert LatencyTable.open(path).missing([workload.spec for workload in WORKLOADS]) == ()
+
+
+class HotPhone(Phone):
+    """A phone that stays too hot; a second of its rest takes a hundredth."""
+
+    rested_s = 0.0
+
+    def hindrance(self) -> str | None:
+        return "thermal status 2 (moderate): let it cool"
+
+    def pause(self, seconds: float) -> None:
+        self.rested_s += seconds
+        time.sleep(seconds / 100)
+
+
+def test_leaving_early_does_not_wait_until_a_hot_phone_has_cooled(tmp_path: Path) -> None:
+    path, hot = tmp_path / "t.jsonl", HotPhone("a1")
+    plan = replace(PLAN, group_size=2, sentinel=SentinelPlan(rest_s=50.0, patience_s=5000.0))
+    fleet = Fleet([(hot, FakeRuntime(latency_s=lambda *_: 2e-3)), member("b2")], plan)
+    entries = fleet.fill(path, WORKLOADS, SENTINELS)
+    next(entries)
+    entries.close()  # type: ignore[attr-defined]
+    assert hot.rested_s < plan.sentinel.rest_s  # type: ignore[union-attr]
+    assert not LatencyTable.open(path.with_name("t.jsonl.part-a1")).failures
+
+
+@pytest.mark.parametrize("group_size", [3, 12])
+def test_a_phone_takes_whole_groups_so_that_no_sentinel_runs_for_a_few_left_over(
+    group_size: int, tmp_path: Path
+) -> None:
+    loaded: list[str] = []
+
+    class Counting(FakeRuntime):
+        @contextmanager
+        def prepare(self, workload: Workload, device: Device) -> Iterator[Sampler]:
+            loaded.append(workload.spec.kind)
+            with super().prepare(workload, device) as sampler:
+                yield sampler
+
+    plan = replace(PLAN, group_size=group_size, sentinel=SentinelPlan(max_drift=1e6))
+    fleet = Fleet([(Phone("a1"), Counting(latency_s=lambda *_: 2e-3))], plan)
+    list(fleet.fill(tmp_path / "t.jsonl", WORKLOADS, SENTINELS))
+    others = len(WORKLOADS) - len(SENTINELS)
+    assert loaded.count("sentinel") == 1 + math.ceil(others / group_size)
+
+
+@pytest.mark.slow
+def test_two_phones_run_real_models_at_once_and_what_one_could_not_the_other_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Played phones, one of them unplugged at work; the tool's stand-in computes every model."""
+    monkeypatch.setattr(_tflite_remote, "_WARM_UP_S", 0.0)
+    tool = tmp_path / "benchmark_model"
+    tool.write_bytes(programs.benchmark_model())
+    sentinel = SentinelPlan(max_drift=1e6, block_s=0.01)  # this machine is in no way steady
+    plan = replace(PLAN, block_s=0.01, first_calls=3, group_size=2, sentinel=sentinel)
+    workloads = [
+        Workload(OpSpec.of(f"conv{n}", (1, 8, 12, 12)), partial(nn.Conv2d, 8, n, 3, padding=1))
+        for n in (4, 6, 8, 10, 12, 14)
+    ]
+    with ExitStack() as opened:
+        transports, members = [], []
+        for name in ("a", "b"):
+            phone = PlayedPhone(tmp_path / name)
+            properties = phone.read("getprop").replace(SERIAL, f"SERIAL{name}")
+            phone.write("getprop", properties)
+            transports.append(phone.transport())
+            device = opened.enter_context(Android(transports[-1], root=phone.root, sleep=phone.sleep))
+            members.append((device, TfLite(benchmark_binary=str(tool))))
+        fleet = Fleet(members, plan)
+        transports[0].calls_until_lost = 60
+        list(fleet.fill(tmp_path / "t.jsonl", workloads, workloads[-1:]))
+    table = LatencyTable.open(tmp_path / "t.jsonl")
+    assert not table.failures
+    assert table.missing([workload.spec for workload in workloads]) == ()
+    assert all(entry.conditions["output_compared"] is True for entry in table.measurements.values())
+    assert [why.partition(";")[0] for why in fleet.lost.values()] == ["the phone was unplugged"]
 
 
 def test_a_damaged_part_is_refused_before_anything_is_measured(tmp_path: Path) -> None:

@@ -21,9 +21,8 @@ DEVICE = "tests.fakes.local_remote"
 
 def test_the_program_for_a_phone_is_a_setting_of_its_runtime(tmp_path: Path) -> None:
     path = tmp_path / "benchmark_model"
-    more = {"latency__settings__benchmark_binary": path}
     resolved = resolve_measuring(
-        None, ["latency.settings.xnnpack=off"], None, None, "tflite", None, None, **more
+        None, ["latency.settings.xnnpack=off"], None, None, "tflite", None, None, path
     )
     assert resolved.latency.settings == {"xnnpack": "off", "benchmark_binary": str(path)}
     assert f"latency.settings.benchmark_binary={path}" in resolved.profile_command()
@@ -39,8 +38,7 @@ def test_a_missing_program_is_said_with_the_remedy(tmp_path: Path) -> None:
 
 def test_a_table_is_opened_wherever_the_program_lies_now_but_under_no_other_setting(tmp_path: Path) -> None:
     path = write_table(tmp_path / "table.jsonl", TinySpace())
-    named = {"latency__settings__benchmark_binary": tmp_path / "moved"}
-    open_table(resolve_measuring(None, None, None, None, None, None, path, **named))
+    open_table(resolve_measuring(None, None, None, None, None, None, path, tmp_path / "moved"))
     other = resolve_measuring(None, ["latency.settings.xnnpack=off"], None, None, None, None, path)
     with pytest.raises(TableMismatchError, match="xnnpack"):
         open_table(other)

@@ -110,3 +110,20 @@ def test_survivors_are_whole_stages_and_a_part_of_the_next(
             return
         taken |= stage
     assert survivors == taken == set(range(n))
+
+
+@given(st.integers(0, 2**32), st.integers(1, 24), st.integers(2, 4), st.booleans(), st.data())
+def test_survivors_do_not_depend_on_units_shifts_or_the_order_of_the_other_costs(
+    seed: int, n: int, m: int, has_ties: bool, data: st.DataObject
+) -> None:
+    """With one seed, the draw from the stage that overflows is the same too."""
+    numbers = rng(seed)
+    costs = numbers.integers(0, 4, (n, m)).astype(float) if has_ties else numbers.random((n, m))
+    n_survivors = data.draw(st.integers(1, n))
+    scales = 10.0 ** np.array(data.draw(st.lists(st.floats(-6, 6), min_size=m, max_size=m)))
+    shifts = np.array(data.draw(st.lists(st.floats(-100, 100), min_size=m, max_size=m)))
+    order = [0, *data.draw(st.permutations(range(1, m)))]
+
+    otherwise = chosen(((costs + shifts) * scales)[:, order], n_survivors, seed)
+
+    assert otherwise == chosen(costs, n_survivors, seed)

@@ -74,8 +74,8 @@ def measure_front(run: Run, generation: Generation) -> list[Member]:
 def export(run: Run, picks: Sequence[str]) -> dict[str, Export]:
     """Write the picks to ONNX, verified."""
     trainer, record = restored_trainer(run)
-    folder = run.path / "export"
-    return {name: export_member(run, trainer, record, name, folder=folder) for name in picks}
+    folder, trust = run.path / "export", table_trust(run.config)
+    return {name: export_member(run, trainer, record, name, folder=folder, trust=trust) for name in picks}
 
 
 def bench(run: Run, exports: dict[str, Export]) -> dict[str, Bench]:

@@ -8,7 +8,7 @@ from cars_hw.config import SearchConfig
 from cars_hw.data import Data
 from cars_hw.exporter import Export, export_int8, export_network
 from cars_hw.picks import pick
-from cars_hw.runs import Run, make_space, make_trainer, table_trust
+from cars_hw.runs import Run, make_space, make_trainer
 from cars_hw.search import Record
 from cars_hw.spaces._space import Scale
 from cars_hw.supernet_trainer import SuperNetTrainer
@@ -39,8 +39,19 @@ def export_member(
     folder: Path,
     scale: Scale = "deploy",
     suffix: str = ".onnx",
+    trust: str,
 ) -> Export:
     """Write the member of the front that ``choice`` names as ``folder/CHOICE`` + ``suffix``, with its card.
+
+    Args:
+        run: Whose front it is.
+        trainer: Its weights.
+        record: What its newest checkpoint says.
+        choice: A pick, or the number of a member.
+        folder: Where the file goes.
+        scale: Which of the space's two graphs.
+        suffix: The format.
+        trust: How far the latency table may be trusted, as ``table_trust`` says; the same for all members.
 
     Raises:
         ExportError: The run deploys another network than the one that it has weights for.
@@ -51,7 +62,7 @@ def export_member(
             "that first (cars-hw retrain, not in this version), or write the search network: --scale search"
         )
     member = pick(record.history[-1].front, record.history[-1].objectives, choice)
-    card = {"pick": choice, "scale": scale, **_card(run.config, trainer, record, member)}
+    card = {"pick": choice, "scale": scale, **_card(run.config, trainer, record, member, trust)}
     name = f"member-{int(choice):03d}" if choice.isdecimal() else choice
     network = trainer.network(member.architecture)
     return export_network(network, *trainer.fitness, folder / f"{name}{suffix}", card=card)
@@ -68,7 +79,7 @@ def export_with_int8(trainer: SuperNetTrainer, before: Export, max_error_growth:
 
 
 def _card(
-    config: SearchConfig, trainer: SuperNetTrainer, record: Record, member: Candidate
+    config: SearchConfig, trainer: SuperNetTrainer, record: Record, member: Candidate, trust: str
 ) -> dict[str, Json]:
     space, generation = trainer.space, record.history[-1]
     graph = space.graph(member.architecture, "search")
@@ -88,7 +99,7 @@ def _card(
             "device": config.latency.device,
             "runtime": config.latency.runtime,
             "threads": config.latency.threads,
-            "trust": table_trust(config),
+            "trust": trust,
         },
     }
 

@@ -49,10 +49,12 @@ def export(
     picks = expanded(record.history[-1].front, pick or ["knee"])
     suffix = ".tflite" if int8 or file_format == "tflite" else ".onnx"
     folder = to or run / "export"
-    exports = {}
+    trust, exports = table_trust(opened.config), {}
     with progress() as bars:
         for name in bars.track(picks, description="exporting"):
-            done = export_member(opened, trainer, record, name, folder=folder, scale=scale, suffix=suffix)
+            done = export_member(
+                opened, trainer, record, name, folder=folder, scale=scale, suffix=suffix, trust=trust
+            )
             exports[name] = done
             if int8:
                 exports[f"{name} int8"] = export_with_int8(trainer, done, max_error_growth / 100)
@@ -66,5 +68,5 @@ def export(
             for name, done in exports.items()
         ],
     )
-    say(table_trust(opened.config))
+    say(trust)
     say("next: cars-hw bench FILE")

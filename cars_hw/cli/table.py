@@ -108,14 +108,15 @@ def validate(
     resolved = resolve_measuring(config, overrides, space, device, runtime, threads, table, benchmark_binary)
     searched = make_space(resolved)
     path = Path(resolved.latency.table)
-    latency_model(searched, open_table(resolved), remedy=resolved.profile_command())
+    before = open_table(resolved)
+    latency_model(searched, before, remedy=resolved.profile_command())
     chosen = validation_architectures(searched, networks)
     workloads = [network_workload(searched, architecture) for architecture in chosen]
     quality = Quality(precision, max_drift)
     fill_table(
         resolved.latency, workloads, what="networks", quality=quality, retry_failures=True, again=again
     )
-    with LatencyTable.append(path, LatencyTable.open(path).header) as opened:
+    with LatencyTable.append(path, before.header) as opened:
         for workload in workloads:
             if workload.spec in opened.failures:
                 failure = opened.failures[workload.spec]

@@ -21,7 +21,7 @@ from cars_hw.latency_model import latency_model
 from cars_hw.runs import make_space
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.workloads import network_workload, table_workloads
-from latency_tables.accuracy import AccuracyReport, accuracy_report
+from latency_tables.accuracy import AccuracyReport, accuracy_report, halves_s
 from latency_tables.measurement import Measurement
 from latency_tables.prediction import LatencyModel
 from latency_tables.table import LatencyTable
@@ -77,12 +77,8 @@ def observe(space: SearchSpace, folder: Path, plan: MeasurementPlan) -> Seen:
         np.array(predicted),
         np.array(plain),
         np.array([entry.latency_s for entry in measured]),
-        np.array([[_part(entry, start) for entry in measured] for start in (0, 1)]),
+        np.array(halves_s(measured)),
     )
-
-
-def _part(entry: Measurement, start: int) -> float:
-    return Measurement(entry.spec, entry.samples_s[start::2]).latency_s
 
 
 def compare(predicted_s: Floats, measured_s: Floats) -> AccuracyReport:

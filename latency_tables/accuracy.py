@@ -115,19 +115,24 @@ def validation_report(validation: Validation, measurements: Mapping[OpSpec, Meas
             raise TableError(f"the validated network {network.spec} was not measured; validate again")
         measured.append(entry)
     measured_s = [entry.latency_s for entry in measured]
-    halves_s = [
-        [Measurement(entry.spec, entry.samples_s[start::2]).latency_s for entry in measured]
-        for start in (0, 1)
-    ]
     inside = [
         network.interval_s[0] <= latency_s <= network.interval_s[1]
         for network, latency_s in zip(validation.networks, measured_s, strict=True)
     ]
     return ValidationReport(
         accuracy_report([network.latency_s for network in validation.networks], measured_s),
-        accuracy_report(*halves_s),
+        accuracy_report(*halves_s(measured)),
         100 * sum(inside) / len(inside),
     )
+
+
+def halves_s(measured: Sequence[Measurement]) -> tuple[list[float], list[float]]:
+    """Return the latencies by the even and by the odd samples of each: what noise alone makes of them."""
+    even, odd = (
+        [Measurement(entry.spec, entry.samples_s[start::2]).latency_s for entry in measured]
+        for start in (0, 1)
+    )
+    return even, odd
 
 
 def _root_mean_square_percent(differences: NDArray[np.float64]) -> float:

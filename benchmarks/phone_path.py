@@ -100,7 +100,7 @@ def measure() -> dict[str, Any]:
             "devices": ("devices", *device),
             # A shared machine is in no way steady: its sentinel may drift as it likes.
             "profile": ("profile", *config, "--max-drift", "100"),
-            "validate": ("table", "validate", *config),
+            "validate": ("table", "validate", *config, "--max-drift", "100"),
             "search": ("search", *config, "--run", str(folder / "run")),
             "export": ("export", str(folder / "run"), "--format", "tflite", "--pick", "knee"),
         }.items():

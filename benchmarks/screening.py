@@ -18,6 +18,7 @@ import numpy as np
 from _rows import Row, finish, parse_options, store, stored
 from numpy.typing import NDArray
 from pydantic import JsonValue
+from scipy.stats import t
 
 from cars_hw.config import SearchConfig
 from cars_hw.evolution import domination
@@ -63,14 +64,18 @@ def volumes(raw: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
     ).reshape(-1, 2)
 
 
+def paired_difference(found: NDArray[np.float64]) -> tuple[float, float]:
+    """Return what screening adds to the hypervolumes ``(n, 2)``: mean, and margin of its 95 % interval."""
+    difference = found[:, 0] - found[:, 1]
+    n = len(difference)
+    return float(difference.mean()), float(t.ppf(0.975, n - 1) * difference.std(ddof=1) / n**0.5)
+
+
 def rows(raw: list[dict[str, Any]], source: str) -> list[Row]:
     """Return the hypervolumes, their paired difference with its spread, and what was spent."""
-    screened, plain = volumes(raw).T
-    difference = screened - plain
-    margin = (
-        2.776 * float(difference.std(ddof=1)) / len(difference) ** 0.5
-    )  # Student's t, 4 degrees of freedom
-    mean = float(difference.mean())
+    found = volumes(raw)
+    screened, plain = found.T
+    mean, margin = paired_difference(found)
     passes = [
         sum(pair[kind]["ledger"][name] for name in ("training_images", "evaluation_images"))
         for pair in raw

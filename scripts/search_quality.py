@@ -57,14 +57,12 @@ def main() -> None:
         "cannot be told apart here.\n"
     )
     pairs = _raw("screening")
-    volumes = _volumes(pairs)
+    volumes, mean, margin = _screening(pairs)
     out.append(_SCREENING.format(seeds=len(pairs)))
     out += [f"| {seed} | {a:.3f} | {b:.3f} |\n" for seed, (a, b) in enumerate(volumes)]
-    difference = volumes[:, 0] - volumes[:, 1]
-    margin = 2.776 * difference.std(ddof=1) / len(difference) ** 0.5
     out.append(
-        f"\nMean difference {difference.mean():+.3f}, 95 % interval {difference.mean() - margin:+.3f} to "
-        f"{difference.mean() + margin:+.3f} (Student's t over the pairs).\n"
+        f"\nMean difference {mean:+.3f}, 95 % interval {mean - margin:+.3f} to {mean + margin:+.3f} "
+        "(Student's t over the pairs).\n"
     )
     sys.stdout.write("".join(out))
 
@@ -100,11 +98,13 @@ def _unspent(raw: dict[str, Any]) -> str:
     )
 
 
-def _volumes(pairs: list[dict[str, Any]]) -> Any:
+def _screening(pairs: list[dict[str, Any]]) -> tuple[Any, float, float]:
+    """Return the hypervolumes (n, 2) of the pairs, and their mean difference with its margin."""
     sys.path.insert(0, str(_RESULTS.parent))
-    from screening import volumes
+    from screening import paired_difference, volumes
 
-    return volumes(pairs)
+    found = volumes(pairs)
+    return (found, *paired_difference(found))
 
 
 if __name__ == "__main__":

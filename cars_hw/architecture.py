@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from devices._errors import ArchitectureError
+from devices.foundation.errors import ArchitectureError
 
 Architecture = tuple[int, ...]
 

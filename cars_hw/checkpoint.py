@@ -22,8 +22,8 @@ from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
 from cars_hw.trainer import Json
-from devices._errors import CheckpointError
-from devices._files import sync_folder, write_durably
+from devices.foundation.errors import CheckpointError
+from devices.foundation.files import sync_folder, write_durably
 
 logger = logging.getLogger(__name__)
 

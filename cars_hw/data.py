@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cars_hw import cifar10
-from devices._errors import DataError, UnknownNameError
+from devices.foundation.errors import DataError, UnknownNameError
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]

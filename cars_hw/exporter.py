@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from cars_hw.model_card import CARD_KIND, SCHEMA, card_path
 from cars_hw.trainer import Json
-from devices._errors import ExportError
-from devices._files import replace_file
+from devices.foundation.errors import ExportError
+from devices.foundation.files import replace_file
 from profilers._layout import nhwc, nhwc_shape
 from profilers.lowering import onnx, tflite
 from profilers.lowering.int8 import quantize

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from cars_hw import layers
-from devices._errors import ArchitectureError
+from devices.foundation.errors import ArchitectureError
 from latency_tables.spec import OpSpec
 
 #: The name by which nodes refer to the network's input.

@@ -11,7 +11,7 @@ import numpy as np
 from cars_hw.architecture import Architecture
 from cars_hw.graph import network_spec
 from cars_hw.spaces._space import SearchSpace
-from devices._errors import MissingEntryError
+from devices.foundation.errors import MissingEntryError
 from latency_tables.prediction import CALL_OVERHEAD, LatencyModel, Observation
 from latency_tables.spec import OpSpec
 from latency_tables.table import LatencyTable

@@ -57,7 +57,7 @@ from cars_hw.primitives import (
     shape_after,
     weights,
 )
-from devices._errors import SpecError
+from devices.foundation.errors import SpecError
 from latency_tables.spec import OpSpec
 
 

@@ -13,7 +13,7 @@ from cars_hw.evolution.screening import Screen
 from cars_hw.objectives import Objective
 from cars_hw.strategies._strategy import Strategy
 from cars_hw.trainer import Json, Trainer, TrainerState
-from devices._errors import CheckpointError
+from devices.foundation.errors import CheckpointError
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from cars_hw.architecture import Architecture
 from cars_hw.graph import Graph, Node, SoftGraph
 from cars_hw.network import Network, module_name, run
 from cars_hw.spaces._space import SearchSpace
-from devices._errors import ArchitectureError
+from devices.foundation.errors import ArchitectureError
 
 
 class SuperNet(nn.Module):

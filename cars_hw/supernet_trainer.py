@@ -29,7 +29,7 @@ from cars_hw.network import Network
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.supernet import SuperNet
 from cars_hw.trainer import Json, Ledger, OptionGradients, TrainerState, Weights
-from devices._errors import ArchitectureError, CheckpointError, ConfigError
+from devices.foundation.errors import ArchitectureError, CheckpointError, ConfigError
 
 _ALLOWED = TypeAdapter(tuple[tuple[int, ...], ...])
 

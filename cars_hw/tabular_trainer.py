@@ -13,7 +13,7 @@ from pathlib import Path
 from cars_hw.architecture import Architecture
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.trainer import Ledger, OptionGradients, TrainerState, Weights
-from devices._errors import ArchitectureError, CheckpointError, ConfigError, DataError
+from devices.foundation.errors import ArchitectureError, CheckpointError, ConfigError, DataError
 
 #: Figures of architectures: one for each column that was read.
 Figures = Mapping[Architecture, tuple[float, ...]]

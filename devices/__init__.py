@@ -1,8 +1,8 @@
 """Hardware to measure on: one file per kind of device."""
 
 from devices._device import Completed, Device, DeviceInfo, DeviceState, HostDevice, RemoteDevice
-from devices._errors import CarsHwError
-from devices._plugins import load_plugin, plugin_names
+from devices.foundation.errors import CarsHwError
+from devices.foundation.plugins import load_plugin, plugin_names
 
 __all__ = [
     "CarsHwError",

@@ -6,25 +6,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Self
 
-from devices import (
-    _adb,
-    _android_clock,
-    _android_cores,
-    _android_gate,
-    _android_heat,
-    _android_identity,
-    _lock,
-    _proc,
-)
-from devices._adb import Transport
-from devices._android_clock import Clock
-from devices._android_folder import Folder, noexec_mount
-from devices._android_gate import Fitness
-from devices._android_programs import Programs
-from devices._android_reconnection import Reconnecting
-from devices._android_shell import Shell
+from devices import _adb, _proc
+from devices._adb.reconnection import Reconnecting
+from devices._adb.transport import Transport
+from devices._android import clock, identity, readiness, sensors
+from devices._android.clock import Clock
+from devices._android.cores import CHOICES, chosen, clusters, listed, processors
+from devices._android.folder import Folder, noexec_mount
+from devices._android.programs import Programs
+from devices._android.readiness import Fitness
+from devices._android.shell import Shell
 from devices._device import Completed, DeviceInfo, DeviceState, RemoteDevice
-from devices._errors import DeviceError
+from devices.foundation import locks
+from devices.foundation.errors import DeviceError
 
 _CPU = 'cd "$R"/sys/devices/system/cpu && '
 _IDENTITY = {
@@ -81,18 +75,18 @@ class Android(RemoteDevice):
         self._transport, self._cores, self._sleep = transport, cores, sleep
         self._shell = Shell(transport, root)
         self._told = self._shell.texts(_IDENTITY)
-        self._properties = _android_identity.properties(self._told["properties"])
+        self._properties = identity.properties(self._told["properties"])
         if noexec_mount(self._told["mounts"]):
             raise DeviceError(
                 "programs cannot run on this phone: its /data is mounted noexec; use another phone"
             )
-        self._serial_hash = _android_identity.serial_hash(self._properties)
+        self._serial_hash = identity.serial_hash(self._properties)
         self._processors = self._chosen()
         self._folder = Folder(transport, self._shell)
         self._programs = Programs(
             transport, self._shell, folder=self._folder.path, processors=self._processors
         )
-        sdk = _android_identity.sdk(self._properties)
+        sdk = identity.sdk(self._properties)
         self._clock = Clock(self._shell, folder=self._folder.path, sdk=sdk)
         self._threads: int | None = None
         self._fitness_at_start: Fitness | None = None
@@ -102,8 +96,8 @@ class Android(RemoteDevice):
     def connect(cls, address: str) -> Self:
         where, mark, choice = address.partition("?")
         cores = choice.removeprefix("cores=") if mark else "big"
-        if cores not in _android_cores.CHOICES or (mark and not choice.startswith("cores=")):
-            options = ", ".join(_android_cores.CHOICES)
+        if cores not in CHOICES or (mark and not choice.startswith("cores=")):
+            options = ", ".join(CHOICES)
             raise DeviceError(f"{choice[:64]!r} does not choose cores; write ?cores= and one of {options}")
         transport = _adb.connect(where)
         try:
@@ -114,13 +108,13 @@ class Android(RemoteDevice):
 
     def info(self) -> DeviceInfo:
         told, found = self._told, self._properties
-        chip = _android_identity.chip(found) or "unknown chip"
-        present = _android_cores.processors(told["present"])
+        chip = identity.chip(found) or "unknown chip"
+        present = processors(told["present"])
         return DeviceInfo(
             kind="android",
-            model=_android_identity.model(found) or _plain_model(told["cpuinfo"]),
-            platform=f"{chip}; {self._cores} cores {_android_cores.listed(self._processors)}",
-            os_build=_android_identity.build(found) or _android_identity.plain(told["kernel"]) or "unknown",
+            model=identity.model(found) or _plain_model(told["cpuinfo"]),
+            platform=f"{chip}; {self._cores} cores {listed(self._processors)}",
+            os_build=identity.build(found) or identity.plain(told["kernel"]) or "unknown",
             cores=len(present) or max(self._processors) + 1,
             serial_hash=self._serial_hash,
         )
@@ -136,10 +130,10 @@ class Android(RemoteDevice):
         heat, battery = fitness.heat, fitness.battery
         return DeviceState(
             clock_mhz=_proc.scaling_mhz(told["scaling_cur_freq"]),
-            residency_s=_android_clock.residency_s(told["stats/time_in_state"]),
-            governor=_android_identity.plain(told["scaling_governor"]) or None,
+            residency_s=clock.residency_s(told["stats/time_in_state"]),
+            governor=identity.plain(told["scaling_governor"]) or None,
             is_clock_fixed=self._clock.is_fixed,
-            temperature_c=heat.hottest_c or _android_heat.zones_c(told["zones"].splitlines()),
+            temperature_c=heat.hottest_c or sensors.zones_c(told["zones"].splitlines()),
             skin_c=heat.skin_c,
             thermal_status=heat.status,
             cooling=heat.cooling,
@@ -148,13 +142,13 @@ class Android(RemoteDevice):
             is_charging=battery.is_charging,
             load=_proc.number(told["load"].partition(" ")[0]),
             affinity=self._processors,
-            cpuset=_android_identity.plain(told["cpuset"]) or None,
+            cpuset=identity.plain(told["cpuset"]) or None,
             threads=self._threads,
         )
 
     def hindrance(self) -> str | None:
         now = _fitness(self._shell.texts(_FITNESS))
-        return _android_gate.hindrance(now, self._fitness_at_start or now)
+        return readiness.hindrance(now, self._fitness_at_start or now)
 
     @contextmanager
     def quiet(self, threads: int) -> Iterator[None]:
@@ -169,10 +163,10 @@ class Android(RemoteDevice):
         if not 1 <= threads <= len(self._processors):
             raise DeviceError(
                 f"{threads} threads do not fit on the {self._cores} cores "
-                f"({_android_cores.listed(self._processors)}); ask for 1 to {len(self._processors)} threads, "
+                f"({listed(self._processors)}); ask for 1 to {len(self._processors)} threads, "
                 "or for ?cores=all"
             )
-        with _lock.held(self._lock_name()) as is_ours:
+        with locks.held(self._lock_name()) as is_ours:
             if not is_ours:
                 raise DeviceError("another process measures on this phone now; wait until it has ended")
             self._folder.prepare()
@@ -208,15 +202,15 @@ class Android(RemoteDevice):
     def _chosen(self) -> tuple[int, ...]:
         """Return the processors of the chosen kind that are awake, and that the phone lets its shell use."""
         allowed = _ALLOWED.search(self._told["status"])
-        online = set(_android_cores.processors(self._told["online"]))
-        usable = set(_android_cores.processors(allowed[1])) if allowed else online
-        by_khz = _android_cores.clusters(self._told["frequencies"])
-        return _android_cores.chosen(by_khz, self._cores, usable & online if online else usable)
+        online = set(processors(self._told["online"]))
+        usable = set(processors(allowed[1])) if allowed else online
+        by_khz = clusters(self._told["frequencies"])
+        return chosen(by_khz, self._cores, usable & online if online else usable)
 
     def _recover(self) -> None:
         """Undo what a crashed session left, unless another process measures on the phone now."""
         ours = '[ -d "$1" ] && [ ! -L "$1" ] && [ -O "$1" ]'
-        with _lock.held(self._lock_name()) as is_ours:
+        with locks.held(self._lock_name()) as is_ours:
             if is_ours and self._shell.script(ours, self._folder.path).exit_status == 0:
                 self._programs.end_leftovers()
                 self._folder.remove_leftovers()
@@ -229,11 +223,11 @@ class Android(RemoteDevice):
 def _fitness(told: Mapping[str, str]) -> Fitness:
     saver = told["saver"].strip()
     return Fitness(
-        _android_heat.heat(told["heat"]),
-        _android_heat.battery(told["battery"]),
+        sensors.heat(told["heat"]),
+        sensors.battery(told["battery"]),
         is_saving=saver == "1" if saver in ("0", "1") else None,
     )
 
 
 def _plain_model(cpuinfo: str) -> str:
-    return _android_identity.plain(_proc.cpu_model(cpuinfo) or "") or "unknown phone"
+    return identity.plain(_proc.cpu_model(cpuinfo) or "") or "unknown phone"

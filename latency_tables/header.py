@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 
 from devices._device import DeviceInfo
-from devices._errors import TableError, TableMismatchError
+from devices.foundation.errors import TableError, TableMismatchError
 
 Setting = str | int
 

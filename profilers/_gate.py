@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 import numpy as np
 
 from devices._device import Device
-from devices._errors import ThrottledError
+from devices.foundation.errors import ThrottledError
 from latency_tables.measurement import FAST_MODE_QUANTILE, Conditions, Measurement
 from latency_tables.spec import OpSpec
 from profilers.plan import SentinelPlan

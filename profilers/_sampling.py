@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from statistics import fmean
 
 from devices._device import Device
-from devices._errors import (
+from devices.foundation.errors import (
     CarsHwError,
     DeviceTimeoutError,
     FellBackError,

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from devices._device import Device
-from devices._errors import DeviceError, DeviceLostError, ProfilingError
+from devices.foundation.errors import DeviceError, DeviceLostError, ProfilingError
 from latency_tables.header import TableHeader
 from latency_tables.measurement import Entry, Measurement
 from latency_tables.spec import OpSpec

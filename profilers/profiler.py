@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 
 from devices._device import Device, RemoteDevice
-from devices._errors import ThrottledError
+from devices.foundation.errors import ThrottledError
 from latency_tables.header import TableHeader
 from latency_tables.measurement import Entry, Failure
 from latency_tables.table import LatencyTable

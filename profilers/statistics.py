@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 
-from devices._errors import ProfilingError
+from devices.foundation.errors import ProfilingError
 from latency_tables.measurement import Measurement
 from profilers.plan import MeasurementPlan
 

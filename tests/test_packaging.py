@@ -18,7 +18,7 @@ import cars_hw
 import devices
 import latency_tables
 from cars_hw import spaces, strategies
-from devices._plugins import plugin_names
+from devices.foundation.plugins import plugin_names
 from profilers import runtimes
 from tests.fakes.tables import write_table
 

@@ -16,7 +16,7 @@ from cars_hw.runs import open_table
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.trainer import Json
 from cars_hw.workloads import network_workload
-from devices._errors import ArchitectureError, ExportError, ProfilingError
+from devices.foundation.errors import ArchitectureError, ExportError, ProfilingError
 from latency_tables.measurement import Failure, Measurement
 from latency_tables.prediction import Prediction
 from latency_tables.table import LatencyTable

@@ -13,7 +13,7 @@ from cars_hw.search import Record
 from cars_hw.spaces._space import Scale
 from cars_hw.supernet_trainer import SuperNetTrainer
 from cars_hw.trainer import Json
-from devices._errors import CheckpointError, ExportError
+from devices.foundation.errors import CheckpointError, ExportError
 
 
 def restored_trainer(run: Run) -> tuple[SuperNetTrainer, Record]:

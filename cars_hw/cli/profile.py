@@ -20,7 +20,7 @@ from cars_hw.cli._options import (
     resolve_measuring,
 )
 from cars_hw.cli._output import print_json, say
-from devices._errors import ProfilingError
+from devices.foundation.errors import ProfilingError
 from latency_tables.measurement import Failure, Measurement
 from latency_tables.table import LatencyTable
 

@@ -23,7 +23,7 @@ from cars_hw.cli._options import (
 )
 from cars_hw.cli._output import print_json, print_table, show_line
 from cars_hw.latency_model import VALIDATION_NETWORKS, trust
-from devices._errors import ProfilingError
+from devices.foundation.errors import ProfilingError
 from latency_tables.accuracy import AccuracyReport, ValidationReport
 from latency_tables.table import LatencyTable
 

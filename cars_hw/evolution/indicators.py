@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from pymoo.indicators.hv import HV
 
 from cars_hw.evolution.domination import Costs, as_costs
-from devices._errors import SelectionError
+from devices.foundation.errors import SelectionError
 
 
 def hypervolume(costs: ArrayLike, reference: Sequence[float]) -> float:

@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike
 
 from cars_hw.evolution import nsga3
 from cars_hw.evolution.domination import Costs, Indices, as_costs, fronts, levels, merged
-from devices._errors import SelectionError
+from devices.foundation.errors import SelectionError
 
 
 def select(

@@ -17,7 +17,7 @@ from cars_hw.evolution import improvement
 from cars_hw.evolution.domination import Costs, Indices, as_costs, levels
 from cars_hw.evolution.error_model import ErrorModel, Options
 from cars_hw.trainer import Json
-from devices._errors import CheckpointError, SelectionError
+from devices.foundation.errors import CheckpointError, SelectionError
 
 #: With fewer evaluations there is nothing to learn from.
 _MIN_EVALUATED = 4

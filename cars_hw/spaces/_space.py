@@ -15,8 +15,8 @@ from pydantic import JsonValue
 from cars_hw.architecture import Architecture, checked
 from cars_hw.graph import Graph, Node, SoftGraph, unique_specs
 from cars_hw.spaces import _mixing
-from devices._errors import ArchitectureError, ConfigError
-from devices._plugins import check_settings
+from devices.foundation.errors import ArchitectureError, ConfigError
+from devices.foundation.plugins import check_settings
 from latency_tables.spec import OpSpec
 
 Scale = Literal["search", "deploy"]

@@ -19,7 +19,7 @@ from cars_hw.graph import Graph, Node, SoftGraph, soft_weights
 from cars_hw.spaces._multibranch import OPERATIONS, BranchNetwork, Plan
 from cars_hw.spaces._settings import Range, check_option, check_sizes
 from cars_hw.spaces._space import BranchSet, Scale, SearchSpace
-from devices._errors import ArchitectureError
+from devices.foundation.errors import ArchitectureError
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from cars_hw.candidate import Candidate
 from cars_hw.evolution import domination
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.trainer import Json, Trainer
-from devices._errors import ArchitectureError, CheckpointError, ConfigError, SelectionError
+from devices.foundation.errors import ArchitectureError, CheckpointError, ConfigError, SelectionError
 
 #: Total constraint violation of costs (m,): 0 where all constraints hold.
 Violation = Callable[[tuple[float, ...]], float]

@@ -37,7 +37,7 @@ from cars_hw.strategies._strategy import (
     unconstrained,
 )
 from cars_hw.trainer import Trainer
-from devices._errors import ConfigError, SelectionError
+from devices.foundation.errors import ConfigError, SelectionError
 
 _SELECTIONS = ("pnsga3", "size_protection")
 

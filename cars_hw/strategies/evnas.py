@@ -35,7 +35,7 @@ from cars_hw.strategies._strategy import (
     unconstrained,
 )
 from cars_hw.trainer import Json, Trainer
-from devices._errors import CheckpointError, ConfigError, SelectionError
+from devices.foundation.errors import CheckpointError, ConfigError, SelectionError
 
 #: One row of scores for each of the space's places, one score in [0, 1) for each option there.
 Chromosome = tuple[tuple[float, ...], ...]

@@ -46,7 +46,7 @@ from cars_hw.strategies._strategy import (
     unconstrained,
 )
 from cars_hw.trainer import Json, Trainer
-from devices._errors import ArchitectureError, CheckpointError
+from devices.foundation.errors import ArchitectureError, CheckpointError
 
 #: Draws per offspring that is wanted, before random ones fill up.
 _TRIES = 16

@@ -41,7 +41,7 @@ from cars_hw.strategies._strategy import (
     unconstrained,
 )
 from cars_hw.trainer import Json, OptionGradients, Trainer
-from devices._errors import CheckpointError, ConfigError
+from devices.foundation.errors import CheckpointError, ConfigError
 
 #: Rounds of draws, each of as many architectures as are wanted, before fewer are returned.
 _TRIES = 16

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from devices._errors import UnsupportedOperationError
+from devices.foundation.errors import UnsupportedOperationError
 from profilers._layout import IMAGE_RANK
 from profilers.lowering._tflite_layers import Array, Layers, Value, Windows
 from profilers.lowering._tflite_window import Window

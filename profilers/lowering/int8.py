@@ -8,8 +8,8 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 import numpy as np
 from numpy.typing import NDArray
 
-from devices._errors import ExportError, UnsupportedOperationError
-from devices._text import first_line
+from devices.foundation.errors import ExportError, UnsupportedOperationError
+from devices.foundation.text import first_line
 from profilers._layout import nhwc
 from profilers.lowering._tflite_flatbuffer import INPUT_NAME, SIGNATURE
 

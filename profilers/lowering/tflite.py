@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, fx, nn
 
-from devices._errors import UnsupportedOperationError
+from devices.foundation.errors import UnsupportedOperationError
 from profilers._layout import nhwc_shape
 from profilers.lowering._evaluation import evaluating
 from profilers.lowering._tflite_flatbuffer import serialize

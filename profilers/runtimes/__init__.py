@@ -1,7 +1,7 @@
 """Software that executes networks: one file per runtime."""
 
-from devices._errors import ConfigError
-from devices._plugins import check_settings, load_plugin, plugin_names
+from devices.foundation.errors import ConfigError
+from devices.foundation.plugins import check_settings, load_plugin, plugin_names
 from latency_tables.header import Setting
 from profilers.runtimes._runtime import Runtime, Sampler, Workload
 

@@ -11,14 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from devices._device import Completed, RemoteDevice
-from devices._errors import (
+from devices.foundation.errors import (
     DeviceError,
     FellBackError,
     GarbledOutputError,
     ProfilingError,
     UnsupportedOperationError,
 )
-from devices._text import one_line
+from devices.foundation.text import one_line
 from profilers.runtimes._benchmark_proto import proto_coverage, proto_timings
 from profilers.runtimes._benchmark_result import Timings
 from profilers.runtimes._benchmark_text import text_coverage, text_timings

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
-from devices._errors import GarbledOutputError
+from devices.foundation.errors import GarbledOutputError
 from profilers.runtimes._benchmark_result import Timings
 from profilers.runtimes._tflite_coverage import Coverage
 

@@ -2,7 +2,7 @@
 
 import re
 
-from devices._errors import GarbledOutputError
+from devices.foundation.errors import GarbledOutputError
 from profilers.runtimes._benchmark_result import Timings
 from profilers.runtimes._tflite_coverage import Coverage
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from devices._device import HostDevice
-from devices._errors import ProfilingError, UnsupportedOperationError
+from devices.foundation.errors import ProfilingError, UnsupportedOperationError
 from latency_tables.spec import OpSpec
 
 #: An input of a model: the type of its numbers, and its shape; a size that is left open is no number.

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from devices._errors import ProfilingError
+from devices.foundation.errors import ProfilingError
 from latency_tables.spec import OpSpec
 
 #: Larger ONNX models keep their weights in external files, which are not read, and the offsets of a TFLite

@@ -14,7 +14,7 @@ from statistics import median
 from weakref import WeakKeyDictionary
 
 from devices._device import RemoteDevice
-from devices._errors import (
+from devices.foundation.errors import (
     DeviceError,
     FellBackError,
     GarbledOutputError,

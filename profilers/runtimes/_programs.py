@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 
 from devices._device import RemoteDevice
-from devices._errors import DeviceError
-from devices._files import cache_folder
+from devices.foundation.errors import DeviceError
+from devices.foundation.files import cache_folder
 
 #: No build of these programs comes near it.
 _LARGEST_BYTES = 1 << 28

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from devices._errors import UnsupportedOperationError, WrongOutputError
+from devices.foundation.errors import UnsupportedOperationError, WrongOutputError
 from latency_tables.spec import OpSpec
 from profilers.lowering._evaluation import evaluating
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from devices._errors import ProfilingError
+from devices.foundation.errors import ProfilingError
 from profilers._layout import nchw_shape
 from profilers.runtimes._model_file import file_spec, read_bounded
 from profilers.runtimes._runtime import Workload

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from devices._device import HostDevice
-from devices._errors import ProfilingError, UnsupportedOperationError
+from devices.foundation.errors import ProfilingError, UnsupportedOperationError
 from latency_tables.measurement import Conditions
 from latency_tables.spec import OpSpec
 from profilers._layout import nchw, nchw_shape, nhwc

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from devices._errors import DeviceError, ProfilingError
-from devices._text import first_line
+from devices.foundation.errors import DeviceError, ProfilingError
+from devices.foundation.text import first_line
 from profilers.runtimes._tflite_coverage import Coverage
 
 Values = NDArray[np.generic]

@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from devices._device import RemoteDevice
-from devices._errors import DeviceError, FellBackError, WrongOutputError
+from devices.foundation.errors import DeviceError, FellBackError, WrongOutputError
 from latency_tables.measurement import Conditions
 from latency_tables.spec import OpSpec
 from profilers._layout import nchw, nhwc, nhwc_shape

@@ -9,8 +9,8 @@ import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from devices._device import Device, HostDevice, RemoteDevice
-from devices._errors import ConfigError, DeviceError, ProfilingError, UnsupportedOperationError
-from devices._text import first_line
+from devices.foundation.errors import ConfigError, DeviceError, ProfilingError, UnsupportedOperationError
+from devices.foundation.text import first_line
 from latency_tables.header import Setting
 from latency_tables.measurement import Conditions
 from latency_tables.spec import OpSpec

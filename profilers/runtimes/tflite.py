@@ -7,7 +7,7 @@ from pathlib import Path
 from torch import nn
 
 from devices._device import Device, HostDevice, RemoteDevice
-from devices._errors import ConfigError, DeviceError
+from devices.foundation.errors import ConfigError, DeviceError
 from latency_tables.header import Setting
 from latency_tables.spec import OpSpec
 from profilers.runtimes import _tflite_host, _tflite_interpreter

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cars_hw import architecture
-from devices._errors import ArchitectureError
+from devices.foundation.errors import ArchitectureError
 
 CHOICES = (3, 1, 7)
 

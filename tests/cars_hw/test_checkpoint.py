@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cars_hw.checkpoint import Checkpoint, CheckpointFolder
-from devices._errors import CheckpointError
+from devices.foundation.errors import CheckpointError
 
 
 def _checkpoint(generation: int) -> Checkpoint:

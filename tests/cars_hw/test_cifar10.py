@@ -15,7 +15,7 @@ from PIL import Image
 
 from cars_hw import cifar10, data
 from cars_hw.cifar10 import CLASSES
-from devices._errors import DataError
+from devices.foundation.errors import DataError
 
 ROOT = Path(__file__).parents[2]
 ARCHIVE = Path(os.environ.get("CARS_HW_DATA", ROOT / "../shared/data")) / "cifar10-jpeg.tar.xz"

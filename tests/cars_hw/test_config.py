@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cars_hw.config import SearchConfig, parse_override
-from devices._errors import ConfigError, UnknownNameError
+from devices.foundation.errors import ConfigError, UnknownNameError
 
 
 def _load(*overrides: str) -> SearchConfig:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cars_hw import data
-from devices._errors import DataError, UnknownNameError
+from devices.foundation.errors import DataError, UnknownNameError
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from cars_hw.model_card import card_path, read_card
 from cars_hw.network import Network
 from cars_hw.spaces.darts import Darts
 from cars_hw.trainer import Json
-from devices._errors import ExportError
+from devices.foundation.errors import ExportError
 from tests.fakes import onnx_files, tflite_files
 from tests.fakes.networks import normalised_network
 

@@ -1,7 +1,7 @@
 import pytest
 
 from cars_hw import layers
-from devices._errors import SpecError
+from devices.foundation.errors import SpecError
 from latency_tables.spec import OpSpec
 
 SHAPE = (1, 8, 16, 16)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cars_hw.candidate import Candidate
 from cars_hw.picks import expanded, pick, spread
-from devices._errors import ConfigError, UnknownNameError
+from devices.foundation.errors import ConfigError, UnknownNameError
 
 _NAMES = ("error", "parameters", "latency_ms")
 _FRONT = (

@@ -13,7 +13,7 @@ from cars_hw.candidate import Candidate
 from cars_hw.config import SearchConfig
 from cars_hw.report import write_report
 from cars_hw.search import Generation
-from devices._errors import ExportError
+from devices.foundation.errors import ExportError
 
 _OBJECTIVES = ("error", "parameters", "latency_ms")
 _LEDGER = {"steps": 10, "training_s": 1.5}

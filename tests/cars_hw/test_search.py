@@ -21,7 +21,7 @@ from cars_hw.spaces._space import SearchSpace
 from cars_hw.spaces.darts import Darts
 from cars_hw.strategies.cars import Cars
 from cars_hw.trainer import Json, TrainerState
-from devices._errors import CheckpointError
+from devices.foundation.errors import CheckpointError
 from tests.fakes.configurations import TINY
 from tests.fakes.tables import write_table
 from tests.fakes.tabular import TabularTrainer, TinySpace

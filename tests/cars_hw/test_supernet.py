@@ -14,7 +14,7 @@ from cars_hw.architecture import Architecture
 from cars_hw.graph import Node, soft_weights
 from cars_hw.spaces.darts import OPERATIONS, Darts
 from cars_hw.supernet import SuperNet
-from devices._errors import ArchitectureError
+from devices.foundation.errors import ArchitectureError
 from tests.fakes.chains import CONV3, CONV5, RESIDUAL, SKIP, ChainSpace
 
 CELLS = 3

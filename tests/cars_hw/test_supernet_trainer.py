@@ -11,7 +11,7 @@ from cars_hw import data
 from cars_hw.data import Data, ImageSet
 from cars_hw.spaces.darts import Darts
 from cars_hw.supernet_trainer import SuperNetTrainer, TrainingPlan
-from devices._errors import CheckpointError, ConfigError
+from devices.foundation.errors import CheckpointError, ConfigError
 
 _PLAN = TrainingPlan(
     total_steps=40,

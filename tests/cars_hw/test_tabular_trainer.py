@@ -8,7 +8,7 @@ import pytest
 from cars_hw.architecture import Architecture, from_text
 from cars_hw.tabular_trainer import TabularCost, TabularTrainer, read_figures
 from cars_hw.trainer import TrainerState
-from devices._errors import ArchitectureError, CheckpointError, ConfigError, DataError
+from devices.foundation.errors import ArchitectureError, CheckpointError, ConfigError, DataError
 
 A, B = (0, 0), (1, 2)
 CURVES: dict[Architecture, tuple[float, ...]] = {A: (0.5, 0.7), B: (0.4, 0.9)}

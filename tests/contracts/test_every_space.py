@@ -12,7 +12,7 @@ from cars_hw import architecture as text_form
 from cars_hw import layers, spaces
 from cars_hw.graph import IMAGE, WEIGHTED_SUM, Graph, Node
 from cars_hw.spaces._space import Scale, SearchSpace
-from devices._errors import ArchitectureError, UnknownNameError
+from devices.foundation.errors import ArchitectureError, UnknownNameError
 
 SCALES: tuple[Scale, ...] = ("search", "deploy")
 every_space = pytest.mark.parametrize("name", spaces.names())

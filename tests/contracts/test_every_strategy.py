@@ -12,8 +12,8 @@ from cars_hw.architecture import checked
 from cars_hw.candidate import Candidate
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.strategies._strategy import Strategy
-from devices._errors import CheckpointError, SelectionError, UnknownNameError
-from devices._plugins import plugin_names
+from devices.foundation.errors import CheckpointError, SelectionError, UnknownNameError
+from devices.foundation.plugins import plugin_names
 from tests.fakes.tabular import TabularTrainer, TinySpace, evaluate, play
 
 pytestmark = pytest.mark.parametrize("name", plugin_names("cars_hw.strategies"))

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Self
 
 from devices import _adb
-from devices._adb import Transport
+from devices._adb.transport import Transport
 from tests.fakes.adb_services import Answer, Pipe, Processes, serve_files, serve_shell
 
 _HEADER = struct.Struct("<4s5I")

@@ -5,8 +5,8 @@ import itertools
 
 from cars_hw import spaces
 from cars_hw.spaces._space import SearchSpace
-from devices._errors import ConfigError
-from devices._plugins import load_plugin
+from devices.foundation.errors import ConfigError
+from devices.foundation.plugins import load_plugin
 
 #: Values to try for the settings that spaces commonly have, the smallest first.
 _TRIED: dict[str, tuple[int | str, ...]] = {

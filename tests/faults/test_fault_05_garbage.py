@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devices import _adb
-from devices._adb_keys import Key
-from devices._adb_link import Deadline, EndOfStreamError, Stream
-from devices._adb_packets import PacketChannel
-from devices._adb_services import ShellOutput, read_shell, receive_file, send_file
-from devices._adb_session import Session
+from devices._adb.keys import Key
+from devices._adb.link import Deadline, EndOfStreamError, Stream
+from devices._adb.packets import PacketChannel
+from devices._adb.services import ShellOutput, read_shell, receive_file, send_file
+from devices._adb.session import Session
 from devices._device import Completed
-from devices._errors import DeviceError, DeviceLostError
+from devices.foundation.errors import DeviceError, DeviceLostError
 from tests.fakes.adb_device import FakeAdbDevice, connected
 
 _WHOLE = Completed(b"out\r\n\x00", b"err", 5)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import devices
-from devices._errors import CarsHwError
+from devices.foundation.errors import CarsHwError
 from tests.fakes.adb_server import FakeAdbServer
 from tests.fakes.played_phone import PlayedPhone
 

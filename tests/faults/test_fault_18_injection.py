@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devices import _adb
-from devices._adb import quoted
-from devices._errors import DeviceError
+from devices._adb.transport import quoted
+from devices.foundation.errors import DeviceError
 from tests.fakes.adb_daemon import shells
 from tests.fakes.adb_device import FakeAdbDevice, connected
 

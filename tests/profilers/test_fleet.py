@@ -13,9 +13,9 @@ import pytest
 from torch import nn
 
 from devices._device import Device, DeviceInfo
-from devices._errors import DamagedFileError, DeviceError, DeviceLostError, ProfilingError
 from devices.android import Android
 from devices.fake import Fake
+from devices.foundation.errors import DamagedFileError, DeviceError, DeviceLostError, ProfilingError
 from latency_tables.measurement import FailureStatus
 from latency_tables.spec import OpSpec
 from latency_tables.table import LatencyTable

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from devices._device import DeviceState
-from devices._errors import (
+from devices.fake import Fake
+from devices.foundation.errors import (
     DeviceError,
     DeviceLostError,
     DeviceTimeoutError,
@@ -16,7 +17,6 @@ from devices._errors import (
     ThrottledError,
     WrongOutputError,
 )
-from devices.fake import Fake
 from latency_tables.measurement import Entry, Failure, FailureStatus, Measurement
 from latency_tables.spec import OpSpec
 from latency_tables.table import LatencyTable

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from devices._errors import ProfilingError
+from devices.foundation.errors import ProfilingError
 from latency_tables.measurement import Measurement
 from latency_tables.spec import OpSpec
 from profilers.plan import MeasurementPlan

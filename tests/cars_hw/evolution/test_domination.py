@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import ArrayLike
 
 from cars_hw.evolution import domination
-from devices._errors import SelectionError
+from devices.foundation.errors import SelectionError
 
 Rows = list[list[float]]
 

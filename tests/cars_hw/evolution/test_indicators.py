@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import ArrayLike
 
 from cars_hw.evolution.indicators import front_recall, hypervolume, igd_plus
-from devices._errors import SelectionError
+from devices.foundation.errors import SelectionError
 
 
 @pytest.mark.parametrize("m", [2, 3])

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from cars_hw.evolution import nsga3, pnsga3
 from cars_hw.evolution.domination import Costs, fronts
-from devices._errors import SelectionError
+from devices.foundation.errors import SelectionError
 
 SMALL, MIDDLE, LARGE = range(3)
 #: Final accuracy and time constant, by size.

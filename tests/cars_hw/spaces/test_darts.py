@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from cars_hw.graph import Graph
 from cars_hw.spaces.darts import OPERATIONS, Darts
-from devices._errors import ArchitectureError, ConfigError, UnknownNameError
+from devices.foundation.errors import ArchitectureError, ConfigError, UnknownNameError
 
 ROOT = Path(__file__).parents[3]
 DATA = Path(os.environ.get("CARS_HW_DATA", ROOT / "../shared/data"))

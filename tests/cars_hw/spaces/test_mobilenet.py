@@ -17,7 +17,7 @@ from cars_hw import layers
 from cars_hw.network import Network
 from cars_hw.spaces.mobilenet import BLOCKS, SKIP, Mobilenet
 from cars_hw.supernet import SuperNet
-from devices._errors import ArchitectureError, ConfigError, UnknownNameError
+from devices.foundation.errors import ArchitectureError, ConfigError, UnknownNameError
 from latency_tables.spec import OpSpec
 
 ROOT = Path(__file__).parents[3]

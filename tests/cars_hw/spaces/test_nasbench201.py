@@ -24,7 +24,7 @@ from cars_hw.network import Network
 from cars_hw.spaces._stacked201 import EDGES, OPERATIONS
 from cars_hw.spaces.nasbench201 import Nasbench201
 from cars_hw.supernet import SuperNet
-from devices._errors import ArchitectureError, ConfigError, UnknownNameError
+from devices.foundation.errors import ArchitectureError, ConfigError, UnknownNameError
 from profilers.lowering.onnx import lower
 
 ROOT = Path(__file__).parents[3]

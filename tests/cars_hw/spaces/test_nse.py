@@ -18,7 +18,7 @@ from cars_hw.architecture import Architecture
 from cars_hw.graph import Graph, Node
 from cars_hw.spaces._multibranch import OPERATIONS
 from cars_hw.spaces.nse import Nse
-from devices._errors import ArchitectureError, ConfigError
+from devices.foundation.errors import ArchitectureError, ConfigError
 from latency_tables.spec import OpSpec
 
 ROOT = Path(__file__).parents[3]

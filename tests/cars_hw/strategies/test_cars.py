@@ -8,7 +8,7 @@ import pytest
 from cars_hw.candidate import Candidate
 from cars_hw.evolution import size_protection
 from cars_hw.strategies.cars import Cars
-from devices._errors import ConfigError, SelectionError
+from devices.foundation.errors import ConfigError, SelectionError
 from tests.fakes.tabular import TabularTrainer, TinySpace, evaluate, play
 
 

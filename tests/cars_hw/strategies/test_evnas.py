@@ -11,7 +11,7 @@ from cars_hw.architecture import Architecture
 from cars_hw.candidate import Candidate
 from cars_hw.spaces.darts import Darts
 from cars_hw.strategies.evnas import Chromosome, Evnas
-from devices._errors import CheckpointError, ConfigError, SelectionError
+from devices.foundation.errors import CheckpointError, ConfigError, SelectionError
 from tests.fakes.tabular import TabularTrainer, TinySpace, evaluate, play
 
 WIDE = TinySpace((9,) * 8, tuple((d,) for d in range(8)))

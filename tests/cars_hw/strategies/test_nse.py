@@ -12,7 +12,7 @@ from cars_hw.candidate import Candidate
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.strategies.nse import Nse
 from cars_hw.trainer import OptionGradients
-from devices._errors import CheckpointError, ConfigError
+from devices.foundation.errors import CheckpointError, ConfigError
 from tests.fakes.branches import BranchSpace
 from tests.fakes.tabular import TabularTrainer, TinySpace, evaluate, play
 

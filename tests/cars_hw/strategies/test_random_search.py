@@ -7,7 +7,7 @@ import pytest
 
 from cars_hw.candidate import Candidate
 from cars_hw.strategies.random_search import RandomSearch
-from devices._errors import ConfigError
+from devices.foundation.errors import ConfigError
 from tests.fakes.tabular import TabularTrainer, TinySpace, evaluate, play
 
 

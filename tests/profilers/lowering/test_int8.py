@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from devices._errors import UnsupportedOperationError
+from devices.foundation.errors import UnsupportedOperationError
 from profilers.lowering.int8 import quantize
 from profilers.lowering.tflite import lower
 from profilers.runtimes._tflite_interpreter import TfLiteModel

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from cars_hw import ops
 from cars_hw.spaces.darts import Darts
-from devices._errors import UnsupportedOperationError
+from devices.foundation.errors import UnsupportedOperationError
 from latency_tables.spec import OpSpec
 from profilers.lowering.tflite import lower
 from tests.fakes.modules import InverseError, Pair

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from devices._device import Completed
-from devices._errors import (
+from devices.foundation.errors import (
     DeviceError,
     FellBackError,
     GarbledOutputError,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devices._errors import GarbledOutputError
+from devices.foundation.errors import GarbledOutputError
 from profilers.runtimes._benchmark_result import Timings
 from profilers.runtimes._benchmark_text import text_coverage, text_timings
 from profilers.runtimes._tflite_coverage import Coverage

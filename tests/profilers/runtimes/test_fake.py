@@ -3,9 +3,9 @@
 import pytest
 from torch import nn
 
-from devices._errors import DeviceError, WrongOutputError
 from devices.cpu import Cpu
 from devices.fake import Fake
+from devices.foundation.errors import DeviceError, WrongOutputError
 from latency_tables.spec import OpSpec
 from profilers.runtimes._runtime import Workload
 from profilers.runtimes.fake import FakeRuntime

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from devices._errors import ProfilingError, UnsupportedOperationError
 from devices.fake import Fake
+from devices.foundation.errors import ProfilingError, UnsupportedOperationError
 from latency_tables.spec import OpSpec
 from profilers.runtimes._host import mean_of_block, require_float32, require_inputs
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from devices._errors import ProfilingError
+from devices.foundation.errors import ProfilingError
 from profilers.runtimes._model_file import file_spec
 from profilers.runtimes._onnx_file import read_onnx
 from profilers.runtimes._tflite_file import read_tflite

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from torch import nn
 
-from devices._errors import ProfilingError, UnsupportedOperationError, WrongOutputError
 from devices.cpu import Cpu
+from devices.foundation.errors import ProfilingError, UnsupportedOperationError, WrongOutputError
 from latency_tables.measurement import FailureStatus, Measurement
 from latency_tables.spec import OpSpec
 from latency_tables.table import LatencyTable

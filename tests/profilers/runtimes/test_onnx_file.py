@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from devices._errors import ProfilingError
+from devices.foundation.errors import ProfilingError
 from profilers.lowering.onnx import lower
 from profilers.runtimes._onnx_file import file_workload, read_onnx
 from tests.fakes.modules import Sum

@@ -8,8 +8,8 @@ import pytest
 from onnx import TensorProto, helper
 from torch import nn
 
-from devices._errors import ProfilingError, UnsupportedOperationError
 from devices.cpu import Cpu
+from devices.foundation.errors import ProfilingError, UnsupportedOperationError
 from latency_tables.spec import OpSpec
 from profilers.lowering.onnx import lower
 from profilers.runtimes._runtime import Workload

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devices._errors import GarbledOutputError
+from devices.foundation.errors import GarbledOutputError
 from profilers.runtimes._operator_table import operator_coverage, operators
 from profilers.runtimes._tflite_coverage import Coverage
 

@@ -8,8 +8,14 @@ from hypothesis import strategies as st
 from torch import nn
 
 from devices._device import Completed
-from devices._errors import ConfigError, DeviceError, FellBackError, GarbledOutputError, ProfilingError
 from devices.cpu import Cpu
+from devices.foundation.errors import (
+    ConfigError,
+    DeviceError,
+    FellBackError,
+    GarbledOutputError,
+    ProfilingError,
+)
 from latency_tables.spec import OpSpec
 from profilers.runtimes._ort_remote import samples_s
 from profilers.runtimes._runtime import Workload

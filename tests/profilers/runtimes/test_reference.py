@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from devices._errors import UnsupportedOperationError, WrongOutputError
+from devices.foundation.errors import UnsupportedOperationError, WrongOutputError
 from latency_tables.spec import OpSpec
 from profilers.runtimes._reference import check_outputs, random_inputs, torch_output, torch_threads
 from tests.fakes.modules import Pair

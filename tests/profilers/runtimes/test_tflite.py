@@ -8,13 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from devices._errors import (
-    ConfigError,
-    DeviceError,
-    ProfilingError,
-    UnsupportedOperationError,
-)
 from devices.cpu import Cpu
+from devices.foundation.errors import ConfigError, DeviceError, ProfilingError, UnsupportedOperationError
 from latency_tables.measurement import FailureStatus
 from latency_tables.spec import OpSpec
 from latency_tables.table import LatencyTable

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from torch import nn
 
-from devices._errors import ProfilingError
+from devices.foundation.errors import ProfilingError
 from profilers.lowering.onnx import lower as lower_to_onnx
 from profilers.lowering.tflite import lower
 from profilers.runtimes._tflite_file import file_workload, read_tflite

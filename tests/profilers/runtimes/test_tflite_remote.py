@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from torch import nn
 
-from devices._errors import (
+from devices.foundation.errors import (
     DeviceError,
     DeviceLostError,
     DeviceTimeoutError,

@@ -1,0 +1,1 @@
+"""What is particular about a phone: one report or habit a file."""

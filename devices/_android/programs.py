@@ -1,0 +1,119 @@
+"""Programs on a phone: on chosen processors, verified, and none left running.
+
+Each writes its process number, and when that process was born, to a file of ours before it starts. Numbers
+are used again, births are not: what a crashed session left running is found by both.
+"""
+
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+
+from devices._adb.transport import Transport, quoted
+from devices._android.cores import listed, mask
+from devices._android.shell import Shell
+from devices._device import Completed
+from devices.foundation.errors import DeviceError, DeviceLostError, DeviceTimeoutError
+
+#: Becomes the program ($6 and on) if this is the boot $4 (empty: any) and the processors are those of $5;
+#: else says, after the mark $2, what is not so. Root is $1, the file for the process $3. Field 22 of ``stat``
+#: is the birth.
+_START = """
+R=$1 mark=$2 pid_file=$3 boot=$4 wanted=$5; shift 5
+refuse() { echo "$mark $1" >&2; exit 125; }
+now=; { read -r now < "$R/proc/sys/kernel/random/boot_id"; } 2>/dev/null
+[ -z "$boot" ] || [ "$now" = "$boot" ] || refuse restarted
+while read -r key value; do [ "$key" != Cpus_allowed_list: ] || allowed=$value; done < "$R/proc/$$/status"
+[ "$allowed" = "$wanted" ] || refuse "runs on $allowed"
+read -r stat < "$R/proc/$$/stat"
+born() { set -- ${1##*) }; echo "${20}"; }
+echo "$$ $(born "$stat")" > "$pid_file" || refuse "no space"
+exec "$@"
+"""
+
+#: Kills the processes that files of the folder $2 name, and removes the files. Root is $1.
+_END = """
+R=$1 folder=$2
+for file in "$folder"/*.pid; do
+  pid=; born=; read -r pid born < "$file"
+  case "$pid" in ''|*[!0-9]*) pid=0;; esac
+  stat=; read -r stat < "$R/proc/$pid/stat"
+  set -- ${stat##*) }
+  if [ -n "$born" ] && [ "${20}" = "$born" ]; then kill -9 "$pid"; fi
+  rm -f "$file"
+done 2>/dev/null
+"""
+
+#: Lifts the limits that Android 13 and later put on a shell's processors.
+_LIFT_LIMITS = "settaskprofile $$ MaxPerformance >/dev/null 2>&1; "
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+
+
+class Programs:
+    """Starts programs on a phone.
+
+    Args:
+        transport: The connection.
+        shell: The phone's shell, asked once already.
+        folder: Path of our folder there.
+        processors: Where all programs run.
+    """
+
+    def __init__(self, transport: Transport, shell: Shell, *, folder: str, processors: Sequence[int]) -> None:
+        self._transport, self._shell = transport, shell
+        self._folder, self._processors = folder, tuple(processors)
+
+    def run(
+        self, argv: Sequence[str], *, timeout_s: float, environment: Mapping[str, str] | None = None
+    ) -> Completed:
+        """Run a program to its end, on the chosen processors; our folder is there.
+
+        Raises:
+            DeviceTimeoutError: It took longer than ``timeout_s``; it was killed.
+            DeviceLostError: The phone was lost, or restarted.
+            DeviceError: Its processors are not those that were asked for, or there is no such variable.
+        """
+        mark, pid_file = secrets.token_hex(8), f"{self._folder}/{secrets.token_hex(8)}.pid"
+        boot = self._shell.boot_id or ""
+        words = [self._shell.root, mark, pid_file, boot, listed(self._processors), *_with(environment), *argv]
+        start = quoted(["taskset", mask(self._processors), "sh", "-c", _START, "sh", *words])
+        command = f"{_LIFT_LIMITS}{start}; status=$?; rm -f {quoted([pid_file])}; (exit $status)"
+        try:
+            done = self._transport.shell(command, timeout_s=timeout_s)
+        except DeviceTimeoutError:
+            with suppress(DeviceError):
+                self.end_leftovers()
+            raise
+        refusal = re.search(rf"^{mark} (.*)$", done.stderr.decode(errors="replace"), re.MULTILINE)
+        if refusal:
+            raise self._refused(refusal[1].strip()[:64])
+        return done
+
+    def end_leftovers(self) -> None:
+        """Kill what runs still although nobody waits for it any more.
+
+        Raises:
+            DeviceError: The phone was lost.
+        """
+        self._shell.script(_END, self._shell.root, self._folder)
+
+    def _refused(self, reason: str) -> DeviceError:
+        if reason == "restarted":
+            return DeviceLostError("the phone restarted; connect again, what was measured before is kept")
+        if reason == "no space":
+            return DeviceError(f"{self._folder} on the phone cannot be written to; free space there")
+        return DeviceError(
+            f"a program started for processors {listed(self._processors)} {reason}; "
+            "wake the phone and keep its screen on, or ask for other ?cores="
+        )
+
+
+def _with(environment: Mapping[str, str] | None) -> list[str]:
+    """Return the words that give a program its environment."""
+    for name in environment or {}:
+        if not _VARIABLE.fullmatch(name):
+            raise DeviceError(
+                f"{name[:64]!r} is no name of an environment variable; use letters, digits and _"
+            )
+    return ["env", *(f"{name}={value}" for name, value in environment.items())] if environment else []

@@ -1,0 +1,72 @@
+"""The shell of a phone: many files and reports in one round trip, and whether it is still the same boot."""
+
+import re
+import secrets
+from collections.abc import Mapping
+
+from devices._adb.transport import Transport, quoted
+from devices._device import Completed
+from devices.foundation.errors import DeviceError, DeviceLostError
+
+#: Seconds that a report may take; services of a busy phone answer in tenths of a second.
+ANSWER_S = 30.0
+
+#: Longest report that is read; the longest one known, all properties of a phone, has some 60 000 characters.
+_LONGEST = 1 << 20
+
+_BOOT_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_BOOT = 'cat "$R"/proc/sys/kernel/random/boot_id'
+
+
+class Shell:
+    """Asks a phone, and notices when it restarted meanwhile.
+
+    Args:
+        transport: The connection.
+        root: Where ``proc``, ``sys`` and ``data`` are; empty on a phone.
+
+    Attributes:
+        boot_id: Random name of the present boot; empty where the phone does not tell.
+    """
+
+    def __init__(self, transport: Transport, root: str = "") -> None:
+        self.root = root
+        self._transport = transport
+        self.boot_id: str | None = None
+
+    def script(self, text: str, *words: str, timeout_s: float = ANSWER_S) -> Completed:
+        """Run the shell script ``text``, which finds ``words`` in ``$1``, ``$2`` and so on.
+
+        Raises:
+            DeviceError: The phone was lost, or took too long.
+        """
+        return self._transport.shell(quoted(["sh", "-c", text, "sh", *words]), timeout_s=timeout_s)
+
+    def texts(self, commands: Mapping[str, str]) -> dict[str, str]:
+        """Run all ``commands`` at once; return what each wrote, by name, empty where it failed.
+
+        Args:
+            commands: Shell text by name; ``$R`` is the root.
+
+        Raises:
+            DeviceLostError: The phone restarted since the first call.
+            DeviceError: It was lost, took too long, or its answer is cut.
+        """
+        mark = secrets.token_hex(8)  # so that no report can hold it
+        asked = {"boot": _BOOT, **commands}
+        parts = [f"echo; echo {mark}; ( {command} ) 2>/dev/null" for command in asked.values()]
+        line = "; ".join([f"R={quoted([self.root])}", *parts, f"echo; echo {mark}"])
+        answer = self._transport.shell(line, timeout_s=ANSWER_S).stdout
+        sections = answer.decode(errors="replace").replace("\r\n", "\n").split(f"\n{mark}\n")
+        if len(sections) != len(asked) + 2:
+            raise DeviceError("the phone's answer is cut short; check the cable and try again")
+        found = dict(zip(asked, (section[:_LONGEST] for section in sections[1:]), strict=False))
+        self._require_same_boot(found.pop("boot").strip())
+        return found
+
+    def _require_same_boot(self, told: str) -> None:
+        boot_id = told if _BOOT_ID.fullmatch(told) else ""
+        if self.boot_id is None:
+            self.boot_id = boot_id
+        elif boot_id != self.boot_id:
+            raise DeviceLostError("the phone restarted; connect again, what was measured before is kept")

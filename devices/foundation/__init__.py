@@ -1,0 +1,1 @@
+"""What all packages stand on: the root of the errors, files, locks, plug-ins and text."""

@@ -1,0 +1,80 @@
+"""Plug-ins are files: modules without a leading underscore, each with one class that fulfils the contract."""
+
+import importlib
+import inspect
+import pkgutil
+import re
+from collections.abc import Collection, Iterable
+from typing import TypeVar
+
+from devices.foundation.errors import CarsHwError, UnknownNameError
+
+T = TypeVar("T")
+
+_MODULE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
+
+
+def plugin_names(package: str) -> tuple[str, ...]:
+    """List the plug-ins of ``package`` in alphabetical order, without importing them."""
+    modules = pkgutil.iter_modules(importlib.import_module(package).__path__)
+    return tuple(
+        sorted(module.name for module in modules if not module.ispkg and not module.name.startswith("_"))
+    )
+
+
+def load_plugin(package: str, name: str, base: type[T]) -> type[T]:
+    """Return the single subclass of ``base`` that the plug-in file ``name`` defines.
+
+    Args:
+        package: The plug-in folder as a module path, ``"cars_hw.spaces"``.
+        name: A file of that folder, or, with a dot, a module from outside the project.
+        base: The contract that the class fulfils.
+
+    Raises:
+        UnknownNameError: No such file or module.
+        CarsHwError: The module does not define exactly one subclass.
+    """
+    known = plugin_names(package)
+    what = base.__name__.removeprefix("Search").lower()
+    outside = "." in name
+    if not _MODULE_NAME.fullmatch(name) or (not outside and name not in known):
+        raise UnknownNameError(what, name, known)
+    module_name = name if outside else f"{package}.{name}"
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not (module_name == error.name or module_name.startswith(f"{error.name}.")):
+            raise  # the plug-in exists; something that it imports does not
+        raise UnknownNameError(what, name, known) from error
+    found = [
+        member
+        for member in vars(module).values()
+        if inspect.isclass(member)
+        and issubclass(member, base)
+        and member.__module__ == module.__name__
+        and not inspect.isabstract(member)
+    ]
+    if len(found) != 1:
+        raise CarsHwError(
+            f"{module_name} defines {len(found)} {base.__name__} classes, but a plug-in defines one"
+        )
+    return found[0]
+
+
+def check_settings(plugin: type, settings: Iterable[str], *, except_for: Collection[str] = ()) -> None:
+    """Refuse settings that the constructor of ``plugin`` does not take as keywords.
+
+    Args:
+        plugin: The plug-in's class.
+        settings: Their names.
+        except_for: Keywords of the constructor that are no settings: whoever loads the plug-in gives them.
+
+    Raises:
+        UnknownNameError: Naming the first of them, those that exist, and the closest.
+    """
+    parameters = inspect.signature(plugin).parameters.values()
+    keywords = [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
+    known = [name for name in keywords if name not in except_for]
+    for name in settings:
+        if name not in known:
+            raise UnknownNameError(f"setting of {plugin.__module__.rpartition('.')[2]}", name, known)

@@ -19,7 +19,7 @@ from _rows import Row, finish, parse_options
 from cars_hw import spaces
 from cars_hw.network import Network
 from profilers.lowering.tflite import lower
-from profilers.runtimes._tflite_interpreter import TfLiteModel
+from profilers.runtimes._tflite.interpreter import TfLiteModel
 
 _NETWORKS = 8
 _CONVERSIONS = 3

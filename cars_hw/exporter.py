@@ -23,7 +23,7 @@ from devices.foundation.files import replace_file
 from profilers._layout import nhwc, nhwc_shape
 from profilers.lowering import onnx, tflite
 from profilers.lowering.int8 import quantize
-from profilers.runtimes._tflite_interpreter import TfLiteModel
+from profilers.runtimes._tflite.interpreter import TfLiteModel
 
 #: Largest difference of a logit between torch and the exported file, as a share of the largest logit. Kernels
 #: add in another order, which makes a few 1e-7 of trained networks; what is wrong is wrong by 1e-3 and more.

@@ -9,7 +9,7 @@ from devices.android import Android
 from latency_tables.table import LatencyTable
 from profilers.fleet import Fleet, parts_of
 from profilers.plan import MeasurementPlan, SentinelPlan
-from profilers.runtimes import _tflite_remote
+from profilers.runtimes._tflite import remote
 from profilers.runtimes.tflite import TfLite
 from tests.fakes import programs
 from tests.fakes.played_phone import SERIAL, PlayedPhone, PlayedTransport
@@ -41,7 +41,7 @@ def played(folder: Path, serial: str) -> tuple[Android, PlayedTransport]:
 def test_two_phones_fill_one_table_though_one_is_unplugged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_tflite_remote, "_WARM_UP_S", 0.0)
+    monkeypatch.setattr(remote, "_WARM_UP_S", 0.0)
     tool = tmp_path / "benchmark_model"
     tool.write_bytes(programs.benchmark_model())
     path = tmp_path / "phones.jsonl"

@@ -16,7 +16,7 @@ from latency_tables.measurement import Measurement
 from latency_tables.table import LatencyTable
 from profilers.plan import MeasurementPlan, SentinelPlan
 from profilers.profiler import Profiler
-from profilers.runtimes import _tflite_remote
+from profilers.runtimes._tflite import remote
 from profilers.runtimes.onnxruntime import OnnxRuntime
 from profilers.runtimes.tflite import TfLite
 from tests.fakes import programs
@@ -73,7 +73,7 @@ class Bench:
 def bench(phone: PlayedPhone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     monkeypatch.setenv("PATH", f"{phone.programs}:/usr/bin:/bin")
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(_tflite_remote, "_WARM_UP_S", 0.0)
+    monkeypatch.setattr(remote, "_WARM_UP_S", 0.0)
     tool = tmp_path / "benchmark_model"
     tool.write_bytes(programs.benchmark_model())
     with real_daemon("open", tmp_path) as daemon:

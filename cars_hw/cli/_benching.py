@@ -20,8 +20,9 @@ from devices.foundation.errors import ArchitectureError, ExportError, ProfilingE
 from latency_tables.measurement import Failure, Measurement
 from latency_tables.prediction import Prediction
 from latency_tables.table import LatencyTable
-from profilers.runtimes import _onnx_file, _tflite_file
+from profilers.runtimes._onnxruntime.file import onnx_workload
 from profilers.runtimes._runtime import Workload
+from profilers.runtimes._tflite.file import tflite_workload
 
 TFLITE_SUFFIX = ".tflite"
 
@@ -135,8 +136,8 @@ def read_genotype(space: SearchSpace, path: Path) -> Architecture:
 
 def _file_workload(model: Path) -> Workload:
     if model.suffix == TFLITE_SUFFIX:
-        return _tflite_file.file_workload(model)
-    return _onnx_file.file_workload(model)
+        return tflite_workload(model)
+    return onnx_workload(model)
 
 
 def _measured(workloads: Sequence[Workload], latency: LatencySection) -> list[Measurement]:

@@ -101,10 +101,11 @@ def _faults(device: Device) -> Iterable[str]:
 
 def _missing_program(device: RemoteDevice) -> str | None:
     """Say where to get the program that runs models on ``device``, if it is not at hand."""
-    from profilers.runtimes import _programs, _tflite_remote
+    from profilers.runtimes import _programs
+    from profilers.runtimes._tflite import remote
 
     try:
-        _programs.read_program("benchmark_model", device, path="", variable=_tflite_remote.VARIABLE)
+        _programs.read_program("benchmark_model", device, path="", variable=remote.VARIABLE)
     except DeviceError as error:
         return str(error)
     return None

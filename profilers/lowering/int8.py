@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from devices.foundation.errors import ExportError, UnsupportedOperationError
 from devices.foundation.text import first_line
 from profilers._layout import nhwc
-from profilers.lowering._tflite_flatbuffer import INPUT_NAME, SIGNATURE
+from profilers.lowering._tflite.flatbuffer import INPUT_NAME, SIGNATURE
 
 
 def quantize(model: bytes, images: NDArray[np.float32]) -> bytes:

@@ -10,11 +10,11 @@ from torch import Tensor, fx, nn
 from devices.foundation.errors import UnsupportedOperationError
 from profilers._layout import nhwc_shape
 from profilers.lowering._evaluation import evaluating
-from profilers.lowering._tflite_flatbuffer import serialize
-from profilers.lowering._tflite_graph import Graph
-from profilers.lowering._tflite_layers import Layers, Value
-from profilers.lowering._tflite_passes import simplify
-from profilers.lowering._tflite_torch import FUNCTIONS, METHODS, MODULES, Handler
+from profilers.lowering._tflite.flatbuffer import serialize
+from profilers.lowering._tflite.graph import Graph
+from profilers.lowering._tflite.handlers import FUNCTIONS, METHODS, MODULES, Handler
+from profilers.lowering._tflite.layers import Layers, Value
+from profilers.lowering._tflite.passes import simplify
 
 
 def lower(module: nn.Module, input_shapes: Sequence[tuple[int, ...]]) -> bytes:

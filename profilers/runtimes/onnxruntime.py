@@ -16,8 +16,8 @@ from latency_tables.measurement import Conditions
 from latency_tables.spec import OpSpec
 from profilers.lowering.onnx import lower
 from profilers.runtimes._host import mean_of_block, require_float32, require_inputs
-from profilers.runtimes._onnx_file import read_onnx
-from profilers.runtimes._ort_remote import PROVIDERS, RemoteOrt
+from profilers.runtimes._onnxruntime.file import read_onnx
+from profilers.runtimes._onnxruntime.remote import PROVIDERS, RemoteOrt
 from profilers.runtimes._reference import Array, check_outputs, random_inputs, torch_output, torch_threads
 from profilers.runtimes._runtime import Runtime, Sampler, Workload
 

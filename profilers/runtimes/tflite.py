@@ -10,12 +10,13 @@ from devices._device import Device, HostDevice, RemoteDevice
 from devices.foundation.errors import ConfigError, DeviceError
 from latency_tables.header import Setting
 from latency_tables.spec import OpSpec
-from profilers.runtimes import _tflite_host, _tflite_interpreter
 from profilers.runtimes._host import require_float32
 from profilers.runtimes._reference import Array, random_inputs, torch_output, torch_threads
 from profilers.runtimes._runtime import Runtime, Sampler, Workload
-from profilers.runtimes._tflite_file import read_tflite
-from profilers.runtimes._tflite_remote import Execution, RemoteTfLite
+from profilers.runtimes._tflite import interpreter
+from profilers.runtimes._tflite.file import read_tflite
+from profilers.runtimes._tflite.host import prepared
+from profilers.runtimes._tflite.remote import Execution, RemoteTfLite
 
 _DELEGATES = ("cpu", "gpu", "nnapi")
 _SWITCH = ("on", "off")
@@ -70,7 +71,7 @@ class TfLite(Runtime):
         if isinstance(device, RemoteDevice):
             return self._remote.tool(device).version
         self._host(device)
-        return _tflite_interpreter.version()
+        return interpreter.version()
 
     @contextmanager
     def prepare(self, workload: Workload, device: Device) -> Iterator[Sampler]:
@@ -81,7 +82,7 @@ class TfLite(Runtime):
             return
         host = self._host(device)
         model, reference = self._lowered(workload)
-        with _tflite_host.prepared(
+        with prepared(
             model,
             workload.spec,
             host,

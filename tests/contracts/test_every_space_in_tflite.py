@@ -9,7 +9,7 @@ from cars_hw import ops, spaces
 from cars_hw.network import Network
 from latency_tables.spec import OpSpec
 from profilers.lowering.tflite import lower
-from profilers.runtimes._tflite_interpreter import TfLiteModel
+from profilers.runtimes._tflite.interpreter import TfLiteModel
 from tests.fakes.tflite_files import run
 
 _SAMPLES = 24

@@ -22,8 +22,8 @@ from latency_tables.table import LatencyTable
 from profilers.fleet import Fleet, parts_of
 from profilers.plan import MeasurementPlan, SentinelPlan
 from profilers.profiler import Profiler
-from profilers.runtimes import _tflite_remote
 from profilers.runtimes._runtime import Sampler, Workload
+from profilers.runtimes._tflite import remote
 from profilers.runtimes.fake import FakeRuntime
 from profilers.runtimes.tflite import TfLite
 from tests.fakes import programs
@@ -218,7 +218,7 @@ def test_two_phones_run_real_models_at_once_and_what_one_could_not_the_other_doe
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Played phones, one of them unplugged at work; the tool's stand-in computes every model."""
-    monkeypatch.setattr(_tflite_remote, "_WARM_UP_S", 0.0)
+    monkeypatch.setattr(remote, "_WARM_UP_S", 0.0)
     tool = tmp_path / "benchmark_model"
     tool.write_bytes(programs.benchmark_model())
     sentinel = SentinelPlan(max_drift=1e6, block_s=0.01)  # this machine is in no way steady

@@ -24,7 +24,7 @@ from profilers._gate import SENTINEL_SPEC, OpenGate, SentinelGate
 from profilers.plan import MeasurementPlan, SentinelPlan
 from profilers.profiler import Profiler
 from profilers.runtimes._runtime import Workload
-from profilers.runtimes._tflite_remote import _WARM_UP_S
+from profilers.runtimes._tflite.remote import _WARM_UP_S
 from profilers.runtimes.fake import FakeRuntime
 
 LATENCIES_S = {"a": 1e-3, "b": 2e-3, "c": 4e-3, "sentinel": 1e-3}

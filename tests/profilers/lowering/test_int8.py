@@ -8,7 +8,7 @@ from torch import nn
 from devices.foundation.errors import UnsupportedOperationError
 from profilers.lowering.int8 import quantize
 from profilers.lowering.tflite import lower
-from profilers.runtimes._tflite_interpreter import TfLiteModel
+from profilers.runtimes._tflite.interpreter import TfLiteModel
 from tests.fakes.tflite_files import run
 
 _IMAGES = torch.randn(32, 8, 12, 12, generator=torch.Generator().manual_seed(0))

@@ -9,7 +9,7 @@ import torch
 
 from cars_hw.spaces.darts import Darts
 from profilers.lowering.tflite import lower
-from profilers.runtimes._tflite_interpreter import TfLiteModel
+from profilers.runtimes._tflite.interpreter import TfLiteModel
 from tests.fakes.environments import environment
 from tests.fakes.networks import normalised_network, random_images
 from tests.fakes.tflite_files import content, run

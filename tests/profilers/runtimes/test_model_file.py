@@ -7,8 +7,8 @@ import pytest
 
 from devices.foundation.errors import ProfilingError
 from profilers.runtimes._model_file import file_spec
-from profilers.runtimes._onnx_file import read_onnx
-from profilers.runtimes._tflite_file import read_tflite
+from profilers.runtimes._onnxruntime.file import read_onnx
+from profilers.runtimes._tflite.file import read_tflite
 
 readers = pytest.mark.parametrize("read", [read_onnx, read_tflite])
 

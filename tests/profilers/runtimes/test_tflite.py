@@ -14,13 +14,13 @@ from latency_tables.measurement import FailureStatus
 from latency_tables.spec import OpSpec
 from latency_tables.table import LatencyTable
 from profilers import runtimes
-from profilers.lowering._tflite_flatbuffer import serialize
-from profilers.lowering._tflite_graph import Graph
+from profilers.lowering._tflite.flatbuffer import serialize
+from profilers.lowering._tflite.graph import Graph
 from profilers.lowering.tflite import lower
 from profilers.plan import MeasurementPlan
 from profilers.profiler import Profiler
-from profilers.runtimes import _tflite_host
 from profilers.runtimes._runtime import Workload
+from profilers.runtimes._tflite import host
 from profilers.runtimes.tflite import TfLite
 from tests.fakes.modules import Join, conv
 from tests.fakes.tflite_files import with_custom_operation
@@ -81,7 +81,7 @@ def test_what_the_delegate_leaves_to_others_goes_on_record() -> None:
 def test_the_inputs_stay_in_place_from_call_to_call() -> None:
     device = Cpu.connect("")
     model = lower(conv().eval(), [SPEC.input_shape])
-    with _tflite_host.prepared(model, SPEC, device, reference=None) as loaded:
+    with host.prepared(model, SPEC, device, reference=None) as loaded:
         first = loaded.outputs()[0]
         loaded(8)
         assert np.array_equal(loaded.outputs()[0], first)

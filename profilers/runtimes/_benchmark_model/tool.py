@@ -19,10 +19,11 @@ from devices.foundation.errors import (
     UnsupportedOperationError,
 )
 from devices.foundation.text import one_line
-from profilers.runtimes._benchmark_proto import proto_coverage, proto_timings
-from profilers.runtimes._benchmark_result import Timings
-from profilers.runtimes._benchmark_text import text_coverage, text_timings
-from profilers.runtimes._operator_table import operator_coverage, operators
+from profilers.runtimes._benchmark_model.operators import operator_coverage, operators
+from profilers.runtimes._benchmark_model.proto import proto_coverage, proto_timings
+from profilers.runtimes._benchmark_model.text import text_coverage, text_timings
+from profilers.runtimes._benchmark_model.timings import Timings
+from profilers.runtimes._coverage import Coverage
 from profilers.runtimes._program_output import (
     CRASHED,
     NOT_STARTED,
@@ -30,7 +31,6 @@ from profilers.runtimes._program_output import (
     output_text,
     require_sha256,
 )
-from profilers.runtimes._tflite_coverage import Coverage
 
 #: A result is of 150 bytes; an account of a graph of a thousand nodes, of some hundred thousand.
 _LARGEST_RESULT_BYTES = 1 << 16

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devices.foundation.errors import GarbledOutputError
-from profilers.runtimes._benchmark_result import Timings
-from profilers.runtimes._benchmark_text import text_coverage, text_timings
-from profilers.runtimes._tflite_coverage import Coverage
+from profilers.runtimes._benchmark_model.text import text_coverage, text_timings
+from profilers.runtimes._benchmark_model.timings import Timings
+from profilers.runtimes._coverage import Coverage
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "benchmark_model"
 WITH_TIMINGS = ("interpreter-new", "interpreter-old", "interpreter-oldest", "all-same", "compiled-model")

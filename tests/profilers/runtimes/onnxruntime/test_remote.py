@@ -17,7 +17,7 @@ from devices.foundation.errors import (
     ProfilingError,
 )
 from latency_tables.spec import OpSpec
-from profilers.runtimes._ort_remote import samples_s
+from profilers.runtimes._onnxruntime.remote import samples_s
 from profilers.runtimes._runtime import Workload
 from profilers.runtimes.onnxruntime import OnnxRuntime
 from tests.fakes import programs

@@ -12,12 +12,12 @@ from devices.foundation.errors import DeviceError, FellBackError, WrongOutputErr
 from latency_tables.measurement import Conditions
 from latency_tables.spec import OpSpec
 from profilers._layout import nchw, nhwc, nhwc_shape
-from profilers.runtimes._benchmark_model import BenchmarkModel, Flags
-from profilers.runtimes._benchmark_result import Timings
+from profilers.runtimes._benchmark_model.timings import Timings
+from profilers.runtimes._benchmark_model.tool import BenchmarkModel, Flags
+from profilers.runtimes._coverage import Coverage
 from profilers.runtimes._program_output import require_sha256, twice
 from profilers.runtimes._programs import read_program
 from profilers.runtimes._reference import Array, check_outputs, random_inputs
-from profilers.runtimes._tflite_coverage import Coverage
 
 VARIABLE = "CARS_HW_BENCHMARK_MODEL"
 

@@ -13,9 +13,9 @@ from devices.foundation.errors import (
     ProfilingError,
     UnsupportedOperationError,
 )
-from profilers.runtimes._benchmark_model import BenchmarkModel, succeeded
+from profilers.runtimes._benchmark_model.tool import BenchmarkModel, succeeded
+from profilers.runtimes._coverage import Coverage
 from profilers.runtimes._program_output import twice
-from profilers.runtimes._tflite_coverage import Coverage
 from tests.fakes import protos
 from tests.fakes.local_remote import LocalRemote
 

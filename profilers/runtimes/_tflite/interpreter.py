@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from devices.foundation.errors import DeviceError, ProfilingError
 from devices.foundation.text import first_line
-from profilers.runtimes._tflite_coverage import Coverage
+from profilers.runtimes._coverage import Coverage
 
 Values = NDArray[np.generic]
 

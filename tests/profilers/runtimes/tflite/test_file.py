@@ -8,7 +8,7 @@ from torch import nn
 from devices.foundation.errors import ProfilingError
 from profilers.lowering.onnx import lower as lower_to_onnx
 from profilers.lowering.tflite import lower
-from profilers.runtimes._tflite_file import file_workload, read_tflite
+from profilers.runtimes._tflite.file import read_tflite, tflite_workload
 from tests.fakes.modules import Sum
 from tests.fakes.tflite_files import with_external_values, with_input_shape
 
@@ -28,14 +28,14 @@ def test_a_model_is_read_as_it_is(tmp_path: Path) -> None:
 def test_a_file_is_a_workload_of_its_inputs_in_torch_s_order_and_its_content(tmp_path: Path) -> None:
     path = tmp_path / "m.tflite"
     path.write_bytes(conv())
-    workload = file_workload(path)
+    workload = tflite_workload(path)
     assert workload.source == path
     assert workload.spec.input_shapes == (IMAGE,)
     path.write_bytes(lower(Sum(), [(2, 8), (2, 8)]))
-    assert file_workload(path).spec.input_shapes == ((2, 8), (2, 8))
-    assert file_workload(path).spec.kind == workload.spec.kind == "tflite"
+    assert tflite_workload(path).spec.input_shapes == ((2, 8), (2, 8))
+    assert tflite_workload(path).spec.kind == workload.spec.kind == "tflite"
     path.write_bytes(lower(nn.Conv2d(3, 4, 3).eval(), [IMAGE]))
-    assert file_workload(path).spec != workload.spec  # other weights
+    assert tflite_workload(path).spec != workload.spec  # other weights
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_what_is_no_model_is_refused_in_one_line(content: bytes, tmp_path: Path)
 def test_another_format_is_refused_even_under_this_suffix(tmp_path: Path) -> None:
     (tmp_path / "m.tflite").write_bytes(lower_to_onnx(nn.Conv2d(3, 4, 3).eval(), [IMAGE]))
     with pytest.raises(ProfilingError, match="no TFLite model"):
-        file_workload(tmp_path / "m.tflite")
+        tflite_workload(tmp_path / "m.tflite")
 
 
 def test_a_cut_model_is_refused(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_inputs_of_different_or_unknown_sizes_are_no_workload(tmp_path: Path) ->
     path = tmp_path / "m.tflite"
     path.write_bytes(with_input_shape(lower(Sum(), [(2, 8), (2, 8)]), (1, 8)))
     with pytest.raises(ProfilingError, match="export it for one fixed shape"):
-        file_workload(path)
+        tflite_workload(path)
     path.write_bytes(with_input_shape(conv(), (1, 0, 7, 3)))
     with pytest.raises(ProfilingError, match="export it for one fixed shape"):
-        file_workload(path)
+        tflite_workload(path)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from profilers.runtimes._tflite_coverage import Coverage
+from profilers.runtimes._coverage import Coverage
 
 
 @pytest.mark.parametrize(

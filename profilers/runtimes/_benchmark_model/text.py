@@ -3,8 +3,8 @@
 import re
 
 from devices.foundation.errors import GarbledOutputError
-from profilers.runtimes._benchmark_result import Timings
-from profilers.runtimes._tflite_coverage import Coverage
+from profilers.runtimes._benchmark_model.timings import Timings
+from profilers.runtimes._coverage import Coverage
 
 #: Digits are bounded: what a device prints is not trusted.
 _NUMBER = r"[0-9]{1,15}(?:\.[0-9]{1,9})?(?:e[+-]?[0-9]{1,2})?"

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from devices.foundation.errors import UnsupportedOperationError
 from profilers._layout import IMAGE_RANK
-from profilers.lowering._tflite_layers import Array, Layers, Value, Windows
-from profilers.lowering._tflite_window import Window
+from profilers.lowering._tflite.layers import Array, Layers, Value, Windows
+from profilers.lowering._tflite.window import Window
 
 Handler = Callable[..., Value | tuple[int, ...] | int]
 

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devices.foundation.errors import GarbledOutputError
-from profilers.runtimes._benchmark_proto import proto_coverage, proto_timings
-from profilers.runtimes._benchmark_result import Timings
-from profilers.runtimes._tflite_coverage import Coverage
+from profilers.runtimes._benchmark_model.proto import proto_coverage, proto_timings
+from profilers.runtimes._benchmark_model.timings import Timings
+from profilers.runtimes._coverage import Coverage
 from tests.fakes import protos
 
 RESULT = protos.result()

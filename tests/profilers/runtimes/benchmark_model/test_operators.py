@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devices.foundation.errors import GarbledOutputError
-from profilers.runtimes._operator_table import operator_coverage, operators
-from profilers.runtimes._tflite_coverage import Coverage
+from profilers.runtimes._benchmark_model.operators import operator_coverage, operators
+from profilers.runtimes._coverage import Coverage
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "benchmark_model"
 NEW = (GOLDEN / "interpreter-new.txt").read_text(encoding="utf-8")

@@ -12,7 +12,7 @@ from latency_tables.spec import OpSpec
 from profilers._layout import nchw, nchw_shape, nhwc
 from profilers.runtimes._host import mean_of_block, require_inputs
 from profilers.runtimes._reference import Array, check_outputs, random_inputs
-from profilers.runtimes._tflite_interpreter import TfLiteModel
+from profilers.runtimes._tflite.interpreter import TfLiteModel
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from profilers.lowering._tflite_graph import Padding
+from profilers.lowering._tflite.graph import Padding
 
 Pair = tuple[int, int]
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 from devices.foundation.errors import GarbledOutputError
-from profilers.runtimes._benchmark_result import Timings
-from profilers.runtimes._tflite_coverage import Coverage
+from profilers.runtimes._benchmark_model.timings import Timings
+from profilers.runtimes._coverage import Coverage
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _FIXED_BYTES = {_FIXED64: 8, _FIXED32: 4}

@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from devices.foundation.errors import ProfilingError
 from profilers.lowering.onnx import lower
-from profilers.runtimes._onnx_file import file_workload, read_onnx
+from profilers.runtimes._onnxruntime.file import onnx_workload, read_onnx
 from tests.fakes.modules import Sum
 from tests.fakes.onnx_files import with_open_batch
 
@@ -111,20 +111,20 @@ def test_a_cut_model_is_refused_or_read_but_nothing_else_happens(tmp_path: Path)
 def test_a_file_is_a_workload_of_its_inputs_and_its_content(tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
     path.write_bytes(lower(Sum(), [(2, 8), (2, 8)]))
-    workload = file_workload(path)
+    workload = onnx_workload(path)
     assert workload.source == path
     assert workload.spec.input_shapes == ((2, 8), (2, 8))
     path.write_bytes(with_open_batch(lower(Sum(), [(2, 8), (2, 8)])))
-    assert file_workload(path).spec.input_shapes == ((1, 8), (1, 8))
-    assert file_workload(path).spec != workload.spec
+    assert onnx_workload(path).spec.input_shapes == ((1, 8), (1, 8))
+    assert onnx_workload(path).spec != workload.spec
 
 
 def test_inputs_of_different_or_unknown_sizes_are_no_workload(tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
     path.write_bytes(lower(Sum(), [(2, 8), (1, 8)]))
     with pytest.raises(ProfilingError, match="export it for one fixed shape"):
-        file_workload(path)
+        onnx_workload(path)
     x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, "width"])
     path.write_bytes(helper.make_model(helper.make_graph([], "g", [x], [x])).SerializeToString())
     with pytest.raises(ProfilingError, match="export it for one fixed shape"):
-        file_workload(path)
+        onnx_workload(path)

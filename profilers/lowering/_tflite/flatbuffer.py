@@ -6,7 +6,7 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from profilers.lowering._tflite_graph import Graph, Operation
+from profilers.lowering._tflite.graph import Graph, Operation
 
 INPUT_NAME, OUTPUT_NAME, SIGNATURE = "input", "output", "serving_default"
 

@@ -35,7 +35,7 @@ def read_onnx(path: Path) -> bytes:
     return content
 
 
-def file_workload(path: Path) -> Workload:
+def onnx_workload(path: Path) -> Workload:
     """Return the network in ``path`` as a workload, whose spec has the digest of the file.
 
     A batch size that the model leaves open is measured as 1.

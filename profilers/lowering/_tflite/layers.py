@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from profilers._layout import IMAGE_RANK, nhwc, nhwc_shape
-from profilers.lowering._tflite_graph import ACTIVATION, SCALE_SHIFT, Activation, Graph, Padding
-from profilers.lowering._tflite_window import Window, padding_of
+from profilers.lowering._tflite.graph import ACTIVATION, SCALE_SHIFT, Activation, Graph, Padding
+from profilers.lowering._tflite.window import Window, padding_of
 
 Array = NDArray[np.float32]
 Windows = tuple[Window, Window]

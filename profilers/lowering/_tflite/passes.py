@@ -5,13 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from profilers.lowering._tflite_graph import (
-    ACTIVATION,
-    SCALE_SHIFT,
-    Activation,
-    Graph,
-    Operation,
-)
+from profilers.lowering._tflite.graph import ACTIVATION, SCALE_SHIFT, Activation, Graph, Operation
 
 Floats = NDArray[np.float64]
 

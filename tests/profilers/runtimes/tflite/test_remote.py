@@ -16,10 +16,10 @@ from devices.foundation.errors import (
     UnsupportedOperationError,
 )
 from latency_tables.spec import OpSpec
-from profilers.lowering import _tflite_flatbuffer
+from profilers.lowering._tflite import flatbuffer
 from profilers.lowering.tflite import lower
-from profilers.runtimes import _tflite_remote
 from profilers.runtimes._runtime import Workload
+from profilers.runtimes._tflite import remote
 from profilers.runtimes.tflite import TfLite
 from tests.fakes import programs
 from tests.fakes.local_remote import LocalRemote
@@ -106,7 +106,7 @@ def test_each_fault_of_the_tool_is_an_error_and_never_a_number(
 
 
 def test_fault_04_a_model_that_hangs_is_killed(device: LocalRemote, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_tflite_remote, "_START_LIMIT_S", 2.0)
+    monkeypatch.setattr(remote, "_START_LIMIT_S", 2.0)
     runtime = tflite(device.folder, fault="hang")
     with pytest.raises(DeviceTimeoutError, match="killed"), runtime.prepare(CONV, device):
         pass
@@ -206,11 +206,11 @@ def test_what_a_tool_cannot_do_is_said_before_anything_runs(
 
 
 def test_a_file_that_is_no_model_is_unsupported(device: LocalRemote) -> None:
-    remote = _tflite_remote.RemoteTfLite(_tflite_remote.Execution(1), str(device.folder / "benchmark_model"))
+    program = remote.RemoteTfLite(remote.Execution(1), str(device.folder / "benchmark_model"))
     tflite(device.folder)
     with (
         pytest.raises(UnsupportedOperationError, match="interpreter"),
-        remote.prepared(b"no model", SPEC, device, reference=None),
+        program.prepared(b"no model", SPEC, device, reference=None),
     ):
         pass
 
@@ -224,4 +224,4 @@ def test_a_file_from_somewhere_else_is_measured_without_comparing(device: LocalR
 
 
 def test_the_names_of_inputs_are_those_of_the_lowering() -> None:
-    assert _tflite_remote.INPUT_NAME == _tflite_flatbuffer.INPUT_NAME
+    assert remote.INPUT_NAME == flatbuffer.INPUT_NAME

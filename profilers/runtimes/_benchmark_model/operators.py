@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from devices.foundation.errors import GarbledOutputError
-from profilers.runtimes._tflite_coverage import Coverage
+from profilers.runtimes._coverage import Coverage
 
 #: What was profiled before it prepares memory; the runs are what counts.
 _RUNS_HEADING = "Operator-wise Profiling Info for Regular Benchmark Runs"

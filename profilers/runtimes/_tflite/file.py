@@ -6,7 +6,7 @@ from devices.foundation.errors import ProfilingError
 from profilers._layout import nchw_shape
 from profilers.runtimes._model_file import file_spec, read_bounded
 from profilers.runtimes._runtime import Workload
-from profilers.runtimes._tflite_interpreter import TfLiteModel
+from profilers.runtimes._tflite.interpreter import TfLiteModel
 
 #: What a file may say that its tensors take together, before anything is allocated for them.
 _LARGEST_TENSORS_BYTES = 4 << 30
@@ -24,7 +24,7 @@ def read_tflite(path: Path) -> bytes:
     return _read(path)[0]
 
 
-def file_workload(path: Path) -> Workload:
+def tflite_workload(path: Path) -> Workload:
     """Return the network in ``path`` as a workload, whose spec has the digest of the file.
 
     Raises:
@@ -55,7 +55,7 @@ def _read(path: Path) -> tuple[bytes, TfLiteModel]:
 
 def _has_external_values(content: bytes) -> bool:
     try:
-        from profilers.lowering._tflite_flatbuffer import has_external_values
+        from profilers.lowering._tflite.flatbuffer import has_external_values
     except ModuleNotFoundError:  # without ai-edge-litert; tflite_runtime is older than external values
         return False
     return has_external_values(content)

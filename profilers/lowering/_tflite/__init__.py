@@ -1,0 +1,1 @@
+"""From a traced module to the bytes of a TFLite file, in steps."""

@@ -1,0 +1,1 @@
+"""TFLite's program ``benchmark_model``, and what its several versions write."""

@@ -1,0 +1,1 @@
+"""ONNX Runtime on remote devices, and model files for it."""

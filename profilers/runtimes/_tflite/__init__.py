@@ -1,0 +1,1 @@
+"""TFLite on this machine and on remote ones."""

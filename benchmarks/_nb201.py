@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cars_hw.architecture import Architecture
 from cars_hw.evolution.domination import Costs
 from cars_hw.evolution.indicators import front_recall, hypervolume, igd_plus
+from cars_hw.networks.architecture import Architecture
 from cars_hw.spaces.nasbench201 import Nasbench201
 from cars_hw.tabular_trainer import read_figures
 

@@ -15,7 +15,7 @@ from pymoo.operators.crossover.ux import UniformCrossover
 from pymoo.operators.sampling.rnd import IntegerRandomSampling
 from pymoo.util.reference_direction import UniformReferenceDirectionFactory
 
-from cars_hw.architecture import Architecture
+from cars_hw.networks.architecture import Architecture
 
 #: Returns the costs of an architecture, and counts it; raises ``SpentError`` when the budget is spent.
 Evaluate = Callable[[Architecture], tuple[float, ...]]

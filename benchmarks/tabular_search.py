@@ -23,8 +23,8 @@ from _nb201_peers import Evaluate, SpentError, nsga2, nsga3, optuna_nsga3
 from _rows import Row, finish, parse_options, store, stored
 
 from cars_hw import strategies
-from cars_hw.architecture import Architecture
 from cars_hw.evolution.screening import Screen
+from cars_hw.networks.architecture import Architecture
 from cars_hw.objectives import Objective
 from cars_hw.search import Schedule, Search
 from cars_hw.spaces.nasbench201 import Nasbench201

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from cars_hw.architecture import Architecture
+from cars_hw.networks.architecture import Architecture
 
 
 @dataclass(frozen=True)

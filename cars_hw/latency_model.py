@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cars_hw.architecture import Architecture
-from cars_hw.graph import network_spec
+from cars_hw.networks.architecture import Architecture
+from cars_hw.networks.graph import network_spec
 from cars_hw.spaces._space import SearchSpace
 from devices.foundation.errors import MissingEntryError
 from latency_tables.prediction import CALL_OVERHEAD, LatencyModel, Observation

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from cars_hw import ops
-from cars_hw.graph import IMAGE, Graph
+from cars_hw.networks.graph import IMAGE, Graph
 
 
 class Network(nn.Module):

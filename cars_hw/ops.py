@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
-from cars_hw import layers, primitives
+from cars_hw.networks import layers, operations
 from latency_tables.spec import OpSpec
 
 #: With fewer input channels in channels-last format, the backward pass of a 1x1 convolution of stride 2
@@ -26,7 +26,7 @@ def build(spec: OpSpec) -> nn.Module:
         SpecError: ``spec`` is of an unknown kind, or lacks a parameter.
     """
     # A ReLU may overwrite what the layer before it computed, but not the input: other operations read that.
-    modules = [_module(layer, owns_input=index > 0) for index, layer in enumerate(layers.layers_of(spec))]
+    modules = [_module(layer, owns_input=index > 0) for index, layer in enumerate(operations.layers_of(spec))]
     return modules[0] if len(modules) == 1 else nn.Sequential(*modules)
 
 
@@ -127,41 +127,41 @@ class DilatedConv(nn.Conv2d):
         return nn.functional.conv2d(image, self.weight, padding=padding, groups=self.groups)
 
 
-def _module(layer: primitives.Layer, *, owns_input: bool) -> nn.Module:
+def _module(layer: layers.Layer, *, owns_input: bool) -> nn.Module:
     match layer:
-        case primitives.Conv():
+        case layers.Conv():
             return _conv(layer)
-        case primitives.BatchNorm():
+        case layers.BatchNorm():
             return nn.BatchNorm2d(layer.channels, affine=layer.affine)
-        case primitives.FactorizedConv():
+        case layers.FactorizedConv():
             return FactorizedConv(layer.c_in, layer.c_out)
-        case primitives.Linear():
+        case layers.Linear():
             return nn.Linear(layer.c_in, layer.c_out)
         case _:
             return _weightless(layer, owns_input=owns_input)
 
 
-def _weightless(layer: primitives.Weightless, *, owns_input: bool) -> nn.Module:
+def _weightless(layer: layers.Weightless, *, owns_input: bool) -> nn.Module:
     match layer:
-        case primitives.Relu():
+        case layers.Relu():
             return nn.ReLU(inplace=owns_input)
-        case primitives.Relu6():
+        case layers.Relu6():
             return nn.ReLU6(inplace=owns_input)
-        case primitives.Pool():
+        case layers.Pool():
             return _pool(layer)
-        case primitives.GlobalPool():
+        case layers.GlobalPool():
             return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
-        case primitives.Zero():
+        case layers.Zero():
             return Zero(layer.c_in, layer.c_out, layer.stride)
-        case primitives.Sum():
+        case layers.Sum():
             return Sum()
-        case primitives.Concat():
+        case layers.Concat():
             return Concat()
-        case primitives.Mean():
+        case layers.Mean():
             return Mean()
 
 
-def _conv(layer: primitives.Conv) -> nn.Conv2d:
+def _conv(layer: layers.Conv) -> nn.Conv2d:
     kind = DilatedConv if layer.dilation == _DENSE_DILATION else nn.Conv2d
     convolution = kind(
         layer.c_in,
@@ -178,7 +178,7 @@ def _conv(layer: primitives.Conv) -> nn.Conv2d:
     return convolution
 
 
-def _pool(layer: primitives.Pool) -> nn.Module:
+def _pool(layer: layers.Pool) -> nn.Module:
     padding = (layer.kernel - 1) // 2
     if layer.mode == "max":
         return nn.MaxPool2d(layer.kernel, layer.stride, padding)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from pydantic import TypeAdapter, ValidationError
 
-from cars_hw.architecture import Architecture
 from cars_hw.candidate import Candidate
 from cars_hw.checkpoint import Checkpoint, CheckpointFolder
 from cars_hw.evolution.screening import Screen
+from cars_hw.networks.architecture import Architecture
 from cars_hw.objectives import Objective
 from cars_hw.strategies._strategy import Strategy
 from cars_hw.trainer import Json, Trainer, TrainerState

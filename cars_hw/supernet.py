@@ -12,9 +12,9 @@ from functools import lru_cache
 from torch import Tensor, nn
 
 from cars_hw import ops
-from cars_hw.architecture import Architecture
-from cars_hw.graph import Graph, Node, SoftGraph
 from cars_hw.network import Network, module_name, run
+from cars_hw.networks.architecture import Architecture
+from cars_hw.networks.graph import Graph, Node, SoftGraph
 from cars_hw.spaces._space import SearchSpace
 from devices.foundation.errors import ArchitectureError
 

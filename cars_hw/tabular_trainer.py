@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from cars_hw.architecture import Architecture
+from cars_hw.networks.architecture import Architecture
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.trainer import Ledger, OptionGradients, TrainerState, Weights
 from devices.foundation.errors import ArchitectureError, CheckpointError, ConfigError, DataError

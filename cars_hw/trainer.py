@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import JsonValue
 
-from cars_hw.architecture import Architecture
+from cars_hw.networks.architecture import Architecture
 from cars_hw.spaces._space import SearchSpace
 
 Weights = Literal["current", "previous"]

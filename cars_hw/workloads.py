@@ -3,10 +3,10 @@
 from functools import partial
 
 from cars_hw import ops
-from cars_hw.architecture import Architecture
-from cars_hw.graph import network_spec
 from cars_hw.latency_model import calibration_architectures
 from cars_hw.network import Network
+from cars_hw.networks.architecture import Architecture
+from cars_hw.networks.graph import network_spec
 from cars_hw.spaces._space import SearchSpace
 from latency_tables.prediction import CALL_OVERHEAD
 from profilers.runtimes._runtime import Workload

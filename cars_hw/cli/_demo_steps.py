@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from cars_hw.architecture import to_text
 from cars_hw.candidate import Candidate
 from cars_hw.cli._benching import Bench, bench_files
 from cars_hw.cli._exporting import export_member, restored_trainer
@@ -12,7 +11,8 @@ from cars_hw.cli._measuring import fill_table
 from cars_hw.cli._output import print_table, say
 from cars_hw.config import SearchConfig
 from cars_hw.exporter import Export
-from cars_hw.graph import Graph
+from cars_hw.networks.architecture import to_text
+from cars_hw.networks.graph import Graph
 from cars_hw.picks import pick
 from cars_hw.report import write_report
 from cars_hw.runs import Run, make_space, table_trust

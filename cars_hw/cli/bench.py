@@ -45,8 +45,8 @@ def bench(
 
     An architecture or genotype is measured at its deployed size, untrained: weights do not matter here.
     """
-    from cars_hw.architecture import from_text
     from cars_hw.cli._benching import TFLITE_SUFFIX, bench_architecture, bench_files, read_genotype
+    from cars_hw.networks.architecture import from_text
     from cars_hw.runs import make_space
 
     if sum(choice is not None for choice in (model, architecture, genotype)) != 1:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cars_hw.architecture import Architecture
 from cars_hw.evolution.gates import Draws, Size
+from cars_hw.networks.architecture import Architecture
 from cars_hw.spaces._space import SearchSpace
 
 #: Numbers of operations, for each place.

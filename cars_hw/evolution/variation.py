@@ -6,7 +6,7 @@ from collections.abc import Set as AbstractSet
 
 import numpy as np
 
-from cars_hw.architecture import Architecture
+from cars_hw.networks.architecture import Architecture
 from cars_hw.spaces._space import SearchSpace
 
 #: Draws per architecture that is wanted, before fewer are returned.

@@ -8,7 +8,7 @@ connection at stride 1 is no node: what reads it reads the predecessor.
 from dataclasses import dataclass
 from typing import Protocol
 
-from cars_hw.graph import IMAGE, Graph, Node, SoftGraph
+from cars_hw.networks.graph import IMAGE, Graph, Node, SoftGraph
 from cars_hw.spaces._nodes import NodeList, Tensor
 
 #: Operation and predecessor: 0 and 1 are the outputs of the two cells before, 2 + i is the cell's own node i.

@@ -11,10 +11,10 @@ from functools import lru_cache
 from graphlib import TopologicalSorter
 from typing import Protocol
 
-from cars_hw import layers
-from cars_hw.architecture import Architecture
-from cars_hw.graph import IMAGE, WEIGHTED_SUM, Graph, Node, SoftGraph, soft_weights
-from cars_hw.joins import by_slot, changed, joins
+from cars_hw.networks import operations
+from cars_hw.networks.architecture import Architecture
+from cars_hw.networks.graph import IMAGE, WEIGHTED_SUM, Graph, Node, SoftGraph, soft_weights
+from cars_hw.networks.joins import by_slot, changed, joins
 from latency_tables.spec import OpSpec
 
 #: The options of the hard decisions, ``None`` for each soft one.
@@ -169,7 +169,7 @@ class _Assembly:
             tensor if other == self._base else self._copy(by_slot(other), slot, place)
             for other, slot in zip(others, place.exits[tensor], strict=True)
         )
-        shape = layers.output_shape(self._base_nodes[tensor].spec)
+        shape = operations.output_shape(self._base_nodes[tensor].spec)
         slot = _mixed(tensor)
         self._nodes[slot] = Node(slot, OpSpec.of(WEIGHTED_SUM, shape, inputs=len(inputs)), inputs)
         return slot

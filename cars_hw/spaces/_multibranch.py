@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from cars_hw.graph import IMAGE, WEIGHTED_SUM, Graph, Node, SoftGraph
+from cars_hw.networks.graph import IMAGE, WEIGHTED_SUM, Graph, Node, SoftGraph
 from cars_hw.spaces._nodes import NodeList, Tensor
 from latency_tables.spec import OpSpec
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from cars_hw import layers
-from cars_hw.graph import WEIGHTED_SUM, Node
+from cars_hw.networks import operations
+from cars_hw.networks.graph import WEIGHTED_SUM, Node
 from latency_tables.spec import OpSpec
 
 _spec = lru_cache(maxsize=4096)(OpSpec.of)
@@ -43,7 +43,7 @@ class NodeList:
             params["inputs"] = len(inputs)
         spec = _spec(kind, inputs[0].shape, **params)
         self.nodes.append(Node(slot, spec, tuple(tensor.slot for tensor in inputs)))
-        return Tensor(slot, layers.output_shape(spec))
+        return Tensor(slot, operations.output_shape(spec))
 
     def mix(self, slot: str, inputs: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
         """Append one mixture of a soft graph."""

@@ -14,8 +14,8 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import partial
 
-from cars_hw.architecture import Architecture
-from cars_hw.graph import IMAGE, Graph, Node, SoftGraph, soft_weights
+from cars_hw.networks.architecture import Architecture
+from cars_hw.networks.graph import IMAGE, Graph, Node, SoftGraph, soft_weights
 from cars_hw.spaces._nodes import NodeList, Tensor
 
 #: The operations of an edge; an option is a place here.

@@ -16,8 +16,8 @@ from typing import TypeVar
 
 from pydantic import JsonValue
 
-from cars_hw.architecture import Architecture, checked
-from cars_hw.graph import Graph, Node, SoftGraph, soft_weights
+from cars_hw.networks.architecture import Architecture, checked
+from cars_hw.networks.graph import Graph, Node, SoftGraph, soft_weights
 from cars_hw.spaces._cells import SKIP, Cell, CellNetwork, Edge, SoftCell
 from cars_hw.spaces._settings import check_option, check_sizes
 from cars_hw.spaces._space import Scale, SearchSpace

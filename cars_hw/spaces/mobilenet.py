@@ -16,8 +16,8 @@ from typing import NamedTuple, TypeVar
 
 from pydantic import JsonValue
 
-from cars_hw.architecture import Architecture, checked
-from cars_hw.graph import IMAGE, Graph, Node
+from cars_hw.networks.architecture import Architecture, checked
+from cars_hw.networks.graph import IMAGE, Graph, Node
 from cars_hw.spaces._nodes import NodeList, Tensor
 from cars_hw.spaces._settings import check_option, check_sizes
 from cars_hw.spaces._space import Scale, SearchSpace

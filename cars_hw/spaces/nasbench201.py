@@ -14,8 +14,8 @@ from functools import cached_property
 
 from pydantic import JsonValue
 
-from cars_hw.architecture import Architecture, checked
-from cars_hw.graph import Graph, Node, SoftGraph
+from cars_hw.networks.architecture import Architecture, checked
+from cars_hw.networks.graph import Graph, Node, SoftGraph
 from cars_hw.spaces._settings import check_option, check_sizes
 from cars_hw.spaces._space import Scale, SearchSpace
 from cars_hw.spaces._stacked201 import EDGES, OPERATIONS, SKIP, StackedNetwork

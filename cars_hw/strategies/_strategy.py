@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from pydantic import TypeAdapter
 
-from cars_hw.architecture import Architecture, checked
 from cars_hw.candidate import Candidate
 from cars_hw.evolution import domination
+from cars_hw.networks.architecture import Architecture, checked
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.trainer import Json, Trainer
 from devices.foundation.errors import ArchitectureError, CheckpointError, ConfigError, SelectionError

@@ -23,10 +23,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cars_hw.architecture import Architecture
 from cars_hw.candidate import Candidate
 from cars_hw.evolution import pnsga3, size_protection, variation
 from cars_hw.evolution.domination import Indices
+from cars_hw.networks.architecture import Architecture
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.strategies._strategy import (
     Strategy,

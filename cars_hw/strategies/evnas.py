@@ -22,9 +22,9 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from pydantic import TypeAdapter
 
-from cars_hw.architecture import Architecture
 from cars_hw.candidate import Candidate
 from cars_hw.evolution import domination, nsga3
+from cars_hw.networks.architecture import Architecture
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.strategies._strategy import (
     Strategy,

@@ -33,9 +33,9 @@ from dataclasses import dataclass
 import numpy as np
 from pydantic import TypeAdapter
 
-from cars_hw.architecture import Architecture, checked
 from cars_hw.candidate import Candidate
 from cars_hw.evolution import nsga3, variation
+from cars_hw.networks.architecture import Architecture, checked
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.strategies._strategy import (
     Strategy,

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cars_hw.architecture import Architecture
 from cars_hw.candidate import Candidate
 from cars_hw.evolution import domination, nsga3, variation
+from cars_hw.networks.architecture import Architecture
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.strategies._strategy import (
     Strategy,

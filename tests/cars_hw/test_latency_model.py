@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from cars_hw import spaces
-from cars_hw.graph import network_spec
 from cars_hw.latency_model import (
     calibration_architectures,
     latency_model,
@@ -15,6 +14,7 @@ from cars_hw.latency_model import (
     trust,
     validation_architectures,
 )
+from cars_hw.networks.graph import network_spec
 from cars_hw.objectives import Latency
 from cars_hw.spaces.darts import Darts
 from devices.foundation.errors import MissingEntryError

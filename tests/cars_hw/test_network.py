@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from cars_hw import network, spaces
-from cars_hw.graph import IMAGE, Graph, Node
 from cars_hw.network import Network
+from cars_hw.networks.graph import IMAGE, Graph, Node
 from cars_hw.spaces._space import Scale
 from latency_tables.spec import OpSpec
 from profilers.lowering.onnx import lower

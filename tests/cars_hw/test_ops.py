@@ -9,14 +9,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cars_hw import layers, ops, spaces
+from cars_hw import ops, spaces
+from cars_hw.networks import operations
 from latency_tables.spec import OpSpec
 
 ROOT = Path(__file__).parents[2]
 CHECKING_MALLOC = Path("/lib/x86_64-linux-gnu/libc_malloc_debug.so.0")
 
 
-def operations() -> Iterator[OpSpec]:
+def every_operation() -> Iterator[OpSpec]:
     """Every operation of the deployed and searched networks, as small as it can be in height and width."""
     found: dict[OpSpec, None] = {}
     loaded = [
@@ -45,18 +46,18 @@ def odd_size(spec: OpSpec) -> OpSpec:
 
 
 def test_arithmetic_agrees_with_torch_on_every_operation_of_the_space() -> None:
-    for spec in operations():
+    for spec in every_operation():
         for sized in (spec, odd_size(spec)):
             if spec.kind in ("factorized_reduce", "pool_conv") and sized is not spec:
                 continue
             module = ops.build(sized)
             output = module(*inputs_of(sized))
-            assert output.shape == (2, *layers.output_shape(sized)[1:]), str(sized)
-            assert sum(p.numel() for p in module.parameters()) == layers.parameters(sized), str(sized)
+            assert output.shape == (2, *operations.output_shape(sized)[1:]), str(sized)
+            assert sum(p.numel() for p in module.parameters()) == operations.parameters(sized), str(sized)
 
 
 def test_no_operation_changes_its_inputs() -> None:
-    for spec in operations():
+    for spec in every_operation():
         tensors = inputs_of(spec)
         before = [tensor.clone() for tensor in tensors]
         ops.build(spec)(*tensors)

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cars_hw.architecture import Architecture
-from cars_hw.graph import Node
+from cars_hw.networks.architecture import Architecture
+from cars_hw.networks.graph import Node
 from cars_hw.option_gradients import option_gradients
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.spaces.darts import Darts

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from cars_hw import spaces, strategies
-from cars_hw.architecture import to_text
 from cars_hw.evolution import domination
+from cars_hw.networks.architecture import to_text
 
 _PAGE = Path(__file__).parents[2] / "docs" / "tabular.md"
 

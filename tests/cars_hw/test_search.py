@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cars_hw.architecture import Architecture
 from cars_hw.candidate import Candidate
 from cars_hw.checkpoint import CheckpointFolder
+from cars_hw.networks.architecture import Architecture
 from cars_hw.objectives import Error, Objective, Parameters
 from cars_hw.search import Generation, Schedule, Search, read_record
 from cars_hw.spaces._space import SearchSpace

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.autograd import backward
 from torch.nn import functional
 
-from cars_hw.architecture import Architecture
-from cars_hw.graph import Node, soft_weights
+from cars_hw.networks.architecture import Architecture
+from cars_hw.networks.graph import Node, soft_weights
 from cars_hw.spaces.darts import OPERATIONS, Darts
 from cars_hw.supernet import SuperNet
 from devices.foundation.errors import ArchitectureError

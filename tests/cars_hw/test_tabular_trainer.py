@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cars_hw.architecture import Architecture, from_text
+from cars_hw.networks.architecture import Architecture, from_text
 from cars_hw.tabular_trainer import TabularCost, TabularTrainer, read_figures
 from cars_hw.trainer import TrainerState
 from devices.foundation.errors import ArchitectureError, CheckpointError, ConfigError, DataError

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cars_hw import architecture as text_form
-from cars_hw import layers, spaces
-from cars_hw.graph import IMAGE, WEIGHTED_SUM, Graph, Node
+from cars_hw import spaces
+from cars_hw.networks import architecture as text_form
+from cars_hw.networks import operations
+from cars_hw.networks.graph import IMAGE, WEIGHTED_SUM, Graph, Node
 from cars_hw.spaces._space import Scale, SearchSpace
 from devices.foundation.errors import ArchitectureError, UnknownNameError
 
@@ -77,7 +78,7 @@ def assert_shapes_fit(graph: Graph) -> None:
     shapes: dict[str, tuple[int, ...]] = {IMAGE: graph.nodes[0].spec.input_shape}
     for node in graph.nodes:
         assert tuple(shapes[slot] for slot in node.inputs) == node.spec.input_shapes, node
-        shapes[node.slot] = layers.output_shape(node.spec)
+        shapes[node.slot] = operations.output_shape(node.spec)
 
 
 @every_space
@@ -87,7 +88,7 @@ def test_the_image_and_the_classes_are_those_announced(name: str, data: st.DataO
     space = load(name)
     nodes = space.graph(data.draw(members(name)), "search").nodes
     assert nodes[0].spec.input_shape == (1, *space.image_shape)
-    assert layers.output_shape(nodes[-1].spec) == (1, space.classes)
+    assert operations.output_shape(nodes[-1].spec) == (1, space.classes)
 
 
 @every_space
@@ -263,5 +264,5 @@ def test_soft_graphs_run_operations_of_the_space_with_positive_weights(name: str
             else:
                 original = soft.original(node)
                 assert (original.slot, original.spec) in present
-                shapes[node.slot] = layers.output_shape(node.spec)
+                shapes[node.slot] = operations.output_shape(node.spec)
         assert shapes[soft.graph.nodes[-1].slot] == (1, space.classes)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from cars_hw import strategies
-from cars_hw.architecture import checked
 from cars_hw.candidate import Candidate
+from cars_hw.networks.architecture import checked
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.strategies._strategy import Strategy
 from devices.foundation.errors import CheckpointError, SelectionError, UnknownNameError

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from cars_hw.architecture import Architecture, checked
-from cars_hw.graph import IMAGE, Graph, Node
+from cars_hw.networks.architecture import Architecture, checked
+from cars_hw.networks.graph import IMAGE, Graph, Node
 from cars_hw.spaces._space import BranchSet, Scale, SearchSpace
 from latency_tables.spec import OpSpec
 

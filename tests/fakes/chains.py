@@ -3,9 +3,9 @@
 import itertools
 from collections.abc import Iterator
 
-from cars_hw import layers
-from cars_hw.architecture import Architecture, checked
-from cars_hw.graph import IMAGE, Graph, Node
+from cars_hw.networks import operations
+from cars_hw.networks.architecture import Architecture, checked
+from cars_hw.networks.graph import IMAGE, Graph, Node
 from cars_hw.spaces._space import Scale, SearchSpace
 from latency_tables.spec import OpSpec
 
@@ -90,7 +90,7 @@ class SubsetSpace(_Exhaustive):
 
 def _conv(slot: str, before: str, shape: tuple[int, ...], out: int, *, kernel: int = 1) -> Node:
     spec = OpSpec.of("conv_bn", shape, out=out, kernel=kernel, stride=1, affine=1)
-    assert layers.output_shape(spec) == (1, out, 4, 4)
+    assert operations.output_shape(spec) == (1, out, 4, 4)
     return Node(slot, spec, (before,))
 
 

@@ -3,9 +3,9 @@
 import math
 from collections.abc import Iterator, Sequence
 
-from cars_hw.architecture import Architecture, checked
 from cars_hw.candidate import Candidate
-from cars_hw.graph import IMAGE, Graph, Node
+from cars_hw.networks.architecture import Architecture, checked
+from cars_hw.networks.graph import IMAGE, Graph, Node
 from cars_hw.objectives import Parameters
 from cars_hw.spaces._space import Scale, SearchSpace
 from cars_hw.strategies._strategy import Strategy

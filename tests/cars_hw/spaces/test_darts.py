@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cars_hw.graph import Graph
+from cars_hw.networks.graph import Graph
 from cars_hw.spaces.darts import OPERATIONS, Darts
 from devices.foundation.errors import ArchitectureError, ConfigError, UnknownNameError
 

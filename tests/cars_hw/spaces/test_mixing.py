@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from cars_hw.graph import WEIGHTED_SUM, SoftGraph, soft_weights
-from cars_hw.joins import by_slot
+from cars_hw.networks.graph import WEIGHTED_SUM, SoftGraph, soft_weights
+from cars_hw.networks.joins import by_slot
 from cars_hw.spaces._space import SearchSpace
 from tests.fakes.chains import CONV3, CONV5, RESIDUAL, SKIP, ChainSpace, SubsetSpace
 from tests.fakes.tabular import TinySpace

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
-from cars_hw import layers
 from cars_hw.network import Network
+from cars_hw.networks import operations
 from cars_hw.spaces.mobilenet import BLOCKS, SKIP, Mobilenet
 from cars_hw.supernet import SuperNet
 from devices.foundation.errors import ArchitectureError, ConfigError, UnknownNameError
@@ -45,14 +45,14 @@ def full(space: Mobilenet, *, width: int, block: int) -> tuple[int, ...]:
 def shapes(space: Mobilenet, architecture: tuple[int, ...]) -> list[tuple[int, ...]]:
     """Shape of what each block computes."""
     nodes = space.graph(architecture, "deploy").nodes
-    return [layers.output_shape(n.spec)[1:] for n in nodes if n.spec.kind == "inverted_residual"]
+    return [operations.output_shape(n.spec)[1:] for n in nodes if n.spec.kind == "inverted_residual"]
 
 
 def test_its_operations_make_up_the_published_mobilenet_v2() -> None:
     specs = [OpSpec.of("conv_bn_relu6", (1, 3, 224, 224), out=32, kernel=3, stride=2)]
 
     def add(kind: str, **params: int) -> None:
-        specs.append(OpSpec.of(kind, layers.output_shape(specs[-1]), **params))
+        specs.append(OpSpec.of(kind, operations.output_shape(specs[-1]), **params))
 
     for expansion, width, depth, stride in MOBILENET_V2:
         for index in range(depth):
@@ -60,8 +60,8 @@ def test_its_operations_make_up_the_published_mobilenet_v2() -> None:
             add("inverted_residual", out=width, kernel=3, stride=first, expansion=expansion)
     add("conv_bn_relu6", out=1280, kernel=1, stride=1)
     add("classifier", out=1000)
-    assert sum(map(layers.parameters, specs)) == 3_504_872
-    assert round(sum(map(layers.macs, specs)) / 1e6) == 301
+    assert sum(map(operations.parameters, specs)) == 3_504_872
+    assert round(sum(map(operations.macs, specs)) / 1e6) == 301
 
 
 def test_the_counts_are_those_of_a_chain_worked_by_hand() -> None:

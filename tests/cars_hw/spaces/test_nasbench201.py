@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from pydantic import JsonValue
 from torch.nn import functional
 
-from cars_hw import layers
-from cars_hw.graph import Graph
 from cars_hw.network import Network
+from cars_hw.networks import operations
+from cars_hw.networks.graph import Graph
 from cars_hw.spaces._stacked201 import EDGES, OPERATIONS
 from cars_hw.spaces.nasbench201 import Nasbench201
 from cars_hw.supernet import SuperNet
@@ -324,4 +324,4 @@ def test_a_restricted_space_mixes_what_it_allows() -> None:
     }
     weights = {(node.slot, node.spec) for node in space.all_nodes("search")}
     own = [soft.original(node) for node in soft.graph.nodes if node.slot not in soft.weights]
-    assert {(node.slot, node.spec) for node in own if layers.parameters(node.spec)} <= weights
+    assert {(node.slot, node.spec) for node in own if operations.parameters(node.spec)} <= weights

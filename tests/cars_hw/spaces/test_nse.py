@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cars_hw import layers
-from cars_hw.architecture import Architecture
-from cars_hw.graph import Graph, Node
+from cars_hw.networks import operations
+from cars_hw.networks.architecture import Architecture
+from cars_hw.networks.graph import Graph, Node
 from cars_hw.spaces._multibranch import OPERATIONS
 from cars_hw.spaces.nse import Nse
 from devices.foundation.errors import ArchitectureError, ConfigError
@@ -123,7 +123,7 @@ def test_the_published_gpu_table_gives_66_09_for_the_network_searched_for_66() -
             return (spec.integer("inputs") - 1) * additions[spec.input_shape[2:], spec.input_shape[1]]
         return sum(
             convs[shape[2:], conv.c_in, conv.c_out, conv.kernel_size, conv.strides, conv.groups]
-            for conv, shape in layers.conv_inputs(spec)
+            for conv, shape in operations.conv_inputs(spec)
         )
 
     nodes = deployed("nsenet-gpu").nodes

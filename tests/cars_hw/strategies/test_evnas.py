@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cars_hw.architecture import Architecture
 from cars_hw.candidate import Candidate
+from cars_hw.networks.architecture import Architecture
 from cars_hw.spaces.darts import Darts
 from cars_hw.strategies.evnas import Chromosome, Evnas
 from devices.foundation.errors import CheckpointError, ConfigError, SelectionError

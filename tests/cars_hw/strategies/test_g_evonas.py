@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cars_hw.architecture import Architecture
 from cars_hw.candidate import Candidate
+from cars_hw.networks.architecture import Architecture
 from cars_hw.objectives import Error, Parameters
 from cars_hw.search import Schedule, Search
 from cars_hw.strategies.g_evonas import GEvonas

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from cars_hw import data, layers
+from cars_hw import data
+from cars_hw.networks import operations
 from cars_hw.objectives import Error, Parameters
 from cars_hw.search import Schedule, Search
 from cars_hw.spaces._space import SearchSpace
@@ -12,7 +13,7 @@ from cars_hw.supernet_trainer import SuperNetTrainer, TrainingPlan
 
 
 def parameters(space: SearchSpace) -> int:
-    return sum(layers.parameters(node.spec) for node in space.all_nodes("search"))
+    return sum(operations.parameters(node.spec) for node in space.all_nodes("search"))
 
 
 def test_the_weights_in_memory_are_those_of_the_stage_and_never_those_of_the_whole_space() -> None:

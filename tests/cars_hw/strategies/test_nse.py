@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cars_hw.architecture import Architecture
 from cars_hw.candidate import Candidate
+from cars_hw.networks.architecture import Architecture
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.strategies.nse import Nse
 from cars_hw.trainer import OptionGradients

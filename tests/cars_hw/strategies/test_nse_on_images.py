@@ -10,9 +10,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from cars_hw import runs
-from cars_hw.architecture import Architecture
 from cars_hw.config import SearchConfig
 from cars_hw.exporter import export_network
+from cars_hw.networks.architecture import Architecture
 from cars_hw.option_gradients import option_gradients
 from cars_hw.search import Search
 from cars_hw.spaces.nse import Nse

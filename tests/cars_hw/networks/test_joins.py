@@ -1,6 +1,6 @@
 """Where two networks that differ in some decisions come together again."""
 
-from cars_hw.joins import OUTPUT, Join, by_slot, changed, joins
+from cars_hw.networks.joins import OUTPUT, Join, by_slot, changed, joins
 from tests.fakes.chains import CONV3, CONV5, RESIDUAL, SKIP, ChainSpace, SubsetSpace
 
 CHAIN = ChainSpace()

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from cars_hw import layers
+from cars_hw.networks import operations
 from devices.foundation.errors import ArchitectureError
 from latency_tables.spec import OpSpec
 
@@ -98,11 +98,11 @@ class Graph:
 
     def parameters(self) -> int:
         """Count the learnable parameters, dead nodes included."""
-        return sum(layers.parameters(spec) for spec in self.specs())
+        return sum(operations.parameters(spec) for spec in self.specs())
 
     def macs(self) -> int:
         """Count multiply-accumulates of convolutions and linear layers for one image, dead nodes included."""
-        return sum(layers.macs(spec) for spec in self.specs())
+        return sum(operations.macs(spec) for spec in self.specs())
 
 
 @dataclass(frozen=True)

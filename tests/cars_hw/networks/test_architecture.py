@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cars_hw import architecture
+from cars_hw.networks import architecture
 from devices.foundation.errors import ArchitectureError
 
 CHOICES = (3, 1, 7)

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from cars_hw.graph import IMAGE, Graph, Node, network_spec, unique_specs
+from cars_hw.networks.graph import IMAGE, Graph, Node, network_spec, unique_specs
 from devices.foundation.errors import ArchitectureError
 from latency_tables.spec import OpSpec
 

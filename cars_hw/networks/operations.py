@@ -39,7 +39,7 @@ import math
 from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 
-from cars_hw.primitives import (
+from cars_hw.networks.layers import (
     BatchNorm,
     Concat,
     Conv,

@@ -3,7 +3,7 @@
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from cars_hw.graph import Graph, Node
+from cars_hw.networks.graph import Graph, Node
 
 #: The reader of a network's last tensor.
 OUTPUT = "output"

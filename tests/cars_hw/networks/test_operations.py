@@ -1,6 +1,6 @@
 import pytest
 
-from cars_hw import layers
+from cars_hw.networks import operations
 from devices.foundation.errors import SpecError
 from latency_tables.spec import OpSpec
 
@@ -115,20 +115,20 @@ SHAPE = (1, 8, 16, 16)
 def test_counts_and_shape_agree_with_arithmetic_by_hand(
     spec: OpSpec, parameters: int, macs: int, shape: tuple[int, ...]
 ) -> None:
-    assert layers.parameters(spec) == parameters
-    assert layers.macs(spec) == macs
-    assert layers.output_shape(spec) == shape
+    assert operations.parameters(spec) == parameters
+    assert operations.macs(spec) == macs
+    assert operations.output_shape(spec) == shape
 
 
 def test_macs_are_those_of_one_image_whatever_the_batch() -> None:
     one, many = (OpSpec.of("sep_conv", (n, 8, 16, 16), kernel=3, stride=1, affine=0) for n in (1, 64))
-    assert layers.macs(one) == layers.macs(many)
-    assert layers.output_shape(many) == (64, 8, 16, 16)
+    assert operations.macs(one) == operations.macs(many)
+    assert operations.output_shape(many) == (64, 8, 16, 16)
 
 
 def test_an_unknown_kind_is_named_with_those_that_exist() -> None:
     with pytest.raises(SpecError, match=r"mystery\[.*sep_conv"):
-        layers.layers_of(OpSpec.of("mystery", SHAPE))
+        operations.layers_of(OpSpec.of("mystery", SHAPE))
 
 
 @pytest.mark.parametrize(
@@ -156,12 +156,12 @@ def test_an_unknown_kind_is_named_with_those_that_exist() -> None:
 )
 def test_a_spec_that_its_kind_cannot_have_is_refused(spec: OpSpec) -> None:
     with pytest.raises(SpecError, match=spec.kind):
-        layers.parameters(spec)
+        operations.parameters(spec)
 
 
 def test_the_convolutions_of_an_operation_come_with_the_shapes_that_they_read() -> None:
     rec = OpSpec.of("rec", SHAPE, out=4, kernel=5, stride=2, expansion=2)
-    assert [(conv.kernel_size, conv.strides, shape[1:]) for conv, shape in layers.conv_inputs(rec)] == [
+    assert [(conv.kernel_size, conv.strides, shape[1:]) for conv, shape in operations.conv_inputs(rec)] == [
         ((1, 1), (1, 1), (8, 16, 16)),
         ((1, 5), (1, 2), (16, 16, 16)),
         ((5, 1), (2, 1), (16, 16, 8)),

@@ -1,0 +1,1 @@
+"""What a network is, without weights: layers, operations, graphs, architectures. No torch."""

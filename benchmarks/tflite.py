@@ -17,7 +17,7 @@ import torch
 from _rows import Row, finish, parse_options
 
 from cars_hw import spaces
-from cars_hw.network import Network
+from cars_hw.weights.network import Network
 from profilers.lowering.tflite import lower
 from profilers.runtimes._tflite.interpreter import TfLiteModel
 

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from cars_hw.checkpoint import CheckpointFolder
     from cars_hw.objectives import Error, Latency, Macs, Parameters
     from cars_hw.search import Generation, Schedule, Search
-    from cars_hw.supernet_trainer import SuperNetTrainer, TrainingPlan
     from cars_hw.tabular_trainer import TabularTrainer
+    from cars_hw.weights.supernet_trainer import SuperNetTrainer, TrainingPlan
     from latency_tables.table import LatencyTable
 
 __version__ = "0.1.0"
@@ -45,9 +45,9 @@ _HOMES = {
     "Parameters": "cars_hw.objectives",
     "Schedule": "cars_hw.search",
     "Search": "cars_hw.search",
-    "SuperNetTrainer": "cars_hw.supernet_trainer",
+    "SuperNetTrainer": "cars_hw.weights.supernet_trainer",
     "TabularTrainer": "cars_hw.tabular_trainer",
-    "TrainingPlan": "cars_hw.supernet_trainer",
+    "TrainingPlan": "cars_hw.weights.supernet_trainer",
 }
 
 

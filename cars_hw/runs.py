@@ -18,7 +18,7 @@ from cars_hw.objectives import Error, Latency, Macs, MaximumLatency, Objective, 
 from cars_hw.search import Record, Schedule, Search, read_record
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.strategies._strategy import unconstrained
-from cars_hw.supernet_trainer import SuperNetTrainer, TrainingPlan
+from cars_hw.weights.supernet_trainer import SuperNetTrainer, TrainingPlan
 from devices.foundation.errors import CheckpointError, TableError, TableMismatchError
 from devices.foundation.files import replace_file
 from latency_tables.table import LatencyTable

@@ -2,12 +2,12 @@
 
 from functools import partial
 
-from cars_hw import ops
 from cars_hw.latency_model import calibration_architectures
-from cars_hw.network import Network
 from cars_hw.networks.architecture import Architecture
 from cars_hw.networks.graph import network_spec
 from cars_hw.spaces._space import SearchSpace
+from cars_hw.weights import modules
+from cars_hw.weights.network import Network
 from latency_tables.prediction import CALL_OVERHEAD
 from profilers.runtimes._runtime import Workload
 
@@ -15,7 +15,7 @@ from profilers.runtimes._runtime import Workload
 def table_workloads(space: SearchSpace) -> list[Workload]:
     """Return what a table holds of ``space``: a call, every deployed operation, and calibration networks."""
     specs = (CALL_OVERHEAD, *space.all_operations("deploy"))
-    operations = [Workload(spec, partial(ops.build, spec)) for spec in specs]
+    operations = [Workload(spec, partial(modules.build, spec)) for spec in specs]
     return operations + [network_workload(space, a) for a in calibration_architectures(space)]
 
 

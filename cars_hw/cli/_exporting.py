@@ -11,8 +11,8 @@ from cars_hw.picks import pick
 from cars_hw.runs import Run, make_space, make_trainer
 from cars_hw.search import Record
 from cars_hw.spaces._space import Scale
-from cars_hw.supernet_trainer import SuperNetTrainer
 from cars_hw.trainer import Json
+from cars_hw.weights.supernet_trainer import SuperNetTrainer
 from devices.foundation.errors import CheckpointError, ExportError
 
 

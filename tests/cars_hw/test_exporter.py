@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from cars_hw.exporter import PARITY_TOLERANCE, Export, export_int8, export_network
 from cars_hw.model_card import card_path, read_card
-from cars_hw.network import Network
 from cars_hw.spaces.darts import Darts
 from cars_hw.trainer import Json
+from cars_hw.weights.network import Network
 from devices.foundation.errors import ExportError
 from tests.fakes import onnx_files, tflite_files
 from tests.fakes.networks import normalised_network

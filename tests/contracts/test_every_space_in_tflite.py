@@ -5,8 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from cars_hw import ops, spaces
-from cars_hw.network import Network
+from cars_hw import spaces
+from cars_hw.weights import modules
+from cars_hw.weights.network import Network
 from latency_tables.spec import OpSpec
 from profilers.lowering.tflite import lower
 from profilers.runtimes._tflite.interpreter import TfLiteModel
@@ -40,8 +41,8 @@ def _with_statistics(module: nn.Module) -> nn.Module:
 @pytest.mark.parametrize("name", spaces.names())
 def test_operations_compute_what_torch_computes_and_stay_with_the_delegate(name: str) -> None:
     for spec in _operations(name):
-        with ops.seeded(0):
-            module = _with_statistics(ops.build(spec))
+        with modules.seeded(0):
+            module = _with_statistics(modules.build(spec))
             inputs = [torch.randn(shape) for shape in spec.input_shapes]
         model = lower(module, spec.input_shapes)
         with torch.inference_mode():

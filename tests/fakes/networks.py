@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cars_hw.network import Network
 from cars_hw.spaces._space import SearchSpace
+from cars_hw.weights.network import Network
 
 
 def normalised_network(space: SearchSpace, seed: int) -> Network:

@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
-from cars_hw.network import Network
 from cars_hw.networks import operations
 from cars_hw.spaces.mobilenet import BLOCKS, SKIP, Mobilenet
-from cars_hw.supernet import SuperNet
+from cars_hw.weights.network import Network
+from cars_hw.weights.supernet import SuperNet
 from devices.foundation.errors import ArchitectureError, ConfigError, UnknownNameError
 from latency_tables.spec import OpSpec
 

@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 from pydantic import JsonValue
 from torch.nn import functional
 
-from cars_hw.network import Network
 from cars_hw.networks import operations
 from cars_hw.networks.graph import Graph
 from cars_hw.spaces._stacked201 import EDGES, OPERATIONS
 from cars_hw.spaces.nasbench201 import Nasbench201
-from cars_hw.supernet import SuperNet
+from cars_hw.weights.network import Network
+from cars_hw.weights.supernet import SuperNet
 from devices.foundation.errors import ArchitectureError, ConfigError, UnknownNameError
 from profilers.lowering.onnx import lower
 

@@ -9,7 +9,7 @@ from cars_hw.search import Schedule, Search
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.spaces.darts import Darts
 from cars_hw.strategies.g_evonas import GEvonas
-from cars_hw.supernet_trainer import SuperNetTrainer, TrainingPlan
+from cars_hw.weights.supernet_trainer import SuperNetTrainer, TrainingPlan
 
 
 def parameters(space: SearchSpace) -> int:

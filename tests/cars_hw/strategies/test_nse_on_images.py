@@ -13,12 +13,12 @@ from cars_hw import runs
 from cars_hw.config import SearchConfig
 from cars_hw.exporter import export_network
 from cars_hw.networks.architecture import Architecture
-from cars_hw.option_gradients import option_gradients
 from cars_hw.search import Search
 from cars_hw.spaces.nse import Nse
-from cars_hw.supernet import SuperNet
-from cars_hw.supernet_trainer import SuperNetTrainer
 from cars_hw.trainer import Json
+from cars_hw.weights.option_gradients import option_gradients
+from cars_hw.weights.supernet import SuperNet
+from cars_hw.weights.supernet_trainer import SuperNetTrainer
 from tests.fakes.tables import write_table
 
 _TINY: dict[str, Json] = {

@@ -9,8 +9,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from cars_hw import ops
 from cars_hw.spaces.darts import Darts
+from cars_hw.weights import modules
 from devices.foundation.errors import UnsupportedOperationError
 from latency_tables.spec import OpSpec
 from profilers.lowering.tflite import lower
@@ -124,7 +124,7 @@ def check(module: nn.Module, *shapes: tuple[int, ...]) -> Counter[str]:
         (nn.BatchNorm2d(8), {"MUL": 1, "ADD": 1}),
         (nn.Identity(), {"RESHAPE": 1}),
         (nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()), {"MEAN": 1, "RESHAPE": 1}),
-        (ops.FactorizedConv(8, 8), {"SLICE": 1, "CONV_2D": 2, "CONCATENATION": 1}),
+        (modules.FactorizedConv(8, 8), {"SLICE": 1, "CONV_2D": 2, "CONCATENATION": 1}),
         (Shifted(), {"STRIDED_SLICE": 1, "MUL": 1, "ADD": 1}),
         (Nothing(), {"MUL": 1}),
         (Zeros(), {"RESHAPE": 1}),
@@ -137,7 +137,7 @@ def test_a_layer_is_the_fewest_operations_with_the_numbers_of_torch(
     assert check(module, IMAGE) == operations
 
 
-@pytest.mark.parametrize("module", [ops.Sum(), ops.Concat(), Mean()])
+@pytest.mark.parametrize("module", [modules.Sum(), modules.Concat(), Mean()])
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_layers_of_several_inputs_take_any_number(module: nn.Module, n: int) -> None:
     check(module, *[IMAGE] * n)
@@ -204,7 +204,7 @@ def test_normalisations_are_folded_and_activations_fused() -> None:
 
 
 def test_a_normalisation_of_joined_convolutions_is_folded_into_each() -> None:
-    operations = check(nn.Sequential(ops.FactorizedConv(8, 12), nn.BatchNorm2d(12)), IMAGE)
+    operations = check(nn.Sequential(modules.FactorizedConv(8, 12), nn.BatchNorm2d(12)), IMAGE)
     assert operations == {"SLICE": 1, "CONV_2D": 2, "CONCATENATION": 1}
 
 
@@ -245,12 +245,12 @@ def test_what_is_computed_twice_runs_once() -> None:
 def test_our_own_convolutions_are_lowered_in_their_plain_form(dilation: int) -> None:
     kind = "dil_conv" if dilation > 1 else "sep_conv"
     parameters = {"dilation": dilation} if dilation > 1 else {}
-    module = ops.build(OpSpec.of(kind, IMAGE, kernel=5, stride=1, affine=1, **parameters))
+    module = modules.build(OpSpec.of(kind, IMAGE, kernel=5, stride=1, affine=1, **parameters))
     assert check(module.train(), IMAGE)["DEPTHWISE_CONV_2D"] == 3 - dilation
 
 
 def test_images_are_channels_last_at_the_borders_and_everything_has_a_name() -> None:
-    described = content(lower(ops.Sum(), [IMAGE, IMAGE]))
+    described = content(lower(modules.Sum(), [IMAGE, IMAGE]))
     assert described.inputs == [(1, 12, 12, 8)] * 2
     assert described.signature == ("serving_default", ["input", "input_1"], ["output"])
     assert len(set(described.tensors)) == len(described.tensors)
@@ -261,8 +261,8 @@ def test_equal_modules_give_equal_bytes() -> None:
     spec = OpSpec.of("sep_conv", IMAGE, kernel=3, stride=1, affine=1)
 
     def lowered() -> bytes:
-        with ops.seeded(0):
-            return lower(ops.build(spec), [IMAGE])
+        with modules.seeded(0):
+            return lower(modules.build(spec), [IMAGE])
 
     assert lowered() == lowered()
 
@@ -309,4 +309,4 @@ def test_what_has_no_form_is_named(module: nn.Module, named: str) -> None:
 
 def test_tensors_that_would_have_to_be_stretched_are_refused() -> None:
     with pytest.raises(UnsupportedOperationError, match="add of"):
-        lower(ops.Sum(), [IMAGE, (1, 1, 12, 12)])
+        lower(modules.Sum(), [IMAGE, (1, 1, 12, 12)])

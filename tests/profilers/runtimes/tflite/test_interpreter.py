@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from cars_hw import ops
 from cars_hw.spaces.darts import Darts
+from cars_hw.weights import modules
 from profilers._layout import nchw, nhwc
 from profilers.lowering.tflite import lower
 from tests.fakes.environments import environment
@@ -47,7 +47,7 @@ def operations() -> dict[str, nn.Module]:
         "row": nn.Sequential(nn.Conv2d(8, 8, (1, 7), (1, 2), (0, 3)), nn.BatchNorm2d(8), nn.ReLU6()),
         "max_pool": nn.MaxPool2d(3, 2, 1),
         "average_pool": nn.AvgPool2d(3, 2, 1, count_include_pad=False),
-        "factorized": ops.FactorizedConv(8, 8),
+        "factorized": modules.FactorizedConv(8, 8),
         "normalised": nn.BatchNorm2d(8),
         "classifier": nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 10)),
     }

@@ -10,10 +10,10 @@ from torch.nn import functional
 
 from cars_hw.networks.architecture import Architecture
 from cars_hw.networks.graph import Node
-from cars_hw.option_gradients import option_gradients
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.spaces.darts import Darts
-from cars_hw.supernet import SuperNet
+from cars_hw.weights.option_gradients import option_gradients
+from cars_hw.weights.supernet import SuperNet
 from tests.fakes.chains import CONV3, CONV5, RESIDUAL, SKIP, ChainSpace, SubsetSpace
 
 CHAIN, SUBSETS = ChainSpace(), SubsetSpace()

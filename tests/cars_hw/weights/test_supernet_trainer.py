@@ -10,7 +10,7 @@ import torch
 from cars_hw import data
 from cars_hw.data import Data, ImageSet
 from cars_hw.spaces.darts import Darts
-from cars_hw.supernet_trainer import SuperNetTrainer, TrainingPlan
+from cars_hw.weights.supernet_trainer import SuperNetTrainer, TrainingPlan
 from devices.foundation.errors import CheckpointError, ConfigError
 
 _PLAN = TrainingPlan(

@@ -2,7 +2,7 @@
 
 import torch
 
-from cars_hw.augmentation import Augmentation
+from cars_hw.weights.augmentation import Augmentation
 
 
 def _generator(seed: int = 0) -> torch.Generator:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from cars_hw.batch_norm import frozen, recalibrate, reset_what_is_not_finite
+from cars_hw.weights.batch_norm import frozen, recalibrate, reset_what_is_not_finite
 
 
 def test_recalibration_sets_statistics_to_those_of_the_images() -> None:

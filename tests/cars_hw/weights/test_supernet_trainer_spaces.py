@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from cars_hw import data
 from cars_hw.data import Data
 from cars_hw.spaces.darts import Darts
-from cars_hw.supernet_trainer import SuperNetTrainer, TrainingPlan
 from cars_hw.trainer import TrainerState
+from cars_hw.weights.supernet_trainer import SuperNetTrainer, TrainingPlan
 from devices.foundation.errors import ArchitectureError, CheckpointError
 
 _PLAN = TrainingPlan(40, batch_size=16, learning_rate=0.1, crop_padding=1, recalibration_images=32)

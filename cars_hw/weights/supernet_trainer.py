@@ -20,15 +20,15 @@ from pydantic import TypeAdapter
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cars_hw import option_gradients
-from cars_hw.augmentation import Augmentation
-from cars_hw.batch_norm import recalibrate, reset_what_is_not_finite
 from cars_hw.data import Data, ImageSet
-from cars_hw.network import Network
 from cars_hw.networks.architecture import Architecture
 from cars_hw.spaces._space import SearchSpace
-from cars_hw.supernet import SuperNet
 from cars_hw.trainer import Json, Ledger, OptionGradients, TrainerState, Weights
+from cars_hw.weights import option_gradients
+from cars_hw.weights.augmentation import Augmentation
+from cars_hw.weights.batch_norm import recalibrate, reset_what_is_not_finite
+from cars_hw.weights.network import Network
+from cars_hw.weights.supernet import SuperNet
 from devices.foundation.errors import ArchitectureError, CheckpointError, ConfigError
 
 _ALLOWED = TypeAdapter(tuple[tuple[int, ...], ...])

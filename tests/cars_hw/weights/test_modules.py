@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cars_hw import ops, spaces
+from cars_hw import spaces
 from cars_hw.networks import operations
+from cars_hw.weights import modules
 from latency_tables.spec import OpSpec
 
 ROOT = Path(__file__).parents[2]
@@ -50,7 +51,7 @@ def test_arithmetic_agrees_with_torch_on_every_operation_of_the_space() -> None:
         for sized in (spec, odd_size(spec)):
             if spec.kind in ("factorized_reduce", "pool_conv") and sized is not spec:
                 continue
-            module = ops.build(sized)
+            module = modules.build(sized)
             output = module(*inputs_of(sized))
             assert output.shape == (2, *operations.output_shape(sized)[1:]), str(sized)
             assert sum(p.numel() for p in module.parameters()) == operations.parameters(sized), str(sized)
@@ -60,23 +61,23 @@ def test_no_operation_changes_its_inputs() -> None:
     for spec in every_operation():
         tensors = inputs_of(spec)
         before = [tensor.clone() for tensor in tensors]
-        ops.build(spec)(*tensors)
+        modules.build(spec)(*tensors)
         assert all(torch.equal(tensor, copy) for tensor, copy in zip(tensors, before, strict=True)), str(spec)
 
 
 def test_an_average_does_not_count_the_padding() -> None:
-    pool = ops.build(OpSpec.of("avg_pool", (1, 2, 6, 6), kernel=3, stride=1, batch_norm=0))
+    pool = modules.build(OpSpec.of("avg_pool", (1, 2, 6, 6), kernel=3, stride=1, batch_norm=0))
     ones = torch.ones(1, 2, 6, 6)
     torch.testing.assert_close(pool(ones), ones)
 
 
 def test_zeros_have_the_size_and_the_channels_asked_for() -> None:
-    zero = ops.build(OpSpec.of("zero", (1, 3, 8, 6), out=5, stride=2))
+    zero = modules.build(OpSpec.of("zero", (1, 3, 8, 6), out=5, stride=2))
     torch.testing.assert_close(zero(torch.randn(2, 3, 8, 6)), torch.zeros(2, 5, 4, 3))
 
 
 def test_a_pooled_convolution_sees_the_mean_of_two_by_two_pixels() -> None:
-    module = ops.build(OpSpec.of("pool_conv", (1, 3, 4, 6), out=2))
+    module = modules.build(OpSpec.of("pool_conv", (1, 3, 4, 6), out=2))
     image = torch.randn(1, 3, 4, 6)
     [weight] = module.parameters()
     means = image.reshape(1, 3, 2, 2, 3, 2).mean(dim=(3, 5))
@@ -84,7 +85,7 @@ def test_a_pooled_convolution_sees_the_mean_of_two_by_two_pixels() -> None:
 
 
 def test_a_norm_classifier_normalises_before_it_averages() -> None:
-    module = ops.build(OpSpec.of("norm_classifier", (1, 4, 2, 2), out=3)).train()
+    module = modules.build(OpSpec.of("norm_classifier", (1, 4, 2, 2), out=3)).train()
     image = torch.randn(6, 4, 2, 2)
     linear = next(part for part in module.modules() if isinstance(part, nn.Linear))
     normalised = functional.batch_norm(image, None, None, training=True).relu().mean(dim=(2, 3))
@@ -92,7 +93,7 @@ def test_a_norm_classifier_normalises_before_it_averages() -> None:
 
 
 def test_a_factorized_reduction_sees_every_second_pixel_of_both_diagonals() -> None:
-    reduce = ops.build(OpSpec.of("factorized_reduce", (1, 3, 4, 4), out=4, affine=0)).eval()
+    reduce = modules.build(OpSpec.of("factorized_reduce", (1, 3, 4, 4), out=4, affine=0)).eval()
     image = torch.randn(1, 3, 4, 4)
     even, odd = (parameter[:, :, 0, 0] for parameter in reduce.parameters())
     rectified = image.relu()
@@ -108,7 +109,7 @@ def test_a_factorized_reduction_sees_every_second_pixel_of_both_diagonals() -> N
 
 def test_a_separable_convolution_is_two_depthwise_and_pointwise_pairs() -> None:
     spec = OpSpec.of("sep_conv", (1, 3, 8, 8), kernel=5, stride=2, affine=0)
-    module = ops.build(spec)
+    module = modules.build(spec)
     image = torch.randn(4, 3, 8, 8)
     expected = image
     first_depthwise, first_pointwise, second_depthwise, second_pointwise = module.parameters()
@@ -124,7 +125,7 @@ def test_a_separable_convolution_is_two_depthwise_and_pointwise_pairs() -> None:
 
 def test_a_dilated_convolution_reaches_over_the_gaps() -> None:
     spec = OpSpec.of("dil_conv", (1, 1, 9, 9), kernel=3, dilation=2, stride=1, affine=0)
-    module = ops.build(spec).eval()
+    module = modules.build(spec).eval()
     image = torch.zeros(1, 1, 9, 9)
     image[0, 0, 4, 4] = 1
     reached = module(image)[0, 0].nonzero().unique().tolist()
@@ -132,7 +133,7 @@ def test_a_dilated_convolution_reaches_over_the_gaps() -> None:
 
 
 def test_a_rectangular_bottleneck_strides_to_the_right_and_then_down() -> None:
-    module = ops.build(OpSpec.of("rec", (1, 2, 8, 6), out=3, kernel=5, stride=2, expansion=2))
+    module = modules.build(OpSpec.of("rec", (1, 2, 8, 6), out=3, kernel=5, stride=2, expansion=2))
     image = torch.randn(4, 2, 8, 6)
     expected = image
     convs = [layer.weight for layer in module.modules() if isinstance(layer, nn.Conv2d)]
@@ -156,7 +157,7 @@ def test_a_grouped_bottleneck_mixes_no_groups_before_the_last_convolution() -> N
         expand_groups=2,
         project_groups=2,
     )
-    module = ops.build(spec).eval()
+    module = modules.build(spec).eval()
     image = torch.randn(1, 4, 4, 4)
     changed = image.clone()
     changed[:, 2:] += 1
@@ -169,7 +170,7 @@ def test_a_grouped_bottleneck_mixes_no_groups_before_the_last_convolution() -> N
     ("kind", "expected"), [("sum", 2 + 3 + 4), ("mean", (2 + 3 + 4) / 3), ("concat", [2, 3, 4])]
 )
 def test_operations_of_several_inputs_take_all_of_them(kind: str, expected: float | list[float]) -> None:
-    module = ops.build(OpSpec.of(kind, (1, 1, 1, 1), inputs=3))
+    module = modules.build(OpSpec.of(kind, (1, 1, 1, 1), inputs=3))
     output = module(*(torch.full((1, 1, 1, 1), float(value)) for value in (2, 3, 4)))
     assert output.flatten().tolist() == (expected if isinstance(expected, list) else [expected])
 
@@ -178,8 +179,8 @@ def test_weights_depend_on_the_seed_alone_and_leave_the_generator_alone() -> Non
     spec = OpSpec.of("sep_conv", (1, 4, 8, 8), kernel=3, stride=1, affine=1)
 
     def weights(seed: int) -> Tensor:
-        with ops.seeded(seed):
-            return nn.utils.parameters_to_vector(ops.build(spec).parameters())
+        with modules.seeded(seed):
+            return nn.utils.parameters_to_vector(modules.build(spec).parameters())
 
     before = torch.random.get_rng_state()
     first = weights(1)
@@ -211,7 +212,7 @@ for channels in (2, 4, 6):
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("size", [8, 6, 7])
 def test_a_dilated_convolution_trains_as_what_it_evaluates(kernel: int, stride: int, size: int) -> None:
-    convolution = ops.DilatedConv(
+    convolution = modules.DilatedConv(
         4, 4, kernel, stride=stride, padding=kernel - 1, dilation=2, groups=4, bias=False, dtype=torch.float64
     )
     image = torch.randn(3, 4, size, size, dtype=torch.float64)
@@ -232,6 +233,6 @@ def test_a_dilated_convolution_trains_as_what_it_evaluates(kernel: int, stride: 
 def test_a_dilated_convolution_of_another_stride_trains_in_the_plain_form(
     stride: int | tuple[int, int],
 ) -> None:
-    convolution = ops.DilatedConv(2, 2, 3, stride=stride, padding=2, dilation=2, bias=False)
+    convolution = modules.DilatedConv(2, 2, 3, stride=stride, padding=2, dilation=2, bias=False)
     image = torch.randn(1, 2, 8, 8)
     torch.testing.assert_close(convolution.train()(image), convolution.eval()(image))

@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from cars_hw.batch_norm import frozen
 from cars_hw.networks.architecture import Architecture
 from cars_hw.networks.graph import IMAGE, Graph, Node
 from cars_hw.networks.joins import OUTPUT, Join, by_slot, changed, joins
-from cars_hw.supernet import SuperNet
 from cars_hw.trainer import OptionGradients
+from cars_hw.weights.batch_norm import frozen
+from cars_hw.weights.supernet import SuperNet
 
 #: Slot of a node, and position of one of its inputs.
 _Edge = tuple[str, int]

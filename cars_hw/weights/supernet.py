@@ -11,11 +11,11 @@ from functools import lru_cache
 
 from torch import Tensor, nn
 
-from cars_hw import ops
-from cars_hw.network import Network, module_name, run
 from cars_hw.networks.architecture import Architecture
 from cars_hw.networks.graph import Graph, Node, SoftGraph
 from cars_hw.spaces._space import SearchSpace
+from cars_hw.weights import modules
+from cars_hw.weights.network import Network, module_name, run
 from devices.foundation.errors import ArchitectureError
 
 
@@ -36,9 +36,9 @@ class SuperNet(nn.Module):
         self.space = space
         self.resets = 0
         self._seed = seed
-        with ops.seeded(seed):
+        with modules.seeded(seed):
             self.units = nn.ModuleDict(
-                {_key(node): ops.build(node.spec) for node in space.all_nodes("search")}
+                {_key(node): modules.build(node.spec) for node in space.all_nodes("search")}
             )
 
     def forward(self, image: Tensor, architecture: Architecture) -> Tensor:
@@ -89,8 +89,8 @@ class SuperNet(nn.Module):
         """Return a new module for ``node``; its weights follow from seed, resets and key alone."""
         digest = hashlib.sha256(f"{self._seed} {self.resets} {_key(node)}".encode()).digest()
         like = next(self.parameters())
-        with ops.seeded(int.from_bytes(digest[:7])):
-            return ops.build(node.spec).to(like.device, like.dtype)
+        with modules.seeded(int.from_bytes(digest[:7])):
+            return modules.build(node.spec).to(like.device, like.dtype)
 
     def extract(self, architecture: Architecture) -> Network:
         """Return ``architecture`` as a stand-alone network with copies of its weights and statistics.

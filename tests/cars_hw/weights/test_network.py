@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cars_hw import network, spaces
-from cars_hw.network import Network
+from cars_hw import spaces
 from cars_hw.networks.graph import IMAGE, Graph, Node
 from cars_hw.spaces._space import Scale
+from cars_hw.weights import network
+from cars_hw.weights.network import Network
 from latency_tables.spec import OpSpec
 from profilers.lowering.onnx import lower
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from cars_hw import ops
 from cars_hw.networks.graph import IMAGE, Graph
+from cars_hw.weights import modules
 
 
 class Network(nn.Module):
@@ -30,8 +30,8 @@ class Network(nn.Module):
     @classmethod
     def untrained(cls, graph: Graph, *, seed: int = 0, whole: bool = False) -> "Network":
         """Return a network with weights drawn from ``seed`` alone."""
-        with ops.seeded(seed):
-            return cls(graph, [ops.build(spec) for spec in graph.specs()], whole=whole)
+        with modules.seeded(seed):
+            return cls(graph, [modules.build(spec) for spec in graph.specs()], whole=whole)
 
     def forward(self, image: Tensor) -> Tensor:
         """Map images (n, c, h, w) to the output of the last node: (n, classes)."""

@@ -27,11 +27,12 @@ from numpy.typing import NDArray
 from pydantic import Field, TypeAdapter
 
 from cars_hw.candidate import Candidate
-from cars_hw.evolution import branching, domination, gates, nsga3
-from cars_hw.evolution.places import Place, Places
-from cars_hw.evolution.sub_space import SubSpace
+from cars_hw.evolution import domination, nsga3
 from cars_hw.networks.architecture import Architecture
 from cars_hw.spaces._space import SearchSpace
+from cars_hw.strategies._nse import branching, gates
+from cars_hw.strategies._nse.places import Place, Places
+from cars_hw.strategies._nse.sub_space import SubSpace
 from cars_hw.strategies._strategy import (
     Strategy,
     Violation,

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from cars_hw.evolution.places import Places
-from cars_hw.evolution.sub_space import SubSpace
+from cars_hw.strategies._nse.places import Places
+from cars_hw.strategies._nse.sub_space import SubSpace
 from tests.fakes.branches import BranchSpace
 
 PLACES = Places(BranchSpace(layers=2, operations=8))

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cars_hw.evolution import gates
-from cars_hw.evolution.places import Place
 from cars_hw.networks.architecture import Architecture
+from cars_hw.strategies._nse import gates
+from cars_hw.strategies._nse.places import Place
 
 Vector = NDArray[np.float64]
 

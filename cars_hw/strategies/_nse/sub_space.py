@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cars_hw.evolution.places import Operations, Places
+from cars_hw.strategies._nse.places import Operations, Places
 
 #: Operations that cleaning leaves where a place needs one.
 _FEWEST_LEFT = 2

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cars_hw.evolution import branching
-from cars_hw.evolution.branching import Adam, Duel, Penalty
-from cars_hw.evolution.places import Places
 from cars_hw.networks.architecture import Architecture
+from cars_hw.strategies._nse import branching
+from cars_hw.strategies._nse.branching import Adam, Duel, Penalty
+from cars_hw.strategies._nse.places import Places
 from tests.fakes.branches import BranchSpace
 
 SPACE = BranchSpace(layers=3, operations=4)

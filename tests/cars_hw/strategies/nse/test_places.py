@@ -1,7 +1,7 @@
 import numpy as np
 
-from cars_hw.evolution.gates import Size
-from cars_hw.evolution.places import Places
+from cars_hw.strategies._nse.gates import Size
+from cars_hw.strategies._nse.places import Places
 from tests.fakes.branches import BranchSpace
 from tests.fakes.tabular import TinySpace
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cars_hw.evolution import gates
-from cars_hw.evolution.gates import Size
+from cars_hw.strategies._nse import gates
+from cars_hw.strategies._nse.gates import Size
 
 Set = tuple[bool, ...]
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cars_hw.evolution.gates import Draws, Size
 from cars_hw.networks.architecture import Architecture
 from cars_hw.spaces._space import SearchSpace
+from cars_hw.strategies._nse.gates import Draws, Size
 
 #: Numbers of operations, for each place.
 Operations = tuple[tuple[int, ...], ...]

@@ -24,7 +24,7 @@ import numpy as np
 from _rows import Row, finish, parse_options
 
 from cars_hw import spaces
-from cars_hw.workloads import table_workloads
+from cars_hw.latency.workloads import table_workloads
 from devices import _adb
 from devices._device import Device
 from devices.android import Android

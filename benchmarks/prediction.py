@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 import devices
 from cars_hw import spaces
 from cars_hw.config import SearchConfig
-from cars_hw.latency_model import latency_model
+from cars_hw.latency.model import latency_model
+from cars_hw.latency.workloads import network_workload, table_workloads
 from cars_hw.runs import make_space
 from cars_hw.spaces._space import SearchSpace
-from cars_hw.workloads import network_workload, table_workloads
 from latency_tables.accuracy import AccuracyReport, accuracy_report, halves_s
 from latency_tables.measurement import Measurement
 from latency_tables.prediction import LatencyModel

@@ -13,7 +13,7 @@ from cars_hw import data, spaces, strategies
 from cars_hw.checkpoint import CheckpointFolder
 from cars_hw.config import SearchConfig
 from cars_hw.evolution.screening import Screen
-from cars_hw.latency_model import latency_model, needed_specs, trust
+from cars_hw.latency.model import latency_model, needed_specs, trust
 from cars_hw.objectives import Error, Latency, Macs, MaximumLatency, Objective, Parameters
 from cars_hw.search import Record, Schedule, Search, read_record
 from cars_hw.spaces._space import SearchSpace

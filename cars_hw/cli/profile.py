@@ -49,9 +49,9 @@ def profile(
 ) -> None:
     """Measure every operation of a space that the table lacks. Safe to stop and to repeat."""
     from cars_hw.cli._measuring import fill_by_fleet, fill_table
-    from cars_hw.latency_model import trust
+    from cars_hw.latency.model import trust
+    from cars_hw.latency.workloads import table_workloads
     from cars_hw.runs import make_space
-    from cars_hw.workloads import table_workloads
     from profilers.fleet import parts_of
     from profilers.plan import Quality
 

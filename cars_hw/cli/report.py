@@ -13,7 +13,7 @@ def report(
     to: Annotated[Path | None, typer.Option("--to", help="The page; RUN/report.html if left out.")] = None,
 ) -> None:
     """Write one self-contained HTML page: the front as a table and plots, the progress, the conditions."""
-    from cars_hw.report import write_report
+    from cars_hw.results.report import write_report
     from cars_hw.runs import Run, table_trust
 
     opened = Run.open(run)

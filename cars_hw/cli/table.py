@@ -22,7 +22,7 @@ from cars_hw.cli._options import (
     resolve_measuring,
 )
 from cars_hw.cli._output import print_json, print_table, show_line
-from cars_hw.latency_model import VALIDATION_NETWORKS, trust
+from cars_hw.latency.model import VALIDATION_NETWORKS, trust
 from devices.foundation.errors import ProfilingError
 from latency_tables.accuracy import AccuracyReport, ValidationReport
 from latency_tables.table import LatencyTable
@@ -100,9 +100,9 @@ def validate(
     Safe to stop and to repeat. The figures stay in the table, and every verb that uses it shows them.
     """
     from cars_hw.cli._measuring import fill_table
-    from cars_hw.latency_model import latency_model, predicted_networks, validation_architectures
+    from cars_hw.latency.model import latency_model, predicted_networks, validation_architectures
+    from cars_hw.latency.workloads import network_workload
     from cars_hw.runs import make_space, open_table
-    from cars_hw.workloads import network_workload
     from profilers.plan import Quality
 
     resolved = resolve_measuring(config, overrides, space, device, runtime, threads, table, benchmark_binary)

@@ -7,8 +7,8 @@ import onnxruntime
 import pytest
 
 from cars_hw import spaces, strategies
-from cars_hw.cli._exporting import export_member, restored_trainer
 from cars_hw.config import SearchConfig
+from cars_hw.results.members import export_member, restored_trainer
 from cars_hw.runs import Run, make_search, make_space, make_trainer
 from cars_hw.search import Generation, Search
 from cars_hw.spaces._space import SearchSpace

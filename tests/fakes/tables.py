@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import replace
 from pathlib import Path
 
-from cars_hw.latency_model import needed_specs
+from cars_hw.latency.model import needed_specs
 from cars_hw.spaces._space import SearchSpace
 from devices import connect
 from latency_tables.header import TableHeader

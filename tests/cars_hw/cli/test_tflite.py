@@ -9,9 +9,9 @@ from typer.testing import CliRunner
 import devices
 from cars_hw.cli import app
 from cars_hw.config import SearchConfig
-from cars_hw.model_card import read_card
+from cars_hw.latency.workloads import table_workloads
+from cars_hw.results.model_card import read_card
 from cars_hw.runs import make_space
-from cars_hw.workloads import table_workloads
 from latency_tables.table import LatencyTable
 from profilers import runtimes
 from profilers.plan import MeasurementPlan

@@ -11,8 +11,8 @@ from torch.nn import functional
 
 from cars_hw import runs
 from cars_hw.config import SearchConfig
-from cars_hw.exporter import export_network
 from cars_hw.networks.architecture import Architecture
+from cars_hw.results.exporter import export_network
 from cars_hw.search import Search
 from cars_hw.spaces.nse import Nse
 from cars_hw.trainer import Json

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cars_hw import spaces
-from cars_hw.latency_model import (
+from cars_hw.latency.model import (
     calibration_architectures,
     latency_model,
     needed_specs,

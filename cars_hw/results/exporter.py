@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from cars_hw.model_card import CARD_KIND, SCHEMA, card_path
+from cars_hw.results.model_card import CARD_KIND, SCHEMA, card_path
 from cars_hw.trainer import Json
 from devices.foundation.errors import ExportError
 from devices.foundation.files import replace_file

@@ -1,6 +1,6 @@
 """What a search cost, by both counts."""
 
-from cars_hw.spending import expenses, table
+from cars_hw.results.spending import expenses, table
 from cars_hw.trainer import Ledger
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cars_hw.model_card import card_path, read_card
+from cars_hw.results.model_card import card_path, read_card
 from devices.foundation.errors import ExportError
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from cars_hw import spending
 from cars_hw.config import SearchConfig
 from cars_hw.networks.architecture import to_text
+from cars_hw.results import spending
 from cars_hw.search import Generation
 from devices.foundation.errors import ExportError
 from devices.foundation.files import replace_file

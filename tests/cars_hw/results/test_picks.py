@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cars_hw.candidate import Candidate
-from cars_hw.picks import expanded, pick, spread
+from cars_hw.results.picks import expanded, pick, spread
 from devices.foundation.errors import ConfigError, UnknownNameError
 
 _NAMES = ("error", "parameters", "latency_ms")

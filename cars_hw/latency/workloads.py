@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from cars_hw.latency_model import calibration_architectures
+from cars_hw.latency.model import calibration_architectures
 from cars_hw.networks.architecture import Architecture
 from cars_hw.networks.graph import network_spec
 from cars_hw.spaces._space import SearchSpace

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cars_hw.exporter import PARITY_TOLERANCE, Export, export_int8, export_network
-from cars_hw.model_card import card_path, read_card
+from cars_hw.results.exporter import PARITY_TOLERANCE, Export, export_int8, export_network
+from cars_hw.results.model_card import card_path, read_card
 from cars_hw.spaces.darts import Darts
 from cars_hw.trainer import Json
 from cars_hw.weights.network import Network

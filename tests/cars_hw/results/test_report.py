@@ -11,7 +11,7 @@ import pytest
 from cars_hw.candidate import Candidate
 from cars_hw.config import SearchConfig
 from cars_hw.networks.architecture import to_text
-from cars_hw.report import write_report
+from cars_hw.results.report import write_report
 from cars_hw.search import Generation
 from devices.foundation.errors import ExportError
 

@@ -1,0 +1,1 @@
+"""What a latency table holds of a space, and what it predicts."""

@@ -27,7 +27,7 @@ def connect(text: str) -> Device:
         DeviceError: The device cannot be reached or used.
     """
     name, _, address = text.partition(":")
-    return load_plugin("devices", name, Device).connect(address)
+    return load_plugin("devices", name, Device, what="device").connect(address)
 
 
 def names() -> tuple[str, ...]:

@@ -15,7 +15,7 @@ def load(name: str, **settings: Any) -> SearchSpace:
         UnknownNameError: No such space.
         ConfigError: A setting that the space does not take, or out of range.
     """
-    return load_plugin("cars_hw.spaces", name, SearchSpace).create(**settings)
+    return load_plugin("cars_hw.spaces", name, SearchSpace, what="space").create(**settings)
 
 
 def names() -> tuple[str, ...]:

@@ -32,7 +32,7 @@ def load(
         ConfigError: A value that it does not take.
     """
     check(name, settings)
-    strategy = load_plugin("cars_hw.strategies", name, Strategy)
+    strategy = load_plugin("cars_hw.strategies", name, Strategy, what="strategy")
     try:
         return strategy(space, rng, violation=violation, **settings)
     except TypeError as error:
@@ -45,7 +45,7 @@ def check(name: str, settings: Iterable[str]) -> None:
     Raises:
         UnknownNameError: No such strategy, or a setting that it does not take.
     """
-    strategy = load_plugin("cars_hw.strategies", name, Strategy)
+    strategy = load_plugin("cars_hw.strategies", name, Strategy, what="strategy")
     check_settings(strategy, settings, except_for=("space", "rng", "violation"))
 
 

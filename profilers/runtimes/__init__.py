@@ -15,7 +15,7 @@ def load(name: str, threads: int = 1, **settings: Setting) -> Runtime:
         UnknownNameError: No such runtime, or a setting that it does not take.
         ConfigError: A value that it does not take.
     """
-    runtime = load_plugin("profilers.runtimes", name, Runtime)
+    runtime = load_plugin("profilers.runtimes", name, Runtime, what="runtime")
     check_settings(runtime, settings)
     try:
         return runtime(threads, **settings)

@@ -24,7 +24,7 @@ _TRIED: dict[str, tuple[int | str, ...]] = {
 
 def small(name: str) -> SearchSpace:
     """Return the space ``name`` for images of one channel and ten classes, searched as it is deployed."""
-    signature = inspect.signature(load_plugin("cars_hw.spaces", name, SearchSpace))
+    signature = inspect.signature(load_plugin("cars_hw.spaces", name, SearchSpace, what="space"))
     settings = [setting for setting in _TRIED if setting in signature.parameters]
     for values in itertools.product(*(_TRIED[setting] for setting in settings)):
         try:

@@ -55,7 +55,7 @@ def test_a_near_miss_is_named() -> None:
 
 def test_a_name_with_a_dot_is_a_module_from_outside(my_lab: Path) -> None:
     (my_lab / "board.py").write_text(CLASS.format("Board"))
-    assert load_plugin("devices", "my_lab.board", Device).__name__ == "Board"
+    assert load_plugin("devices", "my_lab.board", Device, what="device").__name__ == "Board"
 
 
 @pytest.mark.parametrize(
@@ -65,10 +65,10 @@ def test_a_name_with_a_dot_is_a_module_from_outside(my_lab: Path) -> None:
 def test_a_file_defines_exactly_one_class(my_lab: Path, text: str, count: int) -> None:
     (my_lab / "board.py").write_text(text)
     with pytest.raises(CarsHwError, match=f"defines {count} Device classes"):
-        load_plugin("devices", "my_lab.board", Device)
+        load_plugin("devices", "my_lab.board", Device, what="device")
 
 
 def test_what_a_plug_in_fails_to_import_is_not_taken_for_the_plug_in(my_lab: Path) -> None:
     (my_lab / "needy.py").write_text("import a_missing_dependency")
     with pytest.raises(ModuleNotFoundError, match="a_missing_dependency"):
-        load_plugin("devices", "my_lab.needy", Device)
+        load_plugin("devices", "my_lab.needy", Device, what="device")

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cars_hw import cifar10, data
-from cars_hw.cifar10 import CLASSES
+from cars_hw import data
+from cars_hw.data import cifar10
+from cars_hw.data.cifar10 import CLASSES
 from devices.foundation.errors import DataError
 
 ROOT = Path(__file__).parents[2]

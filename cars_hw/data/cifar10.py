@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from cars_hw.data._image_set import DataSet, ImageSet
 from devices.foundation.errors import DataError
 
 #: A label is a place here.
@@ -42,7 +43,18 @@ _MAX_FILES = 200_000
 _UNREADABLE = (OSError, EOFError, ValueError, lzma.LZMAError, zlib.error, tarfile.TarError)
 
 
-class Cifar10(NamedTuple):
+class Cifar10(DataSet):
+    """The 50 000 training images of 32x32 pixels, in ten classes."""
+
+    def read(self) -> ImageSet:
+        if self.path is None:
+            raise DataError(f"cifar10 is read from files of your own; {REMEDY}")
+        images, labels, form = read(self.path)
+        source = f"CIFAR-10 (A. Krizhevsky, 2009), {form}"
+        return ImageSet("cifar10", images, labels, flips=True, source=source)
+
+
+class Found(NamedTuple):
     """The images to train on.
 
     Attributes:
@@ -56,7 +68,7 @@ class Cifar10(NamedTuple):
     form: str
 
 
-def read(path: Path) -> Cifar10:
+def read(path: Path) -> Found:
     """Read the training images below ``path``, in an order that does not depend on that of the files.
 
     Raises:
@@ -76,7 +88,7 @@ def read(path: Path) -> Cifar10:
     raise DataError(f"{path} holds no images of CIFAR-10 (its pickled version is never read); {REMEDY}")
 
 
-def _from_batches(path: Path, batches: Mapping[str, bytes]) -> Cifar10:
+def _from_batches(path: Path, batches: Mapping[str, bytes]) -> Found:
     """Decode records of a label and three planes of pixels."""
     for name in _BATCHES:
         if name not in batches:
@@ -90,10 +102,10 @@ def _from_batches(path: Path, batches: Mapping[str, bytes]) -> Cifar10:
     labels = records[:, 0].astype(np.int64)
     if labels.max() >= len(CLASSES):
         raise DataError(f"{path} has the label {labels.max()}; CIFAR-10 has 0 to {len(CLASSES) - 1}")
-    return Cifar10(records[:, 1:].reshape(-1, 3, _SIDE, _SIDE), labels, "the official binary version")
+    return Found(records[:, 1:].reshape(-1, 3, _SIDE, _SIDE), labels, "the official binary version")
 
 
-def _from_jpegs(path: Path, jpegs: Mapping[tuple[str, str], bytes]) -> Cifar10:
+def _from_jpegs(path: Path, jpegs: Mapping[tuple[str, str], bytes]) -> Found:
     found = {label for label, _ in jpegs}
     if found != set(CLASSES):
         odd = sorted(found ^ set(CLASSES))[0]
@@ -101,7 +113,7 @@ def _from_jpegs(path: Path, jpegs: Mapping[tuple[str, str], bytes]) -> Cifar10:
         raise DataError(f"{path} {problem} {odd}; {REMEDY}")
     images = np.stack([_decoded("/".join(name), jpegs[name]) for name in sorted(jpegs)])
     labels = np.array([CLASSES.index(label) for label, _ in sorted(jpegs)], dtype=np.int64)
-    return Cifar10(images, labels, "re-encoded as JPEG")
+    return Found(images, labels, "re-encoded as JPEG")
 
 
 def _decoded(name: str, content: bytes) -> NDArray[np.uint8]:

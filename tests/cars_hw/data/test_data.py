@@ -51,7 +51,7 @@ def test_normalisation_comes_from_the_training_images_alone() -> None:
 
 def test_an_unknown_set_names_the_known_ones_and_the_closest() -> None:
     with pytest.raises(
-        UnknownNameError, match=r"did you mean 'mnist5k'\? \(known: mnist5k, digits, cifar10\)"
+        UnknownNameError, match=r"did you mean 'mnist5k'\? \(known: cifar10, digits, mnist5k\)"
     ):
         data.load("mnist", fitness_images=100)
 

@@ -1,0 +1,104 @@
+"""The contract of a data set, and the images that it reads, whole or split in two."""
+
+import hashlib
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from devices.foundation.errors import DataError
+
+Images = NDArray[np.uint8]
+Labels = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Labelled images.
+
+    Attributes:
+        name: The data set's name.
+        images: (n, c, h, w), 0..255.
+        labels: (n,), 0..classes-1.
+        flips: Whether a mirrored image keeps its label.
+        source: Where the images come from, and their terms.
+    """
+
+    name: str
+    images: Images
+    labels: Labels
+    flips: bool
+    source: str
+
+    @property
+    def classes(self) -> int:
+        """Number of labels."""
+        return int(self.labels.max()) + 1
+
+
+@dataclass(frozen=True)
+class Data:
+    """A data set with the images that train weights apart from those that judge architectures.
+
+    Attributes:
+        training: Images for the weights.
+        fitness: Images for the error of architectures; no step ever sees them.
+    """
+
+    training: ImageSet
+    fitness: ImageSet
+
+    @property
+    def name(self) -> str:
+        """The data set's name."""
+        return self.training.name
+
+    @cached_property
+    def channel_mean(self) -> NDArray[np.float32]:
+        """Mean per channel of the training images scaled to 0..1, (c,)."""
+        return np.asarray(self.training.images.mean(axis=(0, 2, 3)) / 255, dtype=np.float32)
+
+    @cached_property
+    def channel_std(self) -> NDArray[np.float32]:
+        """Standard deviation per channel of the training images scaled to 0..1, (c,)."""
+        return np.asarray(self.training.images.std(axis=(0, 2, 3)) / 255, dtype=np.float32)
+
+    def digest(self) -> str:
+        """Return the SHA-256 of all images and labels in their order."""
+        sha = hashlib.sha256()
+        for part in (self.training, self.fitness):
+            sha.update(part.images.tobytes())
+            sha.update(part.labels.tobytes())
+        return sha.hexdigest()
+
+
+class DataSet(ABC):
+    """Labelled images to search on; a plug-in is a file with one subclass.
+
+    Args:
+        path: The file or folder that holds them; ``None`` where none was named.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.path = path
+
+    @abstractmethod
+    def read(self) -> ImageSet:
+        """Read all images that may be used, in an order that is the same on every machine.
+
+        Raises:
+            DataError: They are not installed, cannot be read, or need another ``path``.
+        """
+
+    def require_no_path(self) -> None:
+        """Refuse a path: the images lie in an installed package.
+
+        Raises:
+            DataError: There is one.
+        """
+        if self.path is not None:
+            name = type(self).__module__.rpartition(".")[2]
+            raise DataError(f"{name} lies in an installed package; leave data.path out")

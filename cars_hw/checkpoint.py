@@ -21,8 +21,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
+from cars_hw.errors import CheckpointError
 from cars_hw.trainer import Json
-from devices.foundation.errors import CheckpointError
 from devices.foundation.files import sync_folder, write_durably
 
 logger = logging.getLogger(__name__)

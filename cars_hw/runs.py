@@ -12,6 +12,7 @@ import devices
 from cars_hw import data, spaces, strategies
 from cars_hw.checkpoint import CheckpointFolder
 from cars_hw.config import SearchConfig
+from cars_hw.errors import CheckpointError
 from cars_hw.evolution.screening import Screen
 from cars_hw.latency.model import latency_model, needed_specs, trust
 from cars_hw.objectives import Error, Latency, Macs, MaximumLatency, Objective, Parameters
@@ -19,8 +20,8 @@ from cars_hw.search import Record, Schedule, Search, read_record
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.strategies._strategy import unconstrained
 from cars_hw.weights.supernet_trainer import SuperNetTrainer, TrainingPlan
-from devices.foundation.errors import CheckpointError, TableError, TableMismatchError
 from devices.foundation.files import replace_file
+from latency_tables.errors import TableError, TableMismatchError
 from latency_tables.table import LatencyTable
 
 _CONFIG, _CHECKPOINTS = "config.toml", "checkpoints"

@@ -10,10 +10,11 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from cars_hw.errors import ArchitectureError, CheckpointError, DataError
 from cars_hw.networks.architecture import Architecture
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.trainer import Ledger, OptionGradients, TrainerState, Weights
-from devices.foundation.errors import ArchitectureError, CheckpointError, ConfigError, DataError
+from devices.foundation.errors import ConfigError
 
 #: Figures of architectures: one for each column that was read.
 Figures = Mapping[Architecture, tuple[float, ...]]

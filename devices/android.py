@@ -17,8 +17,8 @@ from devices._android.programs import Programs
 from devices._android.readiness import Fitness
 from devices._android.shell import Shell
 from devices._device import Completed, DeviceInfo, DeviceState, RemoteDevice
+from devices._errors import DeviceError
 from devices.foundation import locks
-from devices.foundation.errors import DeviceError
 
 _CPU = 'cd "$R"/sys/devices/system/cpu && '
 _IDENTITY = {

@@ -13,7 +13,7 @@ from typing import Self
 
 from devices import _proc
 from devices._device import DeviceInfo, DeviceState, HostDevice
-from devices.foundation.errors import DeviceError
+from devices._errors import DeviceError
 
 _PROCESSORS = re.compile(r"[0-9]{1,5}(,[0-9]{1,5})*")
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Self
 
 from devices._device import DeviceInfo, DeviceState, HostDevice
-from devices.foundation.errors import DeviceError
+from devices._errors import DeviceError
 
 
 class Fake(HostDevice):

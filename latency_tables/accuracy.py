@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from devices.foundation.errors import TableError
+from latency_tables.errors import TableError
 from latency_tables.measurement import Measurement
 from latency_tables.spec import OpSpec
 from latency_tables.validation import MIN_NETWORKS, Validation

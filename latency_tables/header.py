@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 
 from devices._device import DeviceInfo
-from devices.foundation.errors import TableError, TableMismatchError
+from latency_tables.errors import TableError, TableMismatchError
 
 Setting = str | int
 

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from devices.foundation.errors import TableError
+from latency_tables.errors import TableError
 from latency_tables.spec import OpSpec
 
 #: The machine has slow modes that last tens of seconds; its undisturbed fast mode is the 10th percentile of

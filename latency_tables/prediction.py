@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from devices.foundation.errors import TableError
 from latency_tables import calibration
+from latency_tables.errors import TableError
 from latency_tables.spec import OpSpec
 from latency_tables.table import LatencyTable
 

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 
 from devices._device import DeviceInfo
-from devices.foundation.errors import TableError
+from latency_tables.errors import TableError
 from latency_tables.header import TableHeader
 from latency_tables.journal import Record
 from latency_tables.measurement import Entry, Failure, FailureStatus, Measurement

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Self
 
-from devices.foundation.errors import SpecError
+from latency_tables.errors import SpecError
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,63}")
 _VALUE = re.compile(r"[A-Za-z0-9_.-]{1,128}")

@@ -13,15 +13,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Self
 
-from devices.foundation.errors import (
+from devices.foundation.files import sync_folder
+from latency_tables.accuracy import ValidationReport, validation_report
+from latency_tables.errors import (
     DamagedFileError,
     MissingEntryError,
     SpecError,
     TableError,
     TableMismatchError,
 )
-from devices.foundation.files import sync_folder
-from latency_tables.accuracy import ValidationReport, validation_report
 from latency_tables.header import Setting, TableHeader
 from latency_tables.journal import Journal, Record, read_records
 from latency_tables.measurement import Entry, Failure, Measurement

@@ -6,7 +6,7 @@ entries of the table; here stand the predictions that were made from its operati
 
 from dataclasses import dataclass
 
-from devices.foundation.errors import TableError
+from latency_tables.errors import TableError
 from latency_tables.spec import OpSpec
 
 #: Fewer networks would leave the order's figure, Kendall's tau, to chance.

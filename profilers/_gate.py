@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Self, TypeVar
 import numpy as np
 
 from devices._device import Device
-from devices.foundation.errors import ThrottledError
 from latency_tables.measurement import FAST_MODE_QUANTILE, Conditions, Measurement
 from latency_tables.spec import OpSpec
+from profilers.errors import ThrottledError
 from profilers.plan import SentinelPlan
 from profilers.runtimes._runtime import Runtime, Sampler, Workload
 from profilers.statistics import calls_lasting

@@ -5,19 +5,19 @@ from datetime import UTC, datetime
 from statistics import fmean
 
 from devices._device import Device
-from devices.foundation.errors import (
-    CarsHwError,
-    DeviceTimeoutError,
+from devices._errors import DeviceTimeoutError
+from devices.foundation.errors import CarsHwError
+from latency_tables.errors import TableError
+from latency_tables.measurement import Conditions, Entry, Failure, FailureStatus, Measurement
+from latency_tables.spec import OpSpec
+from profilers._conditions import recorded
+from profilers.errors import (
     FellBackError,
     ProfilingError,
-    TableError,
     ThrottledError,
     UnsupportedOperationError,
     WrongOutputError,
 )
-from latency_tables.measurement import Conditions, Entry, Failure, FailureStatus, Measurement
-from latency_tables.spec import OpSpec
-from profilers._conditions import recorded
 from profilers.plan import MeasurementPlan
 from profilers.runtimes._runtime import Sampler
 from profilers.statistics import calls_lasting, inner_calls, is_precise

@@ -17,11 +17,12 @@ from functools import partial
 from pathlib import Path
 
 from devices._device import Device
-from devices.foundation.errors import DeviceError, DeviceLostError, ProfilingError
+from devices._errors import DeviceError, DeviceLostError
 from latency_tables.header import TableHeader
 from latency_tables.measurement import Entry, Measurement
 from latency_tables.spec import OpSpec
 from latency_tables.table import LatencyTable
+from profilers.errors import ProfilingError
 from profilers.plan import MeasurementPlan
 from profilers.profiler import Profiler
 from profilers.runtimes._runtime import Runtime, Workload

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
 
-from devices.foundation.errors import ProfilingError
+from profilers.errors import ProfilingError
 
 
 @dataclass(frozen=True)

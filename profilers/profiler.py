@@ -8,12 +8,12 @@ from functools import partial
 import numpy as np
 
 from devices._device import Device, RemoteDevice
-from devices.foundation.errors import ThrottledError
 from latency_tables.header import TableHeader
 from latency_tables.measurement import Entry, Failure
 from latency_tables.table import LatencyTable
 from profilers._gate import Gate, OpenGate, SentinelGate
 from profilers._sampling import MEASURING_ERRORS, Sampling, failure
+from profilers.errors import ThrottledError
 from profilers.plan import USUAL, MeasurementPlan, Quality
 from profilers.runtimes._runtime import Runtime, Workload
 

@@ -4,8 +4,8 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 
-from devices.foundation.errors import ProfilingError
 from latency_tables.measurement import Measurement
+from profilers.errors import ProfilingError
 from profilers.plan import MeasurementPlan
 
 #: A block of this many calls that is still too short was timed by a clock that stands still.

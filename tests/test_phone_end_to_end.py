@@ -10,8 +10,8 @@ import pytest
 from cars_hw.latency.model import latency_model, needed_specs
 from cars_hw.latency.workloads import table_workloads
 from devices import _adb
+from devices._errors import DeviceLostError
 from devices.android import Android
-from devices.foundation.errors import DeviceLostError
 from latency_tables.measurement import Measurement
 from latency_tables.table import LatencyTable
 from profilers.plan import MeasurementPlan, SentinelPlan

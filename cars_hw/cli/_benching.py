@@ -9,6 +9,7 @@ from pathlib import Path
 from cars_hw import spaces
 from cars_hw.cli._measuring import measure
 from cars_hw.config import LatencySection, SearchConfig, with_table
+from cars_hw.errors import ArchitectureError
 from cars_hw.latency.model import latency_model, needed_specs, trust
 from cars_hw.latency.workloads import network_workload
 from cars_hw.networks.architecture import Architecture, from_text, to_text
@@ -16,10 +17,10 @@ from cars_hw.results.model_card import read_card
 from cars_hw.runs import open_table
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.trainer import Json
-from devices.foundation.errors import ArchitectureError, ExportError, ProfilingError
 from latency_tables.measurement import Failure, Measurement
 from latency_tables.prediction import Prediction
 from latency_tables.table import LatencyTable
+from profilers.errors import ExportError, ProfilingError
 from profilers.runtimes._onnxruntime.file import onnx_workload
 from profilers.runtimes._runtime import Workload
 from profilers.runtimes._tflite.file import tflite_workload

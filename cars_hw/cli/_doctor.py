@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass
 import devices
 from devices import _adb
 from devices._device import Device, RemoteDevice
-from devices.foundation.errors import CarsHwError, DeviceError
+from devices._errors import DeviceError
+from devices.foundation.errors import CarsHwError
 
 _CHARGING = "it is being charged, which heats it: unplug it and measure over Wi-Fi, or leave the cable alone"
 

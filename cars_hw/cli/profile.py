@@ -20,9 +20,9 @@ from cars_hw.cli._options import (
     resolve_measuring,
 )
 from cars_hw.cli._output import print_json, say
-from devices.foundation.errors import ProfilingError
 from latency_tables.measurement import Failure, Measurement
 from latency_tables.table import LatencyTable
+from profilers.errors import ProfilingError
 
 if TYPE_CHECKING:
     from cars_hw.cli._measuring import Filled

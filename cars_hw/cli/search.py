@@ -14,7 +14,7 @@ from cars_hw.cli._options import (
     resolve,
 )
 from cars_hw.cli._output import print_json, say
-from devices.foundation.errors import CheckpointError
+from cars_hw.errors import CheckpointError
 
 
 def search(

@@ -23,9 +23,9 @@ from cars_hw.cli._options import (
 )
 from cars_hw.cli._output import print_json, print_table, show_line
 from cars_hw.latency.model import VALIDATION_NETWORKS, trust
-from devices.foundation.errors import ProfilingError
 from latency_tables.accuracy import AccuracyReport, ValidationReport
 from latency_tables.table import LatencyTable
+from profilers.errors import ProfilingError
 
 table = typer.Typer(no_args_is_help=True, help="Read latency tables, and hold them against whole networks.")
 

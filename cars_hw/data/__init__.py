@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cars_hw.data._image_set import Data, DataSet, ImageSet, Labels
-from devices.foundation.errors import DataError
+from cars_hw.errors import DataError
 from devices.foundation.plugins import load_plugin, plugin_names
 
 __all__ = ["Data", "DataSet", "ImageSet", "load", "names"]

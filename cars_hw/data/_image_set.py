@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from devices.foundation.errors import DataError
+from cars_hw.errors import DataError
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]

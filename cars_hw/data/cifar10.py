@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cars_hw.data._image_set import DataSet, ImageSet
-from devices.foundation.errors import DataError
+from cars_hw.errors import DataError
 
 #: A label is a place here.
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")

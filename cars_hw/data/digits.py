@@ -3,7 +3,7 @@
 import numpy as np
 
 from cars_hw.data._image_set import DataSet, ImageSet
-from devices.foundation.errors import DataError
+from cars_hw.errors import DataError
 
 
 class Digits(DataSet):

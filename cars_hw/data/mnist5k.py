@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from cars_hw.data._image_set import DataSet, ImageSet
-from devices.foundation.errors import DataError
+from cars_hw.errors import DataError
 
 
 class Mnist5k(DataSet):

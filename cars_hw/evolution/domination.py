@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
 
-from devices.foundation.errors import SelectionError
+from cars_hw.errors import SelectionError
 
 Costs = NDArray[np.float64]
 Indices = NDArray[np.intp]

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from pymoo.indicators.hv import HV
 
+from cars_hw.errors import SelectionError
 from cars_hw.evolution.domination import Costs, as_costs
-from devices.foundation.errors import SelectionError
 
 
 def hypervolume(costs: ArrayLike, reference: Sequence[float]) -> float:

@@ -22,9 +22,9 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import ArrayLike
 
+from cars_hw.errors import SelectionError
 from cars_hw.evolution import nsga3
 from cars_hw.evolution.domination import Costs, Indices, as_costs, fronts, levels, merged
-from devices.foundation.errors import SelectionError
 
 
 def select(

@@ -11,7 +11,7 @@ import numpy as np
 from cars_hw.networks.architecture import Architecture
 from cars_hw.networks.graph import network_spec
 from cars_hw.spaces._space import SearchSpace
-from devices.foundation.errors import MissingEntryError
+from latency_tables.errors import MissingEntryError
 from latency_tables.prediction import CALL_OVERHEAD, LatencyModel, Observation
 from latency_tables.spec import OpSpec
 from latency_tables.table import LatencyTable

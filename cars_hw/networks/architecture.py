@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from devices.foundation.errors import ArchitectureError
+from cars_hw.errors import ArchitectureError
 
 Architecture = tuple[int, ...]
 

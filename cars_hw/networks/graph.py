@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from cars_hw.errors import ArchitectureError
 from cars_hw.networks import operations
-from devices.foundation.errors import ArchitectureError
 from latency_tables.spec import OpSpec
 
 #: The name by which nodes refer to the network's input.

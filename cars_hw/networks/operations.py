@@ -57,7 +57,7 @@ from cars_hw.networks.layers import (
     shape_after,
     weights,
 )
-from devices.foundation.errors import SpecError
+from latency_tables.errors import SpecError
 from latency_tables.spec import OpSpec
 
 

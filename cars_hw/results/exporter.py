@@ -18,9 +18,9 @@ from torch import Tensor, nn
 
 from cars_hw.results.model_card import CARD_KIND, SCHEMA, card_path
 from cars_hw.trainer import Json
-from devices.foundation.errors import ExportError
 from devices.foundation.files import replace_file
 from profilers._layout import nhwc, nhwc_shape
+from profilers.errors import ExportError
 from profilers.lowering import onnx, tflite
 from profilers.lowering.int8 import quantize
 from profilers.runtimes._tflite.interpreter import TfLiteModel

@@ -5,6 +5,7 @@ from pathlib import Path
 from cars_hw.candidate import Candidate
 from cars_hw.config import SearchConfig
 from cars_hw.data import Data
+from cars_hw.errors import CheckpointError
 from cars_hw.networks.architecture import to_text
 from cars_hw.results.exporter import Export, export_int8, export_network
 from cars_hw.results.picks import pick
@@ -13,7 +14,7 @@ from cars_hw.search import Record
 from cars_hw.spaces._space import Scale
 from cars_hw.trainer import Json
 from cars_hw.weights.supernet_trainer import SuperNetTrainer
-from devices.foundation.errors import CheckpointError, ExportError
+from profilers.errors import ExportError
 
 
 def restored_trainer(run: Run) -> tuple[SuperNetTrainer, Record]:

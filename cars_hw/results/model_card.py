@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, JsonValue, ValidationError
 
-from devices.foundation.errors import ExportError
+from profilers.errors import ExportError
 
 CARD_KIND = "cars_hw model card"
 SCHEMA = 1

@@ -12,10 +12,11 @@ from typing import Any, Literal, Self
 import numpy as np
 from pydantic import JsonValue
 
+from cars_hw.errors import ArchitectureError
 from cars_hw.networks.architecture import Architecture, checked
 from cars_hw.networks.graph import Graph, Node, SoftGraph, unique_specs
 from cars_hw.spaces import _mixing
-from devices.foundation.errors import ArchitectureError, ConfigError
+from devices.foundation.errors import ConfigError
 from devices.foundation.plugins import check_settings
 from latency_tables.spec import OpSpec
 

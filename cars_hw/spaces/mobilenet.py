@@ -16,12 +16,13 @@ from typing import NamedTuple, TypeVar
 
 from pydantic import JsonValue
 
+from cars_hw.errors import ArchitectureError
 from cars_hw.networks.architecture import Architecture, checked
 from cars_hw.networks.graph import IMAGE, Graph, Node
 from cars_hw.spaces._nodes import NodeList, Tensor
 from cars_hw.spaces._settings import check_option, check_sizes
 from cars_hw.spaces._space import Scale, SearchSpace
-from devices.foundation.errors import ArchitectureError, UnknownNameError
+from devices.foundation.errors import UnknownNameError
 
 #: Kernel and expansion of a layer; an option is its place here, and the one after the last skips the layer.
 BLOCKS = tuple(itertools.product((3, 5, 7), (3, 6)))

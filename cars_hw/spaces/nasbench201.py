@@ -14,12 +14,13 @@ from functools import cached_property
 
 from pydantic import JsonValue
 
+from cars_hw.errors import ArchitectureError
 from cars_hw.networks.architecture import Architecture, checked
 from cars_hw.networks.graph import Graph, Node, SoftGraph
 from cars_hw.spaces._settings import check_option, check_sizes
 from cars_hw.spaces._space import Scale, SearchSpace
 from cars_hw.spaces._stacked201 import EDGES, OPERATIONS, SKIP, StackedNetwork
-from devices.foundation.errors import ArchitectureError, UnknownNameError
+from devices.foundation.errors import UnknownNameError
 
 _DEPLOYMENTS = ("nasbench201", "search")
 #: Smallest, largest and step of each setting of the search graph.

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 from pydantic import JsonValue
 
+from cars_hw.errors import ArchitectureError
 from cars_hw.networks.architecture import Architecture, checked
 from cars_hw.networks.graph import Graph, Node, SoftGraph, soft_weights
 from cars_hw.spaces._multibranch import OPERATIONS, BranchNetwork, Plan
 from cars_hw.spaces._settings import Range, check_option, check_sizes
 from cars_hw.spaces._space import BranchSet, Scale, SearchSpace
-from devices.foundation.errors import ArchitectureError
 
 
 @dataclass(frozen=True)

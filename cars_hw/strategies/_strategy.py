@@ -8,11 +8,12 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from cars_hw.candidate import Candidate
+from cars_hw.errors import ArchitectureError, CheckpointError, SelectionError
 from cars_hw.evolution import domination
 from cars_hw.networks.architecture import Architecture, checked
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.trainer import Json, Trainer
-from devices.foundation.errors import ArchitectureError, CheckpointError, ConfigError, SelectionError
+from devices.foundation.errors import ConfigError
 
 #: Total constraint violation of costs (m,): 0 where all constraints hold.
 Violation = Callable[[tuple[float, ...]], float]

@@ -24,6 +24,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from cars_hw.candidate import Candidate
+from cars_hw.errors import SelectionError
 from cars_hw.evolution import pnsga3, size_protection, variation
 from cars_hw.evolution.domination import Indices
 from cars_hw.networks.architecture import Architecture
@@ -37,7 +38,7 @@ from cars_hw.strategies._strategy import (
     unconstrained,
 )
 from cars_hw.trainer import Trainer
-from devices.foundation.errors import ConfigError, SelectionError
+from devices.foundation.errors import ConfigError
 
 _SELECTIONS = ("pnsga3", "size_protection")
 

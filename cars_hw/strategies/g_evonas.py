@@ -34,6 +34,7 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from cars_hw.candidate import Candidate
+from cars_hw.errors import ArchitectureError, CheckpointError
 from cars_hw.evolution import nsga3, variation
 from cars_hw.networks.architecture import Architecture, checked
 from cars_hw.spaces._space import SearchSpace
@@ -46,7 +47,6 @@ from cars_hw.strategies._strategy import (
     unconstrained,
 )
 from cars_hw.trainer import Json, Trainer
-from devices.foundation.errors import ArchitectureError, CheckpointError
 
 #: Draws per offspring that is wanted, before random ones fill up.
 _TRIES = 16

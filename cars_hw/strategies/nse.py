@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from pydantic import Field, TypeAdapter
 
 from cars_hw.candidate import Candidate
+from cars_hw.errors import CheckpointError
 from cars_hw.evolution import domination, nsga3
 from cars_hw.networks.architecture import Architecture
 from cars_hw.spaces._space import SearchSpace
@@ -42,7 +43,7 @@ from cars_hw.strategies._strategy import (
     unconstrained,
 )
 from cars_hw.trainer import Json, OptionGradients, Trainer
-from devices.foundation.errors import CheckpointError, ConfigError
+from devices.foundation.errors import ConfigError
 
 #: Rounds of draws, each of as many architectures as are wanted, before fewer are returned.
 _TRIES = 16

@@ -11,12 +11,12 @@ from functools import lru_cache
 
 from torch import Tensor, nn
 
+from cars_hw.errors import ArchitectureError
 from cars_hw.networks.architecture import Architecture
 from cars_hw.networks.graph import Graph, Node, SoftGraph
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.weights import modules
 from cars_hw.weights.network import Network, module_name, run
-from devices.foundation.errors import ArchitectureError
 
 
 class SuperNet(nn.Module):

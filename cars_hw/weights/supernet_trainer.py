@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cars_hw.data import Data, ImageSet
+from cars_hw.errors import ArchitectureError, CheckpointError
 from cars_hw.networks.architecture import Architecture
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.trainer import Json, Ledger, OptionGradients, TrainerState, Weights
@@ -29,7 +30,7 @@ from cars_hw.weights.augmentation import Augmentation
 from cars_hw.weights.batch_norm import recalibrate, reset_what_is_not_finite
 from cars_hw.weights.network import Network
 from cars_hw.weights.supernet import SuperNet
-from devices.foundation.errors import ArchitectureError, CheckpointError, ConfigError
+from devices.foundation.errors import ConfigError
 
 _ALLOWED = TypeAdapter(tuple[tuple[int, ...], ...])
 

@@ -10,7 +10,7 @@ from devices._adb.keys import Key, default_folder
 from devices._adb.link import Deadline, Link, Stream
 from devices._adb.packets import MAX_PAYLOAD_BYTES, Carrier
 from devices._adb.session import Session
-from devices.foundation.errors import DeviceError
+from devices._errors import DeviceError
 
 #: A link that went silent (Wi-Fi gone, cable cut) is given up after idle + count * interval seconds.
 _KEEPALIVE = {socket.TCP_KEEPIDLE: 5, socket.TCP_KEEPINTVL: 2, socket.TCP_KEEPCNT: 3}

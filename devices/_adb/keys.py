@@ -10,7 +10,7 @@ from pathlib import Path
 from adb_shell.auth import keygen
 from adb_shell.auth.sign_cryptography import CryptographySigner
 
-from devices.foundation.errors import DeviceError
+from devices._errors import DeviceError
 
 logger = logging.getLogger(__name__)
 

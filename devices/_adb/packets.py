@@ -11,7 +11,7 @@ from typing import Protocol
 from adb_shell import constants
 
 from devices._adb.link import Deadline
-from devices.foundation.errors import DeviceLostError, DeviceTimeoutError
+from devices._errors import DeviceLostError, DeviceTimeoutError
 
 #: From this version of the protocol on, checksums are left out.
 VERSION_WITHOUT_CHECKSUM = 0x01000001

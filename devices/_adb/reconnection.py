@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from devices._adb.transport import Transport
 from devices._device import Completed
-from devices.foundation.errors import DeviceLostError
+from devices._errors import DeviceLostError
 
 logger = logging.getLogger(__name__)
 

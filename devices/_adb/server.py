@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from types import ModuleType
 
 from devices._adb.link import Deadline, EndOfStreamError, Link, Stream
-from devices.foundation.errors import DeviceError, DeviceLostError, DeviceTimeoutError
+from devices._errors import DeviceError, DeviceLostError, DeviceTimeoutError
 from devices.foundation.text import one_line
 
 _CONNECT_S = 5.0

@@ -9,7 +9,7 @@ import struct
 from dataclasses import dataclass, field
 
 from devices._adb.link import Deadline, EndOfStreamError, Stream
-from devices.foundation.errors import DeviceError, DeviceLostError
+from devices._errors import DeviceError, DeviceLostError
 from devices.foundation.text import one_line
 
 #: Most that a command may write, both outputs together.

@@ -13,7 +13,7 @@ from adb_shell import constants
 
 from devices._adb.link import Deadline, EndOfStreamError, Stream
 from devices._adb.packets import MAX_PAYLOAD_BYTES, VERSION_WITHOUT_CHECKSUM, Carrier, Packet, PacketChannel
-from devices.foundation.errors import DeviceError, DeviceLostError, DeviceTimeoutError
+from devices._errors import DeviceError, DeviceLostError, DeviceTimeoutError
 from devices.foundation.text import one_line
 
 _BANNER = b"host::features=shell_v2"

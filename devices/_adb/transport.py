@@ -23,7 +23,7 @@ from devices._adb.server import ServerLink, demand_usable, list_devices
 from devices._adb.services import ShellOutput, read_shell, receive_file, send_file
 from devices._adb.usb import UsbCarrier
 from devices._device import Completed
-from devices.foundation.errors import DeviceError, DeviceLostError, DeviceTimeoutError
+from devices._errors import DeviceError, DeviceLostError, DeviceTimeoutError
 
 logger = logging.getLogger(__name__)
 

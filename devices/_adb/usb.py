@@ -5,7 +5,7 @@ from typing import Protocol
 
 from adb_shell import exceptions
 
-from devices.foundation.errors import DeviceError
+from devices._errors import DeviceError
 
 #: What libusb's errors mean for the user; they are known by name, since the library may not be there.
 _REASONS = {

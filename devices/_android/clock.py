@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from devices._android.shell import Shell
-from devices.foundation.errors import DeviceError
+from devices._errors import DeviceError
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ Phones have two or three kinds of core, numbered as the maker pleased, so that n
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from devices.foundation.errors import DeviceError
+from devices._errors import DeviceError
 
 #: What an address may ask for. ``mid`` is all that lies between the fastest and the slowest kind.
 CHOICES = ("big", "mid", "little", "all")

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 
 from devices._adb.transport import Transport
 from devices._android.shell import Shell
-from devices.foundation.errors import DeviceError, DeviceLostError
+from devices._errors import DeviceError, DeviceLostError
 
 #: Where the shell may write and run programs on every phone.
 PARENT = "/data/local/tmp"

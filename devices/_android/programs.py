@@ -13,7 +13,7 @@ from devices._adb.transport import Transport, quoted
 from devices._android.cores import listed, mask
 from devices._android.shell import Shell
 from devices._device import Completed
-from devices.foundation.errors import DeviceError, DeviceLostError, DeviceTimeoutError
+from devices._errors import DeviceError, DeviceLostError, DeviceTimeoutError
 
 #: Becomes the program ($6 and on) if this is the boot $4 (empty: any) and the processors are those of $5;
 #: else says, after the mark $2, what is not so. Root is $1, the file for the process $3. Field 22 of ``stat``

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from devices._adb.transport import Transport, quoted
 from devices._device import Completed
-from devices.foundation.errors import DeviceError, DeviceLostError
+from devices._errors import DeviceError, DeviceLostError
 
 #: Seconds that a report may take; services of a busy phone answer in tenths of a second.
 ANSWER_S = 30.0

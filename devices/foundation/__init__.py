@@ -1,1 +1,23 @@
 """What all packages stand on: the root of the errors, files, locks, plug-ins and text."""
+
+from devices.foundation.errors import CarsHwError, ConfigError, StorageError, UnknownNameError
+from devices.foundation.files import cache_folder, replace_file, sync_folder, write_durably
+from devices.foundation.plugins import check_settings, load_plugin, plugin_names
+from devices.foundation.text import first_line, one_line, printable
+
+__all__ = [
+    "CarsHwError",
+    "ConfigError",
+    "StorageError",
+    "UnknownNameError",
+    "cache_folder",
+    "check_settings",
+    "first_line",
+    "load_plugin",
+    "one_line",
+    "plugin_names",
+    "printable",
+    "replace_file",
+    "sync_folder",
+    "write_durably",
+]

@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from devices.foundation.errors import DeviceError
+from devices.foundation.errors import StorageError
 from devices.foundation.files import cache_folder
 
 
@@ -14,7 +14,7 @@ def held(name: str) -> Iterator[bool]:
     """Hold the lock ``name`` until left, if nobody else does; yield whether it is ours.
 
     Raises:
-        DeviceError: This machine does not let us keep a file for it.
+        StorageError: This machine does not let us keep a file for it.
     """
     path = cache_folder() / "locks" / f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.lock"
     try:
@@ -22,7 +22,7 @@ def held(name: str) -> Iterator[bool]:
         file = path.open("ab")
     except OSError as error:
         remedy = "set XDG_CACHE_HOME to a folder that you may write to"
-        raise DeviceError(f"{path.parent} cannot be written to: {error.strerror}; {remedy}") from error
+        raise StorageError(f"{path.parent} cannot be written to: {error.strerror}; {remedy}") from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

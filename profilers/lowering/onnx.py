@@ -9,8 +9,8 @@ import onnx
 import torch
 from torch import nn
 
-from devices.foundation.errors import UnsupportedOperationError
 from devices.foundation.text import first_line
+from profilers.errors import UnsupportedOperationError
 from profilers.lowering._evaluation import evaluating
 
 #: Every ONNX Runtime since 1.12 (2022) reads it; opset 18 gives the same optimised graphs.

@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Tensor, fx, nn
 
-from devices.foundation.errors import UnsupportedOperationError
 from profilers._layout import nhwc_shape
+from profilers.errors import UnsupportedOperationError
 from profilers.lowering._evaluation import evaluating
 from profilers.lowering._tflite.flatbuffer import serialize
 from profilers.lowering._tflite.graph import Graph

@@ -4,8 +4,8 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from devices.foundation.errors import ProfilingError
 from latency_tables.spec import OpSpec
+from profilers.errors import ProfilingError
 
 #: Larger ONNX models keep their weights in external files, which are not read, and the offsets of a TFLite
 #: file end at 2 GiB; what a phone can hold is well below.

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from devices._device import Completed, RemoteDevice
-from devices.foundation.errors import GarbledOutputError
 from devices.foundation.text import one_line
+from profilers.errors import GarbledOutputError
 
 #: What a shell says of a program that it cannot find or start.
 NOT_STARTED = (126, 127)

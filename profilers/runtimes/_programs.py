@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from devices._device import RemoteDevice
-from devices.foundation.errors import DeviceError
+from devices._errors import DeviceError
 from devices.foundation.files import cache_folder
 
 #: No build of these programs comes near it.

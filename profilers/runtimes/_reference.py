@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from devices.foundation.errors import UnsupportedOperationError, WrongOutputError
 from latency_tables.spec import OpSpec
+from profilers.errors import UnsupportedOperationError, WrongOutputError
 from profilers.lowering._evaluation import evaluating
 
 #: Kernels add in another order, and Winograd's transforms lose digits: float32 networks stay below 1e-5 of

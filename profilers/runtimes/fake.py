@@ -6,10 +6,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from devices._device import Device
+from devices._errors import DeviceError
 from devices.fake import Fake
-from devices.foundation.errors import DeviceError, ProfilingError
 from latency_tables.measurement import Conditions
 from latency_tables.spec import OpSpec
+from profilers.errors import ProfilingError
 from profilers.runtimes._runtime import Runtime, Sampler, Workload
 
 

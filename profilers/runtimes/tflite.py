@@ -7,7 +7,8 @@ from pathlib import Path
 from torch import nn
 
 from devices._device import Device, HostDevice, RemoteDevice
-from devices.foundation.errors import ConfigError, DeviceError
+from devices._errors import DeviceError
+from devices.foundation.errors import ConfigError
 from latency_tables.header import Setting
 from latency_tables.spec import OpSpec
 from profilers.runtimes._host import require_float32

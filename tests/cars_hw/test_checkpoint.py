@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cars_hw.checkpoint import Checkpoint, CheckpointFolder
-from devices.foundation.errors import CheckpointError
+from cars_hw.errors import CheckpointError
 
 
 def _checkpoint(generation: int) -> Checkpoint:

@@ -14,6 +14,7 @@ import pytest
 
 from cars_hw.candidate import Candidate
 from cars_hw.checkpoint import CheckpointFolder
+from cars_hw.errors import CheckpointError
 from cars_hw.networks.architecture import Architecture
 from cars_hw.objectives import Error, Objective, Parameters
 from cars_hw.search import Generation, Schedule, Search, read_record
@@ -21,7 +22,6 @@ from cars_hw.spaces._space import SearchSpace
 from cars_hw.spaces.darts import Darts
 from cars_hw.strategies.cars import Cars
 from cars_hw.trainer import Json, TrainerState
-from devices.foundation.errors import CheckpointError
 from tests.fakes.configurations import TINY
 from tests.fakes.tables import write_table
 from tests.fakes.tabular import TabularTrainer, TinySpace

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from cars_hw.errors import ArchitectureError, CheckpointError, DataError
 from cars_hw.networks.architecture import Architecture, from_text
 from cars_hw.tabular_trainer import TabularCost, TabularTrainer, read_figures
 from cars_hw.trainer import TrainerState
-from devices.foundation.errors import ArchitectureError, CheckpointError, ConfigError, DataError
+from devices.foundation.errors import ConfigError
 
 A, B = (0, 0), (1, 2)
 CURVES: dict[Architecture, tuple[float, ...]] = {A: (0.5, 0.7), B: (0.4, 0.9)}

@@ -7,7 +7,7 @@ from pydantic import JsonValue
 
 from cars_hw.config import SearchConfig
 from cars_hw.runs import Run, make_search, make_space, make_trainer
-from devices.foundation.errors import TableMismatchError
+from latency_tables.errors import TableMismatchError
 from tests.fakes.tables import write_table
 
 _PATH = Path(__file__).parents[2] / "configs" / "cars-latency.toml"

@@ -6,7 +6,8 @@ import pytest
 
 import devices
 from devices._device import Device, HostDevice
-from devices.foundation.errors import CarsHwError, DeviceError
+from devices._errors import DeviceError
+from devices.foundation.errors import CarsHwError
 from tests.fakes.played_phone import PlayedPhone
 
 #: A phone that is plugged in is tested on only where ``ANDROID_SERIAL`` offers it; a played one always.

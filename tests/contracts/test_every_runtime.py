@@ -10,7 +10,8 @@ from torch import nn
 
 import devices
 from devices._device import Device, DeviceInfo, DeviceState
-from devices.foundation.errors import DeviceError, UnknownNameError
+from devices._errors import DeviceError
+from devices.foundation.errors import UnknownNameError
 from latency_tables.measurement import Measurement
 from latency_tables.spec import OpSpec
 from latency_tables.table import LatencyTable

@@ -9,11 +9,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cars_hw import spaces
+from cars_hw.errors import ArchitectureError
 from cars_hw.networks import architecture as text_form
 from cars_hw.networks import operations
 from cars_hw.networks.graph import IMAGE, WEIGHTED_SUM, Graph, Node
 from cars_hw.spaces._space import Scale, SearchSpace
-from devices.foundation.errors import ArchitectureError, UnknownNameError
+from devices.foundation.errors import UnknownNameError
 
 SCALES: tuple[Scale, ...] = ("search", "deploy")
 every_space = pytest.mark.parametrize("name", spaces.names())

@@ -9,10 +9,11 @@ import pytest
 
 from cars_hw import strategies
 from cars_hw.candidate import Candidate
+from cars_hw.errors import CheckpointError, SelectionError
 from cars_hw.networks.architecture import checked
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.strategies._strategy import Strategy
-from devices.foundation.errors import CheckpointError, SelectionError, UnknownNameError
+from devices.foundation.errors import UnknownNameError
 from devices.foundation.plugins import plugin_names
 from tests.fakes.tabular import TabularTrainer, TinySpace, evaluate, play
 

@@ -8,8 +8,9 @@ import pytest
 
 import devices
 from devices._device import DeviceState
+from devices._errors import DeviceError, DeviceLostError, DeviceTimeoutError
 from devices.android import Android
-from devices.foundation.errors import CarsHwError, DeviceError, DeviceLostError, DeviceTimeoutError
+from devices.foundation.errors import CarsHwError
 from tests.fakes.played_phone import SERIAL, PlayedPhone, PlayedTransport
 
 

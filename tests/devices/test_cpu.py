@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from devices._errors import DeviceError
 from devices.cpu import Cpu
-from devices.foundation.errors import DeviceError
 
 needs_pinning = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system cannot pin")
 

@@ -3,8 +3,8 @@
 import pytest
 
 from devices._device import DeviceState
+from devices._errors import DeviceError
 from devices.fake import Fake
-from devices.foundation.errors import DeviceError
 
 
 def test_time_passes_only_when_told() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Self
 
 from devices._device import Completed, DeviceInfo, DeviceState, RemoteDevice
-from devices.foundation.errors import DeviceError, DeviceTimeoutError
+from devices._errors import DeviceError, DeviceTimeoutError
 
 
 class LocalRemote(RemoteDevice):

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from devices._adb.transport import Transport
 from devices._device import Completed
+from devices._errors import DeviceError, DeviceLostError, DeviceTimeoutError
 from devices.android import Android
-from devices.foundation.errors import DeviceError, DeviceLostError, DeviceTimeoutError
 
 TEXTS = Path(__file__).parent / "phone"
 

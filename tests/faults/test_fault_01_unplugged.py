@@ -8,7 +8,7 @@ import pytest
 
 from devices import _adb
 from devices._adb.transport import Transport
-from devices.foundation.errors import DeviceLostError
+from devices._errors import DeviceLostError
 from tests.fakes.adb_device import FakeAdbDevice
 
 _CONTENT = bytes(range(256)) * 1024

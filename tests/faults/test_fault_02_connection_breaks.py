@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from devices._errors import DeviceLostError
 from devices.android import Android
-from devices.foundation.errors import DeviceLostError
 from tests.fakes.played_phone import PlayedPhone, PlayedTransport
 
 CONTENT = b"#!/bin/sh\necho measured\n"

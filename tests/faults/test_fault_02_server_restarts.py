@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from devices import _adb
-from devices.foundation.errors import DeviceError, DeviceLostError
+from devices._errors import DeviceError, DeviceLostError
 from tests.fakes.adb_daemon import AdbServer
 from tests.fakes.adb_device import FakeAdbDevice
 

@@ -10,7 +10,7 @@ from devices._adb.direct import TcpCarrier
 from devices._adb.keys import Key
 from devices._adb.link import Deadline
 from devices._adb.session import Session
-from devices.foundation.errors import DeviceError, DeviceTimeoutError
+from devices._errors import DeviceError, DeviceTimeoutError
 from tests.fakes.adb_daemon import shells
 from tests.fakes.adb_device import FakeAdbDevice, connected
 

@@ -16,7 +16,7 @@ from devices._adb.packets import PacketChannel
 from devices._adb.services import ShellOutput, read_shell, receive_file, send_file
 from devices._adb.session import Session
 from devices._device import Completed
-from devices.foundation.errors import DeviceError, DeviceLostError
+from devices._errors import DeviceError, DeviceLostError
 from tests.fakes.adb_device import FakeAdbDevice, connected
 
 _WHOLE = Completed(b"out\r\n\x00", b"err", 5)

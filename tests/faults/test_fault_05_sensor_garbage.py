@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from devices.foundation.errors import DeviceError
+from devices._errors import DeviceError
 from tests.fakes.played_phone import TEXTS, PlayedPhone
 
 REPORTS = ("dumpsys/thermalservice", "dumpsys/battery", "low-power", "proc/loadavg", "proc/self/cpuset")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from devices._device import Completed
-from devices.foundation.errors import DeviceLostError
+from devices._errors import DeviceLostError
 from tests.fakes.adb_device import FakeAdbDevice, connected
 
 

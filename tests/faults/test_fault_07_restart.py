@@ -2,7 +2,7 @@
 
 import pytest
 
-from devices.foundation.errors import DeviceLostError
+from devices._errors import DeviceLostError
 from tests.fakes.played_phone import PlayedPhone
 
 

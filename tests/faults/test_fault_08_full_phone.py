@@ -4,8 +4,8 @@ import hashlib
 
 import pytest
 
+from devices._errors import DeviceError
 from devices.android import Android
-from devices.foundation.errors import DeviceError
 from tests.fakes.played_phone import PlayedPhone
 
 

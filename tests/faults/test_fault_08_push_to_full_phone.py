@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from devices import _adb
-from devices.foundation.errors import DeviceError
+from devices._errors import DeviceError
 from tests.fakes.adb_daemon import real_daemon, wait_until_gone
 from tests.fakes.adb_device import FakeAdbDevice, Faults, connected
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from devices import _adb
 from devices._adb.transport import quoted
-from devices.foundation.errors import DeviceError
+from devices._errors import DeviceError
 from tests.fakes.adb_daemon import shells
 from tests.fakes.adb_device import FakeAdbDevice, connected
 

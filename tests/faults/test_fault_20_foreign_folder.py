@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from devices.foundation.errors import DeviceError
+from devices._errors import DeviceError
 from tests.fakes.played_phone import PlayedPhone
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from devices import _adb
-from devices.foundation.errors import DeviceError
+from devices._errors import DeviceError
 from tests.fakes.adb_daemon import real_daemon
 from tests.fakes.adb_device import FakeAdbDevice, connected
 

@@ -12,7 +12,7 @@ import pytest
 from devices._adb.direct import DirectLink, TcpCarrier
 from devices._adb.keys import Key
 from devices._adb.transport import LinkTransport
-from devices.foundation.errors import DeviceError
+from devices._errors import DeviceError
 from tests.fakes.adb_device import FakeAdbDevice
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from devices.foundation.errors import DeviceError
+from devices._errors import DeviceError
 from latency_tables.header import TableHeader
 from latency_tables.measurement import Measurement
 from latency_tables.spec import OpSpec

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devices.foundation.errors import TableError
 from latency_tables.accuracy import accuracy_report, validation_report
+from latency_tables.errors import TableError
 from latency_tables.measurement import Measurement
 from latency_tables.spec import OpSpec
 from latency_tables.validation import PredictedNetwork, Validation

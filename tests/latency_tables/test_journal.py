@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import latency_tables
-from devices.foundation.errors import DamagedFileError, TableError
+from latency_tables.errors import DamagedFileError, TableError
 from latency_tables.journal import MAX_LINE_BYTES, Journal, Record, read_records
 
 JSON = st.recursive(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devices.foundation.errors import TableError
+from latency_tables.errors import TableError
 from latency_tables.measurement import FAST_MODE_QUANTILE, Measurement, fast_mode_interval
 from latency_tables.spec import OpSpec
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devices._device import DeviceInfo
-from devices.foundation.errors import MissingEntryError, TableError
+from latency_tables.errors import MissingEntryError, TableError
 from latency_tables.measurement import Failure, FailureStatus, Measurement
 from latency_tables.prediction import CALL_OVERHEAD, LatencyModel, Observation, Term
 from latency_tables.spec import OpSpec

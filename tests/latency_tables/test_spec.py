@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devices.foundation.errors import SpecError
+from latency_tables.errors import SpecError
 from latency_tables.spec import OpSpec, Value
 
 LETTERS = "".join(chr(code) for code in range(128) if chr(code).isalnum()) + "_."

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devices._device import DeviceInfo
-from devices.foundation.errors import DamagedFileError, MissingEntryError, TableError, TableMismatchError
+from latency_tables.errors import DamagedFileError, MissingEntryError, TableError, TableMismatchError
 from latency_tables.journal import Journal, Record, read_records
 from latency_tables.measurement import Failure, FailureStatus, Measurement
 from latency_tables.spec import OpSpec

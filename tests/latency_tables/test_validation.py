@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from devices._device import DeviceInfo
-from devices.foundation.errors import DamagedFileError, TableError
+from latency_tables.errors import DamagedFileError, TableError
 from latency_tables.measurement import Measurement
 from latency_tables.spec import OpSpec
 from latency_tables.table import LatencyTable, TableHeader

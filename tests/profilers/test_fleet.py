@@ -13,12 +13,14 @@ import pytest
 from torch import nn
 
 from devices._device import Device, DeviceInfo
+from devices._errors import DeviceError, DeviceLostError
 from devices.android import Android
 from devices.fake import Fake
-from devices.foundation.errors import DamagedFileError, DeviceError, DeviceLostError, ProfilingError
+from latency_tables.errors import DamagedFileError
 from latency_tables.measurement import FailureStatus
 from latency_tables.spec import OpSpec
 from latency_tables.table import LatencyTable
+from profilers.errors import ProfilingError
 from profilers.fleet import Fleet, parts_of
 from profilers.plan import MeasurementPlan, SentinelPlan
 from profilers.profiler import Profiler

@@ -8,19 +8,13 @@ import numpy as np
 import pytest
 
 from devices._device import DeviceState
+from devices._errors import DeviceError, DeviceLostError, DeviceTimeoutError
 from devices.fake import Fake
-from devices.foundation.errors import (
-    DeviceError,
-    DeviceLostError,
-    DeviceTimeoutError,
-    ProfilingError,
-    ThrottledError,
-    WrongOutputError,
-)
 from latency_tables.measurement import Entry, Failure, FailureStatus, Measurement
 from latency_tables.spec import OpSpec
 from latency_tables.table import LatencyTable
 from profilers._gate import SENTINEL_SPEC, OpenGate, SentinelGate
+from profilers.errors import ProfilingError, ThrottledError, WrongOutputError
 from profilers.plan import MeasurementPlan, SentinelPlan
 from profilers.profiler import Profiler
 from profilers.runtimes._runtime import Workload

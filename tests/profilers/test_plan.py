@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from devices.foundation.errors import ProfilingError
+from profilers.errors import ProfilingError
 from profilers.plan import MeasurementPlan, Quality, SentinelPlan
 
 

@@ -8,19 +8,19 @@ import numpy as np
 import pytest
 
 from devices._device import DeviceState
+from devices._errors import DeviceError
 from devices.fake import Fake
-from devices.foundation.errors import (
-    DeviceError,
+from latency_tables.errors import TableMismatchError
+from latency_tables.measurement import Failure, FailureStatus, Measurement
+from latency_tables.spec import OpSpec
+from latency_tables.table import LatencyTable
+from profilers.errors import (
     FellBackError,
     ProfilingError,
-    TableMismatchError,
     ThrottledError,
     UnsupportedOperationError,
     WrongOutputError,
 )
-from latency_tables.measurement import Failure, FailureStatus, Measurement
-from latency_tables.spec import OpSpec
-from latency_tables.table import LatencyTable
 from profilers.plan import MeasurementPlan
 from profilers.profiler import Profiler
 from profilers.runtimes._runtime import Workload

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from devices.foundation.errors import ProfilingError
 from latency_tables.measurement import Measurement
 from latency_tables.spec import OpSpec
+from profilers.errors import ProfilingError
 from profilers.plan import MeasurementPlan
 from profilers.statistics import calls_lasting, inner_calls, is_precise
 

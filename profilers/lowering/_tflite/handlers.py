@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from devices.foundation.errors import UnsupportedOperationError
 from profilers._layout import IMAGE_RANK
+from profilers.errors import UnsupportedOperationError
 from profilers.lowering._tflite.layers import Array, Layers, Value, Windows
 from profilers.lowering._tflite.window import Window
 

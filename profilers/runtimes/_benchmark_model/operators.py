@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from devices.foundation.errors import GarbledOutputError
+from profilers.errors import GarbledOutputError
 from profilers.runtimes._coverage import Coverage
 
 #: What was profiled before it prepares memory; the runs are what counts.

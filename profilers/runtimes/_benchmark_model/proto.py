@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
-from devices.foundation.errors import GarbledOutputError
+from profilers.errors import GarbledOutputError
 from profilers.runtimes._benchmark_model.timings import Timings
 from profilers.runtimes._coverage import Coverage
 

@@ -2,7 +2,7 @@
 
 import re
 
-from devices.foundation.errors import GarbledOutputError
+from profilers.errors import GarbledOutputError
 from profilers.runtimes._benchmark_model.timings import Timings
 from profilers.runtimes._coverage import Coverage
 

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from itertools import pairwise
 
-from devices.foundation.errors import GarbledOutputError
+from profilers.errors import GarbledOutputError
 
 #: The tool reads its clock in whole microseconds, and so are all samples that it ever sees.
 CLOCK_STEP_S = 1e-6

@@ -11,14 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from devices._device import Completed, RemoteDevice
-from devices.foundation.errors import (
-    DeviceError,
-    FellBackError,
-    GarbledOutputError,
-    ProfilingError,
-    UnsupportedOperationError,
-)
+from devices._errors import DeviceError
 from devices.foundation.text import one_line
+from profilers.errors import FellBackError, GarbledOutputError, ProfilingError, UnsupportedOperationError
 from profilers.runtimes._benchmark_model.operators import operator_coverage, operators
 from profilers.runtimes._benchmark_model.proto import proto_coverage, proto_timings
 from profilers.runtimes._benchmark_model.text import text_coverage, text_timings

@@ -6,7 +6,7 @@ from pathlib import Path
 import onnx
 from google.protobuf.message import DecodeError, Message
 
-from devices.foundation.errors import ProfilingError
+from profilers.errors import ProfilingError
 from profilers.runtimes._model_file import file_spec, read_bounded
 from profilers.runtimes._runtime import Workload
 

@@ -14,15 +14,10 @@ from statistics import median
 from weakref import WeakKeyDictionary
 
 from devices._device import RemoteDevice
-from devices.foundation.errors import (
-    DeviceError,
-    FellBackError,
-    GarbledOutputError,
-    ProfilingError,
-    UnsupportedOperationError,
-)
+from devices._errors import DeviceError
 from latency_tables.measurement import Conditions
 from latency_tables.spec import OpSpec
+from profilers.errors import FellBackError, GarbledOutputError, ProfilingError, UnsupportedOperationError
 from profilers.runtimes._program_output import NOT_STARTED, complaint, output_text, require_sha256, twice
 from profilers.runtimes._programs import read_program
 

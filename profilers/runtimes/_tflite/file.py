@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from devices.foundation.errors import ProfilingError
 from profilers._layout import nchw_shape
+from profilers.errors import ProfilingError
 from profilers.runtimes._model_file import file_spec, read_bounded
 from profilers.runtimes._runtime import Workload
 from profilers.runtimes._tflite.interpreter import TfLiteModel

@@ -6,10 +6,10 @@ from contextlib import contextmanager
 import numpy as np
 
 from devices._device import HostDevice
-from devices.foundation.errors import ProfilingError, UnsupportedOperationError
 from latency_tables.measurement import Conditions
 from latency_tables.spec import OpSpec
 from profilers._layout import nchw, nchw_shape, nhwc
+from profilers.errors import ProfilingError, UnsupportedOperationError
 from profilers.runtimes._host import mean_of_block, require_inputs
 from profilers.runtimes._reference import Array, check_outputs, random_inputs
 from profilers.runtimes._tflite.interpreter import TfLiteModel

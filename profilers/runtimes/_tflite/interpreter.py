@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from devices.foundation.errors import DeviceError, ProfilingError
+from devices._errors import DeviceError
 from devices.foundation.text import first_line
+from profilers.errors import ProfilingError
 from profilers.runtimes._coverage import Coverage
 
 Values = NDArray[np.generic]

@@ -8,10 +8,11 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from devices._device import RemoteDevice
-from devices.foundation.errors import DeviceError, FellBackError, WrongOutputError
+from devices._errors import DeviceError
 from latency_tables.measurement import Conditions
 from latency_tables.spec import OpSpec
 from profilers._layout import nchw, nhwc, nhwc_shape
+from profilers.errors import FellBackError, WrongOutputError
 from profilers.runtimes._benchmark_model.timings import Timings
 from profilers.runtimes._benchmark_model.tool import BenchmarkModel, Flags
 from profilers.runtimes._coverage import Coverage

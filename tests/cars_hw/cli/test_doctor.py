@@ -13,8 +13,8 @@ from cars_hw.cli import app
 from cars_hw.cli._doctor import Finding, look_around, look_at, twins
 from devices._adb import ListedDevice
 from devices._device import Device
+from devices._errors import DeviceError
 from devices.cpu import Cpu
-from devices.foundation.errors import DeviceError
 from tests.fakes.adb_server import FakeAdbServer
 from tests.fakes.played_phone import SERIAL, PlayedPhone
 

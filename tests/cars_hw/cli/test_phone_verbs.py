@@ -9,7 +9,8 @@ from typer.testing import CliRunner
 from cars_hw.cli import app
 from cars_hw.cli._options import resolve_measuring
 from cars_hw.runs import open_table
-from devices.foundation.errors import DeviceError, TableMismatchError
+from devices._errors import DeviceError
+from latency_tables.errors import TableMismatchError
 from latency_tables.table import LatencyTable
 from tests.fakes import programs
 from tests.fakes.tables import write_table

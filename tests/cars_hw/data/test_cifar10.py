@@ -16,7 +16,7 @@ from PIL import Image
 from cars_hw import data
 from cars_hw.data import cifar10
 from cars_hw.data.cifar10 import CLASSES
-from devices.foundation.errors import DataError
+from cars_hw.errors import DataError
 
 ROOT = Path(__file__).parents[2]
 ARCHIVE = Path(os.environ.get("CARS_HW_DATA", ROOT / "../shared/data")) / "cifar10-jpeg.tar.xz"

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from cars_hw import data
-from devices.foundation.errors import DataError, UnknownNameError
+from cars_hw.errors import DataError
+from devices.foundation.errors import UnknownNameError
 
 
 @pytest.mark.parametrize(

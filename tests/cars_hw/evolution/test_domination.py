@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import ArrayLike
 
+from cars_hw.errors import SelectionError
 from cars_hw.evolution import domination
-from devices.foundation.errors import SelectionError
 
 Rows = list[list[float]]
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cars_hw.errors import SelectionError
 from cars_hw.evolution import domination, improvement
 from cars_hw.evolution.indicators import hypervolume
-from devices.foundation.errors import SelectionError
 
 
 def random_costs(seed: int, n: int, m: int) -> domination.Costs:

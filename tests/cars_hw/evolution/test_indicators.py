@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import ArrayLike
 
+from cars_hw.errors import SelectionError
 from cars_hw.evolution.indicators import front_recall, hypervolume, igd_plus
-from devices.foundation.errors import SelectionError
 
 
 @pytest.mark.parametrize("m", [2, 3])

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import ArrayLike, NDArray
 
+from cars_hw.errors import SelectionError
 from cars_hw.evolution import nsga3, pnsga3
 from cars_hw.evolution.domination import Costs, fronts
-from devices.foundation.errors import SelectionError
 
 SMALL, MIDDLE, LARGE = range(3)
 #: Final accuracy and time constant, by size.

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from cars_hw.candidate import Candidate
+from cars_hw.errors import CheckpointError, SelectionError
 from cars_hw.evolution.screening import Screen
 from cars_hw.networks.architecture import Architecture
-from devices.foundation.errors import CheckpointError, SelectionError
 
 EVERYTHING: list[Architecture] = [(a, b, c) for a in range(5) for b in range(5) for c in range(5)]
 

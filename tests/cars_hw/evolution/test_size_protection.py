@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cars_hw.errors import SelectionError
 from cars_hw.evolution import size_protection
 from cars_hw.evolution.domination import Costs, fronts
-from devices.foundation.errors import SelectionError
 
 #: Error and size. By (error, size): {0, 1, 2}, {3, 4}, {5}. By (error, -size): {0, 3}, {1, 4, 5}, {2}.
 HAND_MADE = np.array(

@@ -17,7 +17,7 @@ from cars_hw.latency.model import (
 from cars_hw.networks.graph import network_spec
 from cars_hw.objectives import Latency
 from cars_hw.spaces.darts import Darts
-from devices.foundation.errors import MissingEntryError
+from latency_tables.errors import MissingEntryError
 from latency_tables.measurement import Failure, FailureStatus, Measurement
 from latency_tables.prediction import CALL_OVERHEAD, LatencyModel
 from latency_tables.table import LatencyTable

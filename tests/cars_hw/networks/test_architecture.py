@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cars_hw.errors import ArchitectureError
 from cars_hw.networks import architecture
-from devices.foundation.errors import ArchitectureError
 
 CHOICES = (3, 1, 7)
 

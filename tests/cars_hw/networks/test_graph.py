@@ -3,8 +3,8 @@ import sys
 
 import pytest
 
+from cars_hw.errors import ArchitectureError
 from cars_hw.networks.graph import IMAGE, Graph, Node, network_spec, unique_specs
-from devices.foundation.errors import ArchitectureError
 from latency_tables.spec import OpSpec
 
 CONV = OpSpec.of("relu_conv_bn", (1, 4, 8, 8), out=4, kernel=1, stride=1, affine=1)

@@ -1,7 +1,7 @@
 import pytest
 
 from cars_hw.networks import operations
-from devices.foundation.errors import SpecError
+from latency_tables.errors import SpecError
 from latency_tables.spec import OpSpec
 
 SHAPE = (1, 8, 16, 16)

@@ -14,7 +14,7 @@ from cars_hw.results.model_card import card_path, read_card
 from cars_hw.spaces.darts import Darts
 from cars_hw.trainer import Json
 from cars_hw.weights.network import Network
-from devices.foundation.errors import ExportError
+from profilers.errors import ExportError
 from tests.fakes import onnx_files, tflite_files
 from tests.fakes.networks import normalised_network
 

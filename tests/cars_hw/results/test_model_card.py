@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cars_hw.results.model_card import card_path, read_card
-from devices.foundation.errors import ExportError
+from profilers.errors import ExportError
 
 
 @pytest.mark.parametrize("content", [None, "[]", '{"labels": ["cat", "dog"]}'])

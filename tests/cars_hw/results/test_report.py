@@ -13,7 +13,7 @@ from cars_hw.config import SearchConfig
 from cars_hw.networks.architecture import to_text
 from cars_hw.results.report import write_report
 from cars_hw.search import Generation
-from devices.foundation.errors import ExportError
+from profilers.errors import ExportError
 
 _OBJECTIVES = ("error", "parameters", "latency_ms")
 _LEDGER = {"steps": 10, "training_s": 1.5}

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cars_hw.errors import ArchitectureError
 from cars_hw.networks.graph import Graph
 from cars_hw.spaces.darts import OPERATIONS, Darts
-from devices.foundation.errors import ArchitectureError, ConfigError, UnknownNameError
+from devices.foundation.errors import ConfigError, UnknownNameError
 
 ROOT = Path(__file__).parents[3]
 DATA = Path(os.environ.get("CARS_HW_DATA", ROOT / "../shared/data"))

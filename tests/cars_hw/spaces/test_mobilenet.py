@@ -13,11 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
+from cars_hw.errors import ArchitectureError
 from cars_hw.networks import operations
 from cars_hw.spaces.mobilenet import BLOCKS, SKIP, Mobilenet
 from cars_hw.weights.network import Network
 from cars_hw.weights.supernet import SuperNet
-from devices.foundation.errors import ArchitectureError, ConfigError, UnknownNameError
+from devices.foundation.errors import ConfigError, UnknownNameError
 from latency_tables.spec import OpSpec
 
 ROOT = Path(__file__).parents[3]

@@ -18,13 +18,14 @@ from hypothesis import strategies as st
 from pydantic import JsonValue
 from torch.nn import functional
 
+from cars_hw.errors import ArchitectureError
 from cars_hw.networks import operations
 from cars_hw.networks.graph import Graph
 from cars_hw.spaces._stacked201 import EDGES, OPERATIONS
 from cars_hw.spaces.nasbench201 import Nasbench201
 from cars_hw.weights.network import Network
 from cars_hw.weights.supernet import SuperNet
-from devices.foundation.errors import ArchitectureError, ConfigError, UnknownNameError
+from devices.foundation.errors import ConfigError, UnknownNameError
 from profilers.lowering.onnx import lower
 
 ROOT = Path(__file__).parents[3]

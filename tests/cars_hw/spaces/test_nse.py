@@ -13,12 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cars_hw.errors import ArchitectureError
 from cars_hw.networks import operations
 from cars_hw.networks.architecture import Architecture
 from cars_hw.networks.graph import Graph, Node
 from cars_hw.spaces._multibranch import OPERATIONS
 from cars_hw.spaces.nse import Nse
-from devices.foundation.errors import ArchitectureError, ConfigError
+from devices.foundation.errors import ConfigError
 from latency_tables.spec import OpSpec
 
 ROOT = Path(__file__).parents[3]

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from cars_hw.candidate import Candidate
+from cars_hw.errors import SelectionError
 from cars_hw.evolution import size_protection
 from cars_hw.strategies.cars import Cars
-from devices.foundation.errors import ConfigError, SelectionError
+from devices.foundation.errors import ConfigError
 from tests.fakes.tabular import TabularTrainer, TinySpace, evaluate, play
 
 

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from cars_hw.candidate import Candidate
+from cars_hw.errors import CheckpointError, SelectionError
 from cars_hw.networks.architecture import Architecture
 from cars_hw.spaces.darts import Darts
 from cars_hw.strategies.evnas import Chromosome, Evnas
-from devices.foundation.errors import CheckpointError, ConfigError, SelectionError
+from devices.foundation.errors import ConfigError
 from tests.fakes.tabular import TabularTrainer, TinySpace, evaluate, play
 
 WIDE = TinySpace((9,) * 8, tuple((d,) for d in range(8)))

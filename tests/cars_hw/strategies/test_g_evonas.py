@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from cars_hw.candidate import Candidate
+from cars_hw.errors import CheckpointError
 from cars_hw.networks.architecture import Architecture
 from cars_hw.objectives import Error, Parameters
 from cars_hw.search import Schedule, Search
 from cars_hw.strategies.g_evonas import GEvonas
-from devices.foundation.errors import CheckpointError, ConfigError
+from devices.foundation.errors import ConfigError
 from tests.fakes.tabular import TabularTrainer, TinySpace, evaluate, play
 
 #: Five groups, so four stages: the third has two groups.

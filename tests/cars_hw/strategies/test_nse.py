@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from cars_hw.candidate import Candidate
+from cars_hw.errors import CheckpointError
 from cars_hw.networks.architecture import Architecture
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.strategies.nse import Nse
 from cars_hw.trainer import OptionGradients
-from devices.foundation.errors import CheckpointError, ConfigError
+from devices.foundation.errors import ConfigError
 from tests.fakes.branches import BranchSpace
 from tests.fakes.tabular import TabularTrainer, TinySpace, evaluate, play
 

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from torch.autograd import backward
 from torch.nn import functional
 
+from cars_hw.errors import ArchitectureError
 from cars_hw.networks.architecture import Architecture
 from cars_hw.networks.graph import Node, soft_weights
 from cars_hw.spaces.darts import OPERATIONS, Darts
 from cars_hw.weights.supernet import SuperNet
-from devices.foundation.errors import ArchitectureError
 from tests.fakes.chains import CONV3, CONV5, RESIDUAL, SKIP, ChainSpace
 
 CELLS = 3

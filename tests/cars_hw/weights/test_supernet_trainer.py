@@ -9,9 +9,10 @@ import torch
 
 from cars_hw import data
 from cars_hw.data import Data, ImageSet
+from cars_hw.errors import CheckpointError
 from cars_hw.spaces.darts import Darts
 from cars_hw.weights.supernet_trainer import SuperNetTrainer, TrainingPlan
-from devices.foundation.errors import CheckpointError, ConfigError
+from devices.foundation.errors import ConfigError
 
 _PLAN = TrainingPlan(
     total_steps=40,

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from devices import _adb
+from devices._errors import DeviceTimeoutError
 from devices.android import Android
-from devices.foundation.errors import DeviceTimeoutError
 from tests.fakes.adb_daemon import RealDaemon, adb_server, real_daemon
 from tests.fakes.played_phone import PlayedPhone
 

@@ -13,7 +13,7 @@ from devices import _adb
 from devices._adb.direct import DirectLink, TcpCarrier
 from devices._adb.keys import Key
 from devices._adb.transport import LinkTransport, Transport
-from devices.foundation.errors import DeviceError, DeviceLostError
+from devices._errors import DeviceError, DeviceLostError
 from tests.fakes.adb_daemon import AdbServer, RealDaemon, adb_server, real_daemon, wait_until_gone
 
 _BIG_BYTES = 64 << 20

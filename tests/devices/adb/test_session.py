@@ -15,7 +15,7 @@ from devices._adb.direct import DirectLink, TcpCarrier
 from devices._adb.keys import Key
 from devices._adb.transport import LinkTransport, quoted
 from devices._adb.usb import UsbCarrier
-from devices.foundation.errors import DeviceError, DeviceLostError
+from devices._errors import DeviceError, DeviceLostError
 from tests.fakes.adb_daemon import free_port
 from tests.fakes.adb_device import FakeAdbDevice, Faults, connected
 

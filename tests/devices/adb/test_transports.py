@@ -12,7 +12,7 @@ import pytest
 from devices import _adb
 from devices._adb.transport import Transport, quoted
 from devices._device import Completed
-from devices.foundation.errors import DeviceError, DeviceTimeoutError
+from devices._errors import DeviceError, DeviceTimeoutError
 from tests.fakes.adb_daemon import adb_server, real_daemon
 from tests.fakes.adb_device import FakeAdbDevice
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devices._android import cores
-from devices.foundation.errors import DeviceError
+from devices._errors import DeviceError
 
 PRIME = {1900000: (0, 1, 2, 3), 2500000: (4, 5, 6), 2850000: (7,)}
 TWO_KINDS = {1800000: (0, 1, 2, 3), 2200000: (4, 5, 6, 7)}

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from devices.foundation.errors import UnsupportedOperationError
+from profilers.errors import UnsupportedOperationError
 from profilers.lowering.int8 import quantize
 from profilers.lowering.tflite import lower
 from profilers.runtimes._tflite.interpreter import TfLiteModel

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from devices.foundation.errors import UnsupportedOperationError
+from profilers.errors import UnsupportedOperationError
 from profilers.lowering.onnx import OPSET, lower
 from tests.fakes.modules import InverseError, Sum
 from tests.fakes.onnx_files import run

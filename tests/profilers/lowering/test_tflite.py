@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from cars_hw.spaces.darts import Darts
 from cars_hw.weights import modules
-from devices.foundation.errors import UnsupportedOperationError
 from latency_tables.spec import OpSpec
+from profilers.errors import UnsupportedOperationError
 from profilers.lowering.tflite import lower
 from tests.fakes.modules import InverseError, Pair
 from tests.fakes.networks import normalised_network, random_images

@@ -3,10 +3,11 @@
 import pytest
 from torch import nn
 
+from devices._errors import DeviceError
 from devices.cpu import Cpu
 from devices.fake import Fake
-from devices.foundation.errors import DeviceError, WrongOutputError
 from latency_tables.spec import OpSpec
+from profilers.errors import WrongOutputError
 from profilers.runtimes._runtime import Workload
 from profilers.runtimes.fake import FakeRuntime
 

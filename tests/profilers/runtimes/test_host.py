@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import pytest
 
 from devices.fake import Fake
-from devices.foundation.errors import ProfilingError, UnsupportedOperationError
 from latency_tables.spec import OpSpec
+from profilers.errors import ProfilingError, UnsupportedOperationError
 from profilers.runtimes._host import mean_of_block, require_float32, require_inputs
 
 SPEC = OpSpec.of("join", (1, 8, 4, 4), inputs=2)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from devices.foundation.errors import ProfilingError
+from profilers.errors import ProfilingError
 from profilers.runtimes._model_file import file_spec
 from profilers.runtimes._onnxruntime.file import read_onnx
 from profilers.runtimes._tflite.file import read_tflite

@@ -9,11 +9,11 @@ import pytest
 from torch import nn
 
 from devices.cpu import Cpu
-from devices.foundation.errors import ProfilingError, UnsupportedOperationError, WrongOutputError
 from latency_tables.measurement import FailureStatus, Measurement
 from latency_tables.spec import OpSpec
 from latency_tables.table import LatencyTable
 from profilers import runtimes
+from profilers.errors import ProfilingError, UnsupportedOperationError, WrongOutputError
 from profilers.lowering import onnx, tflite
 from profilers.plan import MeasurementPlan
 from profilers.profiler import Profiler

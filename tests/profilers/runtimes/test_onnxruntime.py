@@ -9,8 +9,8 @@ from onnx import TensorProto, helper
 from torch import nn
 
 from devices.cpu import Cpu
-from devices.foundation.errors import ProfilingError, UnsupportedOperationError
 from latency_tables.spec import OpSpec
+from profilers.errors import ProfilingError, UnsupportedOperationError
 from profilers.lowering.onnx import lower
 from profilers.runtimes._runtime import Workload
 from profilers.runtimes.onnxruntime import OnnxRuntime

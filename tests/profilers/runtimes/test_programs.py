@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from devices._device import Completed
-from devices.foundation.errors import DeviceError
+from devices._errors import DeviceError
 from profilers.runtimes._programs import device_abi, program_folder, read_program
 from tests.fakes.local_remote import LocalRemote
 

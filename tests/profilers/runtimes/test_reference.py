@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from devices.foundation.errors import UnsupportedOperationError, WrongOutputError
 from latency_tables.spec import OpSpec
+from profilers.errors import UnsupportedOperationError, WrongOutputError
 from profilers.runtimes._reference import check_outputs, random_inputs, torch_output, torch_threads
 from tests.fakes.modules import Pair
 

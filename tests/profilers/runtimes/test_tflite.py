@@ -8,12 +8,14 @@ import pytest
 import torch
 from torch import nn
 
+from devices._errors import DeviceError
 from devices.cpu import Cpu
-from devices.foundation.errors import ConfigError, DeviceError, ProfilingError, UnsupportedOperationError
+from devices.foundation.errors import ConfigError
 from latency_tables.measurement import FailureStatus
 from latency_tables.spec import OpSpec
 from latency_tables.table import LatencyTable
 from profilers import runtimes
+from profilers.errors import ProfilingError, UnsupportedOperationError
 from profilers.lowering._tflite.flatbuffer import serialize
 from profilers.lowering._tflite.graph import Graph
 from profilers.lowering.tflite import lower

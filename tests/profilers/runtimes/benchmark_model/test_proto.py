@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devices.foundation.errors import GarbledOutputError
+from profilers.errors import GarbledOutputError
 from profilers.runtimes._benchmark_model.proto import proto_coverage, proto_timings
 from profilers.runtimes._benchmark_model.timings import Timings
 from profilers.runtimes._coverage import Coverage

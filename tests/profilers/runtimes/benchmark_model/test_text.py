@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devices.foundation.errors import GarbledOutputError
+from profilers.errors import GarbledOutputError
 from profilers.runtimes._benchmark_model.text import text_coverage, text_timings
 from profilers.runtimes._benchmark_model.timings import Timings
 from profilers.runtimes._coverage import Coverage

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from devices.foundation.errors import GarbledOutputError
+from profilers.errors import GarbledOutputError
 from profilers.runtimes._benchmark_model.timings import Timings
 
 SLOW = Timings(50, 22.6e-3, 22.4e-3, 24.0e-3, p5_s=22.44e-3, median_s=22.55e-3, p95_s=23.1e-3, init_s=0.01)

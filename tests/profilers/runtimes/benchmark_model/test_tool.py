@@ -6,13 +6,8 @@ from pathlib import Path
 import pytest
 
 from devices._device import Completed
-from devices.foundation.errors import (
-    DeviceError,
-    FellBackError,
-    GarbledOutputError,
-    ProfilingError,
-    UnsupportedOperationError,
-)
+from devices._errors import DeviceError
+from profilers.errors import FellBackError, GarbledOutputError, ProfilingError, UnsupportedOperationError
 from profilers.runtimes._benchmark_model.tool import BenchmarkModel, succeeded
 from profilers.runtimes._coverage import Coverage
 from profilers.runtimes._program_output import twice

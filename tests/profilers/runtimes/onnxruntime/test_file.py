@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from devices.foundation.errors import ProfilingError
+from profilers.errors import ProfilingError
 from profilers.lowering.onnx import lower
 from profilers.runtimes._onnxruntime.file import onnx_workload, read_onnx
 from tests.fakes.modules import Sum

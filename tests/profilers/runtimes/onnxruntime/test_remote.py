@@ -8,15 +8,11 @@ from hypothesis import strategies as st
 from torch import nn
 
 from devices._device import Completed
+from devices._errors import DeviceError
 from devices.cpu import Cpu
-from devices.foundation.errors import (
-    ConfigError,
-    DeviceError,
-    FellBackError,
-    GarbledOutputError,
-    ProfilingError,
-)
+from devices.foundation.errors import ConfigError
 from latency_tables.spec import OpSpec
+from profilers.errors import FellBackError, GarbledOutputError, ProfilingError
 from profilers.runtimes._onnxruntime.remote import samples_s
 from profilers.runtimes._runtime import Workload
 from profilers.runtimes.onnxruntime import OnnxRuntime

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from torch import nn
 
-from devices.foundation.errors import ProfilingError
+from profilers.errors import ProfilingError
 from profilers.lowering.onnx import lower as lower_to_onnx
 from profilers.lowering.tflite import lower
 from profilers.runtimes._tflite.file import read_tflite, tflite_workload

@@ -6,16 +6,9 @@ from pathlib import Path
 import pytest
 from torch import nn
 
-from devices.foundation.errors import (
-    DeviceError,
-    DeviceLostError,
-    DeviceTimeoutError,
-    FellBackError,
-    GarbledOutputError,
-    ProfilingError,
-    UnsupportedOperationError,
-)
+from devices._errors import DeviceError, DeviceLostError, DeviceTimeoutError
 from latency_tables.spec import OpSpec
+from profilers.errors import FellBackError, GarbledOutputError, ProfilingError, UnsupportedOperationError
 from profilers.lowering._tflite import flatbuffer
 from profilers.lowering.tflite import lower
 from profilers.runtimes._runtime import Workload

@@ -1,0 +1,59 @@
+"""Errors of tables and of what they hold."""
+
+from pathlib import Path
+
+from devices.foundation import CarsHwError
+
+
+class SpecError(CarsHwError):
+    """Text or values that do not form an operation spec."""
+
+
+class TableError(CarsHwError):
+    """A latency table that cannot be used."""
+
+
+class MissingEntryError(TableError):
+    """The table has no usable entry for an operation.
+
+    Args:
+        spec: Text form of the operation.
+        reason: Why there is none, where the table knows ("wrong_output: ...").
+        remedy: The command that measures it.
+    """
+
+    def __init__(self, spec: str, *, reason: str = "never measured", remedy: str = "cars-hw profile") -> None:
+        self.spec, self.reason = spec, reason
+        super().__init__(f"no latency for {spec} ({reason}); run `{remedy}` to measure it")
+
+
+class TableMismatchError(TableError):
+    """A table measured under other conditions than those asked for.
+
+    Args:
+        field: What differs ("device", "runtime", "threads").
+        found: What the table says.
+        wanted: What was asked for.
+    """
+
+    def __init__(self, field: str, *, found: str, wanted: str) -> None:
+        self.field, self.found, self.wanted = field, found, wanted
+        super().__init__(
+            f"the table was measured with {field} {found!r}, but {wanted!r} is asked for; "
+            "name that table's own conditions, or profile a table for these"
+        )
+
+
+class DamagedFileError(TableError):
+    """A file whose checksums do not hold.
+
+    Args:
+        path: The file.
+        where: Line or byte offset.
+        what: What is wrong there.
+    """
+
+    def __init__(self, path: Path, where: str, what: str) -> None:
+        self.path, self.where = path, where
+        remedy = "restore it from a copy, or delete it to start anew"
+        super().__init__(f"{path} is damaged at {where}: {what}; {remedy}")

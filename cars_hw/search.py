@@ -10,10 +10,11 @@ from cars_hw.candidate import Candidate
 from cars_hw.checkpoint import Checkpoint, CheckpointFolder
 from cars_hw.errors import CheckpointError
 from cars_hw.evolution.screening import Screen
+from cars_hw.ledger import Json
 from cars_hw.networks.architecture import Architecture
 from cars_hw.objectives import Objective
 from cars_hw.strategies._strategy import Strategy
-from cars_hw.trainer import Json, Trainer, TrainerState
+from cars_hw.trainer import Trainer, TrainerState
 
 
 @dataclass(frozen=True)

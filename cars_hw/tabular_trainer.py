@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from cars_hw.errors import ArchitectureError, CheckpointError, DataError
+from cars_hw.ledger import Ledger, Weights
 from cars_hw.networks.architecture import Architecture
 from cars_hw.spaces._space import SearchSpace
-from cars_hw.trainer import Ledger, OptionGradients, TrainerState, Weights
+from cars_hw.trainer import OptionGradients, TrainerState
 from devices.foundation.errors import ConfigError
 
 #: Figures of architectures: one for each column that was read.

@@ -5,30 +5,24 @@ the work. All of them measure the sentinels; the parts become one table only whe
 Mobile asks a phone to repeat its own figure to within 5 % (mobile_open/rules); the same is asked of two.
 """
 
-import os
 import queue
-import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from devices._device import Device
 from devices._errors import DeviceError, DeviceLostError
-from latency_tables.header import TableHeader
-from latency_tables.measurement import Entry, Measurement
+from latency_tables.measurement import Entry
 from latency_tables.spec import OpSpec
 from latency_tables.table import LatencyTable
-from profilers.errors import ProfilingError
+from profilers.parts import TOLERANCE, merge, part_path, parts_of, require_alike
 from profilers.plan import MeasurementPlan
 from profilers.profiler import Profiler
 from profilers.runtimes._runtime import Runtime, Workload
-
-#: Largest relative difference of a sentinel between two devices whose entries may stand in one table.
-TOLERANCE = 0.05
 
 #: Workloads that a device takes at a time, at most: a lost one gives back at most so many.
 _CHUNK = 16
@@ -116,7 +110,7 @@ class Fleet:
         self._headers = {serial: profiler.header() for serial, profiler in self._profilers.items()}
         first, *others = self._headers.values()
         for header in others:
-            _require_alike(first, header)
+            require_alike(first, header)
         self.lost: dict[str, str] = {}
 
     @property
@@ -151,12 +145,12 @@ class Fleet:
             TableError: A part, or the table, cannot be read or written.
         """
         self._work = _Work(self._chunk_size)
-        own = {_part(path, serial) for serial in self._headers}
+        own = {part_path(path, serial) for serial in self._headers}
         there = [LatencyTable.open(part) for part in parts_of(path) if part not in own]
         there += [LatencyTable.open(path)] if path.exists() else []
         with ExitStack() as opened:
             parts = {
-                serial: opened.enter_context(LatencyTable.append(_part(path, serial), header))
+                serial: opened.enter_context(LatencyTable.append(part_path(path, serial), header))
                 for serial, header in self._headers.items()
             }
             self._work.put(_lacking(workloads, [*there, *parts.values()], retry_failures=retry_failures))
@@ -210,53 +204,6 @@ class Fleet:
             raise _StoppedError
 
 
-def parts_of(path: Path) -> list[Path]:
-    """Return the parts of the table at ``path`` that were not merged yet."""
-    form = re.compile(re.escape(path.name) + r"\.part-[0-9a-f]+")
-    try:
-        names = os.listdir(path.parent)
-    except OSError:
-        return []  # whoever opens the table says what is wrong with its folder
-    return [path.with_name(name) for name in sorted(names) if form.fullmatch(name)]
-
-
-def merge(path: Path, sentinels: Sequence[Workload], *, tolerance: float = TOLERANCE) -> None:
-    """Make one table of the parts beside ``path``, and remove them.
-
-    Raises:
-        ProfilingError: The sentinels of two parts disagree; all parts stay.
-        TableError: A part is of other hardware, or a file cannot be read or written.
-    """
-    parts = [LatencyTable.open(part) for part in parts_of(path)]
-    before = [LatencyTable.open(path)] if path.exists() else []
-    for table in [*before, *parts][1:]:
-        _require_alike([*before, *parts][0].header, table.header)
-    _require_agreement([*before, *parts], [workload.spec for workload in sentinels], tolerance)
-    serials = {serial for table in [*before, *parts] for serial in table.header.device.serials}
-    first = parts[0].header
-    header = replace(first, device=replace(first.device, serial_hash="+".join(sorted(serials))))
-    merged = LatencyTable.in_memory(header)
-    for table in [*parts, *before]:
-        merged.add(*table.failures.values())
-    for table in [*parts, *before]:
-        merged.add(*(_marked(entry, table.header) for entry in table.measurements.values()))
-    if before and before[0].validation is not None:
-        merged.add_validation(before[0].validation)
-    merged.save(path)
-    for part in parts_of(path):
-        part.unlink()
-
-
-def _marked(entry: Measurement, header: TableHeader) -> Measurement:
-    """Say which device measured ``entry``."""
-    conditions = {"serial_hash": header.device.serial_hash, **entry.conditions}
-    return replace(entry, conditions=conditions)
-
-
-def _part(path: Path, serial: str) -> Path:
-    return path.with_name(f"{path.name}.part-{serial}")
-
-
 def _lacking(
     workloads: Sequence[Workload], tables: Sequence[LatencyTable], *, retry_failures: bool
 ) -> list[Workload]:
@@ -265,30 +212,3 @@ def _lacking(
     for table in tables:
         there |= table.measurements.keys() | (set() if retry_failures else table.failures.keys())
     return [workload for workload in workloads if workload.spec not in there]
-
-
-def _require_alike(first: TableHeader, other: TableHeader) -> None:
-    first_facts, other_facts = first.facts(), other.facts()
-    for name in first_facts | other_facts:
-        found, wanted = first_facts.get(name, "unset"), other_facts.get(name, "unset")
-        if found != wanted and name != "device.serial_hash":
-            raise DeviceError(
-                f"the devices differ in {name}: {found!r:.80} and {wanted!r:.80}; "
-                "only identical ones share a table"
-            )
-
-
-def _require_agreement(tables: Sequence[LatencyTable], sentinels: Sequence[OpSpec], tolerance: float) -> None:
-    """Check that whoever measured a sentinel measured the same."""
-    for spec in sentinels:
-        seen = {table.header.device.serial_hash: table[spec].latency_s for table in tables if spec in table}
-        if len(seen) < 2:
-            continue
-        slowest, fastest = max(seen, key=seen.__getitem__), min(seen, key=seen.__getitem__)
-        excess = seen[slowest] / seen[fastest] - 1
-        if excess > tolerance:
-            raise ProfilingError(
-                f"the devices disagree: {slowest} takes {excess:.0%} longer than {fastest} for {spec} "
-                f"({tolerance:.0%} are allowed); the parts are kept: remove one device's part, or cool it "
-                "and profile again"
-            )

@@ -7,7 +7,8 @@ import pytest
 from cars_hw.latency.workloads import table_workloads
 from devices.android import Android
 from latency_tables.table import LatencyTable
-from profilers.fleet import Fleet, parts_of
+from profilers.fleet import Fleet
+from profilers.parts import parts_of
 from profilers.plan import MeasurementPlan, SentinelPlan
 from profilers.runtimes._tflite import remote
 from profilers.runtimes.tflite import TfLite

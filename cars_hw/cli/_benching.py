@@ -12,11 +12,11 @@ from cars_hw.config import LatencySection, SearchConfig, with_table
 from cars_hw.errors import ArchitectureError
 from cars_hw.latency.model import latency_model, needed_specs, trust
 from cars_hw.latency.workloads import network_workload
+from cars_hw.ledger import Json
 from cars_hw.networks.architecture import Architecture, from_text, to_text
 from cars_hw.results.model_card import read_card
 from cars_hw.runs import open_table
 from cars_hw.spaces._space import SearchSpace
-from cars_hw.trainer import Json
 from latency_tables.measurement import Failure, Measurement
 from latency_tables.prediction import Prediction
 from latency_tables.table import LatencyTable

@@ -10,6 +10,7 @@ from cars_hw.cli._measuring import fill_table
 from cars_hw.cli._output import print_table, say
 from cars_hw.config import SearchConfig
 from cars_hw.latency.workloads import network_workload, table_workloads
+from cars_hw.ledger import Json
 from cars_hw.networks.architecture import to_text
 from cars_hw.networks.graph import Graph
 from cars_hw.results.exporter import Export
@@ -18,7 +19,6 @@ from cars_hw.results.picks import pick
 from cars_hw.results.report import write_report
 from cars_hw.runs import Run, make_space, table_trust
 from cars_hw.search import Generation
-from cars_hw.trainer import Json
 from latency_tables.measurement import Measurement
 from latency_tables.table import LatencyTable
 

@@ -52,7 +52,7 @@ def profile(
     from cars_hw.latency.model import trust
     from cars_hw.latency.workloads import table_workloads
     from cars_hw.runs import make_space
-    from profilers.fleet import parts_of
+    from profilers.parts import parts_of
     from profilers.plan import Quality
 
     first = device[0] if device else None

@@ -16,8 +16,8 @@ from cars_hw.errors import CheckpointError, SelectionError
 from cars_hw.evolution import improvement
 from cars_hw.evolution.domination import Costs, Indices, as_costs, levels
 from cars_hw.evolution.error_model import ErrorModel, Options
+from cars_hw.ledger import Json
 from cars_hw.networks.architecture import Architecture
-from cars_hw.trainer import Json
 
 #: With fewer evaluations there is nothing to learn from.
 _MIN_EVALUATED = 4

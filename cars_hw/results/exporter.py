@@ -16,8 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from cars_hw.ledger import Json
 from cars_hw.results.model_card import CARD_KIND, SCHEMA, card_path
-from cars_hw.trainer import Json
 from devices.foundation.files import replace_file
 from profilers._layout import nhwc, nhwc_shape
 from profilers.errors import ExportError

@@ -6,13 +6,13 @@ from cars_hw.candidate import Candidate
 from cars_hw.config import SearchConfig
 from cars_hw.data import Data
 from cars_hw.errors import CheckpointError
+from cars_hw.ledger import Json
 from cars_hw.networks.architecture import to_text
 from cars_hw.results.exporter import Export, export_int8, export_network
 from cars_hw.results.picks import pick
 from cars_hw.runs import Run, make_space, make_trainer
 from cars_hw.search import Record
 from cars_hw.spaces._space import Scale
-from cars_hw.trainer import Json
 from cars_hw.weights.supernet_trainer import SuperNetTrainer
 from profilers.errors import ExportError
 

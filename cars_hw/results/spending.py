@@ -7,7 +7,7 @@ its members, as if each had a device of its own.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from cars_hw.trainer import Json
+from cars_hw.ledger import Json
 
 
 @dataclass(frozen=True)

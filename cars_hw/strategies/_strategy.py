@@ -10,9 +10,10 @@ from pydantic import TypeAdapter
 from cars_hw.candidate import Candidate
 from cars_hw.errors import ArchitectureError, CheckpointError, SelectionError
 from cars_hw.evolution import domination
+from cars_hw.ledger import Json
 from cars_hw.networks.architecture import Architecture, checked
 from cars_hw.spaces._space import SearchSpace
-from cars_hw.trainer import Json, Trainer
+from cars_hw.trainer import Trainer
 from devices.foundation.errors import ConfigError
 
 #: Total constraint violation of costs (m,): 0 where all constraints hold.

@@ -25,6 +25,7 @@ from pydantic import TypeAdapter
 from cars_hw.candidate import Candidate
 from cars_hw.errors import CheckpointError, SelectionError
 from cars_hw.evolution import domination, nsga3
+from cars_hw.ledger import Json
 from cars_hw.networks.architecture import Architecture
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.strategies._strategy import (
@@ -35,7 +36,7 @@ from cars_hw.strategies._strategy import (
     require_number,
     unconstrained,
 )
-from cars_hw.trainer import Json, Trainer
+from cars_hw.trainer import Trainer
 from devices.foundation.errors import ConfigError
 
 #: One row of scores for each of the space's places, one score in [0, 1) for each option there.

@@ -36,6 +36,7 @@ from pydantic import TypeAdapter
 from cars_hw.candidate import Candidate
 from cars_hw.errors import ArchitectureError, CheckpointError
 from cars_hw.evolution import nsga3, variation
+from cars_hw.ledger import Json
 from cars_hw.networks.architecture import Architecture, checked
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.strategies._strategy import (
@@ -46,7 +47,7 @@ from cars_hw.strategies._strategy import (
     require_number,
     unconstrained,
 )
-from cars_hw.trainer import Json, Trainer
+from cars_hw.trainer import Trainer
 
 #: Draws per offspring that is wanted, before random ones fill up.
 _TRIES = 16

@@ -29,6 +29,7 @@ from pydantic import Field, TypeAdapter
 from cars_hw.candidate import Candidate
 from cars_hw.errors import CheckpointError
 from cars_hw.evolution import domination, nsga3
+from cars_hw.ledger import Json
 from cars_hw.networks.architecture import Architecture
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.strategies._nse import branching, gates
@@ -42,7 +43,7 @@ from cars_hw.strategies._strategy import (
     require_number,
     unconstrained,
 )
-from cars_hw.trainer import Json, OptionGradients, Trainer
+from cars_hw.trainer import OptionGradients, Trainer
 from devices.foundation.errors import ConfigError
 
 #: Rounds of draws, each of as many architectures as are wanted, before fewer are returned.

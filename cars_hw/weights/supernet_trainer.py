@@ -22,9 +22,10 @@ from torch.nn import functional
 
 from cars_hw.data import Data, ImageSet
 from cars_hw.errors import ArchitectureError, CheckpointError
+from cars_hw.ledger import Json, Ledger, Weights
 from cars_hw.networks.architecture import Architecture
 from cars_hw.spaces._space import SearchSpace
-from cars_hw.trainer import Json, Ledger, OptionGradients, TrainerState, Weights
+from cars_hw.trainer import OptionGradients, TrainerState
 from cars_hw.weights import option_gradients
 from cars_hw.weights.augmentation import Augmentation
 from cars_hw.weights.batch_norm import recalibrate, reset_what_is_not_finite

@@ -8,11 +8,12 @@ import pytest
 
 from cars_hw import spaces, strategies
 from cars_hw.config import SearchConfig
+from cars_hw.ledger import Ledger
 from cars_hw.results.members import export_member, restored_trainer
 from cars_hw.runs import Run, make_search, make_space, make_trainer
 from cars_hw.search import Generation, Search
 from cars_hw.spaces._space import SearchSpace
-from cars_hw.trainer import Ledger, TrainerState
+from cars_hw.trainer import TrainerState
 from tests.fakes.small_spaces import small
 from tests.fakes.tables import write_table
 

@@ -4,12 +4,13 @@ import math
 from collections.abc import Iterator, Sequence
 
 from cars_hw.candidate import Candidate
+from cars_hw.ledger import Ledger, Weights
 from cars_hw.networks.architecture import Architecture, checked
 from cars_hw.networks.graph import IMAGE, Graph, Node
 from cars_hw.objectives import Parameters
 from cars_hw.spaces._space import Scale, SearchSpace
 from cars_hw.strategies._strategy import Strategy
-from cars_hw.trainer import Ledger, OptionGradients, TrainerState, Weights
+from cars_hw.trainer import OptionGradients, TrainerState
 from latency_tables.spec import OpSpec
 
 

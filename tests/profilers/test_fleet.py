@@ -21,7 +21,8 @@ from latency_tables.measurement import FailureStatus
 from latency_tables.spec import OpSpec
 from latency_tables.table import LatencyTable
 from profilers.errors import ProfilingError
-from profilers.fleet import Fleet, parts_of
+from profilers.fleet import Fleet
+from profilers.parts import parts_of
 from profilers.plan import MeasurementPlan, SentinelPlan
 from profilers.profiler import Profiler
 from profilers.runtimes._runtime import Sampler, Workload

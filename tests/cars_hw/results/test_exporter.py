@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from cars_hw.ledger import Json
 from cars_hw.results.exporter import PARITY_TOLERANCE, Export, export_int8, export_network
 from cars_hw.results.model_card import card_path, read_card
 from cars_hw.spaces.darts import Darts
-from cars_hw.trainer import Json
 from cars_hw.weights.network import Network
 from profilers.errors import ExportError
 from tests.fakes import onnx_files, tflite_files

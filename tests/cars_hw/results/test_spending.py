@@ -1,7 +1,7 @@
 """What a search cost, by both counts."""
 
+from cars_hw.ledger import Ledger
 from cars_hw.results.spending import expenses, table
-from cars_hw.trainer import Ledger
 
 
 def ledger() -> Ledger:

@@ -11,11 +11,11 @@ from torch.nn import functional
 
 from cars_hw import runs
 from cars_hw.config import SearchConfig
+from cars_hw.ledger import Json
 from cars_hw.networks.architecture import Architecture
 from cars_hw.results.exporter import export_network
 from cars_hw.search import Search
 from cars_hw.spaces.nse import Nse
-from cars_hw.trainer import Json
 from cars_hw.weights.option_gradients import option_gradients
 from cars_hw.weights.supernet import SuperNet
 from cars_hw.weights.supernet_trainer import SuperNetTrainer

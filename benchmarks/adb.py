@@ -25,14 +25,10 @@ from _rows import Row, finish, parse_options
 
 from cars_hw import spaces
 from cars_hw.latency.workloads import table_workloads
-from devices import _adb
-from devices._device import Device
+from devices import Device, _adb
 from devices.android import Android
-from latency_tables.measurement import Measurement
-from profilers import runtimes
-from profilers.plan import MeasurementPlan, SentinelPlan
-from profilers.profiler import Profiler
-from profilers.runtimes._runtime import Runtime, Workload
+from latency_tables import Measurement
+from profilers import MeasurementPlan, Profiler, Runtime, SentinelPlan, Workload, runtimes
 from tests.fakes import programs
 from tests.fakes.adb_daemon import AdbServer, RealDaemon, adb_server, daemon_program, real_daemon
 from tests.fakes.played_phone import PlayedPhone

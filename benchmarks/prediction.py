@@ -21,13 +21,8 @@ from cars_hw.latency.model import latency_model
 from cars_hw.latency.workloads import network_workload, table_workloads
 from cars_hw.runs import make_space
 from cars_hw.spaces._space import SearchSpace
-from latency_tables.accuracy import AccuracyReport, accuracy_report, halves_s
-from latency_tables.measurement import Measurement
-from latency_tables.prediction import LatencyModel
-from latency_tables.table import LatencyTable
-from profilers import runtimes
-from profilers.plan import MeasurementPlan
-from profilers.profiler import Profiler
+from latency_tables import AccuracyReport, LatencyModel, LatencyTable, Measurement, accuracy_report, halves_s
+from profilers import MeasurementPlan, Profiler, runtimes
 
 Floats = NDArray[np.float64]
 

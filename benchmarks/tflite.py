@@ -18,8 +18,7 @@ from _rows import Row, finish, parse_options
 
 from cars_hw import spaces
 from cars_hw.weights.network import Network
-from profilers.lowering.tflite import lower
-from profilers.runtimes._tflite.interpreter import TfLiteModel
+from profilers import TfLiteModel, lower
 
 _NETWORKS = 8
 _CONVERSIONS = 3

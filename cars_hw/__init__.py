@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from cars_hw.search import Generation, Schedule, Search
     from cars_hw.tabular_trainer import TabularTrainer
     from cars_hw.weights.supernet_trainer import SuperNetTrainer, TrainingPlan
-    from latency_tables.table import LatencyTable
+    from latency_tables import LatencyTable
 
 __version__ = "0.1.0"
 __all__ = [

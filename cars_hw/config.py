@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
-from devices.foundation.errors import ConfigError, UnknownNameError
+from devices.foundation import ConfigError, UnknownNameError
 
 _MAX_BYTES = 1 << 20
 

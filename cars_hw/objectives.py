@@ -6,7 +6,7 @@ from typing import Protocol
 from cars_hw.networks.architecture import Architecture
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.trainer import Trainer
-from latency_tables.prediction import LatencyModel
+from latency_tables import LatencyModel
 
 
 class Objective(Protocol):

@@ -20,9 +20,8 @@ from cars_hw.search import Record, Schedule, Search, read_record
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.strategies._strategy import unconstrained
 from cars_hw.weights.supernet_trainer import SuperNetTrainer, TrainingPlan
-from devices.foundation.files import replace_file
-from latency_tables.errors import TableError, TableMismatchError
-from latency_tables.table import LatencyTable
+from devices.foundation import replace_file
+from latency_tables import LatencyTable, TableError, TableMismatchError
 
 _CONFIG, _CHECKPOINTS = "config.toml", "checkpoints"
 

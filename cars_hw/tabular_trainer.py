@@ -15,7 +15,7 @@ from cars_hw.ledger import Ledger, Weights
 from cars_hw.networks.architecture import Architecture
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.trainer import OptionGradients, TrainerState
-from devices.foundation.errors import ConfigError
+from devices.foundation import ConfigError
 
 #: Figures of architectures: one for each column that was read.
 Figures = Mapping[Architecture, tuple[float, ...]]

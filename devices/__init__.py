@@ -1,6 +1,8 @@
 """Hardware to measure on: one file per kind of device."""
 
 from devices._device import Completed, Device, DeviceInfo, DeviceState, HostDevice, RemoteDevice
+from devices._errors import DeviceError, DeviceLostError, DeviceTimeoutError
+from devices.fake import Fake
 from devices.foundation.errors import CarsHwError
 from devices.foundation.plugins import load_plugin, plugin_names
 
@@ -8,10 +10,15 @@ __all__ = [
     "CarsHwError",
     "Completed",
     "Device",
+    "DeviceError",
     "DeviceInfo",
+    "DeviceLostError",
     "DeviceState",
+    "DeviceTimeoutError",
+    "Fake",
     "HostDevice",
     "RemoteDevice",
+    "addresses",
     "connect",
     "names",
 ]
@@ -33,3 +40,14 @@ def connect(text: str) -> Device:
 def names() -> tuple[str, ...]:
     """List the kinds of device of this project."""
     return plugin_names("devices")
+
+
+def addresses(name: str) -> list[str]:
+    """List what ``connect`` takes now for devices of the kind ``name``: ``cpu``, ``android:SERIAL``.
+
+    Raises:
+        UnknownNameError: There is no such kind of device.
+        DeviceError: They cannot be found out; the message names the remedy.
+    """
+    found = load_plugin("devices", name, Device, what="device").addresses()
+    return [f"{name}:{address}" if address else name for address in found]

@@ -109,6 +109,15 @@ class Device(ABC):
             DeviceError: There is no such device, or it cannot be used; the message names the remedy.
         """
 
+    @classmethod
+    def addresses(cls) -> Sequence[str]:
+        """Return the addresses at which there is something to look at now; here, the empty one alone.
+
+        Raises:
+            DeviceError: They cannot be found out.
+        """
+        return ("",)
+
     @abstractmethod
     def info(self) -> DeviceInfo:
         """Return the device's identity."""

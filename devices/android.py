@@ -106,6 +106,11 @@ class Android(RemoteDevice):
             transport.close()
             raise
 
+    @classmethod
+    def addresses(cls) -> Sequence[str]:
+        """List the phones that the adb server knows; the empty address, which tells why, where there is none."""
+        return [phone.serial for phone in _adb.list_devices()] or [""]
+
     def info(self) -> DeviceInfo:
         told, found = self._told, self._properties
         chip = identity.chip(found) or "unknown chip"

@@ -1,6 +1,6 @@
 """Scripted hardware: no time passes on it unless somebody lets it pass."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Self
@@ -29,6 +29,11 @@ class Fake(HostDevice):
         if address:
             raise DeviceError(f"the fake device has no address {address[:64]!r}; write fake")
         return cls()
+
+    @classmethod
+    def addresses(cls) -> Sequence[str]:
+        """List nothing: it is for tests and demonstrations."""
+        return ()
 
     def info(self) -> DeviceInfo:
         return DeviceInfo(kind="fake", model="scripted clock", platform="none", os_build="none", cores=1)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 
-from devices._device import DeviceInfo
+from devices import DeviceInfo
 from latency_tables.errors import TableError, TableMismatchError
 
 Setting = str | int

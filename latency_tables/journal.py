@@ -23,7 +23,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn, Self
 
-from devices.foundation.files import sync_folder, write_durably
+from devices.foundation import sync_folder, write_durably
 from latency_tables.errors import DamagedFileError, TableError
 
 logger = logging.getLogger(__name__)

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 
-from devices._device import DeviceInfo
+from devices import DeviceInfo
 from latency_tables.errors import TableError
 from latency_tables.header import TableHeader
 from latency_tables.journal import Record

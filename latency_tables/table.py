@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Self
 
-from devices.foundation.files import sync_folder
+from devices.foundation import sync_folder
 from latency_tables.accuracy import ValidationReport, validation_report
 from latency_tables.errors import (
     DamagedFileError,

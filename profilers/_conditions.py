@@ -1,7 +1,7 @@
 """What of a device's state goes on record with an entry."""
 
-from devices._device import DeviceState
-from latency_tables.measurement import Conditions
+from devices import DeviceState
+from latency_tables import Conditions
 
 
 def recorded(before: DeviceState, after: DeviceState) -> Conditions:

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 import numpy as np
 
-from devices._device import Device
-from latency_tables.measurement import FAST_MODE_QUANTILE, Conditions, Measurement
-from latency_tables.spec import OpSpec
+from devices import Device
+from latency_tables import FAST_MODE_QUANTILE, Conditions, Measurement, OpSpec
 from profilers.errors import ThrottledError
 from profilers.plan import SentinelPlan
 from profilers.runtimes._runtime import Runtime, Sampler, Workload

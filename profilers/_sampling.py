@@ -4,12 +4,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from statistics import fmean
 
-from devices._device import Device
-from devices._errors import DeviceTimeoutError
-from devices.foundation.errors import CarsHwError
-from latency_tables.errors import TableError
-from latency_tables.measurement import Conditions, Entry, Failure, FailureStatus, Measurement
-from latency_tables.spec import OpSpec
+from devices import Device, DeviceTimeoutError
+from devices.foundation import CarsHwError
+from latency_tables import Conditions, Entry, Failure, FailureStatus, Measurement, OpSpec, TableError
 from profilers._conditions import recorded
 from profilers.errors import (
     FellBackError,

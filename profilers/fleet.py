@@ -14,11 +14,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from devices._device import Device
-from devices._errors import DeviceError, DeviceLostError
-from latency_tables.measurement import Entry
-from latency_tables.spec import OpSpec
-from latency_tables.table import LatencyTable
+from devices import Device, DeviceError, DeviceLostError
+from latency_tables import Entry, LatencyTable, OpSpec
 from profilers.parts import TOLERANCE, merge, part_path, parts_of, require_alike
 from profilers.plan import MeasurementPlan
 from profilers.profiler import Profiler

@@ -7,10 +7,8 @@ from functools import partial
 
 import numpy as np
 
-from devices._device import Device, RemoteDevice
-from latency_tables.header import TableHeader
-from latency_tables.measurement import Entry, Failure
-from latency_tables.table import LatencyTable
+from devices import Device, RemoteDevice
+from latency_tables import Entry, Failure, LatencyTable, TableHeader
 from profilers._gate import Gate, OpenGate, SentinelGate
 from profilers._sampling import MEASURING_ERRORS, Sampling, failure
 from profilers.errors import ThrottledError

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 
-from latency_tables.measurement import Measurement
+from latency_tables import Measurement
 from profilers.errors import ProfilingError
 from profilers.plan import MeasurementPlan
 

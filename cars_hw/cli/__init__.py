@@ -18,7 +18,7 @@ from cars_hw.cli.profile import profile
 from cars_hw.cli.report import report
 from cars_hw.cli.search import search
 from cars_hw.cli.table import table
-from devices.foundation.errors import CarsHwError
+from devices.foundation import CarsHwError
 
 app = typer.Typer(
     name="cars-hw",

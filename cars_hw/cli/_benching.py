@@ -17,13 +17,8 @@ from cars_hw.networks.architecture import Architecture, from_text, to_text
 from cars_hw.results.model_card import read_card
 from cars_hw.runs import open_table
 from cars_hw.spaces._space import SearchSpace
-from latency_tables.measurement import Failure, Measurement
-from latency_tables.prediction import Prediction
-from latency_tables.table import LatencyTable
-from profilers.errors import ExportError, ProfilingError
-from profilers.runtimes._onnxruntime.file import onnx_workload
-from profilers.runtimes._runtime import Workload
-from profilers.runtimes._tflite.file import tflite_workload
+from latency_tables import Failure, LatencyTable, Measurement, Prediction
+from profilers import ExportError, ProfilingError, Workload, onnx_workload, tflite_workload
 
 TFLITE_SUFFIX = ".tflite"
 

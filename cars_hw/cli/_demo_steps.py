@@ -19,8 +19,7 @@ from cars_hw.results.picks import pick
 from cars_hw.results.report import write_report
 from cars_hw.runs import Run, make_space, table_trust
 from cars_hw.search import Generation
-from latency_tables.measurement import Measurement
-from latency_tables.table import LatencyTable
+from latency_tables import LatencyTable, Measurement
 
 _NETWORKS = "networks.jsonl"
 

@@ -10,13 +10,8 @@ from rich.progress import Progress
 import devices
 from cars_hw.cli._output import progress, say
 from cars_hw.config import LatencySection
-from latency_tables.measurement import Entry
-from latency_tables.table import LatencyTable
-from profilers import runtimes
-from profilers.fleet import Fleet
-from profilers.plan import USUAL, MeasurementPlan, Quality
-from profilers.profiler import Profiler, plan_for
-from profilers.runtimes._runtime import Runtime, Workload
+from latency_tables import Entry, LatencyTable
+from profilers import USUAL, Fleet, MeasurementPlan, Profiler, Quality, Runtime, Workload, plan_for, runtimes
 
 #: Whole networks that each of several devices measures, to see whether they agree.
 SENTINELS = 3

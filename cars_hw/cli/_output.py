@@ -19,7 +19,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from devices.foundation.text import printable
+from devices.foundation import printable
 
 #: A pipe has no width of its own.
 _PIPE_WIDTH = 160

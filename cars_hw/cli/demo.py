@@ -13,7 +13,7 @@ import typer
 from cars_hw.cli._options import SetOption
 from cars_hw.cli._output import print_table, say
 from cars_hw.config import SearchConfig, parse_override
-from devices.foundation.errors import ConfigError
+from devices.foundation import ConfigError
 
 PICKS = ("knee", "fastest", "most-accurate")
 

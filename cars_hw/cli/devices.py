@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from cars_hw.cli._doctor import look_around, look_at, twins
 from cars_hw.cli._options import JsonOption
 from cars_hw.cli._output import print_json, print_table, show_line
 
@@ -17,6 +16,8 @@ def devices(
     json: JsonOption = False,
 ) -> None:
     """List what can be measured here, its state, and what is wrong with it."""
+    from profilers import look_around, look_at, twins
+
     findings = [look_at(address) for address in device] if device else look_around()
     if json:
         print_json([asdict(finding) for finding in findings])

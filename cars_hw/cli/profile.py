@@ -20,9 +20,8 @@ from cars_hw.cli._options import (
     resolve_measuring,
 )
 from cars_hw.cli._output import print_json, say
-from latency_tables.measurement import Failure, Measurement
-from latency_tables.table import LatencyTable
-from profilers.errors import ProfilingError
+from latency_tables import Failure, LatencyTable, Measurement
+from profilers import ProfilingError
 
 if TYPE_CHECKING:
     from cars_hw.cli._measuring import Filled
@@ -52,8 +51,7 @@ def profile(
     from cars_hw.latency.model import trust
     from cars_hw.latency.workloads import table_workloads
     from cars_hw.runs import make_space
-    from profilers.parts import parts_of
-    from profilers.plan import Quality
+    from profilers import Quality, parts_of
 
     first = device[0] if device else None
     resolved = resolve_measuring(config, overrides, space, first, runtime, threads, table, benchmark_binary)

@@ -23,9 +23,8 @@ from cars_hw.cli._options import (
 )
 from cars_hw.cli._output import print_json, print_table, show_line
 from cars_hw.latency.model import VALIDATION_NETWORKS, trust
-from latency_tables.accuracy import AccuracyReport, ValidationReport
-from latency_tables.table import LatencyTable
-from profilers.errors import ProfilingError
+from latency_tables import AccuracyReport, LatencyTable, ValidationReport
+from profilers import ProfilingError
 
 table = typer.Typer(no_args_is_help=True, help="Read latency tables, and hold them against whole networks.")
 
@@ -103,7 +102,7 @@ def validate(
     from cars_hw.latency.model import latency_model, predicted_networks, validation_architectures
     from cars_hw.latency.workloads import network_workload
     from cars_hw.runs import make_space, open_table
-    from profilers.plan import Quality
+    from profilers import Quality
 
     resolved = resolve_measuring(config, overrides, space, device, runtime, threads, table, benchmark_binary)
     searched = make_space(resolved)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from cars_hw.data._image_set import Data, DataSet, ImageSet, Labels
 from cars_hw.errors import DataError
-from devices.foundation.plugins import load_plugin, plugin_names
+from devices.foundation import load_plugin, plugin_names
 
 __all__ = ["Data", "DataSet", "ImageSet", "load", "names"]
 

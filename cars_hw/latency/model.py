@@ -11,11 +11,16 @@ import numpy as np
 from cars_hw.networks.architecture import Architecture
 from cars_hw.networks.graph import network_spec
 from cars_hw.spaces._space import SearchSpace
-from latency_tables.errors import MissingEntryError
-from latency_tables.prediction import CALL_OVERHEAD, LatencyModel, Observation
-from latency_tables.spec import OpSpec
-from latency_tables.table import LatencyTable
-from latency_tables.validation import PredictedNetwork, Validation
+from latency_tables import (
+    CALL_OVERHEAD,
+    LatencyModel,
+    LatencyTable,
+    MissingEntryError,
+    Observation,
+    OpSpec,
+    PredictedNetwork,
+    Validation,
+)
 
 #: Enough for the factor that all operations share, which is most of the error; see benchmarks/prediction.py.
 CALIBRATION_NETWORKS = 16

@@ -8,8 +8,8 @@ from cars_hw.networks.graph import network_spec
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.weights import modules
 from cars_hw.weights.network import Network
-from latency_tables.prediction import CALL_OVERHEAD
-from profilers.runtimes._runtime import Workload
+from latency_tables import CALL_OVERHEAD
+from profilers import Workload
 
 
 def table_workloads(space: SearchSpace) -> list[Workload]:

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from cars_hw.errors import ArchitectureError
 from cars_hw.networks import operations
-from latency_tables.spec import OpSpec
+from latency_tables import OpSpec
 
 #: The name by which nodes refer to the network's input.
 IMAGE = "image"

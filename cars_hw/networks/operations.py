@@ -57,8 +57,7 @@ from cars_hw.networks.layers import (
     shape_after,
     weights,
 )
-from latency_tables.errors import SpecError
-from latency_tables.spec import OpSpec
+from latency_tables import OpSpec, SpecError
 
 
 @lru_cache(maxsize=4096)

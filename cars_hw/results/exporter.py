@@ -18,12 +18,9 @@ from torch import Tensor, nn
 
 from cars_hw.ledger import Json
 from cars_hw.results.model_card import CARD_KIND, SCHEMA, card_path
-from devices.foundation.files import replace_file
-from profilers._layout import nhwc, nhwc_shape
-from profilers.errors import ExportError
+from devices.foundation import replace_file
+from profilers import ExportError, TfLiteModel, nhwc, nhwc_shape, quantize
 from profilers.lowering import onnx, tflite
-from profilers.lowering.int8 import quantize
-from profilers.runtimes._tflite.interpreter import TfLiteModel
 
 #: Largest difference of a logit between torch and the exported file, as a share of the largest logit. Kernels
 #: add in another order, which makes a few 1e-7 of trained networks; what is wrong is wrong by 1e-3 and more.

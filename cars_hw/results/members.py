@@ -14,7 +14,7 @@ from cars_hw.runs import Run, make_space, make_trainer
 from cars_hw.search import Record
 from cars_hw.spaces._space import Scale
 from cars_hw.weights.supernet_trainer import SuperNetTrainer
-from profilers.errors import ExportError
+from profilers import ExportError
 
 
 def restored_trainer(run: Run) -> tuple[SuperNetTrainer, Record]:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, JsonValue, ValidationError
 
-from profilers.errors import ExportError
+from profilers import ExportError
 
 CARD_KIND = "cars_hw model card"
 SCHEMA = 1

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cars_hw.candidate import Candidate
-from devices.foundation.errors import ConfigError, UnknownNameError
+from devices.foundation import ConfigError, UnknownNameError
 
 #: A pick of one member, besides its number.
 NAMES = ("knee", "most-accurate", "fastest", "smallest")

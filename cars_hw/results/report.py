@@ -11,8 +11,8 @@ from cars_hw.config import SearchConfig
 from cars_hw.networks.architecture import to_text
 from cars_hw.results import spending
 from cars_hw.search import Generation
-from devices.foundation.files import replace_file
-from profilers.errors import ExportError
+from devices.foundation import replace_file
+from profilers import ExportError
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 68rem; margin: 2rem auto; padding: 0 1rem; }

@@ -3,7 +3,7 @@
 from typing import Any
 
 from cars_hw.spaces._space import BranchSet, Scale, SearchSpace
-from devices.foundation.plugins import load_plugin, plugin_names
+from devices.foundation import load_plugin, plugin_names
 
 __all__ = ["BranchSet", "Scale", "SearchSpace", "load", "names"]
 

@@ -15,7 +15,7 @@ from cars_hw.networks import operations
 from cars_hw.networks.architecture import Architecture
 from cars_hw.networks.graph import IMAGE, WEIGHTED_SUM, Graph, Node, SoftGraph, soft_weights
 from cars_hw.networks.joins import by_slot, changed, joins
-from latency_tables.spec import OpSpec
+from latency_tables import OpSpec
 
 #: The options of the hard decisions, ``None`` for each soft one.
 _Hard = tuple[int | None, ...]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from cars_hw.networks.graph import IMAGE, WEIGHTED_SUM, Graph, Node, SoftGraph
 from cars_hw.spaces._nodes import NodeList, Tensor
-from latency_tables.spec import OpSpec
+from latency_tables import OpSpec
 
 
 @dataclass(frozen=True)

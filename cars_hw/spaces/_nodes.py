@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from cars_hw.networks import operations
 from cars_hw.networks.graph import WEIGHTED_SUM, Node
-from latency_tables.spec import OpSpec
+from latency_tables import OpSpec
 
 _spec = lru_cache(maxsize=4096)(OpSpec.of)
 

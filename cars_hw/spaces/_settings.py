@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from devices.foundation.errors import ConfigError
+from devices.foundation import ConfigError
 
 #: Smallest and largest value of a setting, and the step between values.
 Range = tuple[int, int, int]

@@ -16,9 +16,8 @@ from cars_hw.errors import ArchitectureError
 from cars_hw.networks.architecture import Architecture, checked
 from cars_hw.networks.graph import Graph, Node, SoftGraph, unique_specs
 from cars_hw.spaces import _mixing
-from devices.foundation.errors import ConfigError
-from devices.foundation.plugins import check_settings
-from latency_tables.spec import OpSpec
+from devices.foundation import ConfigError, check_settings
+from latency_tables import OpSpec
 
 Scale = Literal["search", "deploy"]
 

@@ -22,7 +22,7 @@ from cars_hw.networks.graph import Graph, Node, SoftGraph, soft_weights
 from cars_hw.spaces._cells import SKIP, Cell, CellNetwork, Edge, SoftCell
 from cars_hw.spaces._settings import check_option, check_sizes
 from cars_hw.spaces._space import Scale, SearchSpace
-from devices.foundation.errors import ConfigError, UnknownNameError
+from devices.foundation import ConfigError, UnknownNameError
 
 #: Published indices 1 to 7; an option is its place here.
 OPERATIONS = (

@@ -22,7 +22,7 @@ from cars_hw.networks.graph import IMAGE, Graph, Node
 from cars_hw.spaces._nodes import NodeList, Tensor
 from cars_hw.spaces._settings import check_option, check_sizes
 from cars_hw.spaces._space import Scale, SearchSpace
-from devices.foundation.errors import UnknownNameError
+from devices.foundation import UnknownNameError
 
 #: Kernel and expansion of a layer; an option is its place here, and the one after the last skips the layer.
 BLOCKS = tuple(itertools.product((3, 5, 7), (3, 6)))

@@ -20,7 +20,7 @@ from cars_hw.networks.graph import Graph, Node, SoftGraph
 from cars_hw.spaces._settings import check_option, check_sizes
 from cars_hw.spaces._space import Scale, SearchSpace
 from cars_hw.spaces._stacked201 import EDGES, OPERATIONS, SKIP, StackedNetwork
-from devices.foundation.errors import UnknownNameError
+from devices.foundation import UnknownNameError
 
 _DEPLOYMENTS = ("nasbench201", "search")
 #: Smallest, largest and step of each setting of the search graph.

@@ -7,8 +7,7 @@ import numpy as np
 
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.strategies._strategy import Strategy, Violation, unconstrained
-from devices.foundation.errors import ConfigError
-from devices.foundation.plugins import check_settings, load_plugin, plugin_names
+from devices.foundation import ConfigError, check_settings, load_plugin, plugin_names
 
 __all__ = ["Strategy", "Violation", "check", "load", "names", "unconstrained"]
 

@@ -14,7 +14,7 @@ from cars_hw.ledger import Json
 from cars_hw.networks.architecture import Architecture, checked
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.trainer import Trainer
-from devices.foundation.errors import ConfigError
+from devices.foundation import ConfigError
 
 #: Total constraint violation of costs (m,): 0 where all constraints hold.
 Violation = Callable[[tuple[float, ...]], float]

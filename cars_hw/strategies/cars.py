@@ -38,7 +38,7 @@ from cars_hw.strategies._strategy import (
     unconstrained,
 )
 from cars_hw.trainer import Trainer
-from devices.foundation.errors import ConfigError
+from devices.foundation import ConfigError
 
 _SELECTIONS = ("pnsga3", "size_protection")
 

@@ -37,7 +37,7 @@ from cars_hw.strategies._strategy import (
     unconstrained,
 )
 from cars_hw.trainer import Trainer
-from devices.foundation.errors import ConfigError
+from devices.foundation import ConfigError
 
 #: One row of scores for each of the space's places, one score in [0, 1) for each option there.
 Chromosome = tuple[tuple[float, ...], ...]

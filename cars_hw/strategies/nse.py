@@ -44,7 +44,7 @@ from cars_hw.strategies._strategy import (
     unconstrained,
 )
 from cars_hw.trainer import OptionGradients, Trainer
-from devices.foundation.errors import ConfigError
+from devices.foundation import ConfigError
 
 #: Rounds of draws, each of as many architectures as are wanted, before fewer are returned.
 _TRIES = 16

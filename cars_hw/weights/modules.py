@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from cars_hw.networks import layers, operations
-from latency_tables.spec import OpSpec
+from latency_tables import OpSpec
 
 #: With fewer input channels in channels-last format, the backward pass of a 1x1 convolution of stride 2
 #: writes outside of its buffers on x86 CPUs (torch 2.13.0, oneDNN; found with glibc's checking malloc).

@@ -31,7 +31,7 @@ from cars_hw.weights.augmentation import Augmentation
 from cars_hw.weights.batch_norm import recalibrate, reset_what_is_not_finite
 from cars_hw.weights.network import Network
 from cars_hw.weights.supernet import SuperNet
-from devices.foundation.errors import ConfigError
+from devices.foundation import ConfigError
 
 _ALLOWED = TypeAdapter(tuple[tuple[int, ...], ...])
 

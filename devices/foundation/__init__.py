@@ -1,6 +1,7 @@
 """What all packages stand on: the root of the errors, files, locks, plug-ins and text."""
 
 from devices.foundation.errors import CarsHwError, ConfigError, StorageError, UnknownNameError
+from devices.foundation.facades import lazy
 from devices.foundation.files import cache_folder, replace_file, sync_folder, write_durably
 from devices.foundation.plugins import check_settings, load_plugin, plugin_names
 from devices.foundation.text import first_line, one_line, printable
@@ -13,6 +14,7 @@ __all__ = [
     "cache_folder",
     "check_settings",
     "first_line",
+    "lazy",
     "load_plugin",
     "one_line",
     "plugin_names",

@@ -8,7 +8,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 import numpy as np
 from numpy.typing import NDArray
 
-from devices.foundation.text import first_line
+from devices.foundation import first_line
 from profilers._layout import nhwc
 from profilers.errors import ExportError, UnsupportedOperationError
 from profilers.lowering._tflite.flatbuffer import INPUT_NAME, SIGNATURE

@@ -9,7 +9,7 @@ import onnx
 import torch
 from torch import nn
 
-from devices.foundation.text import first_line
+from devices.foundation import first_line
 from profilers.errors import UnsupportedOperationError
 from profilers.lowering._evaluation import evaluating
 

@@ -1,8 +1,7 @@
 """Software that executes networks: one file per runtime."""
 
-from devices.foundation.errors import ConfigError
-from devices.foundation.plugins import check_settings, load_plugin, plugin_names
-from latency_tables.header import Setting
+from devices.foundation import ConfigError, check_settings, load_plugin, plugin_names
+from latency_tables import Setting
 from profilers.runtimes._runtime import Runtime, Sampler, Workload
 
 __all__ = ["Runtime", "Sampler", "Workload", "load", "names"]

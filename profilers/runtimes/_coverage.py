@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from latency_tables.measurement import Conditions
+from latency_tables import Conditions
 
 
 @dataclass(frozen=True)

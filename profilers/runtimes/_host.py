@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
-from devices._device import HostDevice
-from latency_tables.spec import OpSpec
+from devices import HostDevice
+from latency_tables import OpSpec
 from profilers.errors import ProfilingError, UnsupportedOperationError
 
 #: An input of a model: the type of its numbers, and its shape; a size that is left open is no number.

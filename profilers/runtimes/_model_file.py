@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from latency_tables.spec import OpSpec
+from latency_tables import OpSpec
 from profilers.errors import ProfilingError
 
 #: Larger ONNX models keep their weights in external files, which are not read, and the offsets of a TFLite

@@ -5,8 +5,8 @@ import re
 from collections.abc import Callable
 from typing import TypeVar
 
-from devices._device import Completed, RemoteDevice
-from devices.foundation.text import one_line
+from devices import Completed, RemoteDevice
+from devices.foundation import one_line
 from profilers.errors import GarbledOutputError
 
 #: What a shell says of a program that it cannot find or start.

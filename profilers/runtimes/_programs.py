@@ -3,9 +3,8 @@
 import os
 from pathlib import Path
 
-from devices._device import RemoteDevice
-from devices._errors import DeviceError
-from devices.foundation.files import cache_folder
+from devices import DeviceError, RemoteDevice
+from devices.foundation import cache_folder
 
 #: No build of these programs comes near it.
 _LARGEST_BYTES = 1 << 28

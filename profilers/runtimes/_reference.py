@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from latency_tables.spec import OpSpec
+from latency_tables import OpSpec
 from profilers.errors import UnsupportedOperationError, WrongOutputError
 from profilers.lowering._evaluation import evaluating
 

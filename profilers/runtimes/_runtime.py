@@ -9,10 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from devices._device import Device
-from latency_tables.header import Setting
-from latency_tables.measurement import Conditions
-from latency_tables.spec import OpSpec
+from devices import Device
+from latency_tables import Conditions, OpSpec, Setting
 
 if TYPE_CHECKING:
     from torch import nn

@@ -5,11 +5,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from devices._device import Device
-from devices._errors import DeviceError
-from devices.fake import Fake
-from latency_tables.measurement import Conditions
-from latency_tables.spec import OpSpec
+from devices import Device, DeviceError, Fake
+from latency_tables import Conditions, OpSpec
 from profilers.errors import ProfilingError
 from profilers.runtimes._runtime import Runtime, Sampler, Workload
 

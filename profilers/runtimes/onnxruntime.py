@@ -8,13 +8,9 @@ import numpy as np
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
-from devices._device import Device, HostDevice, RemoteDevice
-from devices._errors import DeviceError
-from devices.foundation.errors import ConfigError
-from devices.foundation.text import first_line
-from latency_tables.header import Setting
-from latency_tables.measurement import Conditions
-from latency_tables.spec import OpSpec
+from devices import Device, DeviceError, HostDevice, RemoteDevice
+from devices.foundation import ConfigError, first_line
+from latency_tables import Conditions, OpSpec, Setting
 from profilers.errors import ProfilingError, UnsupportedOperationError
 from profilers.lowering.onnx import lower
 from profilers.runtimes._host import mean_of_block, require_float32, require_inputs

@@ -6,11 +6,9 @@ from pathlib import Path
 
 from torch import nn
 
-from devices._device import Device, HostDevice, RemoteDevice
-from devices._errors import DeviceError
-from devices.foundation.errors import ConfigError
-from latency_tables.header import Setting
-from latency_tables.spec import OpSpec
+from devices import Device, DeviceError, HostDevice, RemoteDevice
+from devices.foundation import ConfigError
+from latency_tables import OpSpec, Setting
 from profilers.runtimes._host import require_float32
 from profilers.runtimes._reference import Array, random_inputs, torch_output, torch_threads
 from profilers.runtimes._runtime import Runtime, Sampler, Workload

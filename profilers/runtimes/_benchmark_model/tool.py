@@ -10,9 +10,8 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from devices._device import Completed, RemoteDevice
-from devices._errors import DeviceError
-from devices.foundation.text import one_line
+from devices import Completed, DeviceError, RemoteDevice
+from devices.foundation import one_line
 from profilers.errors import FellBackError, GarbledOutputError, ProfilingError, UnsupportedOperationError
 from profilers.runtimes._benchmark_model.operators import operator_coverage, operators
 from profilers.runtimes._benchmark_model.proto import proto_coverage, proto_timings

@@ -13,10 +13,8 @@ from dataclasses import dataclass
 from statistics import median
 from weakref import WeakKeyDictionary
 
-from devices._device import RemoteDevice
-from devices._errors import DeviceError
-from latency_tables.measurement import Conditions
-from latency_tables.spec import OpSpec
+from devices import DeviceError, RemoteDevice
+from latency_tables import Conditions, OpSpec
 from profilers.errors import FellBackError, GarbledOutputError, ProfilingError, UnsupportedOperationError
 from profilers.runtimes._program_output import NOT_STARTED, complaint, output_text, require_sha256, twice
 from profilers.runtimes._programs import read_program

@@ -5,9 +5,8 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from devices._device import HostDevice
-from latency_tables.measurement import Conditions
-from latency_tables.spec import OpSpec
+from devices import HostDevice
+from latency_tables import Conditions, OpSpec
 from profilers._layout import nchw, nchw_shape, nhwc
 from profilers.errors import ProfilingError, UnsupportedOperationError
 from profilers.runtimes._host import mean_of_block, require_inputs

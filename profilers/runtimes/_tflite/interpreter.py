@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from devices._errors import DeviceError
-from devices.foundation.text import first_line
+from devices import DeviceError
+from devices.foundation import first_line
 from profilers.errors import ProfilingError
 from profilers.runtimes._coverage import Coverage
 

@@ -7,10 +7,8 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from devices._device import RemoteDevice
-from devices._errors import DeviceError
-from latency_tables.measurement import Conditions
-from latency_tables.spec import OpSpec
+from devices import DeviceError, RemoteDevice
+from latency_tables import Conditions, OpSpec
 from profilers._layout import nchw, nhwc, nhwc_shape
 from profilers.errors import FellBackError, WrongOutputError
 from profilers.runtimes._benchmark_model.timings import Timings

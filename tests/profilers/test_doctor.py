@@ -10,11 +10,10 @@ import pytest
 from typer.testing import CliRunner
 
 from cars_hw.cli import app
-from cars_hw.cli._doctor import Finding, look_around, look_at, twins
-from devices._adb import ListedDevice
 from devices._device import Device
 from devices._errors import DeviceError
 from devices.cpu import Cpu
+from profilers.doctor import Finding, look_around, look_at, twins
 from tests.fakes.adb_server import FakeAdbServer
 from tests.fakes.played_phone import SERIAL, PlayedPhone
 
@@ -26,6 +25,11 @@ def connect_to(phone: PlayedPhone) -> Callable[[str], Device]:
 def with_program(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     (folder / "benchmark_model").write_bytes(b"\x7fELF")
     monkeypatch.setenv("CARS_HW_BENCHMARK_MODEL", str(folder / "benchmark_model"))
+
+
+def listing(*phones: str) -> Callable[[str], list[str]]:
+    """Return what lists ``phones`` and this machine."""
+    return lambda name: {"android": list(phones), "cpu": ["cpu"]}.get(name, [])
 
 
 def only_fault(phone: PlayedPhone) -> str:
@@ -85,23 +89,25 @@ def test_without_a_phone_there_is_a_line_for_phones_too() -> None:
             raise DeviceError("the adb server knows no phone; plug one in")
         return Cpu.connect("")
 
-    here, phone = look_around(listed=list, connect=connect)
+    phone, here = look_around(addresses=listing("android"), connect=connect)
     assert (here.device, here.faults) == ("cpu", ())
     assert (phone.device, phone.faults) == ("android", ("the adb server knows no phone; plug one in",))
 
 
 def test_a_server_that_cannot_be_asked_is_a_fault_not_an_end() -> None:
-    def listed() -> list[ListedDevice]:
+    def addresses(name: str) -> list[str]:
+        if name != "android":
+            return [name]
         raise DeviceError("the adb server is version 40, but adb is 41; keep one adb on PATH")
 
-    *_, phone = look_around(listed=listed, connect=lambda _: Cpu.connect(""))
+    phone, *_ = look_around(addresses=addresses, connect=lambda _: Cpu.connect(""))
     assert phone.faults == ("the adb server is version 40, but adb is 41; keep one adb on PATH",)
 
 
 def test_every_phone_is_listed_and_a_second_address_of_one_is_told(healthy: PlayedPhone) -> None:
-    listed = [ListedDevice("usb-1", "device"), ListedDevice("192.168.0.7:5555", "device")]
-    findings = look_around(listed=lambda: listed, connect=connect_to(healthy))
-    assert [finding.device for finding in findings] == ["cpu", "android:usb-1", "android:192.168.0.7:5555"]
+    addresses = listing("android:usb-1", "android:192.168.0.7:5555")
+    findings = look_around(addresses=addresses, connect=connect_to(healthy))
+    assert [finding.device for finding in findings] == ["android:usb-1", "android:192.168.0.7:5555", "cpu"]
     [line] = twins(findings)
     assert line.startswith("android:192.168.0.7:5555 is the same device as android:usb-1")
     assert SERIAL not in str(findings)
@@ -157,8 +163,8 @@ def test_a_phone_that_the_server_cannot_use_is_named_with_its_remedy(
 def test_no_phone_at_the_server_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     with _server({}, monkeypatch):
         rows = json.loads(_run("--json"))
-    assert [row["device"] for row in rows] == ["cpu", "android"]
-    assert "enable USB debugging" in rows[1]["faults"][0]
+    assert [row["device"] for row in rows] == ["android", "cpu"]
+    assert "enable USB debugging" in rows[0]["faults"][0]
 
 
 def test_one_device_can_be_looked_at_alone() -> None:

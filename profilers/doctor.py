@@ -1,13 +1,13 @@
 """What can be measured here, what state it is in, and what is wrong with it, with the remedy."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 
 import devices
-from devices import _adb
-from devices._device import Device, RemoteDevice
-from devices._errors import DeviceError
-from devices.foundation.errors import CarsHwError
+from devices import Device, DeviceError, RemoteDevice
+from devices.foundation import CarsHwError
+from profilers.runtimes._programs import read_program
+from profilers.runtimes._tflite.remote import VARIABLE
 
 _CHARGING = "it is being charged, which heats it: unplug it and measure over Wi-Fi, or leave the cable alone"
 
@@ -38,18 +38,23 @@ class Finding:
 
 
 def look_around(
-    *,
-    listed: Callable[[], Iterable[_adb.ListedDevice]] = _adb.list_devices,
-    connect: Connect = devices.connect,
+    *, addresses: Callable[[str], Sequence[str]] = devices.addresses, connect: Connect = devices.connect
 ) -> list[Finding]:
-    """Look at this machine and at every phone that the adb server knows."""
-    here = [look_at(name, connect=connect) for name in devices.names() if name not in ("fake", "android")]
-    try:
-        serials = [phone.serial for phone in listed()]
-    except DeviceError as error:
-        return [*here, Finding("android", faults=(str(error),))]
-    phones = [look_at(f"android:{serial}", connect=connect) for serial in serials]
-    return [*here, *(phones or [look_at("android", connect=connect)])]
+    """Look at everything of every kind of device that can be found from here: this machine, phones, ...
+
+    Args:
+        addresses: Lists what there is of a kind of device.
+        connect: Connects to one of them.
+    """
+    findings = []
+    for name in devices.names():
+        try:
+            found = addresses(name)
+        except CarsHwError as error:
+            findings.append(Finding(name, faults=(str(error),)))
+        else:
+            findings += [look_at(address, connect=connect) for address in found]
+    return findings
 
 
 def look_at(address: str, *, connect: Connect = devices.connect) -> Finding:
@@ -102,11 +107,8 @@ def _faults(device: Device) -> Iterable[str]:
 
 def _missing_program(device: RemoteDevice) -> str | None:
     """Say where to get the program that runs models on ``device``, if it is not at hand."""
-    from profilers.runtimes import _programs
-    from profilers.runtimes._tflite import remote
-
     try:
-        _programs.read_program("benchmark_model", device, path="", variable=remote.VARIABLE)
+        read_program("benchmark_model", device, path="", variable=VARIABLE)
     except DeviceError as error:
         return str(error)
     return None

@@ -24,7 +24,7 @@ import numpy as np
 from _rows import Row, finish, parse_options
 
 from cars_hw import spaces
-from cars_hw.latency.workloads import table_workloads
+from cars_hw.latency.contents import table_workloads
 from devices import Device, _adb
 from devices.android import Android
 from latency_tables import Measurement

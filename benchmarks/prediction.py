@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 import devices
 from cars_hw import spaces
+from cars_hw.assembly import make_space
 from cars_hw.config import SearchConfig
+from cars_hw.latency.contents import network_workload, table_workloads
 from cars_hw.latency.model import latency_model
-from cars_hw.latency.workloads import network_workload, table_workloads
-from cars_hw.runs import make_space
 from cars_hw.spaces._space import SearchSpace
 from latency_tables import AccuracyReport, LatencyModel, LatencyTable, Measurement, accuracy_report, halves_s
 from profilers import MeasurementPlan, Profiler, runtimes

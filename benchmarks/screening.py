@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 from pydantic import JsonValue
 from scipy.stats import t
 
+from cars_hw.assembly import make_search, make_space, make_trainer
 from cars_hw.config import SearchConfig
 from cars_hw.evolution import domination
 from cars_hw.evolution.indicators import hypervolume
-from cars_hw.runs import Run, make_search, make_space, make_trainer
+from cars_hw.runs import Run
 
 SEEDS = 5
 _RESULTS = "screening"

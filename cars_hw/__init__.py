@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from cars_hw import data, spaces, strategies
     from cars_hw.checkpoint import CheckpointFolder
     from cars_hw.objectives import Error, Latency, Macs, Parameters
-    from cars_hw.search import Generation, Schedule, Search
+    from cars_hw.record import Generation
+    from cars_hw.search import Schedule, Search
     from cars_hw.tabular_trainer import TabularTrainer
     from cars_hw.weights.supernet_trainer import SuperNetTrainer, TrainingPlan
     from latency_tables import LatencyTable
@@ -38,7 +39,7 @@ _MODULES = ("data", "spaces", "strategies")
 _HOMES = {
     "CheckpointFolder": "cars_hw.checkpoint",
     "Error": "cars_hw.objectives",
-    "Generation": "cars_hw.search",
+    "Generation": "cars_hw.record",
     "Latency": "cars_hw.objectives",
     "LatencyTable": "latency_tables.table",
     "Macs": "cars_hw.objectives",

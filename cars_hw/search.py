@@ -4,51 +4,15 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from pydantic import TypeAdapter, ValidationError
-
 from cars_hw.candidate import Candidate
-from cars_hw.checkpoint import Checkpoint, CheckpointFolder
+from cars_hw.checkpoint import CheckpointFolder
 from cars_hw.errors import CheckpointError
 from cars_hw.evolution.screening import Screen
-from cars_hw.ledger import Json
 from cars_hw.networks.architecture import Architecture
 from cars_hw.objectives import Objective
+from cars_hw.record import Generation, Record, read_record
 from cars_hw.strategies._strategy import Strategy
 from cars_hw.trainer import Trainer, TrainerState
-
-
-@dataclass(frozen=True)
-class Generation:
-    """One round of a search.
-
-    Attributes:
-        index: 0 after warm-up, then 1, 2, ...
-        population: The candidates that the strategy keeps.
-        front: The non-dominated ones among them, sorted by cost.
-        objectives: Names of the costs.
-        ledger: What has been spent so far.
-        seconds: Time of this round.
-    """
-
-    index: int
-    population: tuple[Candidate, ...]
-    front: tuple[Candidate, ...]
-    objectives: tuple[str, ...]
-    ledger: Mapping[str, Json]
-    seconds: float
-
-    def costs_of(self, member: Candidate) -> dict[str, float]:
-        """Return the costs of ``member`` by the names of the objectives."""
-        return dict(zip(self.objectives, member.costs, strict=True))
-
-    def __str__(self) -> str:
-        best = ", ".join(
-            f"{name} {min(member.costs[i] for member in self.population):.4g}"
-            for i, name in enumerate(self.objectives)
-        )
-        return (
-            f"generation {self.index}: front of {len(self.front)} among {len(self.population)}; best {best}"
-        )
 
 
 @dataclass(frozen=True)
@@ -69,20 +33,6 @@ class Schedule:
     def total_steps(self) -> int:
         """Steps of the whole search."""
         return self.warm_up_steps + self.steps * self.generations
-
-
-@dataclass(frozen=True)
-class _State:
-    """A search's part of a checkpoint, beside the arrays."""
-
-    fingerprint: dict[str, str]
-    trainer: dict[str, Json]
-    strategy: dict[str, Json]
-    history: list[Generation]
-    screen: Json = None
-
-
-_STATE = TypeAdapter(_State)
 
 
 class Search:
@@ -138,8 +88,8 @@ class Search:
             self._screen.restore(record.screen)
         self.strategy.restore(record.strategy)
         self._activate()
-        self.trainer.restore(record.trainer)
-        self.history = record.history
+        self.trainer.restore(TrainerState(checkpoint.arrays, record.trainer))
+        self.history = list(record.history)
         self._next = checkpoint.generation + 1
         return True
 
@@ -204,9 +154,8 @@ class Search:
             return
         trainer = self.trainer.state()
         screen = None if self._screen is None else self._screen.state()
-        state = _State(self._fingerprint, dict(trainer.values), self.strategy.state(), self.history, screen)
-        values = _STATE.dump_python(state, mode="json")
-        self._checkpoints.save(Checkpoint(self._next, trainer.arrays, values))
+        record = Record(self._fingerprint, trainer.values, self.strategy.state(), self.history, screen)
+        self._checkpoints.save(record.to_checkpoint(self._next, trainer))
 
     def _check_fingerprint(self, found: Mapping[str, str]) -> None:
         for name, wanted in self._fingerprint.items():
@@ -215,40 +164,3 @@ class Search:
                     f"the checkpoint was written with {name} {found.get(name)}, this search has {wanted}; "
                     "restore that, or start anew in another folder"
                 )
-
-
-@dataclass(frozen=True)
-class Record:
-    """What a checkpoint says, without a search that goes on from it.
-
-    Attributes:
-        history: Its generations, oldest first.
-        trainer: The state of the shared weights after the last of them.
-        strategy: That of the algorithm.
-        fingerprint: The facts that the search depended on.
-        screen: The state of its screen; ``None`` where it had none.
-    """
-
-    history: list[Generation]
-    trainer: TrainerState
-    strategy: Mapping[str, Json]
-    fingerprint: Mapping[str, str]
-    screen: Json
-
-
-def read_record(checkpoint: Checkpoint) -> Record:
-    """Return what ``checkpoint`` says.
-
-    Raises:
-        CheckpointError: It was written by another version.
-    """
-    try:
-        state = _STATE.validate_python(checkpoint.values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise CheckpointError(
-            f"the checkpoint was written by another version: {where}: {first['msg']}"
-        ) from error
-    trainer = TrainerState(checkpoint.arrays, state.trainer)
-    return Record(state.history, trainer, state.strategy, state.fingerprint, state.screen)

@@ -108,7 +108,7 @@ class Android(RemoteDevice):
 
     @classmethod
     def addresses(cls) -> Sequence[str]:
-        """List the phones that the adb server knows; the empty address, which tells why, where there is none."""
+        """List the phones that the adb server knows; else an empty address, which tells why."""
         return [phone.serial for phone in _adb.list_devices()] or [""]
 
     def info(self) -> DeviceInfo:

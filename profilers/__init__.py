@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         UnsupportedOperationError,
         WrongOutputError,
     )
+    from profilers.filling import Filled, OnRound, Setup, fill_table, ignore_rounds, measure
     from profilers.fleet import Fleet
     from profilers.lowering.int8 import quantize
     from profilers.parts import parts_of
@@ -34,23 +35,29 @@ __all__ = [
     "USUAL",
     "ExportError",
     "FellBackError",
+    "Filled",
     "Finding",
     "Fleet",
     "GarbledOutputError",
     "MeasurementPlan",
+    "OnRound",
     "Profiler",
     "ProfilingError",
     "Quality",
     "Runtime",
     "SentinelPlan",
+    "Setup",
     "TfLiteModel",
     "ThrottledError",
     "UnsupportedOperationError",
     "Workload",
     "WrongOutputError",
+    "fill_table",
+    "ignore_rounds",
     "look_around",
     "look_at",
     "lowering",
+    "measure",
     "nhwc",
     "nhwc_shape",
     "onnx_workload",
@@ -63,6 +70,12 @@ __all__ = [
 ]
 
 _HOMES = {
+    "measure": "profilers.filling",
+    "ignore_rounds": "profilers.filling",
+    "fill_table": "profilers.filling",
+    "Setup": "profilers.filling",
+    "OnRound": "profilers.filling",
+    "Filled": "profilers.filling",
     "twins": "profilers.doctor",
     "look_at": "profilers.doctor",
     "look_around": "profilers.doctor",

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cars_hw.latency.workloads import table_workloads
+from cars_hw.latency.contents import table_workloads
 from devices.android import Android
 from latency_tables.table import LatencyTable
 from profilers.fleet import Fleet

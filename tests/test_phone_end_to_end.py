@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from cars_hw.latency.contents import table_workloads
 from cars_hw.latency.model import latency_model, needed_specs
-from cars_hw.latency.workloads import table_workloads
 from devices import _adb
 from devices._errors import DeviceLostError
 from devices.android import Android

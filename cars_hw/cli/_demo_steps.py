@@ -4,22 +4,24 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from cars_hw.assembly import make_setup, make_space, table_trust
 from cars_hw.candidate import Candidate
-from cars_hw.cli._benching import Bench, bench_files
-from cars_hw.cli._measuring import fill_table
+from cars_hw.cli._measuring import measuring_bars
 from cars_hw.cli._output import print_table, say
 from cars_hw.config import SearchConfig
-from cars_hw.latency.workloads import network_workload, table_workloads
+from cars_hw.latency.contents import network_workload, table_workloads
 from cars_hw.ledger import Json
 from cars_hw.networks.architecture import to_text
 from cars_hw.networks.graph import Graph
+from cars_hw.record import Generation
+from cars_hw.results.bench import Bench, bench_files
 from cars_hw.results.exporter import Export
 from cars_hw.results.members import export_member, restored_trainer
 from cars_hw.results.picks import pick
 from cars_hw.results.report import write_report
-from cars_hw.runs import Run, make_space, table_trust
-from cars_hw.search import Generation
+from cars_hw.runs import Run
 from latency_tables import LatencyTable, Measurement
+from profilers import fill_table
 
 _NETWORKS = "networks.jsonl"
 
@@ -53,7 +55,9 @@ class Member:
 def profile(config: SearchConfig) -> None:
     """Measure every operation of the space that the table lacks."""
     workloads = table_workloads(make_space(config))
-    entries = fill_table(config.latency, workloads, what="operations").entries
+    with measuring_bars("operations") as show:
+        filled = fill_table(Path(config.latency.table), workloads, make_setup(config.latency), on_round=show)
+    entries = filled.entries
     say(f"{config.latency.table}: {len(entries)} measured, {len(workloads) - len(entries)} were there")
 
 
@@ -62,7 +66,8 @@ def measure_front(run: Run, generation: Generation) -> list[Member]:
     space = make_space(run.config)
     path = run.path / _NETWORKS
     workloads = [network_workload(space, member.architecture) for member in generation.front]
-    fill_table(run.config.latency, workloads, what="networks", path=path)
+    with measuring_bars("networks") as show:
+        fill_table(path, workloads, make_setup(run.config.latency), on_round=show)
     table = LatencyTable.open(path)
     return [
         _member(space.graph(candidate.architecture, "deploy"), candidate, generation, table[workload.spec])
@@ -79,7 +84,9 @@ def export(run: Run, picks: Sequence[str]) -> dict[str, Export]:
 
 def bench(run: Run, exports: dict[str, Export]) -> dict[str, Bench]:
     """Measure the exported files."""
-    benches = bench_files([done.path for done in exports.values()], run.config, has_table=True)
+    with measuring_bars("networks") as show:
+        files = [done.path for done in exports.values()]
+        benches = bench_files(files, run.config, has_table=True, on_round=show)
     return dict(zip(exports, benches, strict=True))
 
 

@@ -2,12 +2,13 @@
 
 from dataclasses import asdict
 
+from cars_hw.assembly import make_search, make_space, make_trainer, table_trust
 from cars_hw.cli._output import print_table, progress, say
 from cars_hw.ledger import Json, Ledger
 from cars_hw.networks.architecture import to_text
+from cars_hw.record import Generation
 from cars_hw.results import spending
-from cars_hw.runs import Run, make_search, make_space, make_trainer, table_trust
-from cars_hw.search import Generation
+from cars_hw.runs import Run
 
 
 def run_search(run: Run) -> Generation:

@@ -45,9 +45,10 @@ def bench(
 
     An architecture or genotype is measured at its deployed size, untrained: weights do not matter here.
     """
-    from cars_hw.cli._benching import TFLITE_SUFFIX, bench_architecture, bench_files, read_genotype
+    from cars_hw.assembly import make_space
+    from cars_hw.cli._measuring import measuring_bars
     from cars_hw.networks.architecture import from_text
-    from cars_hw.runs import make_space
+    from cars_hw.results.bench import TFLITE_SUFFIX, bench_architecture, bench_files, read_genotype
 
     if sum(choice is not None for choice in (model, architecture, genotype)) != 1:
         raise typer.BadParameter("name one of: a model file, --architecture, --genotype")
@@ -56,13 +57,15 @@ def bench(
     resolved = resolve_measuring(config, overrides, space, device, runtime, threads, table, benchmark_binary)
     if model is not None:
         has_table = "table" in resolved.latency.model_fields_set
-        [result] = bench_files([model], resolved, has_table=has_table)
+        with measuring_bars("networks") as show:
+            [result] = bench_files([model], resolved, has_table=has_table, on_round=show)
     else:
         searched = make_space(resolved)
         chosen = (
             read_genotype(searched, genotype) if genotype else from_text(str(architecture), searched.choices)
         )
-        result = bench_architecture(searched, chosen, resolved)
+        with measuring_bars("networks") as show:
+            result = bench_architecture(searched, chosen, resolved, on_round=show)
     if json:
         print_json(result.to_json())
         return

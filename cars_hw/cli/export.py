@@ -40,9 +40,10 @@ def export(
     """Write members of the front to ONNX or TFLite, verified against torch, each with a model card."""
     if int8 and file_format == "onnx":
         raise typer.BadParameter("--int8 writes TFLite files; leave --format onnx out")
+    from cars_hw.assembly import table_trust
     from cars_hw.results.members import export_member, export_with_int8, restored_trainer
     from cars_hw.results.picks import expanded
-    from cars_hw.runs import Run, table_trust
+    from cars_hw.runs import Run
 
     opened = Run.open(run)
     trainer, record = restored_trainer(opened)

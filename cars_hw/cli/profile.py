@@ -24,7 +24,7 @@ from latency_tables import Failure, LatencyTable, Measurement
 from profilers import ProfilingError
 
 if TYPE_CHECKING:
-    from cars_hw.cli._measuring import Filled
+    from profilers import Filled
 
 
 def profile(
@@ -47,23 +47,28 @@ def profile(
     json: JsonOption = False,
 ) -> None:
     """Measure every operation of a space that the table lacks. Safe to stop and to repeat."""
-    from cars_hw.cli._measuring import fill_by_fleet, fill_table
+    from cars_hw.assembly import make_setup, make_space
+    from cars_hw.cli._measuring import measuring_bars
+    from cars_hw.latency.contents import table_workloads
     from cars_hw.latency.model import trust
-    from cars_hw.latency.workloads import table_workloads
-    from cars_hw.runs import make_space
-    from profilers import Quality, parts_of
+    from profilers import Quality, fill_table
 
     first = device[0] if device else None
     resolved = resolve_measuring(config, overrides, space, first, runtime, threads, table, benchmark_binary)
     searched, latency = make_space(resolved), resolved.latency
     workloads, quality = table_workloads(searched), Quality(precision, max_drift)
-    addresses = device or [latency.device]
-    if len(addresses) > 1 or parts_of(Path(latency.table)):
-        filled = fill_by_fleet(latency, addresses, workloads, quality=quality, retry_failures=retry_failures)
-    else:
+    with measuring_bars("operations") as show:
         filled = fill_table(
-            latency, workloads, what="operations", quality=quality, retry_failures=retry_failures
+            Path(latency.table),
+            workloads,
+            make_setup(latency),
+            addresses=device or (),
+            quality=quality,
+            retry_failures=retry_failures,
+            on_round=show,
         )
+    for reason in filled.lost:
+        say(f"given up: {reason}; the others took over what it had not finished")
     table_now = LatencyTable.open(latency.table)
     failures = [table_now.failures[work.spec] for work in workloads if work.spec in table_now.failures]
     _print(latency.table, filled, failures, n=len(workloads), json=json)

@@ -13,8 +13,9 @@ def report(
     to: Annotated[Path | None, typer.Option("--to", help="The page; RUN/report.html if left out.")] = None,
 ) -> None:
     """Write one self-contained HTML page: the front as a table and plots, the progress, the conditions."""
+    from cars_hw.assembly import table_trust
     from cars_hw.results.report import write_report
-    from cars_hw.runs import Run, table_trust
+    from cars_hw.runs import Run
 
     opened = Run.open(run)
     history, trust = opened.record().history, table_trust(opened.config)

@@ -24,7 +24,6 @@ from cars_hw.cli._options import (
 from cars_hw.cli._output import print_json, print_table, show_line
 from cars_hw.latency.model import VALIDATION_NETWORKS, trust
 from latency_tables import AccuracyReport, LatencyTable, ValidationReport
-from profilers import ProfilingError
 
 table = typer.Typer(no_args_is_help=True, help="Read latency tables, and hold them against whole networks.")
 
@@ -98,39 +97,18 @@ def validate(
 
     Safe to stop and to repeat. The figures stay in the table, and every verb that uses it shows them.
     """
-    from cars_hw.cli._measuring import fill_table
-    from cars_hw.latency.model import latency_model, predicted_networks, validation_architectures
-    from cars_hw.latency.workloads import network_workload
-    from cars_hw.runs import make_space, open_table
+    from cars_hw.cli._measuring import measuring_bars
+    from cars_hw.results.validation import validate_table
     from profilers import Quality
 
     resolved = resolve_measuring(config, overrides, space, device, runtime, threads, table, benchmark_binary)
-    searched = make_space(resolved)
-    path = Path(resolved.latency.table)
-    before = open_table(resolved)
-    latency_model(searched, before, remedy=resolved.profile_command())
-    chosen = validation_architectures(searched, networks)
-    workloads = [network_workload(searched, architecture) for architecture in chosen]
     quality = Quality(precision, max_drift)
-    fill_table(
-        resolved.latency, workloads, what="networks", quality=quality, retry_failures=True, again=again
-    )
-    with LatencyTable.append(path, before.header) as opened:
-        for workload in workloads:
-            if workload.spec in opened.failures:
-                failure = opened.failures[workload.spec]
-                raise ProfilingError(
-                    f"{failure.spec} could not be measured: {failure.status}: {failure.reason}; "
-                    "validating again tries it again"
-                )
-        said = predicted_networks(searched, opened, chosen)
-        if said != opened.validation:
-            opened.add_validation(said)
-        report = opened.validation_report()
+    with measuring_bars("networks") as show:
+        report = validate_table(resolved, networks=networks, quality=quality, again=again, on_round=show)
     if json:
         print_json(_report_json(report))
         return
-    show_line(f"{path}: {report}")
+    show_line(f"{resolved.latency.table}: {report}")
 
 
 def _report_json(report: ValidationReport | None) -> dict[str, object] | None:

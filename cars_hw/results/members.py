@@ -2,17 +2,19 @@
 
 from pathlib import Path
 
+from cars_hw.assembly import make_space, make_trainer
 from cars_hw.candidate import Candidate
 from cars_hw.config import SearchConfig
 from cars_hw.data import Data
 from cars_hw.errors import CheckpointError
 from cars_hw.ledger import Json
 from cars_hw.networks.architecture import to_text
+from cars_hw.record import Record, read_record
 from cars_hw.results.exporter import Export, export_int8, export_network
 from cars_hw.results.picks import pick
-from cars_hw.runs import Run, make_space, make_trainer
-from cars_hw.search import Record
+from cars_hw.runs import Run
 from cars_hw.spaces._space import Scale
+from cars_hw.trainer import TrainerState
 from cars_hw.weights.supernet_trainer import SuperNetTrainer
 from profilers import ExportError
 
@@ -23,11 +25,12 @@ def restored_trainer(run: Run) -> tuple[SuperNetTrainer, Record]:
     Raises:
         CheckpointError: There is none, or it was made with other images.
     """
-    record = run.record()
+    checkpoint = run.checkpoint()
+    record = read_record(checkpoint)
     trainer = make_trainer(run.config, make_space(run.config))
     if record.fingerprint.get("images") != trainer.data.digest():
         raise CheckpointError(f"{run.path} was searched on other images than {trainer.data.name} holds now")
-    trainer.restore(record.trainer)
+    trainer.restore(TrainerState(checkpoint.arrays, record.trainer))
     return trainer, record
 
 

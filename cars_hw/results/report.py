@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 
 from cars_hw.config import SearchConfig
 from cars_hw.networks.architecture import to_text
+from cars_hw.record import Generation
 from cars_hw.results import spending
-from cars_hw.search import Generation
 from devices.foundation import replace_file
 from profilers import ExportError
 

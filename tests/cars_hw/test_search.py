@@ -18,7 +18,8 @@ from cars_hw.errors import CheckpointError
 from cars_hw.ledger import Json
 from cars_hw.networks.architecture import Architecture
 from cars_hw.objectives import Error, Objective, Parameters
-from cars_hw.search import Generation, Schedule, Search, read_record
+from cars_hw.record import Generation, read_record
+from cars_hw.search import Schedule, Search
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.spaces.darts import Darts
 from cars_hw.strategies.cars import Cars

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from cars_hw import spaces, strategies
+from cars_hw.assembly import make_schedule
 from cars_hw.config import SearchConfig
 from cars_hw.networks.architecture import Architecture
 from cars_hw.objectives import Error
 from cars_hw.results.spending import expenses
-from cars_hw.runs import make_schedule
 from cars_hw.search import Search
 from cars_hw.strategies._strategy import unconstrained
 from tests.fakes.tabular import TabularTrainer

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from pydantic import JsonValue
 
+from cars_hw.assembly import make_search, make_space, make_trainer
 from cars_hw.config import SearchConfig
-from cars_hw.runs import Run, make_search, make_space, make_trainer
+from cars_hw.runs import Run
 from latency_tables.errors import TableMismatchError
 from tests.fakes.tables import write_table
 

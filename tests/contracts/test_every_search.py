@@ -7,11 +7,13 @@ import onnxruntime
 import pytest
 
 from cars_hw import spaces, strategies
+from cars_hw.assembly import make_search, make_space, make_trainer
 from cars_hw.config import SearchConfig
 from cars_hw.ledger import Ledger
+from cars_hw.record import Generation
 from cars_hw.results.members import export_member, restored_trainer
-from cars_hw.runs import Run, make_search, make_space, make_trainer
-from cars_hw.search import Generation, Search
+from cars_hw.runs import Run
+from cars_hw.search import Search
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.trainer import TrainerState
 from tests.fakes.small_spaces import small

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from cars_hw.assembly import open_table
 from cars_hw.cli import app
 from cars_hw.cli._options import resolve_measuring
-from cars_hw.runs import open_table
 from devices._errors import DeviceError
 from latency_tables.errors import TableMismatchError
 from latency_tables.table import LatencyTable

@@ -7,11 +7,11 @@ import pytest
 from typer.testing import CliRunner
 
 import devices
+from cars_hw.assembly import make_space
 from cars_hw.cli import app
 from cars_hw.config import SearchConfig
-from cars_hw.latency.workloads import table_workloads
+from cars_hw.latency.contents import table_workloads
 from cars_hw.results.model_card import read_card
-from cars_hw.runs import make_space
 from latency_tables.table import LatencyTable
 from profilers import runtimes
 from profilers.plan import MeasurementPlan

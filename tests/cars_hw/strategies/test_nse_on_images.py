@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from cars_hw import runs
+from cars_hw import assembly
 from cars_hw.config import SearchConfig
 from cars_hw.ledger import Json
 from cars_hw.networks.architecture import Architecture
 from cars_hw.results.exporter import export_network
+from cars_hw.runs import Run
 from cars_hw.search import Search
 from cars_hw.spaces.nse import Nse
 from cars_hw.weights.option_gradients import option_gradients
@@ -54,9 +55,9 @@ def config() -> SearchConfig:
 
 
 def search_in(folder: Path, config: SearchConfig) -> tuple[Search, SuperNetTrainer]:
-    run = runs.Run.create(folder, config)
-    trainer = runs.make_trainer(config, runs.make_space(config))
-    return runs.make_search(run, trainer), trainer
+    run = Run.create(folder, config)
+    trainer = assembly.make_trainer(config, assembly.make_space(config))
+    return assembly.make_search(run, trainer), trainer
 
 
 @pytest.mark.parametrize("generations_per_round", [1, 2])
@@ -124,7 +125,7 @@ def test_a_latency_budget_goes_by_the_table(tmp_path: Path) -> None:
         "strategy.population_size": 30,
     }
     config = SearchConfig.load(None, {**_TINY, "strategy.target": 1.0, **changes})
-    write_table(table, runs.make_space(config))
+    write_table(table, assembly.make_space(config))
     search, _ = search_in(tmp_path / "probe", config)
     latency_ms = search.strategy.known_costs["latency_ms"]
     target = float(np.median([latency_ms(architecture) for architecture in search.strategy.ask()]))
@@ -137,7 +138,7 @@ def test_a_latency_budget_goes_by_the_table(tmp_path: Path) -> None:
 
 
 def test_soft_paths_run_every_branch_and_train_it(tmp_path: Path, config: SearchConfig) -> None:
-    trainer = runs.make_trainer(config, _SPACE)
+    trainer = assembly.make_trainer(config, _SPACE)
     trainer.activate(_SPACE, soft_path=True)
     before = {name: value.clone() for name, value in trainer.supernet.named_parameters()}
     architecture = _SPACE.sample(np.random.default_rng(0))

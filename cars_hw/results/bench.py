@@ -1,4 +1,4 @@
-"""What ``bench`` and ``demo`` share: whole networks measured on the device, held against the table."""
+"""Whole networks measured on the device, held against what the table predicts of them."""
 
 import json
 import os
@@ -7,18 +7,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cars_hw import spaces
-from cars_hw.cli._measuring import measure
+from cars_hw.assembly import make_setup, open_table
 from cars_hw.config import LatencySection, SearchConfig, with_table
 from cars_hw.errors import ArchitectureError
+from cars_hw.latency.contents import network_workload
 from cars_hw.latency.model import latency_model, needed_specs, trust
-from cars_hw.latency.workloads import network_workload
 from cars_hw.ledger import Json
 from cars_hw.networks.architecture import Architecture, from_text, to_text
 from cars_hw.results.model_card import read_card
-from cars_hw.runs import open_table
 from cars_hw.spaces._space import SearchSpace
 from latency_tables import Failure, LatencyTable, Measurement, Prediction
-from profilers import ExportError, ProfilingError, Workload, onnx_workload, tflite_workload
+from profilers import (
+    ExportError,
+    OnRound,
+    ProfilingError,
+    Workload,
+    ignore_rounds,
+    measure,
+    onnx_workload,
+    tflite_workload,
+)
 
 TFLITE_SUFFIX = ".tflite"
 
@@ -93,25 +101,37 @@ class Bench:
         }
 
 
-def bench_files(models: Sequence[Path], config: SearchConfig, *, has_table: bool) -> list[Bench]:
+def bench_files(
+    models: Sequence[Path], config: SearchConfig, *, has_table: bool, on_round: OnRound = ignore_rounds
+) -> list[Bench]:
     """Measure ``models``, interleaved; predict each from its card and a table.
 
     Args:
         models: Files in the runtime's format.
         config: Names device, runtime, threads and, with ``has_table``, the table; else the cards name it.
         has_table: Whether the user named a table.
+        on_round: For progress.
+
+    Raises:
+        ProfilingError: One could not be measured.
     """
     workloads = [_file_workload(model) for model in models]
     predictions = [_predict_file(model, config, has_table=has_table) for model in models]
-    measured = _measured(workloads, config.latency)
+    measured = _measured(workloads, config.latency, on_round)
     return [Bench(str(m), fact, *said) for m, fact, said in zip(models, measured, predictions, strict=True)]
 
 
-def bench_architecture(space: SearchSpace, architecture: Architecture, config: SearchConfig) -> Bench:
+def bench_architecture(
+    space: SearchSpace,
+    architecture: Architecture,
+    config: SearchConfig,
+    *,
+    on_round: OnRound = ignore_rounds,
+) -> Bench:
     """Measure the deployed network of an architecture, untrained; predict where the table exists."""
     has_table = os.path.exists(config.latency.table)
     said = _predict(open_table(config), space, architecture, config) if has_table else _UNTOLD
-    [measured] = _measured([network_workload(space, architecture)], config.latency)
+    [measured] = _measured([network_workload(space, architecture)], config.latency, on_round)
     return Bench(to_text(architecture), measured, *said)
 
 
@@ -136,9 +156,9 @@ def _file_workload(model: Path) -> Workload:
     return onnx_workload(model)
 
 
-def _measured(workloads: Sequence[Workload], latency: LatencySection) -> list[Measurement]:
+def _measured(workloads: Sequence[Workload], latency: LatencySection, on_round: OnRound) -> list[Measurement]:
     found = []
-    for entry in measure(latency, workloads, what="networks"):
+    for entry in measure(workloads, make_setup(latency), on_round=on_round):
         if isinstance(entry, Failure):
             raise ProfilingError(f"{entry.spec} could not be measured: {entry.status}: {entry.reason}")
         found.append(entry)

@@ -1,0 +1,161 @@
+"""Filling a table, or measuring without one: devices and runtimes by their names, connected and released."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import devices
+from latency_tables import Entry, LatencyTable, Setting
+from profilers import runtimes
+from profilers.fleet import Fleet
+from profilers.parts import parts_of
+from profilers.plan import USUAL, Quality
+from profilers.profiler import Profiler, plan_for
+from profilers.runtimes._runtime import Runtime, Workload
+
+#: Whole networks that each of several devices measures, to see whether they agree.
+SENTINELS = 3
+
+#: Called with a device's address, the rounds of its present group that are done, and the most that there are.
+OnRound = Callable[[str, int, int], None]
+
+
+def ignore_rounds(device: str, rounds: int, most: int) -> None:
+    """Show no progress."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """On what to measure, by names.
+
+    Attributes:
+        device: ``NAME[:ADDRESS]``.
+        runtime: A runtime of this project, or, with a dot, one from outside.
+        threads: Of one inference.
+        settings: Of the runtime.
+    """
+
+    device: str = "cpu"
+    runtime: str = "onnxruntime"
+    threads: int = 1
+    settings: Mapping[str, Setting] = field(default_factory=dict)
+
+    def load_runtime(self) -> Runtime:
+        """Return the runtime.
+
+        Raises:
+            UnknownNameError: There is none of that name, or it has no such setting.
+            ConfigError: A setting has a value that it does not take.
+        """
+        return runtimes.load(self.runtime, self.threads, **self.settings)
+
+
+@dataclass(frozen=True)
+class Filled:
+    """What filling a table gave.
+
+    Attributes:
+        entries: Those that are new.
+        resting_s: Seconds that were lost to waiting for devices to be ready.
+        lost: Why devices were given up, whose work others took over.
+    """
+
+    entries: list[Entry]
+    resting_s: float
+    lost: tuple[str, ...] = ()
+
+
+def fill_table(  # noqa: PLR0913  (what, where, on what and how)
+    path: Path,
+    workloads: Sequence[Workload],
+    setup: Setup,
+    *,
+    addresses: Sequence[str] = (),
+    quality: Quality = USUAL,
+    retry_failures: bool = False,
+    again: bool = False,
+    on_round: OnRound = ignore_rounds,
+) -> Filled:
+    """Measure what the table at ``path`` lacks of ``workloads``; whatever ends this keeps what is finished.
+
+    Args:
+        path: The table; made where there is none.
+        workloads: What it is to hold; several devices all measure the last ``SENTINELS`` of them.
+        setup: On what.
+        addresses: Identical devices that share the work; that of ``setup`` if empty. Parts of the table that
+            an earlier call left are merged.
+        quality: How precisely.
+        retry_failures: Whether what failed before is measured again.
+        again: Whether everything is measured anew; by one device only.
+        on_round: For progress.
+
+    Raises:
+        DeviceError: A device cannot be reached or used.
+        ProfilingError: Several devices disagree.
+        TableError: The table is of other conditions, or cannot be written.
+    """
+    shared = addresses or [setup.device]
+    if len(shared) > 1 or parts_of(path):
+        return _fill_by_fleet(
+            path, workloads, setup, shared, quality=quality, retry_failures=retry_failures, on_round=on_round
+        )
+    with _profiler(setup, shared[0], quality, on_round) as profiler:
+        with LatencyTable.append(path, profiler.header()) as table:
+            entries = list(profiler.fill(table, workloads, retry_failures=retry_failures, again=again))
+        return Filled(entries, profiler.resting_s)
+
+
+def measure(
+    workloads: Sequence[Workload],
+    setup: Setup,
+    *,
+    quality: Quality = USUAL,
+    on_round: OnRound = ignore_rounds,
+) -> list[Entry]:
+    """Measure ``workloads`` without a table; return an entry for each, in their order.
+
+    Raises:
+        DeviceError: The device cannot be reached or used.
+    """
+    with _profiler(setup, setup.device, quality, on_round) as profiler:
+        return profiler.measure(workloads)
+
+
+def _fill_by_fleet(  # noqa: PLR0913  (those of fill_table)
+    path: Path,
+    workloads: Sequence[Workload],
+    setup: Setup,
+    addresses: Sequence[str],
+    *,
+    quality: Quality,
+    retry_failures: bool,
+    on_round: OnRound,
+) -> Filled:
+    with ExitStack() as opened:
+        members = [
+            (opened.enter_context(devices.connect(address)), setup.load_runtime()) for address in addresses
+        ]
+        plan = plan_for(members[0][0], quality)
+        address_of = {
+            device.info().serial_hash: address
+            for address, (device, _) in zip(addresses, members, strict=True)
+        }
+        fleet = Fleet(
+            members, plan, on_round=lambda serial, n: on_round(address_of[serial], n, plan.max_rounds)
+        )
+        entries = list(fleet.fill(path, workloads, workloads[-SENTINELS:], retry_failures=retry_failures))
+        return Filled(entries, fleet.resting_s, tuple(fleet.lost.values()))
+
+
+@contextmanager
+def _profiler(setup: Setup, address: str, quality: Quality, on_round: OnRound) -> Iterator[Profiler]:
+    with devices.connect(address) as device:
+        plan = plan_for(device, quality)
+        show = partial(_shown, on_round, address, plan.max_rounds)
+        yield Profiler(device, setup.load_runtime(), plan, on_round=show)
+
+
+def _shown(on_round: OnRound, address: str, most: int, rounds: int) -> None:
+    on_round(address, rounds, most)

@@ -1,16 +1,20 @@
-"""What all packages stand on: the root of the errors, files, locks, plug-ins and text."""
+"""What all packages stand on: the root of the errors, files, locks, plug-ins, their settings, text."""
 
 from devices.foundation.errors import CarsHwError, ConfigError, StorageError, UnknownNameError
 from devices.foundation.facades import lazy
 from devices.foundation.files import cache_folder, replace_file, sync_folder, write_durably
 from devices.foundation.plugins import check_settings, load_plugin, plugin_names
+from devices.foundation.settings import Settings, added, before, settings_type
 from devices.foundation.text import first_line, one_line, printable
 
 __all__ = [
     "CarsHwError",
     "ConfigError",
+    "Settings",
     "StorageError",
     "UnknownNameError",
+    "added",
+    "before",
     "cache_folder",
     "check_settings",
     "first_line",
@@ -20,6 +24,7 @@ __all__ = [
     "plugin_names",
     "printable",
     "replace_file",
+    "settings_type",
     "sync_folder",
     "write_durably",
 ]

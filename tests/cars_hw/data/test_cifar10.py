@@ -18,7 +18,7 @@ from cars_hw.data import cifar10
 from cars_hw.data.cifar10 import CLASSES
 from cars_hw.errors import DataError
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 ARCHIVE = Path(os.environ.get("CARS_HW_DATA", ROOT / "../shared/data")) / "cifar10-jpeg.tar.xz"
 BATCHES = [f"data_batch_{i}.bin" for i in range(1, 6)]
 PER_BATCH = 12

@@ -88,7 +88,7 @@ def test_the_key_of_a_network_follows_from_its_nodes_alone() -> None:
 def test_the_key_of_a_network_is_the_same_in_every_process() -> None:
     program = (
         "from cars_hw.spaces import load\n"
-        "from cars_hw.graph import network_spec\n"
+        "from cars_hw.networks.graph import network_spec\n"
         "space = load('darts')\n"
         "print(network_spec(space.graph((0,) * len(space.choices))))\n"
     )

@@ -14,7 +14,7 @@ from cars_hw.networks import operations
 from cars_hw.weights import modules
 from latency_tables.spec import OpSpec
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 CHECKING_MALLOC = Path("/lib/x86_64-linux-gnu/libc_malloc_debug.so.0")
 
 
@@ -196,10 +196,10 @@ def test_weights_depend_on_the_seed_alone_and_leave_the_generator_alone() -> Non
 def test_a_narrow_factorized_reduction_does_not_write_outside_of_its_buffers() -> None:
     program = """
 import torch
-from cars_hw import ops
+from cars_hw.weights import modules
 from latency_tables.spec import OpSpec
 for channels in (2, 4, 6):
-    module = ops.build(OpSpec.of("factorized_reduce", (1, channels, 8, 8), out=2 * channels, affine=0))
+    module = modules.build(OpSpec.of("factorized_reduce", (1, channels, 8, 8), out=2 * channels, affine=0))
     for batch in (1, 3, 4, 32):
         image = torch.randn(batch, channels, 8, 8).contiguous(memory_format=torch.channels_last)
         module(image.requires_grad_()).sum().backward()

@@ -54,7 +54,7 @@ def test_the_script_that_builds_it_says_what_is_missing_and_leaves_nothing(tmp_p
     absent.write_text("#!/bin/sh\nexit 1\n")
     absent.chmod(0o755)
     environment = {"PATH": f"{absent.parent}:{os.environ['PATH']}", "XDG_CACHE_HOME": str(tmp_path / "cache")}
-    script = Path(__file__).parents[2] / "scripts/adbd"
+    script = Path(__file__).parents[3] / "scripts/adbd"
     done = subprocess.run([script], env=environment, capture_output=True, text=True, check=False, timeout=30)
     assert done.returncode == 1
     assert done.stderr.startswith("cars_hw: adbd: ")

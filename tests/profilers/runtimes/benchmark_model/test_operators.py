@@ -10,7 +10,7 @@ from profilers.errors import GarbledOutputError
 from profilers.runtimes._benchmark_model.operators import operator_coverage, operators
 from profilers.runtimes._coverage import Coverage
 
-GOLDEN = Path(__file__).parents[2] / "golden" / "benchmark_model"
+GOLDEN = Path(__file__).parents[3] / "golden" / "benchmark_model"
 NEW = (GOLDEN / "interpreter-new.txt").read_text(encoding="utf-8")
 OLD = (GOLDEN / "interpreter-old.txt").read_text(encoding="utf-8")
 

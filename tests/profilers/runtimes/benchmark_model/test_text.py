@@ -11,7 +11,7 @@ from profilers.runtimes._benchmark_model.text import text_coverage, text_timings
 from profilers.runtimes._benchmark_model.timings import Timings
 from profilers.runtimes._coverage import Coverage
 
-GOLDEN = Path(__file__).parents[2] / "golden" / "benchmark_model"
+GOLDEN = Path(__file__).parents[3] / "golden" / "benchmark_model"
 WITH_TIMINGS = ("interpreter-new", "interpreter-old", "interpreter-oldest", "all-same", "compiled-model")
 
 

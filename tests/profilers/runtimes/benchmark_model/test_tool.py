@@ -14,7 +14,7 @@ from profilers.runtimes._program_output import twice
 from tests.fakes import protos
 from tests.fakes.local_remote import LocalRemote
 
-GOLDEN = Path(__file__).parents[2] / "golden" / "benchmark_model"
+GOLDEN = Path(__file__).parents[3] / "golden" / "benchmark_model"
 GOOD = (GOLDEN / "interpreter-new.txt").read_bytes()
 HELP = "".join(
     f"\t--{name}=0\tfloat\toptional\ttext\n"

@@ -19,7 +19,7 @@ from profilers.runtimes.onnxruntime import OnnxRuntime
 from tests.fakes import programs
 from tests.fakes.local_remote import LocalRemote
 
-GOLDEN = (Path(__file__).parents[2] / "golden" / "onnxruntime_perf_test" / "result.csv").read_bytes()
+GOLDEN = (Path(__file__).parents[3] / "golden" / "onnxruntime_perf_test" / "result.csv").read_bytes()
 ROWS = GOLDEN.partition(b"\n\n")[0] + b"\n"
 
 CONV = Workload(OpSpec.of("conv", (1, 8, 12, 12)), lambda: nn.Conv2d(8, 8, 3, padding=1).eval())

@@ -17,13 +17,13 @@ from profilers.lowering.tflite import lower
 from tests.fakes.environments import environment
 from tests.fakes.networks import normalised_network, random_images
 
-_ROOT = Path(__file__).parents[3]
+_ROOT = Path(__file__).parents[4]
 
 #: Runs each model of a folder by our own adapter, and keeps what it gives.
 _RUN_ALL = """
 import json, pathlib, sys
 import numpy as np
-from profilers.runtimes._tflite_interpreter import TfLiteModel, version
+from profilers.runtimes._tflite.interpreter import TfLiteModel, version
 folder = pathlib.Path(sys.argv[1])
 outside = {}
 for path in sorted(folder.glob("*.tflite")):
@@ -62,7 +62,7 @@ def test_the_older_package_computes_the_same_from_the_same_files(
     cases = {name: (module.eval(), torch.randn(1, 8, 12, 12)) for name, module in operations().items()}
     cases |= {f"network{seed}": (normalised_network(space, seed), random_images(space)) for seed in range(3)}
     assert request.config.cache is not None
-    python = environment(request.config.cache, "tflite-runtime==2.14.0", "numpy<2")
+    python = environment(request.config.cache, "tflite-runtime==2.14.0", "numpy<2", "pydantic>=2.10")
     for name, (module, x) in cases.items():
         (tmp_path / f"{name}.tflite").write_bytes(lower(module, [tuple(x.shape)]))
         np.save(tmp_path / f"{name}.input.npy", nhwc(x.numpy()))
@@ -82,7 +82,7 @@ def test_the_older_package_computes_the_same_from_the_same_files(
 def _refusal(code: str, folder: Path) -> str:
     """Return the error of loading a model where ai-edge-litert is not installed."""
     hidden = "import sys; sys.modules['ai_edge_litert'] = None"
-    load = "from profilers.runtimes._tflite_interpreter import TfLiteModel; TfLiteModel(b'')"
+    load = "from profilers.runtimes._tflite.interpreter import TfLiteModel; TfLiteModel(b'')"
     if code:
         (folder / "tflite_runtime").mkdir()
         (folder / "tflite_runtime" / "interpreter.py").write_text(code)

@@ -1,13 +1,12 @@
 """Search algorithms: one file each, which reads like its paper. They know neither torch nor profilers."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.strategies._strategy import Strategy, Violation, unconstrained
-from devices.foundation import ConfigError, check_settings, load_plugin, plugin_names
+from devices.foundation import load_plugin, plugin_names, settings_type
 
 __all__ = ["Strategy", "Violation", "check", "load", "names", "unconstrained"]
 
@@ -19,7 +18,7 @@ def load(
     /,
     *,
     violation: Violation = unconstrained,
-    **settings: Any,
+    **settings: object,
 ) -> Strategy:
     """Return the strategy ``name`` on ``space``, with its ``settings``.
 
@@ -27,25 +26,22 @@ def load(
     the argument.
 
     Raises:
-        UnknownNameError: No such strategy, or a setting that it does not take.
-        ConfigError: A value that it does not take.
+        UnknownNameError: No such strategy, or a setting that it does not have.
+        ConfigError: A setting of another type or out of bounds, or settings that do not go together.
     """
-    check(name, settings)
     strategy = load_plugin("cars_hw.strategies", name, Strategy, what="strategy")
-    try:
-        return strategy(space, rng, violation=violation, **settings)
-    except TypeError as error:
-        raise ConfigError(f"strategy {name}: {error}") from error
+    return strategy(space, rng, violation=violation, **settings)
 
 
-def check(name: str, settings: Iterable[str]) -> None:
-    """Refuse names that are no settings of the strategy ``name``; ``violation`` never is one.
+def check(name: str, settings: Mapping[str, object]) -> None:
+    """Refuse what are no settings of the strategy ``name``; ``violation`` never is one.
 
     Raises:
-        UnknownNameError: No such strategy, or a setting that it does not take.
+        UnknownNameError: No such strategy, or a setting that it does not have.
+        ConfigError: A setting of another type or out of bounds, or settings that do not go together.
     """
     strategy = load_plugin("cars_hw.strategies", name, Strategy, what="strategy")
-    check_settings(strategy, settings, except_for=("space", "rng", "violation"))
+    settings_type(strategy).checked(name, settings)
 
 
 def names() -> tuple[str, ...]:

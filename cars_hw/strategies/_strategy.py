@@ -14,7 +14,7 @@ from cars_hw.ledger import Json
 from cars_hw.networks.architecture import Architecture, checked
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.trainer import Trainer
-from devices.foundation import ConfigError
+from devices.foundation import Settings, plugin_name, settings_type
 
 #: Total constraint violation of costs (m,): 0 where all constraints hold.
 Violation = Callable[[tuple[float, ...]], float]
@@ -52,12 +52,16 @@ class Strategy(ABC):
     ``tell``. A further ``ask`` before ``tell`` draws anew; ``tell`` goes by what it is told, not by what was
     asked.
 
+    An algorithm declares its hyper-parameters once, ``settings: MySettings`` in its class body.
+
     Args:
         space: The architectures to search.
         rng: The only source of the algorithm's randomness; the strategy owns it.
         violation: Total constraint violation of a candidate's costs.
+        settings: The algorithm's hyper-parameters, by name.
 
     Attributes:
+        settings: The hyper-parameters, checked.
         space: The architectures that are searched now: the given ones, or a restriction that ``tell`` chose.
         population: The candidates kept by the last ``tell``, with their costs of then.
         screening: Chooses among new architectures before they are evaluated; ``None`` takes all.
@@ -67,17 +71,28 @@ class Strategy(ABC):
         is_screened: Whether its new architectures are screened where a configuration does not say.
         soft_path: Whether weights are trained and judged on the soft graphs of architectures.
         needs_reset: Whether the next training starts from fresh weights.
-        needs_previous_error: Whether every candidate's error before this generation's training must be known.
+
+    Raises:
+        UnknownNameError: A setting that the algorithm does not have.
+        ConfigError: A setting of another type or out of bounds, or settings that do not go together.
     """
+
+    settings: Settings
 
     is_screened = False
     soft_path = False
     needs_reset = False
-    needs_previous_error = False
 
     def __init__(
-        self, space: SearchSpace, rng: np.random.Generator, *, violation: Violation = unconstrained
+        self,
+        space: SearchSpace,
+        rng: np.random.Generator,
+        /,
+        *,
+        violation: Violation = unconstrained,
+        **settings: object,
     ) -> None:
+        self.settings = settings_type(type(self)).checked(plugin_name(type(self)), settings)
         self.space = space
         self.rng = rng
         self.violation = violation
@@ -85,6 +100,11 @@ class Strategy(ABC):
         self.screening: Screening | None = None
         self.known_costs: Mapping[str, KnownCost] = {}
         self.generations: int | None = None
+
+    @property
+    def needs_previous_error(self) -> bool:
+        """Whether every candidate's error before this generation's training must be known."""
+        return False
 
     def plan(self, generations: int) -> None:
         """Hear, before the first round, how many generations the search plans after it."""
@@ -166,26 +186,6 @@ class Strategy(ABC):
             reason = " ".join(str(error).split())
             raise CheckpointError(f"the strategy's state cannot be restored: {reason}") from error
         self.population = values.population
-
-
-def require_count(name: str, value: object) -> None:
-    """Refuse a setting that is no whole number of at least 1; a configuration may hold anything.
-
-    Raises:
-        ConfigError: Naming the setting and the value.
-    """
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ConfigError(f"{name} is {value!r:.64}; it is a whole number of at least 1")
-
-
-def require_number(name: str, value: object, *, most: float) -> None:
-    """Refuse a setting that is no number from 0 to ``most``.
-
-    Raises:
-        ConfigError: Naming the setting and the value.
-    """
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= most:
-        raise ConfigError(f"{name} is {value!r:.64}; it is a number from 0 to {most:g}")
 
 
 def distinct_candidates(evaluated: Sequence[Candidate]) -> list[Candidate]:

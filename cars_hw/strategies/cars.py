@@ -20,85 +20,64 @@ Differs from the paper:
 """
 
 from collections.abc import Sequence
+from typing import Literal, Self
 
 import numpy as np
+from pydantic import Field, model_validator
 
 from cars_hw.candidate import Candidate
 from cars_hw.errors import SelectionError
 from cars_hw.evolution import pnsga3, size_protection, variation
 from cars_hw.evolution.domination import Indices
 from cars_hw.networks.architecture import Architecture
-from cars_hw.spaces._space import SearchSpace
-from cars_hw.strategies._strategy import (
-    Strategy,
-    Violation,
-    distinct_candidates,
-    require_count,
-    require_number,
-    unconstrained,
-)
+from cars_hw.strategies._strategy import Strategy, distinct_candidates
 from cars_hw.trainer import Trainer
-from devices.foundation import ConfigError
-
-_SELECTIONS = ("pnsga3", "size_protection")
+from devices.foundation import Settings
 
 
-class Cars(Strategy):
-    """Continuous evolution with pNSGA-III.
+class CarsSettings(Settings):
+    """The hyper-parameters of CARS.
 
-    Args:
-        space: The architectures to search.
-        rng: The only source of the algorithm's randomness.
-        violation: Total constraint violation of a candidate's costs.
+    Attributes:
         population_size: N, members that survive a selection.
         offspring_ratio: t, offspring per member.
-        members_per_step: N_b, members whose mean gradient makes a step.
+        members_per_step: N_b, members whose mean gradient makes a step; at most N.
         mutation_share: Share of offspring by mutation.
         crossover_share: Share of offspring by crossover; the rest is uniformly random.
         selection: "pnsga3", the paper's, or "size_protection", that of its released code.
-
-    Raises:
-        ConfigError: A setting is no number, or out of range, or there is no such selection.
     """
 
+    population_size: int = Field(128, ge=1)
+    offspring_ratio: float = Field(1.0, ge=0, le=100)
+    members_per_step: int = Field(1, ge=1)
+    mutation_share: float = Field(0.25, ge=0, le=1)
+    crossover_share: float = Field(0.25, ge=0, le=1)
+    selection: Literal["pnsga3", "size_protection"] = "pnsga3"
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        if self.members_per_step > self.population_size:
+            raise ValueError(
+                f"members_per_step is {self.members_per_step}; "
+                f"it is at most population_size, {self.population_size}"
+            )
+        if self.mutation_share + self.crossover_share > 1:
+            raise ValueError(
+                f"mutation_share {self.mutation_share} and crossover_share {self.crossover_share} "
+                "sum to over 1"
+            )
+        return self
+
+
+class Cars(Strategy):
+    """Continuous evolution with pNSGA-III."""
+
+    settings: CarsSettings
     is_screened = True
 
-    def __init__(  # noqa: PLR0913  (the paper's hyper-parameters)
-        self,
-        space: SearchSpace,
-        rng: np.random.Generator,
-        *,
-        violation: Violation = unconstrained,
-        population_size: int = 128,
-        offspring_ratio: float = 1.0,
-        members_per_step: int = 1,
-        mutation_share: float = 0.25,
-        crossover_share: float = 0.25,
-        selection: str = "pnsga3",
-    ) -> None:
-        super().__init__(space, rng, violation=violation)
-        require_count("population_size", population_size)
-        require_count("members_per_step", members_per_step)
-        require_number("offspring_ratio", offspring_ratio, most=100)
-        require_number("mutation_share", mutation_share, most=1)
-        require_number("crossover_share", crossover_share, most=1)
-        if members_per_step > population_size:
-            raise ConfigError(
-                f"members_per_step is {members_per_step}; it is at most population_size, {population_size}"
-            )
-        if mutation_share + crossover_share > 1:
-            raise ConfigError(
-                f"mutation_share {mutation_share} and crossover_share {crossover_share} sum to over 1"
-            )
-        if selection not in _SELECTIONS:
-            raise ConfigError(f"selection is {selection!r:.64}; cars has {', '.join(_SELECTIONS)}")
-        self.needs_previous_error = selection == "pnsga3"
-        self.selection = selection
-        self.population_size = population_size
-        self.offspring_ratio = offspring_ratio
-        self.members_per_step = members_per_step
-        self.mutation_share = mutation_share
-        self.crossover_share = crossover_share
+    @property
+    def needs_previous_error(self) -> bool:
+        return self.settings.selection == "pnsga3"
 
     def warm_up(self, trainer: Trainer, steps: int) -> None:
         """Train all operations alike: each step takes N_b fresh, uniformly random paths."""
@@ -109,7 +88,7 @@ class Cars(Strategy):
         """Draw N_b distinct members, whose mean gradient stands for that of all N."""
         if not self.population:
             return self._random_paths()
-        n = min(self.members_per_step, len(self.population))
+        n = min(self.settings.members_per_step, len(self.population))
         return [
             self.population[i].architecture for i in self.rng.choice(len(self.population), n, replace=False)
         ]
@@ -119,9 +98,9 @@ class Cars(Strategy):
         members = [member.architecture for member in self.population]
         if not members:
             return self.screen(
-                lambda n: variation.distinct(self.space, n, rng=self.rng), self.population_size
+                lambda n: variation.distinct(self.space, n, rng=self.rng), self.settings.population_size
             )
-        n_offspring = round(self.offspring_ratio * self.population_size)
+        n_offspring = round(self.settings.offspring_ratio * self.settings.population_size)
         return members + self.screen(lambda n: self._offspring(members, n), n_offspring)
 
     def tell(self, evaluated: Sequence[Candidate]) -> None:
@@ -137,12 +116,14 @@ class Cars(Strategy):
 
     def _survivors(self, candidates: Sequence[Candidate]) -> Indices:
         costs, violations = self.ranking(candidates)
-        if len(candidates) <= self.population_size:
+        if len(candidates) <= self.settings.population_size:
             return np.arange(len(candidates))
-        if self.selection == "size_protection":
-            return size_protection.select(costs, self.population_size, rng=self.rng, violations=violations)
+        if self.settings.selection == "size_protection":
+            return size_protection.select(
+                costs, self.settings.population_size, rng=self.rng, violations=violations
+            )
         speeds = [_speed(candidate) for candidate in candidates]
-        return pnsga3.select(costs, speeds, self.population_size, violations=violations)
+        return pnsga3.select(costs, speeds, self.settings.population_size, violations=violations)
 
     def _offspring(self, members: Sequence[Architecture], n: int) -> list[Architecture]:
         return variation.offspring(
@@ -150,12 +131,12 @@ class Cars(Strategy):
             self.space,
             n=n,
             rng=self.rng,
-            mutation_share=self.mutation_share,
-            crossover_share=self.crossover_share,
+            mutation_share=self.settings.mutation_share,
+            crossover_share=self.settings.crossover_share,
         )
 
     def _random_paths(self) -> list[Architecture]:
-        return variation.distinct(self.space, self.members_per_step, rng=self.rng)
+        return variation.distinct(self.space, self.settings.members_per_step, rng=self.rng)
 
 
 def _speed(candidate: Candidate) -> float:

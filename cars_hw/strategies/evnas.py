@@ -18,9 +18,10 @@ error is measured when it is exported.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
 
 import numpy as np
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from cars_hw.candidate import Candidate
 from cars_hw.errors import CheckpointError, SelectionError
@@ -28,73 +29,56 @@ from cars_hw.evolution import domination, nsga3
 from cars_hw.ledger import Json
 from cars_hw.networks.architecture import Architecture
 from cars_hw.spaces._space import SearchSpace
-from cars_hw.strategies._strategy import (
-    Strategy,
-    Violation,
-    distinct_candidates,
-    require_count,
-    require_number,
-    unconstrained,
-)
+from cars_hw.strategies._strategy import Strategy, Violation, distinct_candidates, unconstrained
 from cars_hw.trainer import Trainer
-from devices.foundation import ConfigError
+from devices.foundation import Settings
 
 #: One row of scores for each of the space's places, one score in [0, 1) for each option there.
 Chromosome = tuple[tuple[float, ...], ...]
 
 _CHROMOSOMES = TypeAdapter(tuple[Chromosome, ...])
-_SELECTIONS = ("nsga3", "classic")
 
 #: Draws per child that is wanted, before fewer are returned.
 _TRIES = 16
 
 
-class Evnas(Strategy):
-    """A genetic algorithm on scores, whose weights train on soft paths.
+class EvnasSettings(Settings):
+    """The hyper-parameters of EvNAS.
 
-    Args:
-        space: The architectures to search.
-        rng: The only source of the algorithm's randomness.
-        violation: Total constraint violation of a candidate's costs.
+    Attributes:
         population_size: Chromosomes in a generation.
         tournament_size: Distinct members among which the best becomes a parent.
         crossover_rate: Share of rows that a child takes from its second parent.
         mutation_rate: Share of rows that are drawn anew, in every child.
         selection: "nsga3" counts all costs, "classic" the error alone.
-
-    Raises:
-        ConfigError: A setting is no number, or out of range.
     """
 
+    population_size: int = Field(50, ge=1)
+    tournament_size: int = Field(10, ge=1)
+    crossover_rate: float = Field(0.5, ge=0, le=1)
+    mutation_rate: float = Field(0.1, ge=0, le=1)
+    selection: Literal["nsga3", "classic"] = "nsga3"
+
+
+class Evnas(Strategy):
+    """A genetic algorithm on scores, whose weights train on soft paths."""
+
+    settings: EvnasSettings
     soft_path = True
 
-    def __init__(  # noqa: PLR0913  (the paper's hyper-parameters)
+    def __init__(
         self,
         space: SearchSpace,
         rng: np.random.Generator,
+        /,
         *,
         violation: Violation = unconstrained,
-        population_size: int = 50,
-        tournament_size: int = 10,
-        crossover_rate: float = 0.5,
-        mutation_rate: float = 0.1,
-        selection: str = "nsga3",
+        **settings: object,
     ) -> None:
-        super().__init__(space, rng, violation=violation)
-        require_count("population_size", population_size)
-        require_count("tournament_size", tournament_size)
-        require_number("crossover_rate", crossover_rate, most=1)
-        require_number("mutation_rate", mutation_rate, most=1)
-        if selection not in _SELECTIONS:
-            raise ConfigError(f"selection is {selection!r:.64}; it is one of {', '.join(_SELECTIONS)}")
-        self.population_size = population_size
-        self.tournament_size = tournament_size
-        self.crossover_rate = crossover_rate
-        self.mutation_rate = mutation_rate
-        self.selection = selection
+        super().__init__(space, rng, violation=violation, **settings)
         self._turn = 0
         self._members: dict[Architecture, Chromosome] = {}
-        self._add(self._random, population_size)
+        self._add(self._random, self.settings.population_size)
 
     def warm_up(self, trainer: Trainer, steps: int) -> None:
         """Train the random first population: the paper has no other warm-up."""
@@ -126,7 +110,7 @@ class Evnas(Strategy):
         self.population = tuple(candidates)
         self._members = {candidates[i].architecture: parents[i] for i in elite}
         self._turn = 0
-        self._add(lambda: self._child(parents, ranks), self.population_size - len(self._members))
+        self._add(lambda: self._child(parents, ranks), self.settings.population_size - len(self._members))
 
     def state(self) -> dict[str, Json]:
         """Return the chromosomes of the next generation as well."""
@@ -156,12 +140,12 @@ class Evnas(Strategy):
     def _ranked(self, candidates: Sequence[Candidate]) -> tuple[list[int], list[int]]:
         """Return the rank of each candidate, 0 for the best, and the indices of the elite."""
         costs, violations = self.ranking(candidates)
-        if self.selection == "classic":
+        if self.settings.selection == "classic":
             fronts = domination.fronts(costs[:, :1], violations)
             elite = fronts[0][:1]
         else:
             fronts = domination.fronts(costs, violations)
-            elite = nsga3.select(costs, max(1, self.population_size // 2), violations=violations)
+            elite = nsga3.select(costs, max(1, self.settings.population_size // 2), violations=violations)
         ranks = [0] * len(candidates)
         for rank, front in enumerate(fronts):
             for i in front:
@@ -174,17 +158,19 @@ class Evnas(Strategy):
         others = [i for i in range(len(parents)) if i != first] or [first]
         second = self._winner(others, ranks)
         rows = [
-            b if self.rng.random() < self.crossover_rate else a
+            b if self.rng.random() < self.settings.crossover_rate else a
             for a, b in zip(parents[first], parents[second], strict=True)
         ]
         return tuple(
-            tuple(self.rng.random(len(row)).tolist()) if self.rng.random() < self.mutation_rate else row
+            tuple(self.rng.random(len(row)).tolist())
+            if self.rng.random() < self.settings.mutation_rate
+            else row
             for row in rows
         )
 
     def _winner(self, members: Sequence[int], ranks: Sequence[int]) -> int:
         """Draw a tournament without replacement; the best wins, among equals the first drawn."""
-        drawn = self.rng.permutation(len(members))[: self.tournament_size]
+        drawn = self.rng.permutation(len(members))[: self.settings.tournament_size]
         entrants = [members[int(i)] for i in drawn]
         return min(entrants, key=ranks.__getitem__)
 

@@ -31,7 +31,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from cars_hw.candidate import Candidate
 from cars_hw.errors import ArchitectureError, CheckpointError
@@ -39,15 +39,9 @@ from cars_hw.evolution import nsga3, variation
 from cars_hw.ledger import Json
 from cars_hw.networks.architecture import Architecture, checked
 from cars_hw.spaces._space import SearchSpace
-from cars_hw.strategies._strategy import (
-    Strategy,
-    Violation,
-    distinct_candidates,
-    require_count,
-    require_number,
-    unconstrained,
-)
+from cars_hw.strategies._strategy import Strategy, Violation, distinct_candidates, unconstrained
 from cars_hw.trainer import Trainer
+from devices.foundation import Settings
 
 #: Draws per offspring that is wanted, before random ones fill up.
 _TRIES = 16
@@ -73,50 +67,41 @@ class _Growth:
 _GROWTH = TypeAdapter(_Growth)
 
 
-class GEvonas(Strategy):
-    """A genetic algorithm in a space that grows and is pruned.
+class GEvonasSettings(Settings):
+    """The hyper-parameters of our reading of G-EvoNAS.
 
-    Args:
-        space: The architectures to search.
-        rng: The only source of the algorithm's randomness.
-        violation: Total constraint violation of a candidate's costs.
+    Attributes:
         population_size: Members that survive a selection.
         elite_size: Members that a stage leaves; their options are all that the SuperNet keeps.
         warm_up_share: Share of the steps in a stage's first round that train random networks.
         crossover_share: Share of offspring by crossover; all mutate.
         mutation_rate: Of each group of the newest stage.
         old_mutation_rate: Of each group of earlier stages.
-
-    Raises:
-        ConfigError: A setting is no number, or out of range.
     """
 
-    def __init__(  # noqa: PLR0913  (the algorithm's hyper-parameters)
+    population_size: int = Field(32, ge=1)
+    elite_size: int = Field(8, ge=1)
+    warm_up_share: float = Field(0.5, ge=0, le=1)
+    crossover_share: float = Field(0.5, ge=0, le=1)
+    mutation_rate: float = Field(0.5, ge=0, le=1)
+    old_mutation_rate: float = Field(0.1, ge=0, le=1)
+
+
+class GEvonas(Strategy):
+    """A genetic algorithm in a space that grows and is pruned."""
+
+    settings: GEvonasSettings
+
+    def __init__(
         self,
         space: SearchSpace,
         rng: np.random.Generator,
+        /,
         *,
         violation: Violation = unconstrained,
-        population_size: int = 32,
-        elite_size: int = 8,
-        warm_up_share: float = 0.5,
-        crossover_share: float = 0.5,
-        mutation_rate: float = 0.5,
-        old_mutation_rate: float = 0.1,
+        **settings: object,
     ) -> None:
-        super().__init__(space, rng, violation=violation)
-        require_count("population_size", population_size)
-        require_count("elite_size", elite_size)
-        require_number("warm_up_share", warm_up_share, most=1)
-        require_number("crossover_share", crossover_share, most=1)
-        require_number("mutation_rate", mutation_rate, most=1)
-        require_number("old_mutation_rate", old_mutation_rate, most=1)
-        self.population_size = population_size
-        self.elite_size = elite_size
-        self.warm_up_share = warm_up_share
-        self.crossover_share = crossover_share
-        self.mutation_rate = mutation_rate
-        self.old_mutation_rate = old_mutation_rate
+        super().__init__(space, rng, violation=violation, **settings)
         self._whole_space = space
         self._round = self._turn = 0
         self._newcomers: tuple[Architecture, ...] = ()
@@ -129,7 +114,7 @@ class GEvonas(Strategy):
 
     def train(self, trainer: Trainer, steps: int) -> None:
         """Train the members in turn; in a stage's first round, random networks for a share of the steps."""
-        n_random = round(self.warm_up_share * steps) if self._newcomers else 0
+        n_random = round(self.settings.warm_up_share * steps) if self._newcomers else 0
         self.warm_up(trainer, n_random)
         super().train(trainer, steps - n_random)
 
@@ -146,7 +131,7 @@ class GEvonas(Strategy):
         if self._newcomers:
             return list(self._newcomers)
         members = [member.architecture for member in self.population]
-        return members + self.screen(lambda n: self._offspring(members, n), self.population_size)
+        return members + self.screen(lambda n: self._offspring(members, n), self.settings.population_size)
 
     def tell(self, evaluated: Sequence[Candidate]) -> None:
         """Select; where a stage ends, prune to the elites' options, and grow the next.
@@ -154,14 +139,18 @@ class GEvonas(Strategy):
         Raises:
             SelectionError: Nothing was evaluated, or a cost is NaN or infinite.
         """
-        self.population = tuple(self._selected(distinct_candidates(evaluated), self.population_size))
+        self.population = tuple(self._selected(distinct_candidates(evaluated), self.settings.population_size))
         self._round += 1
         self._turn = 0
         self._newcomers = ()
         if self._n_grown(self._round) > self._n_grown(self._round - 1):
-            elites = [found.architecture for found in self._selected(self.population, self.elite_size)]
+            elites = [
+                found.architecture for found in self._selected(self.population, self.settings.elite_size)
+            ]
             self.space = self._grown_space(elites)
-            self._newcomers = tuple(self.screen(lambda n: self._extended(elites, n), self.population_size))
+            self._newcomers = tuple(
+                self.screen(lambda n: self._extended(elites, n), self.settings.population_size)
+            )
 
     def state(self) -> dict[str, Json]:
         """Return the stage, the space and the newcomers as well."""
@@ -228,7 +217,7 @@ class GEvonas(Strategy):
 
         def breed() -> Architecture:
             first, second = (members[i] for i in self.rng.integers(len(members), size=2))
-            if self.rng.random() < self.crossover_share:
+            if self.rng.random() < self.settings.crossover_share:
                 first = self._crossed(first, second)
             return self._mutated(first, newest)
 
@@ -245,7 +234,9 @@ class GEvonas(Strategy):
     def _mutated(self, parent: Architecture, newest: set[int]) -> Architecture:
         child, random = list(parent), self.space.sample(self.rng)
         for group in self.space.groups:
-            rate = self.mutation_rate if newest.issuperset(group) else self.old_mutation_rate
+            rate = (
+                self.settings.mutation_rate if newest.issuperset(group) else self.settings.old_mutation_rate
+            )
             if self.rng.random() < rate:
                 for decision in group:
                     child[decision] = random[decision]

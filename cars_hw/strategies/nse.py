@@ -35,16 +35,9 @@ from cars_hw.spaces._space import SearchSpace
 from cars_hw.strategies._nse import branching, gates
 from cars_hw.strategies._nse.places import Place, Places
 from cars_hw.strategies._nse.sub_space import SubSpace
-from cars_hw.strategies._strategy import (
-    Strategy,
-    Violation,
-    distinct_candidates,
-    require_count,
-    require_number,
-    unconstrained,
-)
+from cars_hw.strategies._strategy import Strategy, Violation, distinct_candidates, unconstrained
 from cars_hw.trainer import OptionGradients, Trainer
-from devices.foundation import ConfigError
+from devices.foundation import ConfigError, Settings
 
 #: Rounds of draws, each of as many architectures as are wanted, before fewer are returned.
 _TRIES = 16
@@ -72,17 +65,10 @@ class _State:
 _STATE = TypeAdapter(_State)
 
 
-class Nse(Strategy):
-    """Rounds on fresh weights, each over a sub-space of K operations a place.
+class NseSettings(Settings):
+    """The hyper-parameters of NSE.
 
-    The first round is that of ``warm_up``. With ``generations_per_round`` above 1, a generation within a
-    round evaluates the front of the last round alone; in the first round, one sample. The last generation of
-    a search always ends a round.
-
-    Args:
-        space: The architectures to search.
-        rng: The only source of the algorithm's randomness.
-        violation: Total constraint violation of a candidate's costs.
+    Attributes:
         population_size: Architectures sampled when a round ends, and the most that are kept.
         operations_per_place: K, operations that compete at a place.
         generations_per_round: Generations that train one sub-space.
@@ -95,48 +81,45 @@ class Nse(Strategy):
             lacks the setting for MACs.
         penalty: alpha, weight of the expected cost's distance from the target.
         penalty_power: beta.
-
-    Raises:
-        ConfigError: A setting is no number, or out of range.
     """
 
-    def __init__(  # noqa: PLR0913  (the paper's hyper-parameters)
+    population_size: int = Field(2000, ge=1)
+    operations_per_place: int = Field(5, ge=1)
+    generations_per_round: int = Field(1, ge=1)
+    a_step_interval: int = Field(2, ge=1)
+    indicator_rate: float = Field(0.005, ge=0, le=1)
+    cleaning_threshold: float = Field(-2.0, lt=0)
+    budget: str = "macs"
+    target: float | None = Field(None, gt=0)
+    drift: float = Field(0.1, ge=0, le=1)
+    penalty: float = Field(0.9, ge=0, le=1e6)
+    penalty_power: float = Field(2.0, ge=1, le=8)
+
+
+class Nse(Strategy):
+    """Rounds on fresh weights, each over a sub-space of K operations a place.
+
+    The first round is that of ``warm_up``. With ``generations_per_round`` above 1, a generation within a
+    round evaluates the front of the last round alone; in the first round, one sample. The last generation of
+    a search always ends a round.
+    """
+
+    settings: NseSettings
+
+    def __init__(
         self,
         space: SearchSpace,
         rng: np.random.Generator,
+        /,
         *,
         violation: Violation = unconstrained,
-        population_size: int = 2000,
-        operations_per_place: int = 5,
-        generations_per_round: int = 1,
-        a_step_interval: int = 2,
-        indicator_rate: float = 0.005,
-        cleaning_threshold: float = -2.0,
-        budget: str = "macs",
-        target: float | None = None,
-        drift: float = 0.1,
-        penalty: float = 0.9,
-        penalty_power: float = 2.0,
+        **settings: object,
     ) -> None:
-        super().__init__(space, rng, violation=violation)
-        require_count("population_size", population_size)
-        require_count("operations_per_place", operations_per_place)
-        require_count("generations_per_round", generations_per_round)
-        require_count("a_step_interval", a_step_interval)
-        require_number("indicator_rate", indicator_rate, most=1)
-        require_number("drift", drift, most=1)
-        _require_negative("cleaning_threshold", cleaning_threshold)
-        self.population_size = population_size
-        self.operations_per_place = operations_per_place
-        self.generations_per_round = generations_per_round
-        self.a_step_interval = a_step_interval
-        self.indicator_rate = indicator_rate
-        self.cleaning_threshold = cleaning_threshold
-        self.budget, self.drift = budget, drift
-        self.penalty = _penalty(target, penalty, penalty_power)
+        super().__init__(space, rng, violation=violation, **settings)
         self._whole, self._places = space, Places(space)
         self._generation = self._round = 0
-        self._open_round(SubSpace.first(self._places, operations_per_place, rng))
+        self._penalty = _penalty(self.settings)
+        self._open_round(SubSpace.first(self._places, self.settings.operations_per_place, rng))
 
     def warm_up(self, trainer: Trainer, steps: int) -> None:
         """Train as in every other generation: a round has no warm-up."""
@@ -147,7 +130,7 @@ class Nse(Strategy):
         for step in range(steps):
             self._clean()
             trainer.step(self.to_train())
-            if (step + 1) % self.a_step_interval == 0:
+            if (step + 1) % self.settings.a_step_interval == 0:
                 self._a_step(trainer)
 
     def to_train(self) -> Sequence[Architecture]:
@@ -159,7 +142,7 @@ class Nse(Strategy):
         front = [member.architecture for member in self.population] if self._round else []
         if not self._ends_round:
             return front or self._sample(1)
-        fresh = self.screen(lambda n: self._sample(n, exclude=front), self.population_size)
+        fresh = self.screen(lambda n: self._sample(n, exclude=front), self.settings.population_size)
         return [*front, *fresh, *self._scouts(exclude=[*front, *fresh])]
 
     def tell(self, evaluated: Sequence[Candidate]) -> None:
@@ -171,7 +154,7 @@ class Nse(Strategy):
             candidates = self._front(candidates, costs, violations)
             used = self._places.used([candidate.architecture for candidate in candidates])
             self._round += 1
-            self._open_round(self._sub_space.after(self._places, used, self.operations_per_place))
+            self._open_round(self._sub_space.after(self._places, used, self.settings.operations_per_place))
         self.population = tuple(candidates)
         self._generation += 1
         self.space = self._places.restricted(self._sub_space.competing)
@@ -211,7 +194,7 @@ class Nse(Strategy):
     def _ends_round(self) -> bool:
         """Whether the generation that goes on is the last one of its round."""
         is_last = self._generation == self.generations
-        return is_last or (self._generation + 1) % self.generations_per_round == 0
+        return is_last or (self._generation + 1) % self.settings.generations_per_round == 0
 
     def _open_round(self, sub_space: SubSpace) -> None:
         """Let ``sub_space`` compete, with nothing known about it."""
@@ -222,7 +205,9 @@ class Nse(Strategy):
 
     def _clean(self) -> None:
         """Drop operations that hardly anything speaks for ("space cleaning")."""
-        self._sub_space = self._sub_space.cleaned(self._places, self._indicators, self.cleaning_threshold)
+        self._sub_space = self._sub_space.cleaned(
+            self._places, self._indicators, self.settings.cleaning_threshold
+        )
 
     def _a_step(self, trainer: Trainer) -> None:
         """Let two sets duel at each place, and move the indicators down the loss's gradient."""
@@ -239,7 +224,7 @@ class Nse(Strategy):
         found = trainer.option_gradients(chosen, other)
         gradient = self._gradient(duels, chosen, other, found=found)
         if math.isfinite(found.loss) and np.isfinite(gradient).all():
-            self._adam, change = self._adam.step(gradient, self.indicator_rate)
+            self._adam, change = self._adam.step(gradient, self.settings.indicator_rate)
             self._indicators = self._indicators + change
 
     def _gradient(
@@ -252,9 +237,9 @@ class Nse(Strategy):
     ) -> NDArray[np.float64]:
         """Return the derivative of the loss and of the expected cost's penalty by each indicator."""
         savings, slope = (0.0,) * len(duels), 0.0
-        if self.penalty is not None:
+        if self._penalty is not None:
             expected = branching.expected_cost(self._cost, duels, chosen, other)
-            savings, slope = expected.savings, self.penalty.slope(expected.cost)
+            savings, slope = expected.savings, self._penalty.slope(expected.cost)
         gradient = np.zeros_like(self._indicators)
         for duel, saving in zip(duels, savings, strict=True):
             differing = [d for d in duel.place.decisions if chosen[d] != other[d]]
@@ -279,10 +264,10 @@ class Nse(Strategy):
 
         Where none is met within it, return those nearest to the target.
         """
-        if self.penalty is None:
+        if self._penalty is None:
             return self._distinct(n, exclude=exclude)
-        target = self.penalty.target
-        low, high = (1 - self.drift) * target, (1 + self.drift) * target
+        target = self._penalty.target
+        low, high = (1 - self.settings.drift) * target, (1 + self.settings.drift) * target
         outside: dict[Architecture, float] = {}
 
         def is_within(architecture: Architecture) -> bool:
@@ -296,12 +281,12 @@ class Nse(Strategy):
 
     def _scouts(self, exclude: Collection[Architecture]) -> list[Architecture]:
         """Draw a few architectures just below the window of the target."""
-        if self.penalty is None:
+        if self._penalty is None:
             return []
-        low = (1 - self.drift) * self.penalty.target
-        lowest = low - 2 * self.drift * self.penalty.target
+        low = (1 - self.settings.drift) * self._penalty.target
+        lowest = low - 2 * self.settings.drift * self._penalty.target
         return self._distinct(
-            self.population_size // _SAMPLES_PER_SCOUT,
+            self.settings.population_size // _SAMPLES_PER_SCOUT,
             exclude=exclude,
             accepts=lambda architecture: lowest <= self._cost(architecture) < low,
         )
@@ -335,10 +320,10 @@ class Nse(Strategy):
         members = {member.architecture for member in self.population}
         errors = costs[:, 0] - _TIE_BONUS * np.array([c.architecture in members for c in candidates])
         first = domination.fronts(np.column_stack([errors, costs[:, 1:]]), violations)[0]
-        if self.penalty is not None:
-            low = (1 - self.drift) * self.penalty.target
+        if self._penalty is not None:
+            low = (1 - self.settings.drift) * self._penalty.target
             first = np.array([i for i in first if self._cost(candidates[i].architecture) >= low] or first)
-        return [candidates[i] for i in first[nsga3.select(costs[first], self.population_size)]]
+        return [candidates[i] for i in first[nsga3.select(costs[first], self.settings.population_size)]]
 
     def _cost(self, architecture: Architecture) -> float:
         """Return the cost that has a target.
@@ -346,32 +331,21 @@ class Nse(Strategy):
         Raises:
             ConfigError: The search has no such objective.
         """
-        if self.budget in self.known_costs:
-            return self.known_costs[self.budget](architecture)
+        if self.settings.budget in self.known_costs:
+            return self.known_costs[self.settings.budget](architecture)
         graph = self._whole.graph(architecture, "deploy")
-        match self.budget:
+        match self.settings.budget:
             case "macs":
                 return float(graph.macs())
             case "parameters":
                 return float(graph.parameters())
         raise ConfigError(
-            f"the strategy's budget is {self.budget!r:.64}, but the search's known costs are "
+            f"the strategy's budget is {self.settings.budget!r:.64}, but the search's known costs are "
             f"{', '.join(self.known_costs) or 'none'}; name it among search.objectives"
         )
 
 
-def _penalty(target: object, factor: float, power: float) -> branching.Penalty | None:
-    require_number("penalty", factor, most=1e6)
-    require_number("penalty_power", power, most=8)
-    if power < 1:
-        raise ConfigError(f"penalty_power is {power}; it is at least 1")
-    if target is None:
+def _penalty(settings: NseSettings) -> branching.Penalty | None:
+    if settings.target is None:
         return None
-    if not isinstance(target, int | float) or isinstance(target, bool) or not 0 < target < math.inf:
-        raise ConfigError(f"target is {target!r:.64}; it is a positive cost")
-    return branching.Penalty(target, factor, power)
-
-
-def _require_negative(name: str, value: object) -> None:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not -math.inf < value < 0:
-        raise ConfigError(f"{name} is {value!r:.64}; it is a number below 0")
+    return branching.Penalty(settings.target, settings.penalty, settings.penalty_power)

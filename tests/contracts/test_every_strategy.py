@@ -178,7 +178,7 @@ def test_a_setting_that_it_does_not_take_is_refused(name: str) -> None:
 @pytest.mark.parametrize("setting", ["violation", "space", "rng", "population"])
 def test_a_name_that_is_no_setting_is_refused_with_those_that_are(name: str, setting: str) -> None:
     with pytest.raises(UnknownNameError, match=f"unknown setting of {name} '{setting}'") as caught:
-        strategies.check(name, [setting])
+        strategies.check(name, {setting: 1})
     assert "population_size" in caught.value.known
     assert not {"violation", "space", "rng"} & set(caught.value.known)
 

@@ -160,7 +160,7 @@ def test_a_choice_without_the_previous_errors_is_refused() -> None:
     ids=str,
 )
 def test_settings_out_of_range_or_of_another_type_are_refused_by_name(settings: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match="^" + next(iter(settings))):
+    with pytest.raises(ConfigError, match=f"^cars: {next(iter(settings))} "):
         cars(**settings)
 
 
@@ -195,5 +195,5 @@ def test_a_run_with_the_released_selection_is_restored_with_its_draws() -> None:
 
 
 def test_an_unknown_selection_is_refused_with_those_that_exist() -> None:
-    with pytest.raises(ConfigError, match="selection is 'nsga2'; cars has pnsga3, size_protection"):
+    with pytest.raises(ConfigError, match="selection is 'nsga2'; it should be 'pnsga3' or 'size_protection'"):
         cars(selection="nsga2")

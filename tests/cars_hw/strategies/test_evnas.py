@@ -109,8 +109,9 @@ def test_a_tenth_of_the_rows_is_drawn_anew() -> None:
 
 def test_both_parents_are_different() -> None:
     """In the released code, both tournaments may return the same parent."""
-    strategy = evnas(population_size=6, crossover_rate=0.5, mutation_rate=0.0, tournament_size=6)
-    strategy.selection = "classic"
+    strategy = evnas(
+        population_size=6, crossover_rate=0.5, mutation_rate=0.0, tournament_size=6, selection="classic"
+    )
     first, second, *_ = chromosomes(strategy)
     told(strategy, by_order(strategy))
     # With tournaments of everybody, the parents are always the best and the second best.
@@ -239,5 +240,5 @@ def test_a_damaged_state_is_refused(damage: dict[str, Any]) -> None:
     ids=str,
 )
 def test_settings_out_of_range_or_of_another_type_are_refused_by_name(settings: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match="^" + next(iter(settings))):
+    with pytest.raises(ConfigError, match=f"^evnas: {next(iter(settings))} "):
         evnas(**settings)

@@ -234,5 +234,5 @@ def test_a_damaged_state_is_refused(growth: Any) -> None:
     ids=str,
 )
 def test_settings_out_of_range_or_of_another_type_are_refused_by_name(settings: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match="^" + next(iter(settings))):
+    with pytest.raises(ConfigError, match=f"^g_evonas: {next(iter(settings))} "):
         g_evonas(**settings)

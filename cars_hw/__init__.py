@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from cars_hw.record import Generation
     from cars_hw.search import Schedule, Search
     from cars_hw.tabular_trainer import TabularTrainer
-    from cars_hw.weights.supernet_trainer import SuperNetTrainer, TrainingPlan
+    from cars_hw.training_plan import TrainingPlan
+    from cars_hw.weights.supernet_trainer import SuperNetTrainer
     from latency_tables import LatencyTable
 
 __version__ = "0.1.0"
@@ -48,7 +49,7 @@ _HOMES = {
     "Search": "cars_hw.search",
     "SuperNetTrainer": "cars_hw.weights.supernet_trainer",
     "TabularTrainer": "cars_hw.tabular_trainer",
-    "TrainingPlan": "cars_hw.weights.supernet_trainer",
+    "TrainingPlan": "cars_hw.training_plan",
 }
 
 

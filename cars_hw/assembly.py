@@ -16,7 +16,7 @@ from cars_hw.runs import Run
 from cars_hw.search import Schedule, Search
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.strategies._strategy import unconstrained
-from cars_hw.weights.supernet_trainer import SuperNetTrainer, TrainingPlan
+from cars_hw.weights.supernet_trainer import SuperNetTrainer
 from latency_tables import LatencyTable, TableError, TableMismatchError
 from profilers import Setup
 
@@ -72,8 +72,14 @@ def make_trainer(config: SearchConfig, space: SearchSpace) -> SuperNetTrainer:
     """Return fresh shared weights for ``space`` on the images that ``config`` names."""
     images = data.load(**config.data.model_dump())
     total_steps = make_schedule(config, len(images.training.labels)).total_steps
-    plan = TrainingPlan(total_steps, **config.training.model_dump())
-    return SuperNetTrainer(space, images, plan, seed=config.search.seed, device=config.search.torch_device)
+    return SuperNetTrainer(
+        space,
+        images,
+        config.training,
+        total_steps=total_steps,
+        seed=config.search.seed,
+        device=config.search.torch_device,
+    )
 
 
 def make_search(run: Run, trainer: SuperNetTrainer) -> Search:

@@ -9,6 +9,7 @@ from typing import Any, Literal, Self
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
+from cars_hw.training_plan import TrainingPlan
 from devices.foundation import ConfigError, UnknownNameError
 
 _MAX_BYTES = 1 << 20
@@ -72,24 +73,6 @@ class DataSection(_Section):
     seed: int = Field(default=0, ge=0, le=_MAX_SEED)
 
 
-class TrainingSection(_Section):
-    """How the shared weights are trained; see ``TrainingPlan``, whose fields these are.
-
-    Batch normalisation takes two images: one has no variance where the feature maps are of one pixel.
-    """
-
-    batch_size: int = Field(default=128, ge=2, le=1 << 16)
-    learning_rate: float = Field(default=0.025, gt=0)
-    final_learning_rate: float = Field(default=0.001, ge=0)
-    momentum: float = Field(default=0.9, ge=0, lt=1)
-    weight_decay: float = Field(default=3e-4, ge=0)
-    clip_norm: float = Field(default=5.0, gt=0)
-    crop_padding: int = Field(default=4, ge=0, le=256)
-    cutout: int = Field(default=0, ge=0, le=1024)
-    recalibration_images: int = Field(default=1024, ge=2)
-    evaluation_batch_size: int = Field(default=256, ge=1, le=1 << 16)
-
-
 class SearchSection(_Section):
     """How long, and for what.
 
@@ -142,7 +125,7 @@ class SearchConfig(_Section):
     space: SpaceSection = SpaceSection()
     strategy: StrategySection = StrategySection()
     data: DataSection = DataSection()
-    training: TrainingSection = TrainingSection()
+    training: TrainingPlan = TrainingPlan()
     search: SearchSection = SearchSection()
     latency: LatencySection = LatencySection()
 

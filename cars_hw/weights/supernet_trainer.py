@@ -10,7 +10,6 @@ import math
 import time
 from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -26,6 +25,7 @@ from cars_hw.ledger import Json, Ledger, Weights
 from cars_hw.networks.architecture import Architecture
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.trainer import OptionGradients, TrainerState
+from cars_hw.training_plan import TrainingPlan
 from cars_hw.weights import option_gradients
 from cars_hw.weights.augmentation import Augmentation
 from cars_hw.weights.batch_norm import recalibrate, reset_what_is_not_finite
@@ -34,37 +34,6 @@ from cars_hw.weights.supernet import SuperNet
 from devices.foundation import ConfigError
 
 _ALLOWED = TypeAdapter(tuple[tuple[int, ...], ...])
-
-
-@dataclass(frozen=True)
-class TrainingPlan:
-    """How the shared weights are trained. Defaults: the CARS search on CIFAR-10.
-
-    Attributes:
-        total_steps: Steps over which the learning rate falls along a cosine.
-        batch_size: Images per step.
-        learning_rate: At the first step.
-        final_learning_rate: At the last.
-        momentum: Of SGD.
-        weight_decay: L2 penalty, on the weights of the step's paths alone.
-        clip_norm: Largest norm of the mean gradient.
-        crop_padding: Of the random crop; pixels.
-        cutout: Side of the cutout; pixels, 0 for none.
-        recalibration_images: Training images that set an evaluated path's normalisation statistics.
-        evaluation_batch_size: Images per forward pass of an evaluation.
-    """
-
-    total_steps: int
-    batch_size: int = 128
-    learning_rate: float = 0.025
-    final_learning_rate: float = 0.001
-    momentum: float = 0.9
-    weight_decay: float = 3e-4
-    clip_norm: float = 5.0
-    crop_padding: int = 4
-    cutout: int = 0
-    recalibration_images: int = 1024
-    evaluation_batch_size: int = 256
 
 
 class SuperNetTrainer:
@@ -77,6 +46,7 @@ class SuperNetTrainer:
         space: Whose architectures share the weights.
         data: Training and fitness images.
         plan: How to train.
+        total_steps: Steps over which the learning rate falls.
         seed: Of initialisation, batches and augmentation.
         device: Where to compute, as torch names it.
 
@@ -86,11 +56,18 @@ class SuperNetTrainer:
     """
 
     def __init__(
-        self, space: SearchSpace, data: Data, plan: TrainingPlan, *, seed: int = 0, device: str = "cpu"
+        self,
+        space: SearchSpace,
+        data: Data,
+        plan: TrainingPlan,
+        *,
+        total_steps: int,
+        seed: int = 0,
+        device: str = "cpu",
     ) -> None:
         _check_fit(space, data, plan)
         self.space, self.data, self.plan, self.seed = space, data, plan, seed
-        self._whole_space = space
+        self._whole_space, self._total_steps = space, total_steps
         self._soft_path = False
         self.ledger = Ledger()
         self._device = _usable_device(device)
@@ -309,7 +286,7 @@ class SuperNetTrainer:
     @property
     def learning_rate(self) -> float:
         """Rate of the next step: a cosine from the first to the final rate over ``total_steps``."""
-        progress = min(self.ledger.steps / max(self.plan.total_steps, 1), 1.0)
+        progress = min(self.ledger.steps / max(self._total_steps, 1), 1.0)
         span = self.plan.learning_rate - self.plan.final_learning_rate
         return self.plan.final_learning_rate + span * (1 + math.cos(math.pi * progress)) / 2
 

@@ -41,6 +41,11 @@ def test_an_unknown_key_is_refused_with_the_closest(override: str, closest: str)
         _load(override)
 
 
+def test_training_takes_numbers_as_configurations_write_them() -> None:
+    config = _load("training.learning_rate=1", "training.batch_size=64.0", "training.cutout='8'")
+    assert (config.training.learning_rate, config.training.batch_size, config.training.cutout) == (1.0, 64, 8)
+
+
 @pytest.mark.parametrize(
     "override",
     [

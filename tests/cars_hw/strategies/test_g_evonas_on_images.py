@@ -9,7 +9,8 @@ from cars_hw.search import Schedule, Search
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.spaces.darts import Darts
 from cars_hw.strategies.g_evonas import GEvonas
-from cars_hw.weights.supernet_trainer import SuperNetTrainer, TrainingPlan
+from cars_hw.training_plan import TrainingPlan
+from cars_hw.weights.supernet_trainer import SuperNetTrainer
 
 
 def parameters(space: SearchSpace) -> int:
@@ -20,7 +21,7 @@ def test_the_weights_in_memory_are_those_of_the_stage_and_never_those_of_the_who
     space = Darts(deploy="search", channels=2, cells=3, image_size=8, image_channels=1)
     images = data.load("digits", fitness_images=40)
     trainer = SuperNetTrainer(
-        space, images, TrainingPlan(40, batch_size=16, crop_padding=1, recalibration_images=16)
+        space, images, TrainingPlan(batch_size=16, crop_padding=1, recalibration_images=16), total_steps=40
     )
     whole = sum(parameter.numel() for parameter in trainer.supernet.parameters())
     assert whole == parameters(space)

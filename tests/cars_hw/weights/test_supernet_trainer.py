@@ -11,11 +11,11 @@ from cars_hw import data
 from cars_hw.data import Data, ImageSet
 from cars_hw.errors import CheckpointError
 from cars_hw.spaces.darts import Darts
-from cars_hw.weights.supernet_trainer import SuperNetTrainer, TrainingPlan
+from cars_hw.training_plan import TrainingPlan
+from cars_hw.weights.supernet_trainer import SuperNetTrainer
 from devices.foundation.errors import ConfigError
 
 _PLAN = TrainingPlan(
-    total_steps=40,
     batch_size=32,
     learning_rate=0.1,
     crop_padding=1,
@@ -34,8 +34,10 @@ def space() -> Darts:
     return Darts(deploy="search", channels=2, cells=3, image_size=8, image_channels=1, classes=10)
 
 
-def _trainer(space: Darts, digits: Data, plan: TrainingPlan = _PLAN) -> SuperNetTrainer:
-    return SuperNetTrainer(space, digits, plan, seed=1)
+def _trainer(
+    space: Darts, digits: Data, plan: TrainingPlan = _PLAN, total_steps: int = 40
+) -> SuperNetTrainer:
+    return SuperNetTrainer(space, digits, plan, total_steps=total_steps, seed=1)
 
 
 def test_training_lowers_the_loss_and_the_error(space: Darts, digits: Data) -> None:
@@ -60,7 +62,7 @@ def test_an_epoch_sees_every_image_in_batches_of_one_size(space: Darts, digits: 
 
 def test_a_step_follows_the_mean_gradient_of_its_architectures(space: Darts, digits: Data) -> None:
     plan = TrainingPlan(
-        1, batch_size=32, learning_rate=1.0, momentum=0, weight_decay=0, clip_norm=1e9, crop_padding=0
+        batch_size=32, learning_rate=1.0, momentum=0, weight_decay=0, clip_norm=1e9, crop_padding=0
     )
     rng = np.random.default_rng(1)
     first, second = space.sample(rng), space.sample(rng)
@@ -166,7 +168,7 @@ def test_a_restored_trainer_goes_on_bit_for_bit(space: Darts, digits: Data) -> N
     for architecture in path[:4]:
         straight.step([architecture])
     state = copy.deepcopy(straight.state())
-    resumed = SuperNetTrainer(space, digits, _PLAN, seed=1)
+    resumed = SuperNetTrainer(space, digits, _PLAN, total_steps=40, seed=1)
     resumed.restore(state)
     for architecture in path[4:]:
         assert straight.step([architecture]) == resumed.step([architecture])
@@ -183,8 +185,8 @@ def test_the_state_of_another_space_is_refused(space: Darts, digits: Data) -> No
 
 
 def test_the_learning_rate_falls_along_a_cosine(space: Darts, digits: Data) -> None:
-    plan = TrainingPlan(4, batch_size=8, learning_rate=0.1, final_learning_rate=0.02)
-    trainer = _trainer(space, digits, plan)
+    plan = TrainingPlan(batch_size=8, learning_rate=0.1, final_learning_rate=0.02)
+    trainer = _trainer(space, digits, plan, total_steps=4)
     architecture = space.sample(np.random.default_rng(8))
     rates = []
     for _ in range(6):
@@ -204,8 +206,8 @@ def test_recalibration_images_are_of_all_classes_even_where_the_data_are_sorted(
     architecture = space.sample(np.random.default_rng(9))
     statistics = []
     for recalibration_images in (200, len(order)):
-        plan = TrainingPlan(1, batch_size=32, recalibration_images=recalibration_images)
-        trainer = SuperNetTrainer(space, Data(ordered, digits.fitness), plan, seed=1)
+        plan = TrainingPlan(batch_size=32, recalibration_images=recalibration_images)
+        trainer = SuperNetTrainer(space, Data(ordered, digits.fitness), plan, total_steps=1, seed=1)
         stem = trainer.network(architecture).get_submodule("units.stem.1")
         assert isinstance(stem.running_mean, torch.Tensor)
         statistics.append(stem.running_mean)
@@ -215,13 +217,16 @@ def test_recalibration_images_are_of_all_classes_even_where_the_data_are_sorted(
 def test_images_that_do_not_fit_the_space_are_refused(space: Darts, digits: Data) -> None:
     with pytest.raises(ConfigError, match=r"takes images of \(1, 28, 28\)"):
         SuperNetTrainer(
-            Darts(deploy="search", channels=2, cells=3, image_size=28, image_channels=1), digits, _PLAN
+            Darts(deploy="search", channels=2, cells=3, image_size=28, image_channels=1),
+            digits,
+            _PLAN,
+            total_steps=40,
         )
     two = ImageSet("two", digits.training.images, digits.training.labels % 2, flips=False, source="")
     with pytest.raises(ConfigError, match="10 classes, two has 2"):
-        SuperNetTrainer(space, Data(two, two), _PLAN)
+        SuperNetTrainer(space, Data(two, two), _PLAN, total_steps=40)
     with pytest.raises(ConfigError, match="batch_size 9999 exceeds"):
-        SuperNetTrainer(space, digits, TrainingPlan(1, batch_size=9999))
+        SuperNetTrainer(space, digits, TrainingPlan(batch_size=9999), total_steps=1)
 
 
 @pytest.mark.parametrize("device", ["gpu0", "", "meta", "cuda:99", "hpu", "xla"])
@@ -231,5 +236,5 @@ def test_a_torch_device_that_cannot_be_used_is_one_clear_error(
     with pytest.raises(
         ConfigError, match=f"torch_device '{device}' cannot be used: .*write \"cpu\""
     ) as caught:
-        SuperNetTrainer(space, digits, _PLAN, device=device)
+        SuperNetTrainer(space, digits, _PLAN, total_steps=40, device=device)
     assert "\n" not in str(caught.value)

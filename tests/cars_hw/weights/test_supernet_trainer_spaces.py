@@ -13,9 +13,10 @@ from cars_hw.data import Data
 from cars_hw.errors import ArchitectureError, CheckpointError
 from cars_hw.spaces.darts import Darts
 from cars_hw.trainer import TrainerState
-from cars_hw.weights.supernet_trainer import SuperNetTrainer, TrainingPlan
+from cars_hw.training_plan import TrainingPlan
+from cars_hw.weights.supernet_trainer import SuperNetTrainer
 
-_PLAN = TrainingPlan(40, batch_size=16, learning_rate=0.1, crop_padding=1, recalibration_images=32)
+_PLAN = TrainingPlan(batch_size=16, learning_rate=0.1, crop_padding=1, recalibration_images=32)
 SPACE = Darts(deploy="search", channels=2, cells=3, image_size=8, image_channels=1, classes=10)
 #: Convolutions are gone from every edge, and from the last node all edges but two.
 SMALLER = SPACE.restrict([(0,) if d % 12 == 9 else options[:3] for d, options in enumerate(SPACE.allowed)])
@@ -29,7 +30,7 @@ def digits() -> Data:
 
 
 def _trainer(digits: Data) -> SuperNetTrainer:
-    return SuperNetTrainer(SPACE, digits, _PLAN, seed=1)
+    return SuperNetTrainer(SPACE, digits, _PLAN, total_steps=40, seed=1)
 
 
 def _train(trainer: SuperNetTrainer, space: Darts, n: int = 3) -> list[float]:

@@ -1,0 +1,38 @@
+"""TrainingPlan: how shared weights are trained. No torch, since a configuration holds one."""
+
+from pydantic import ConfigDict, Field
+
+from devices.foundation import Settings
+
+
+class TrainingPlan(Settings):
+    """How the shared weights are trained. Defaults: the CARS search on CIFAR-10.
+
+    A configuration's numbers are taken as pydantic converts them: 64.0 for a count.
+
+    Attributes:
+        batch_size: Images per step. Batch normalisation takes two: one has no variance where the feature maps
+            are of one pixel.
+        learning_rate: At the first step.
+        final_learning_rate: At the last; in between, the rate falls along a cosine.
+        momentum: Momentum of the optimiser, SGD.
+        weight_decay: L2 penalty, on the weights of the step's paths alone.
+        clip_norm: Largest norm of the mean gradient.
+        crop_padding: Padding of the random crop, in pixels.
+        cutout: Side of the cutout, in pixels; 0 for none.
+        recalibration_images: Training images that set an evaluated path's normalisation statistics.
+        evaluation_batch_size: Images per forward pass of an evaluation.
+    """
+
+    model_config = ConfigDict(strict=False)
+
+    batch_size: int = Field(default=128, ge=2, le=1 << 16)
+    learning_rate: float = Field(default=0.025, gt=0)
+    final_learning_rate: float = Field(default=0.001, ge=0)
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    weight_decay: float = Field(default=3e-4, ge=0)
+    clip_norm: float = Field(default=5.0, gt=0)
+    crop_padding: int = Field(default=4, ge=0, le=256)
+    cutout: int = Field(default=0, ge=0, le=1024)
+    recalibration_images: int = Field(default=1024, ge=2)
+    evaluation_batch_size: int = Field(default=256, ge=1, le=1 << 16)

@@ -94,7 +94,7 @@ class Counter:
         return [(*self._device.judge(seen[:budget]), len(seen[:budget])) for budget in BUDGETS]
 
 
-class _CountedError:
+class _CountedError(Objective):
     """The error, of networks that are counted."""
 
     name = "error"
@@ -102,7 +102,7 @@ class _CountedError:
     def __init__(self, trainer: TabularTrainer, evaluate: Evaluate) -> None:
         self._trainer, self._evaluate = trainer, evaluate
 
-    def __call__(self, architecture: Architecture) -> float:
+    def __call__(self, architecture: Architecture, /) -> float:
         self._evaluate(architecture)
         return 1.0 - self._trainer.accuracy(architecture)
 

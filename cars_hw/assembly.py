@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 
 import devices
-from cars_hw import data, spaces, strategies
+from cars_hw import data, objectives, spaces, strategies
 from cars_hw.config import LatencySection, SearchConfig
 from cars_hw.evolution.screening import Screen
 from cars_hw.latency.model import latency_model, needed_specs, trust
-from cars_hw.objectives import Error, Latency, Macs, MaximumLatency, Objective, Parameters
+from cars_hw.objectives import Ingredients, Latency, Limits, Objective
 from cars_hw.runs import Run
 from cars_hw.search import Schedule, Search
 from cars_hw.spaces._space import SearchSpace
@@ -90,9 +90,11 @@ def make_search(run: Run, trainer: SuperNetTrainer) -> Search:
     """
     config, space = run.config, trainer.space
     table = open_table(config) if Latency.name in config.search.objectives else None
-    objectives = make_objectives(config, trainer, table)
+    costs = make_objectives(config, trainer, table)
     limit = config.latency.max_latency_ms
-    violation = unconstrained if limit is None else MaximumLatency(objectives, limit)
+    violation = (
+        unconstrained if limit is None else Limits([cost.name for cost in costs], {Latency.name: limit})
+    )
     strategies.check(config.strategy.name, config.strategy.settings)
     strategy = strategies.load(
         config.strategy.name,
@@ -111,11 +113,11 @@ def make_search(run: Run, trainer: SuperNetTrainer) -> Search:
     return Search(
         trainer,
         strategy,
-        objectives,
+        costs,
         make_schedule(config, len(trainer.data.training.labels)),
         checkpoints=run.checkpoints,
         fingerprint=fingerprint,
-        screen=Screen(objectives[1:], violation=violation) if is_screened else None,
+        screen=Screen(costs[1:], violation=violation) if is_screened else None,
     )
 
 
@@ -128,15 +130,9 @@ def make_objectives(
         MissingEntryError: The table lacks an entry; the message names the command that measures it.
     """
     space = trainer.space
-    found: dict[str, Objective] = {
-        Error.name: Error(trainer),
-        Parameters.name: Parameters(space),
-        Macs.name: Macs(space),
-    }
-    if table is not None:
-        model = latency_model(space, table, remedy=config.profile_command())
-        found[Latency.name] = Latency(space, model)
-    return [found[name] for name in config.search.objectives]
+    models = {} if table is None else {"": latency_model(space, table, remedy=config.profile_command())}
+    ingredients = Ingredients(space, trainer, models)
+    return [objectives.load(name, ingredients) for name in config.search.objectives]
 
 
 def make_schedule(config: SearchConfig, training_images: int) -> Schedule:

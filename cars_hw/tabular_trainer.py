@@ -13,6 +13,7 @@ from pathlib import Path
 from cars_hw.errors import ArchitectureError, CheckpointError, DataError
 from cars_hw.ledger import Ledger, Weights
 from cars_hw.networks.architecture import Architecture
+from cars_hw.objectives import Objective
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.trainer import OptionGradients, TrainerState
 from devices.foundation import ConfigError
@@ -129,7 +130,7 @@ class TabularTrainer:
         return curve[-1]
 
 
-class TabularCost:
+class TabularCost(Objective):
     """An objective whose values are looked up.
 
     Args:
@@ -141,7 +142,7 @@ class TabularCost:
         self.name = name
         self._figures = figures
 
-    def __call__(self, architecture: Architecture) -> float:
+    def __call__(self, architecture: Architecture, /) -> float:
         """Look the cost up.
 
         Raises:

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cars_hw.data._image_set import Data, DataSet, ImageSet, Labels
+from cars_hw.data._image_set import Data, DataSet, Images, ImageSet, Labels
 from cars_hw.errors import DataError
 from devices.foundation import load_plugin, plugin_names
 
-__all__ = ["Data", "DataSet", "ImageSet", "load", "names"]
+__all__ = ["Data", "DataSet", "ImageSet", "Images", "Labels", "load", "names"]
 
 
 def load(
@@ -20,6 +20,7 @@ def load(
     path: str | None = None,
     image_size: int | None = None,
     seed: int = 0,
+    **settings: object,
 ) -> Data:
     """Load the data set ``name`` and set ``fitness_images`` of it apart, equally many of each class.
 
@@ -29,14 +30,16 @@ def load(
         path: The file or folder that holds it; ``None`` for a set inside an installed package.
         image_size: Height and width to which zeros are added around each image; ``None`` for its own size.
         seed: Of the split.
+        settings: Of the data set itself, by name.
 
     Raises:
-        UnknownNameError: No such data set.
+        UnknownNameError: No such data set, or a setting that it does not have.
+        ConfigError: A value of a setting that it does not take.
         DataError: It is not installed or cannot be read, has too few images for the split, or larger ones
             than asked for.
     """
     dataset = load_plugin("cars_hw.data", name, DataSet, what="data set")
-    whole = _padded(dataset(None if path is None else Path(path)).read(), image_size)
+    whole = _padded(dataset(None if path is None else Path(path), **settings).read(), image_size)
     if not whole.classes <= fitness_images <= len(whole.labels) // 2:
         raise DataError(
             f"{fitness_images} fitness images of {name}; take {whole.classes} to {len(whole.labels) // 2}, "

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cars_hw.errors import DataError
+from devices.foundation import Settings, plugin_name, settings_type
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
@@ -78,12 +79,30 @@ class Data:
 class DataSet(ABC):
     """Labelled images to search on; a plug-in is a file with one subclass.
 
+    A subclass that has settings declares them, ``settings: MySettings``, in its body.
+
     Args:
         path: The file or folder that holds them; ``None`` where none was named.
+        settings: By name; what is not given has its default.
+
+    Attributes:
+        settings: All of its settings.
+
+    Raises:
+        UnknownNameError: A setting that the data set does not have.
+        ConfigError: A value that it does not take.
     """
 
-    def __init__(self, path: Path | None = None) -> None:
+    settings: Settings
+
+    def __init__(self, path: Path | None = None, /, **settings: object) -> None:
         self.path = path
+        self.settings = settings_type(type(self)).checked(self.name, settings)
+
+    @property
+    def name(self) -> str:
+        """The plug-in's name, by which it is loaded."""
+        return plugin_name(type(self))
 
     @abstractmethod
     def read(self) -> ImageSet:
@@ -100,5 +119,4 @@ class DataSet(ABC):
             DataError: There is one.
         """
         if self.path is not None:
-            name = type(self).__module__.rpartition(".")[2]
-            raise DataError(f"{name} lies in an installed package; leave data.path out")
+            raise DataError(f"{self.name} lies in an installed package; leave data.path out")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from cars_hw.latency.prediction import predict
 from cars_hw.networks.architecture import Architecture
 from cars_hw.networks.graph import network_spec
 from cars_hw.spaces._space import SearchSpace
@@ -93,9 +94,10 @@ def predicted_networks(
     """
     model = latency_model(space, table)
     networks = []
-    for graph in (space.graph(architecture, "deploy") for architecture in architectures):
-        said = model.predict(graph.executed(model.runtime).specs())
-        networks.append(PredictedNetwork(network_spec(graph), said.latency_s, said.interval_s))
+    for architecture in architectures:
+        spec = network_spec(space.graph(architecture, "deploy"))
+        predicted = predict(space, model, architecture)
+        networks.append(PredictedNetwork(spec, predicted.latency_s, predicted.interval_s))
     return Validation(table.digest(needed_specs(space)), tuple(networks))
 
 

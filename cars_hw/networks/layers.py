@@ -115,6 +115,8 @@ class Mean:
 
 Weightless = Relu | Relu6 | Pool | GlobalPool | Zero | Sum | Concat | Mean
 Layer = Conv | BatchNorm | FactorizedConv | Linear | Weightless
+#: Layers that may change their input in its place: each element of the output is of one of the input.
+Elementwise = BatchNorm | Relu | Relu6
 
 
 def shape_after(layer: Layer, shape: tuple[int, ...], *, n_inputs: int) -> tuple[int, ...]:

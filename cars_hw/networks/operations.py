@@ -43,6 +43,7 @@ from cars_hw.networks.layers import (
     BatchNorm,
     Concat,
     Conv,
+    Elementwise,
     FactorizedConv,
     GlobalPool,
     Layer,
@@ -101,6 +102,16 @@ def conv_inputs(spec: OpSpec) -> Iterator[tuple[Conv, tuple[int, ...]]]:
         if isinstance(layer, Conv):
             yield layer, shape
         shape = output
+
+
+@lru_cache(maxsize=4096)
+def tensor_shapes(spec: OpSpec) -> tuple[tuple[int, ...], ...]:
+    """Return the shapes of the tensors that ``spec`` writes, one after the other; the last is its output.
+
+    Layers that change a tensor in its place write none.
+    """
+    shapes = [shape for layer, shape in _outputs(spec) if not isinstance(layer, Elementwise)]
+    return tuple(shapes) or (output_shape(spec),)
 
 
 def _outputs(spec: OpSpec) -> Iterator[tuple[Layer, tuple[int, ...]]]:

@@ -12,6 +12,7 @@ from cars_hw.config import LatencySection, SearchConfig, with_table
 from cars_hw.errors import ArchitectureError
 from cars_hw.latency.contents import network_workload
 from cars_hw.latency.model import latency_model, needed_specs, trust
+from cars_hw.latency.prediction import predict
 from cars_hw.ledger import Json
 from cars_hw.networks.architecture import Architecture, from_text, to_text
 from cars_hw.results.model_card import read_card
@@ -196,8 +197,8 @@ def _predict(
 ) -> _Said:
     """Predict ``architecture`` from ``table``, which ``config`` names."""
     predictor = latency_model(space, table, remedy=config.profile_command())
-    executed = space.graph(architecture, "deploy").executed(predictor.runtime)
-    return predictor.predict(executed.specs()), trust(table, space, remedy=config.validate_command())
+    predicted = predict(space, predictor, architecture)
+    return predicted, trust(table, space, remedy=config.validate_command())
 
 
 def _with_interval(latency_s: float, interval_s: tuple[float, float]) -> str:

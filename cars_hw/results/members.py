@@ -88,7 +88,7 @@ def _card(
     space, generation = trainer.space, record.history[-1]
     graph = space.graph(member.architecture, "search")
     return {
-        "space": {"name": config.space.name, "settings": dict(space.settings())},
+        "space": {"name": config.space.name, "settings": space.settings.values()},
         "architecture": to_text(member.architecture),
         "description": space.describe(member.architecture),
         "costs_of_the_deployed_network": dict(generation.costs_of(member)),

@@ -1,21 +1,19 @@
 """Search spaces: one file each, without torch."""
 
-from typing import Any
-
-from cars_hw.spaces._space import BranchSet, Scale, SearchSpace
+from cars_hw.spaces._space import BranchSet, ImageSettings, Scale, SearchSpace
 from devices.foundation import load_plugin, plugin_names
 
-__all__ = ["BranchSet", "Scale", "SearchSpace", "load", "names"]
+__all__ = ["BranchSet", "ImageSettings", "Scale", "SearchSpace", "load", "names"]
 
 
-def load(name: str, **settings: Any) -> SearchSpace:
+def load(name: str, **settings: object) -> SearchSpace:
     """Return the space ``name`` with its ``settings``.
 
     Raises:
-        UnknownNameError: No such space.
-        ConfigError: A setting that the space does not take, or out of range.
+        UnknownNameError: No such space, or a setting that it does not have.
+        ConfigError: A value of a setting that the space does not take.
     """
-    return load_plugin("cars_hw.spaces", name, SearchSpace, what="space").create(**settings)
+    return load_plugin("cars_hw.spaces", name, SearchSpace, what="space")(**settings)
 
 
 def names() -> tuple[str, ...]:

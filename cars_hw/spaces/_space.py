@@ -7,16 +7,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
 from cars_hw.errors import ArchitectureError
 from cars_hw.networks.architecture import Architecture, checked
 from cars_hw.networks.graph import Graph, Node, SoftGraph, unique_specs
 from cars_hw.spaces import _mixing
-from devices.foundation import ConfigError, check_settings
+from devices.foundation import Settings, plugin_name, settings_type
 from latency_tables import OpSpec
 
 Scale = Literal["search", "deploy"]
@@ -39,23 +39,45 @@ class BranchSet:
     most: int
 
 
+class ImageSettings(Settings):
+    """Settings that every space of images has; a space adds its own.
+
+    Attributes:
+        image_channels: Channels of the search graph's images.
+        classes: Number of classes of the search graph.
+    """
+
+    image_channels: int = Field(3, ge=1, le=64)
+    classes: int = Field(10, ge=2, le=100_000)
+
+
 class SearchSpace(ABC):
     """Decisions with a fixed number of options each; every tuple of options is a network.
 
     A restricted space has the encoding and the graphs of the whole one, so that an architecture means the
     same in both; it only samples, counts and lists less.
 
+    A subclass that has settings declares them, ``settings: MySettings``, in its body. Its constructor, if it
+    has one, calls this one first.
+
+    Args:
+        settings: By name; what is not given has its default.
+
     Attributes:
-        name: The plug-in's name.
+        settings: All of its settings; with them, the space can be built again.
         choices: Number of options per decision, (d,).
         groups: Decisions that describe one place of the network; crossover and mutation move them together.
         branch_sets: Groups whose options are not alternatives, but say which branches a layer has.
         image_shape: (c, h, w) of the search graph's input.
         classes: Number of outputs.
         deploys_search_graph: Whether both scales are the same graph.
+
+    Raises:
+        UnknownNameError: A setting that the space does not have.
+        ConfigError: A value that it does not take.
     """
 
-    name: str
+    settings: Settings
     choices: tuple[int, ...]
     groups: tuple[tuple[int, ...], ...]
     image_shape: tuple[int, int, int]
@@ -63,19 +85,13 @@ class SearchSpace(ABC):
     deploys_search_graph: bool
     branch_sets: tuple[BranchSet, ...] = ()
 
-    @classmethod
-    def create(cls, **settings: Any) -> Self:
-        """Build the space from settings of a configuration.
+    def __init__(self, /, **settings: object) -> None:
+        self.settings = settings_type(type(self)).checked(self.name, settings)
 
-        Raises:
-            UnknownNameError: A setting that the space does not take.
-            ConfigError: A value that it does not take.
-        """
-        check_settings(cls, settings)
-        try:
-            return cls(**settings)
-        except TypeError as error:
-            raise ConfigError(f"space {cls.__name__}: {error}") from error
+    @property
+    def name(self) -> str:
+        """The plug-in's name, by which it is loaded."""
+        return plugin_name(type(self))
 
     @cached_property
     def allowed(self) -> tuple[tuple[int, ...], ...]:
@@ -118,10 +134,6 @@ class SearchSpace(ABC):
             for decision, (options, had) in enumerate(zip(allowed, self.allowed, strict=True))
         )
         return restricted
-
-    @abstractmethod
-    def settings(self) -> dict[str, int | str]:
-        """Return what ``create`` needs to build this space again."""
 
     @abstractmethod
     def graph(self, architecture: Architecture, scale: Scale = "search") -> Graph:

@@ -12,17 +12,16 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Literal, Self, TypeVar
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue, model_validator
 
 from cars_hw.errors import ArchitectureError
 from cars_hw.networks.architecture import Architecture, checked
 from cars_hw.networks.graph import Graph, Node, SoftGraph, soft_weights
 from cars_hw.spaces._cells import SKIP, Cell, CellNetwork, Edge, SoftCell
-from cars_hw.spaces._settings import check_option, check_sizes
-from cars_hw.spaces._space import Scale, SearchSpace
-from devices.foundation import ConfigError, UnknownNameError
+from cars_hw.spaces._space import ImageSettings, Scale, SearchSpace
+from devices.foundation import UnknownNameError
 
 #: Published indices 1 to 7; an option is its place here.
 OPERATIONS = (
@@ -43,17 +42,34 @@ _CELL_DECISIONS = _NODES * _NODE_DECISIONS
 _CELL_PLACES = sum(i + 2 for i in range(_NODES))
 #: Before they are grown: the two inputs, skipped to in a normal cell; the cheapest in a reduction cell.
 _ABSENT = (0, OPERATIONS.index(SKIP), OPERATIONS.index(SKIP)) * _NODES + (0, 0, 0) * _NODES
-_DEPLOYMENTS = ("cifar", "imagenet", "search")
 _Row = TypeVar("_Row")
-#: Smallest, largest and step of each setting of the search graph.
-_RANGES = {
-    "channels": (2, 256, 2),
-    "cells": (3, 64, 1),
-    "image_size": (8, 512, 4),
-    "stem_stride": (1, 2, 1),
-    "image_channels": (1, 64, 1),
-    "classes": (2, 100_000, 1),
-}
+
+
+class DartsSettings(ImageSettings):
+    """What a space of two cells may be told.
+
+    Attributes:
+        deploy: What an architecture is for: "cifar" (20 cells, 36 channels, 3x32x32), "imagenet" (14 cells,
+            48 channels, 3x224x224, 1000 classes), or "search" (the search graph itself).
+        channels: Of the search graph's first cell.
+        cells: Of the search graph; two of them are reduction cells.
+        image_size: Height and width of its images, a multiple of 4 times the stem's stride.
+        stem_stride: Of its first convolution: 2 searches at half of the size.
+        classes: Number of classes, also of a network deployed for "cifar".
+    """
+
+    deploy: Literal["cifar", "imagenet", "search"] = "cifar"
+    channels: int = Field(16, ge=2, le=256, multiple_of=2)
+    cells: int = Field(8, ge=3, le=64)
+    image_size: int = Field(32, ge=8, le=512, multiple_of=4)
+    stem_stride: int = Field(1, ge=1, le=2)
+
+    @model_validator(mode="after")
+    def _halves_twice(self) -> Self:
+        step = 4 * self.stem_stride
+        if self.image_size % step:
+            raise ValueError(f"image_size is {self.image_size}; with this stem_stride, a multiple of {step}")
+        return self
 
 
 @dataclass(frozen=True)
@@ -76,51 +92,17 @@ class Darts(SearchSpace):
     them, the operation on the later one. A group is one node of both cells: CARS crosses over and mutates
     those together.
 
-    Args:
-        deploy: What an architecture is for: "cifar" (20 cells, 36 channels, 3x32x32), "imagenet" (14 cells,
-            48 channels, 3x224x224, 1000 classes), or "search" (the search graph itself).
-        channels: Of the search graph's first cell; even.
-        cells: Of the search graph, at least 3: two of them are reduction cells.
-        image_size: Height and width of its images, a multiple of 4 times the stem's stride.
-        stem_stride: Of its first convolution: 2 searches at half of the size.
-        image_channels: Channels of its images.
-        classes: Number of classes, also of a network deployed for "cifar".
-
-    Raises:
-        ConfigError: A setting is out of range.
+    The settings are those of ``DartsSettings``.
     """
 
-    name = "darts"
+    settings: DartsSettings
 
-    def __init__(  # noqa: PLR0913  (the settings of a configuration)
-        self,
-        *,
-        deploy: str = "cifar",
-        channels: int = 16,
-        cells: int = 8,
-        image_size: int = 32,
-        stem_stride: int = 1,
-        image_channels: int = 3,
-        classes: int = 10,
-    ) -> None:
-        sizes = {
-            "channels": channels,
-            "cells": cells,
-            "image_size": image_size,
-            "stem_stride": stem_stride,
-            "image_channels": image_channels,
-            "classes": classes,
-        }
-        check_option(self.name, "deploy", deploy, _DEPLOYMENTS)
-        check_sizes(self.name, sizes, _RANGES)
-        if image_size % (4 * stem_stride):
-            raise ConfigError(
-                f"image_size {image_size} is no multiple of {4 * stem_stride}, 4 times the stem's stride"
-            )
-        self._settings: dict[str, int | str] = {"deploy": deploy, **sizes}
-        self.image_shape = (image_channels, image_size, image_size)
-        self.classes = classes
-        self.deploys_search_graph = deploy == "search"
+    def __init__(self, /, **settings: object) -> None:
+        super().__init__(**settings)
+        asked = self.settings
+        self.image_shape = (asked.image_channels, asked.image_size, asked.image_size)
+        self.classes = asked.classes
+        self.deploys_search_graph = asked.deploy == "search"
         self.choices = 2 * tuple(
             n for pairs in _PAIRS for n in (len(pairs), len(OPERATIONS), len(OPERATIONS))
         )
@@ -130,16 +112,15 @@ class Darts(SearchSpace):
         )
         self.places = (1 + len(OPERATIONS),) * (2 * _CELL_PLACES)
         self.absent = _ABSENT
-        search = CellNetwork(channels, cells, self.image_shape, classes, stem_stride, searched=True)
+        search = CellNetwork(
+            asked.channels, asked.cells, self.image_shape, self.classes, asked.stem_stride, searched=True
+        )
         deployed = {
-            "cifar": CellNetwork(36, 20, (3, 32, 32), classes),
+            "cifar": CellNetwork(36, 20, (3, 32, 32), self.classes),
             "imagenet": CellNetwork(48, 14, (3, 224, 224), 1000, deep_stem=True),
             "search": search,
         }
-        self._networks: dict[Scale, CellNetwork] = {"search": search, "deploy": deployed[deploy]}
-
-    def settings(self) -> dict[str, int | str]:
-        return dict(self._settings)
+        self._networks: dict[Scale, CellNetwork] = {"search": search, "deploy": deployed[asked.deploy]}
 
     def graph(self, architecture: Architecture, scale: Scale = "search") -> Graph:
         normal, reduction = _cells(checked(architecture, self.choices))

@@ -12,16 +12,15 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
 from cars_hw.errors import ArchitectureError
 from cars_hw.networks.architecture import Architecture, checked
 from cars_hw.networks.graph import IMAGE, Graph, Node
 from cars_hw.spaces._nodes import NodeList, Tensor
-from cars_hw.spaces._settings import check_option, check_sizes
-from cars_hw.spaces._space import Scale, SearchSpace
+from cars_hw.spaces._space import ImageSettings, Scale, SearchSpace
 from devices.foundation import UnknownNameError
 
 #: Kernel and expansion of a layer; an option is its place here, and the one after the last skips the layer.
@@ -50,23 +49,12 @@ _STAGES = (
 #: The last stage has one layer, whatever the setting.
 _LAST = len(_STAGES) - 1
 _STEM, _FIRST, _TAIL = 32, 16, 1280
-_DEPLOYMENTS = ("imagenet", "search")
-#: Smallest, largest and step of each setting.
-_RANGES = {
-    "resolution": (32, 1024, 1),
-    "layers": (1, 16, 1),
-    "channels": (8, 128, 8),
-    "image_size": (8, 512, 1),
-    "stem_stride": (1, 2, 1),
-    "image_channels": (1, 64, 1),
-    "classes": (2, 100_000, 1),
-}
 
 
-class Mobilenet(SearchSpace):
-    """For each of six stages its width, and for each of its layers a block or a skip.
+class MobilenetSettings(ImageSettings):
+    """What a space of inverted residuals may be told.
 
-    Args:
+    Attributes:
         deploy: What an architecture is for: "imagenet" (a stem of 32 channels, 3x224x224, 1000 classes), or
             "search" (the search graph itself).
         resolution: Height and width of the images of a network deployed for "imagenet".
@@ -75,51 +63,40 @@ class Mobilenet(SearchSpace):
         image_size: Height and width of the search graph's images.
         stem_stride: Of the search graph's first convolution. Its first stage has stride 1: it is for images
             far smaller than those of "imagenet".
-        image_channels: Channels of its images.
-        classes: Number of its classes.
-
-    Raises:
-        ConfigError: A setting is out of range.
     """
 
-    name = "mobilenet"
+    deploy: Literal["imagenet", "search"] = "imagenet"
+    resolution: int = Field(224, ge=32, le=1024)
+    layers: int = Field(4, ge=1, le=16)
+    channels: int = Field(16, ge=8, le=128, multiple_of=8)
+    image_size: int = Field(32, ge=8, le=512)
+    stem_stride: int = Field(1, ge=1, le=2)
 
-    def __init__(  # noqa: PLR0913  (the settings of a configuration)
-        self,
-        *,
-        deploy: str = "imagenet",
-        resolution: int = 224,
-        layers: int = 4,
-        channels: int = 16,
-        image_size: int = 32,
-        stem_stride: int = 1,
-        image_channels: int = 3,
-        classes: int = 10,
-    ) -> None:
-        sizes = {
-            "resolution": resolution,
-            "layers": layers,
-            "channels": channels,
-            "image_size": image_size,
-            "stem_stride": stem_stride,
-            "image_channels": image_channels,
-            "classes": classes,
-        }
-        check_option(self.name, "deploy", deploy, _DEPLOYMENTS)
-        check_sizes(self.name, sizes, _RANGES)
-        self._settings: dict[str, int | str] = {"deploy": deploy, **sizes}
-        self.image_shape = (image_channels, image_size, image_size)
-        self.classes = classes
-        self.deploys_search_graph = deploy == "search"
-        self._depths = tuple(1 if stage == _LAST else layers for stage in range(len(_STAGES)))
+
+class Mobilenet(SearchSpace):
+    """For each of six stages its width, and for each of its layers a block or a skip.
+
+    The settings are those of ``MobilenetSettings``.
+    """
+
+    settings: MobilenetSettings
+
+    def __init__(self, /, **settings: object) -> None:
+        super().__init__(**settings)
+        asked = self.settings
+        self.image_shape = (asked.image_channels, asked.image_size, asked.image_size)
+        self.classes = asked.classes
+        self.deploys_search_graph = asked.deploy == "search"
+        self._depths = tuple(1 if stage == _LAST else asked.layers for stage in range(len(_STAGES)))
         self.choices = tuple(
             n
             for stage, depth in zip(_STAGES, self._depths, strict=True)
             for n in (len(stage.widths), len(BLOCKS), *(len(BLOCKS) + 1,) * (depth - 1))
         )
         self.groups = tuple((decision,) for decision in range(len(self.choices)))
-        search = _Network(self.image_shape, classes, channels, stem_stride, first_stride=1)
-        imagenet = _Network((3, resolution, resolution), 1000, _STEM, stem_stride=2, first_stride=2)
+        search = _Network(self.image_shape, self.classes, asked.channels, asked.stem_stride, first_stride=1)
+        image_shape = (3, asked.resolution, asked.resolution)
+        imagenet = _Network(image_shape, 1000, _STEM, stem_stride=2, first_stride=2)
         self._networks: dict[Scale, _Network] = {
             "search": search,
             "deploy": search if self.deploys_search_graph else imagenet,
@@ -140,9 +117,6 @@ class Mobilenet(SearchSpace):
     def absent(self) -> Architecture:
         """Narrow, and skipped where a layer may be; else the smallest block."""
         return tuple(SKIP if n > len(BLOCKS) else 0 for n in self.choices)
-
-    def settings(self) -> dict[str, int | str]:
-        return dict(self._settings)
 
     def graph(self, architecture: Architecture, scale: Scale = "search") -> Graph:
         options = [(option,) for option in checked(architecture, self.choices)]

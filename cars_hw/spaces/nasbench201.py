@@ -11,76 +11,58 @@ shift of its normalisation. So operations off all paths from input to output are
 import re
 from collections.abc import Iterator
 from functools import cached_property
+from typing import Literal
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
 from cars_hw.errors import ArchitectureError
 from cars_hw.networks.architecture import Architecture, checked
 from cars_hw.networks.graph import Graph, Node, SoftGraph
-from cars_hw.spaces._settings import check_option, check_sizes
-from cars_hw.spaces._space import Scale, SearchSpace
+from cars_hw.spaces._space import ImageSettings, Scale, SearchSpace
 from cars_hw.spaces._stacked201 import EDGES, OPERATIONS, SKIP, StackedNetwork
 from devices.foundation import UnknownNameError
 
-_DEPLOYMENTS = ("nasbench201", "search")
-#: Smallest, largest and step of each setting of the search graph.
-_RANGES = {
-    "channels": (2, 256, 1),
-    "cells": (1, 64, 1),
-    "image_size": (4, 512, 4),
-    "image_channels": (1, 64, 1),
-    "classes": (2, 100_000, 1),
-}
 _CODE = re.compile(rf"[0-{len(OPERATIONS) - 1}]{{{len(EDGES)}}}")
 _EDGE = re.compile(r"\|([a-z0-9_]{1,64})~([0-9])(?=\|)")
 _MAX_TEXT = 256
 
 
-class Nasbench201(SearchSpace):
-    """One decision for each edge of the cell, in the order of ``EDGES``.
+class Nasbench201Settings(ImageSettings):
+    """What the space of NAS-Bench-201 may be told.
 
-    Args:
+    Attributes:
         deploy: What an architecture is for: "nasbench201" (the benchmark's networks: 5 cells in each stage,
             16 channels in the first, 3x32x32), or "search" (the search graph itself).
         channels: Of the search graph's first stage.
         cells: In each of its three stages.
-        image_size: Height and width of its images, a multiple of 4.
-        image_channels: Channels of its images.
+        image_size: Height and width of its images.
         classes: Number of classes, also of the benchmark's networks.
-
-    Raises:
-        ConfigError: A setting is out of range.
     """
 
-    name = "nasbench201"
+    deploy: Literal["nasbench201", "search"] = "nasbench201"
+    channels: int = Field(16, ge=2, le=256)
+    cells: int = Field(5, ge=1, le=64)
+    image_size: int = Field(32, ge=4, le=512, multiple_of=4)
 
-    def __init__(
-        self,
-        *,
-        deploy: str = "nasbench201",
-        channels: int = 16,
-        cells: int = 5,
-        image_size: int = 32,
-        image_channels: int = 3,
-        classes: int = 10,
-    ) -> None:
-        sizes = {
-            "channels": channels,
-            "cells": cells,
-            "image_size": image_size,
-            "image_channels": image_channels,
-            "classes": classes,
-        }
-        check_option(self.name, "deploy", deploy, _DEPLOYMENTS)
-        check_sizes(self.name, sizes, _RANGES)
-        self._settings: dict[str, int | str] = {"deploy": deploy, **sizes}
-        self.image_shape = (image_channels, image_size, image_size)
-        self.classes = classes
-        self.deploys_search_graph = deploy == "search"
+
+class Nasbench201(SearchSpace):
+    """One decision for each edge of the cell, in the order of ``EDGES``.
+
+    The settings are those of ``Nasbench201Settings``.
+    """
+
+    settings: Nasbench201Settings
+
+    def __init__(self, /, **settings: object) -> None:
+        super().__init__(**settings)
+        asked = self.settings
+        self.image_shape = (asked.image_channels, asked.image_size, asked.image_size)
+        self.classes = asked.classes
+        self.deploys_search_graph = asked.deploy == "search"
         self.choices = (len(OPERATIONS),) * len(EDGES)
         self.groups = tuple((edge,) for edge in range(len(EDGES)))
-        search = StackedNetwork(channels, cells, self.image_shape, classes, searched=True)
-        benchmark = StackedNetwork(16, 5, (3, 32, 32), classes)
+        search = StackedNetwork(asked.channels, asked.cells, self.image_shape, self.classes, searched=True)
+        benchmark = StackedNetwork(16, 5, (3, 32, 32), self.classes)
         self._networks: dict[Scale, StackedNetwork] = {
             "search": search,
             "deploy": search if self.deploys_search_graph else benchmark,
@@ -90,9 +72,6 @@ class Nasbench201(SearchSpace):
     def absent(self) -> Architecture:
         """A skip connection on each edge: nothing costs less and still leads to the output."""
         return (SKIP,) * len(EDGES)
-
-    def settings(self) -> dict[str, int | str]:
-        return dict(self._settings)
 
     def graph(self, architecture: Architecture, scale: Scale = "search") -> Graph:
         return Graph(self._networks[scale].nodes(checked(architecture, self.choices)))

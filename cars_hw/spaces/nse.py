@@ -10,16 +10,16 @@ first ones. Neither is ever sampled. Activations are ReLU throughout.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
 from cars_hw.errors import ArchitectureError
 from cars_hw.networks.architecture import Architecture, checked
 from cars_hw.networks.graph import Graph, Node, SoftGraph, soft_weights
 from cars_hw.spaces._multibranch import OPERATIONS, BranchNetwork, Plan
-from cars_hw.spaces._settings import Range, check_option, check_sizes
-from cars_hw.spaces._space import BranchSet, Scale, SearchSpace
+from cars_hw.spaces._space import BranchSet, ImageSettings, Scale, SearchSpace
 
 
 @dataclass(frozen=True)
@@ -45,20 +45,34 @@ _VARIANTS = {
     "nsenet": _Variant(Plan(OPERATIONS[72], *_NER), _NER_WIDTHS, 1.045),
     "nsenet-gpu": _Variant(Plan(OPERATIONS[19], *_NR), (16, 32, 64, 128, 256), 1.0),
 }
-_DEPLOYMENTS = ("imagenet", "search")
 _TAIL = 1024
 #: A sampled layer has at most so many branches; the published networks have 1.6 on average.
 _SAMPLED_BRANCHES = 3
-_RANGES: dict[str, Range] = {
-    "channels": (2, 256, 2),
-    "stages": (1, 7, 1),
-    "depth": (0, 7, 1),
-    "max_branches": (1, 72, 1),
-    "image_size": (4, 512, 1),
-    "stem_stride": (1, 2, 1),
-    "image_channels": (1, 64, 1),
-    "classes": (2, 100_000, 1),
-}
+
+
+class NseSettings(ImageSettings):
+    """What a space of branches may be told.
+
+    Attributes:
+        variant: The published setting: "nsenet-27", "nsenet" (72 operations) or "nsenet-gpu" (19).
+        deploy: What an architecture is for: "imagenet" (the variant's widths times its multiplier, 3x224x224,
+            1000 classes), or "search" (the search graph itself).
+        channels: Of the search graph's first layer. The others grow in proportion.
+        stages: Widths that are kept, at most; fewer make a smaller space, at both scales.
+        depth: Layers after a change of width that are kept, at most.
+        max_branches: Of a layer; the published networks have up to 5.
+        image_size: Height and width of the search graph's images.
+        stem_stride: Of its first convolution.
+    """
+
+    variant: Literal["nsenet-27", "nsenet", "nsenet-gpu"] = "nsenet-27"
+    deploy: Literal["imagenet", "search"] = "imagenet"
+    channels: int = Field(16, ge=2, le=256, multiple_of=2)
+    stages: int = Field(7, ge=1, le=7)
+    depth: int = Field(7, ge=0, le=7)
+    max_branches: int = Field(5, ge=1, le=72)
+    image_size: int = Field(32, ge=4, le=512)
+    stem_stride: int = Field(1, ge=1, le=2)
 
 
 class Nse(SearchSpace):
@@ -67,64 +81,25 @@ class Nse(SearchSpace):
     A group is a layer. ``sample`` draws 0 to 3 distinct branches for a layer that may have none, else 1 to 3,
     all numbers equiprobable, then all operations.
 
-    Args:
-        variant: The published setting: "nsenet-27", "nsenet" (72 operations) or "nsenet-gpu" (19).
-        deploy: What an architecture is for: "imagenet" (the variant's widths times its multiplier, 3x224x224,
-            1000 classes), or "search" (the search graph itself).
-        channels: Of the search graph's first layer; even. The others grow in proportion.
-        stages: Widths that are kept, at most; fewer make a smaller space, at both scales.
-        depth: Layers after a change of width that are kept, at most.
-        max_branches: Of a layer; the published networks have up to 5.
-        image_size: Height and width of the search graph's images.
-        stem_stride: Of its first convolution.
-        image_channels: Channels of its images.
-        classes: Its number of classes.
-
-    Raises:
-        ConfigError: A setting is out of range.
+    The settings are those of ``NseSettings``.
     """
 
-    name = "nse"
+    settings: NseSettings
 
-    def __init__(  # noqa: PLR0913  (the settings of a configuration)
-        self,
-        *,
-        variant: str = "nsenet-27",
-        deploy: str = "imagenet",
-        channels: int = 16,
-        stages: int = 7,
-        depth: int = 7,
-        max_branches: int = 5,
-        image_size: int = 32,
-        stem_stride: int = 1,
-        image_channels: int = 3,
-        classes: int = 10,
-    ) -> None:
-        sizes = {
-            "channels": channels,
-            "stages": stages,
-            "depth": depth,
-            "max_branches": max_branches,
-            "image_size": image_size,
-            "stem_stride": stem_stride,
-            "image_channels": image_channels,
-            "classes": classes,
-        }
-        check_option(self.name, "variant", variant, tuple(_VARIANTS))
-        check_option(self.name, "deploy", deploy, _DEPLOYMENTS)
-        check_sizes(self.name, sizes, _RANGES)
-        self._settings: dict[str, int | str] = {"variant": variant, "deploy": deploy, **sizes}
-        self.image_shape = (image_channels, image_size, image_size)
-        self.classes = classes
-        self.deploys_search_graph = deploy == "search"
-        published = _VARIANTS[variant]
-        self.plan = published.plan.shortened(stages=stages, depth=depth)
-        self.max_branches = min(max_branches, len(self.plan.operations))
+    def __init__(self, /, **settings: object) -> None:
+        super().__init__(**settings)
+        asked = self.settings
+        self.image_shape = (asked.image_channels, asked.image_size, asked.image_size)
+        self.classes = asked.classes
+        self.deploys_search_graph = asked.deploy == "search"
+        published = _VARIANTS[asked.variant]
+        self.plan = published.plan.shortened(stages=asked.stages, depth=asked.depth)
+        self.max_branches = min(asked.max_branches, len(self.plan.operations))
         self._describe_decisions()
-        proportion = channels / published.widths[0]
+        proportion = asked.channels / published.widths[0]
         kept = published.widths[: len(self.plan.repeats)]
         widths = tuple(_divisible(width * proportion, 2) for width in (*kept, _TAIL))
-        search = BranchNetwork(self.plan, widths, self.image_shape, classes, stem_stride)
+        search = BranchNetwork(self.plan, widths, self.image_shape, self.classes, asked.stem_stride)
         scaled = tuple(_divisible(width * published.multiplier, 8) for width in kept)
         imagenet = BranchNetwork(self.plan, (*scaled, _TAIL), (3, 224, 224), 1000, stem_stride=2)
         self._networks: dict[Scale, BranchNetwork] = {
@@ -146,9 +121,6 @@ class Nse(SearchSpace):
             [d for d in range(len(self.choices)) if layers[d // n].width == width] for width in widths
         )
         self.stages = tuple(tuple(decisions) for decisions in by_width if decisions)
-
-    def settings(self) -> dict[str, int | str]:
-        return dict(self._settings)
 
     def graph(self, architecture: Architecture, scale: Scale = "search") -> Graph:
         return Graph(self._networks[scale].nodes(self.branches(architecture)))

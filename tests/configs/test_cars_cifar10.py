@@ -9,7 +9,7 @@ from cars_hw import spaces, strategies
 from cars_hw.assembly import make_schedule
 from cars_hw.config import SearchConfig
 from cars_hw.networks.architecture import Architecture
-from cars_hw.objectives import Error
+from cars_hw.objectives import Error, Objective
 from cars_hw.results.spending import expenses
 from cars_hw.search import Search
 from cars_hw.strategies._strategy import unconstrained
@@ -19,12 +19,12 @@ CONFIG = SearchConfig.load(Path(__file__).parents[2] / "configs/cars-cifar10.tom
 TRAINING_IMAGES = 25_000
 
 
-class Size:
+class Size(Objective):
     """Stands for parameters, whose arithmetic is tested elsewhere and takes a while."""
 
     name = "parameters"
 
-    def __call__(self, architecture: Architecture) -> float:
+    def __call__(self, architecture: Architecture, /) -> float:
         return float(sum(architecture))
 
 

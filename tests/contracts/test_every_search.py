@@ -34,7 +34,7 @@ class Killed(BaseException):
 def configuration(strategy: str, space: SearchSpace, folder: Path) -> SearchConfig:
     """Return a search of ``space`` on digits, and write the latency table that it needs."""
     table = write_table(folder / "table.jsonl", space)
-    settings = {f"space.{name}": value for name, value in space.settings().items()}
+    settings = {f"space.{name}": value for name, value in space.settings.values().items()}
     return SearchConfig.load(
         None,
         {

@@ -123,8 +123,8 @@ def test_groups_partition_the_decisions(name: str) -> None:
 @every_space
 def test_settings_rebuild_the_space(name: str) -> None:
     space = load(name)
-    twin = spaces.load(name, **space.settings())
-    assert twin.settings() == space.settings()
+    twin = spaces.load(name, **space.settings.values())
+    assert twin.settings == space.settings
     assert (twin.choices, twin.groups, twin.image_shape, twin.classes) == (
         space.choices,
         space.groups,

@@ -14,12 +14,12 @@ class BranchSpace(SearchSpace):
     Branch o is a convolution with kernel 2 o + 1.
     """
 
-    name = "branches"
     image_shape = (4, 8, 8)
     classes = 4
     deploys_search_graph = True
 
     def __init__(self, *, layers: int = 3, operations: int = 4, most: int = 3) -> None:
+        super().__init__()
         self.choices = (2,) * (layers * operations)
         self.groups = tuple(
             tuple(range(start, start + operations)) for start in range(0, layers * operations, operations)
@@ -27,9 +27,6 @@ class BranchSpace(SearchSpace):
         self.branch_sets = tuple(
             BranchSet(group, fewest=int(i == 0), most=most) for i, group in enumerate(self.groups)
         )
-
-    def settings(self) -> dict[str, int | str]:
-        return {}
 
     def graph(self, architecture: Architecture, scale: Scale = "search") -> Graph:
         checked(architecture, self.choices)

@@ -20,9 +20,6 @@ class _Exhaustive(SearchSpace):
     classes = 3
     deploys_search_graph = True
 
-    def settings(self) -> dict[str, int | str]:
-        return {}
-
     def all_nodes(self, scale: Scale = "search") -> Iterator[Node]:
         found: dict[tuple[str, OpSpec], Node] = {}
         for architecture in itertools.product(*self.allowed):
@@ -39,9 +36,8 @@ class ChainSpace(_Exhaustive):
         widths: Of the first decision.
     """
 
-    name = "chain"
-
     def __init__(self, n_layers: int = 3, widths: tuple[int, ...] = (4,)) -> None:
+        super().__init__()
         self._widths = widths
         self.choices = (len(widths), *(4,) * n_layers)
         self.groups = tuple((decision,) for decision in range(1 + n_layers))
@@ -66,7 +62,6 @@ class ChainSpace(_Exhaustive):
 class SubsetSpace(_Exhaustive):
     """Layers that sum any subset of two branches, and the layer's input; a decision each branch."""
 
-    name = "subsets"
     choices = (2, 2, 2, 2)
     groups = ((0, 1), (2, 3))
 

@@ -1,12 +1,10 @@
 """The smallest form of any space, found by the names of its settings: what a test searches in seconds."""
 
-import inspect
 import itertools
 
 from cars_hw import spaces
 from cars_hw.spaces._space import SearchSpace
-from devices.foundation.errors import ConfigError
-from devices.foundation.plugins import load_plugin
+from devices.foundation import ConfigError, load_plugin, settings_type
 
 #: Values to try for the settings that spaces commonly have, the smallest first.
 _TRIED: dict[str, tuple[int | str, ...]] = {
@@ -24,8 +22,8 @@ _TRIED: dict[str, tuple[int | str, ...]] = {
 
 def small(name: str) -> SearchSpace:
     """Return the space ``name`` for images of one channel and ten classes, searched as it is deployed."""
-    signature = inspect.signature(load_plugin("cars_hw.spaces", name, SearchSpace, what="space"))
-    settings = [setting for setting in _TRIED if setting in signature.parameters]
+    known = settings_type(load_plugin("cars_hw.spaces", name, SearchSpace, what="space")).model_fields
+    settings = [setting for setting in _TRIED if setting in known]
     for values in itertools.product(*(_TRIED[setting] for setting in settings)):
         try:
             space = spaces.load(name, **dict(zip(settings, values, strict=True)))

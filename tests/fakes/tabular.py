@@ -25,7 +25,6 @@ class TinySpace(SearchSpace):
         widening: How much larger the kernel of each option is than that of the one before.
     """
 
-    name = "tiny"
     widening = 2
     image_shape = (4, 8, 8)
     classes = 4
@@ -36,10 +35,8 @@ class TinySpace(SearchSpace):
         choices: tuple[int, ...] = (4, 3, 4, 3),
         groups: tuple[tuple[int, ...], ...] = ((0, 1), (2, 3)),
     ) -> None:
+        super().__init__()
         self.choices, self.groups = choices, groups
-
-    def settings(self) -> dict[str, int | str]:
-        return {}
 
     def graph(self, architecture: Architecture, scale: Scale = "search") -> Graph:
         options = enumerate(checked(architecture, self.choices))

@@ -6,7 +6,6 @@ from tests.fakes.tabular import TinySpace
 class TwoOptions(TinySpace):
     """Two networks of two operations, each many times as long as a call: noise does not hide them."""
 
-    name = "two_options"
     image_shape = (32, 32, 32)
     widening = 4
 

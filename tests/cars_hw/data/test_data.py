@@ -5,7 +5,7 @@ import pytest
 
 from cars_hw import data
 from cars_hw.errors import DataError
-from devices.foundation.errors import UnknownNameError
+from devices.foundation import ConfigError, UnknownNameError
 
 
 @pytest.mark.parametrize(
@@ -81,3 +81,18 @@ def test_images_are_padded_with_zeros_to_the_size_asked_for() -> None:
     assert padded.sum() == plain.sum()
     with pytest.raises(DataError, match="image_size 7 is too small"):
         data.load("digits", fitness_images=100, image_size=7)
+
+
+def test_a_set_from_outside_is_loaded_by_its_module_and_has_settings_of_its_own() -> None:
+    name = "tests.fakes.stripes"
+    narrow, wide = (data.load(name, fitness_images=4, width=width) for width in (1, 4))
+    assert narrow.name == name
+    edges = [np.count_nonzero(np.diff(images.training.images.astype(int))) for images in (narrow, wide)]
+    assert edges[0] == 7 * edges[1]
+    with pytest.raises(ConfigError, match=r"tests\.fakes\.stripes: width is 5; .* less than or equal to 4"):
+        data.load(name, fitness_images=4, width=5)
+
+
+def test_a_set_takes_no_setting_that_it_does_not_declare() -> None:
+    with pytest.raises(UnknownNameError, match="unknown setting of digits 'width'"):
+        data.load("digits", fitness_images=100, width=5)

@@ -23,7 +23,7 @@ _IMAGES = torch.randn(20, 1, 8, 8, generator=torch.Generator().manual_seed(0))
 _LABELS = torch.arange(20) % 10
 _CARD: dict[str, Json] = {
     "scale": "search",
-    "space": {"name": "darts", "settings": dict(_SPACE.settings())},
+    "space": {"name": "darts", "settings": _SPACE.settings.values()},
     "architecture": "0.1",
     "latency": {"table": "t"},
 }
@@ -64,7 +64,7 @@ def test_the_card_says_what_the_file_is_and_is_read_back(suffix: str, tmp_path: 
     assert facts["input"]["shape"] == ([1, 8, 8, 1] if is_tflite else [1, 1, 8, 8])
     card = read_card(path)
     assert card is not None
-    assert (card.space.name, card.space.settings) == ("darts", _SPACE.settings())
+    assert (card.space.name, card.space.settings) == ("darts", _SPACE.settings.values())
     assert (card.architecture, card.latency.table, card.quantisation) == ("0.1", "t", None)
 
 

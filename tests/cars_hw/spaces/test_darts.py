@@ -142,12 +142,12 @@ def test_an_unknown_operation_is_answered_with_the_closest_one() -> None:
 )
 def test_a_setting_out_of_range_is_refused_with_its_value(setting: str, value: int | str) -> None:
     with pytest.raises(ConfigError, match=rf"{setting} is .*{value}"):
-        Darts.create(**{setting: value})
+        Darts(**{setting: value})
 
 
 def test_a_setting_that_does_not_exist_is_refused() -> None:
     with pytest.raises(UnknownNameError, match="layers"):
-        Darts.create(layers=8)
+        Darts(layers=8)
 
 
 @pytest.mark.parametrize(

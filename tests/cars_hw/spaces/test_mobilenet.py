@@ -265,7 +265,7 @@ def test_an_unknown_layer_is_answered_with_the_closest_one() -> None:
 )
 def test_a_setting_out_of_range_is_refused_with_its_value(setting: str, value: int | str) -> None:
     with pytest.raises(ConfigError, match=rf"{setting} is .*{value}"):
-        Mobilenet.create(**{setting: value})
+        Mobilenet(**{setting: value})
 
 
 def test_every_network_trains_in_the_supernet_and_extracts_to_itself() -> None:

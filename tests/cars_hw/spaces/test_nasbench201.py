@@ -146,7 +146,7 @@ def test_an_unknown_operation_is_answered_with_the_closest_one() -> None:
 )
 def test_a_setting_out_of_range_is_refused_with_its_value(setting: str, value: int | str) -> None:
     with pytest.raises(ConfigError, match=rf"{setting} is .*{value}"):
-        Nasbench201.create(**{setting: value})
+        Nasbench201(**{setting: value})
 
 
 def slots(code: str) -> set[str]:

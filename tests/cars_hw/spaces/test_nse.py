@@ -278,7 +278,7 @@ def test_a_description_that_is_no_network_is_refused(description: Any) -> None:
 )
 def test_a_setting_out_of_range_is_named(setting: str, value: Any) -> None:
     with pytest.raises(ConfigError, match=f"{setting} is {value!r}"):
-        Nse.create(**{setting: value})
+        Nse(**{setting: value})
 
 
 def test_a_restricted_space_lists_what_its_architectures_have() -> None:

@@ -1,0 +1,31 @@
+"""Limits: costs that an architecture may have at most, as one violation."""
+
+from collections.abc import Mapping, Sequence
+
+from devices.foundation import ConfigError
+
+
+class Limits:
+    """The constraints cost <= limit, as a total violation for Deb's rules: the sum of the relative excesses.
+
+    Args:
+        names: Of the objectives of the search, in the order of its costs.
+        limits: The most of each cost that is limited, by the objective's name.
+
+    Raises:
+        ConfigError: The search does not have a cost that is limited, or a limit is not positive.
+    """
+
+    def __init__(self, names: Sequence[str], limits: Mapping[str, float]) -> None:
+        for name, limit in limits.items():
+            if name not in names:
+                raise ConfigError(
+                    f"{name} has a limit, but the search does not minimise it (its costs: {', '.join(names)})"
+                )
+            if not limit > 0:
+                raise ConfigError(f"the limit of {name} is {limit}; a limit is positive")
+        self._limits = {list(names).index(name): limit for name, limit in limits.items()}
+
+    def __call__(self, costs: tuple[float, ...]) -> float:
+        """Return 0 where ``costs`` are within all limits, else the sum of their relative excesses."""
+        return sum(max(0.0, costs[i] / limit - 1.0) for i, limit in self._limits.items())

@@ -1,0 +1,90 @@
+"""The contract of an objective: a named cost of an architecture, to be minimised."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+from cars_hw.networks.architecture import Architecture
+from cars_hw.networks.graph import Graph
+from cars_hw.spaces._space import SearchSpace
+from cars_hw.trainer import Trainer
+from devices.foundation import ConfigError
+from latency_tables import LatencyModel
+
+
+@dataclass(frozen=True)
+class Ingredients:
+    """What a search has for objectives to be made of.
+
+    Attributes:
+        space: Whose architectures are searched.
+        trainer: The weights that judge them.
+        latency_models: By the name of each target on which latency is predicted; under ``""`` where a search
+            has one target without a name.
+        target: The target that the objective is of; empty where its name has none.
+    """
+
+    space: SearchSpace
+    trainer: Trainer
+    latency_models: Mapping[str, LatencyModel]
+    target: str = ""
+
+
+class Objective(ABC):
+    """A cost of architectures; a plug-in is a file with one subclass.
+
+    Attributes:
+        name: Ends in the cost's unit. If a subclass does not say it, the name of its file.
+        pick: The word by which the member of a front with the least of it is picked, ``"smallest"``; empty
+            for none.
+        has_targets: Whether a search may have one for each of several targets, ``latency_ms.pixel``.
+    """
+
+    name: str
+    pick: ClassVar[str] = ""
+    has_targets: ClassVar[bool] = False
+
+    def __init_subclass__(cls) -> None:
+        if "name" not in vars(cls):
+            cls.name = cls.__module__.rpartition(".")[2]
+
+    @abstractmethod
+    def __call__(self, architecture: Architecture, /) -> float:
+        """Return the cost of ``architecture``."""
+
+    @classmethod
+    def make(cls, found: Ingredients) -> Self:
+        """Make the objective of what a search has.
+
+        Raises:
+            ConfigError: The search lacks what the objective is made of; here, it is made in Python alone.
+        """
+        raise ConfigError(f"{cls.__name__} does not say how it is made for a search: override make")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r})"
+
+
+class GraphObjective(Objective):
+    """A cost that follows from the deployed network by arithmetic.
+
+    Args:
+        space: Whose architectures are judged.
+    """
+
+    def __init__(self, space: SearchSpace) -> None:
+        self._space = space
+
+    @classmethod
+    def make(cls, found: Ingredients) -> Self:
+        """Make the objective for the search's space."""
+        return cls(found.space)
+
+    def __call__(self, architecture: Architecture, /) -> float:
+        """Count by arithmetic."""
+        return float(self.count(self._space.graph(architecture, "deploy")))
+
+    @abstractmethod
+    def count(self, graph: Graph) -> float:
+        """Return the cost of the deployed network ``graph``."""

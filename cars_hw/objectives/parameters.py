@@ -1,0 +1,13 @@
+"""The size of a network, in learnable parameters."""
+
+from cars_hw.networks.graph import Graph
+from cars_hw.objectives._objective import GraphObjective
+
+
+class Parameters(GraphObjective):
+    """Learnable parameters of the deployed network, of nodes that do not reach its output as well."""
+
+    pick = "smallest"
+
+    def count(self, graph: Graph) -> float:
+        return graph.parameters()

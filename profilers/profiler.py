@@ -128,7 +128,7 @@ class Profiler:
                 if not active:
                     return
                 if 0 < rounds < self.plan.min_rounds:
-                    self.device.pause(self.plan.span_s / (self.plan.min_rounds - 1))
+                    self.device.pause(self.plan.spread_s / (self.plan.min_rounds - 1))
                 order = [place for place in rng.permutation(len(group)).tolist() if place in active]
                 yield from self._round(active, order, gate)
                 self._on_round(rounds + 1)
@@ -182,4 +182,4 @@ def plan_for(device: Device, quality: Quality = USUAL) -> MeasurementPlan:
     """
     if isinstance(device, RemoteDevice):
         return MeasurementPlan.for_phones(quality)
-    return MeasurementPlan(precision=quality.precision)
+    return MeasurementPlan(precision=quality.precision, spread_s=quality.spread_s)

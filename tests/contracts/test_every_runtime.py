@@ -116,7 +116,7 @@ def test_a_device_without_the_capability_is_refused(runtime: Runtime) -> None:
 
 
 def test_a_table_is_filled_and_found_complete(runtime: Runtime, device: Device) -> None:
-    plan = MeasurementPlan(precision=0.1, min_rounds=5, span_s=0.0, max_rounds=10, budget_s=1.0)
+    plan = MeasurementPlan(precision=0.1, min_rounds=5, spread_s=0.0, max_rounds=10, budget_s=1.0)
     profiler = Profiler(device, runtime, plan)
     table = LatencyTable.in_memory(profiler.header())
     entries = list(profiler.fill(table, [RELU, CONV]))

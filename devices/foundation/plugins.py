@@ -61,6 +61,16 @@ def load_plugin(package: str, name: str, base: type[T], *, what: str) -> type[T]
     return found[0]
 
 
+def plugin_name(plugin: type) -> str:
+    """Return the name by which ``plugin`` is loaded: its file's, or, of one from outside, its module's."""
+    module = plugin.__module__
+    package, _, file_name = module.rpartition(".")
+    contracts = [owner for owner in plugin.__mro__ if inspect.isabstract(owner)]
+    # The contract is the farthest abstract class; it lies in the plug-in folder.
+    is_ours = bool(contracts) and contracts[-1].__module__.rpartition(".")[0] == package
+    return file_name if is_ours else module
+
+
 def check_settings(plugin: type, settings: Iterable[str], *, except_for: Collection[str] = ()) -> None:
     """Refuse settings that the constructor of ``plugin`` does not take as keywords.
 

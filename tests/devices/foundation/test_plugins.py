@@ -10,7 +10,7 @@ import devices
 from devices._device import Device
 from devices.fake import Fake
 from devices.foundation.errors import CarsHwError, UnknownNameError
-from devices.foundation.plugins import load_plugin, plugin_names
+from devices.foundation.plugins import load_plugin, plugin_name, plugin_names
 
 CLASS = "from devices.fake import Fake\nclass {}(Fake):\n    '''.'''\n"
 
@@ -56,6 +56,12 @@ def test_a_near_miss_is_named() -> None:
 def test_a_name_with_a_dot_is_a_module_from_outside(my_lab: Path) -> None:
     (my_lab / "board.py").write_text(CLASS.format("Board"))
     assert load_plugin("devices", "my_lab.board", Device, what="device").__name__ == "Board"
+
+
+@pytest.mark.parametrize("name", ["fake", "my_lab.board"])
+def test_a_plug_in_knows_the_name_by_which_it_is_loaded(my_lab: Path, name: str) -> None:
+    (my_lab / "board.py").write_text(CLASS.format("Board"))
+    assert plugin_name(load_plugin("devices", name, Device, what="device")) == name
 
 
 @pytest.mark.parametrize(

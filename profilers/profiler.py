@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 
 from devices import Device, RemoteDevice
+from devices.foundation import plugin_name
 from latency_tables import Entry, Failure, LatencyTable, TableHeader
 from profilers._gate import Gate, OpenGate, SentinelGate
 from profilers._sampling import MEASURING_ERRORS, Sampling, failure
@@ -57,10 +58,10 @@ class Profiler:
         """Return the conditions that everything measured here shares: the header of its table."""
         return TableHeader(
             device=self.device.info(),
-            runtime=type(self.runtime).__module__.removeprefix("profilers.runtimes."),
+            runtime=plugin_name(type(self.runtime)),
             runtime_version=self.runtime.version(self.device),
             threads=self.runtime.threads,
-            settings=self.runtime.settings(),
+            settings=self.runtime.header_settings(),
         )
 
     def fill(

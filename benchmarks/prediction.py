@@ -153,7 +153,7 @@ def _is_noisy(seen: Seen) -> bool:
 def main(options: argparse.Namespace) -> None:
     """Measure the small space, and the larger one too unless ``--quick``."""
     found: list[Row] = []
-    plan = MeasurementPlan(span_s=5.0) if options.quick else MeasurementPlan()
+    plan = MeasurementPlan(spread_s=5.0) if options.quick else MeasurementPlan()
     is_noisy = False
     with resources.as_file(resources.files("cars_hw.cli") / "demo.toml") as path:
         measured = {"demo": make_space(SearchConfig.load(path))}

@@ -8,6 +8,16 @@ from typing import Self
 from profilers.errors import ProfilingError
 
 
+def _require_positive(name: str, value: float) -> None:
+    if not (math.isfinite(value) and value > 0):
+        raise ProfilingError(f"{name} of a measurement plan is {value!r}; it is a number above 0")
+
+
+def _require_not_negative(name: str, value: float) -> None:
+    if not (math.isfinite(value) and value >= 0):
+        raise ProfilingError(f"{name} of a measurement plan is {value!r}; it is a number of at least 0")
+
+
 @dataclass(frozen=True)
 class Quality:
     """What is asked of latencies, whatever they are measured on.
@@ -16,10 +26,21 @@ class Quality:
         precision: Relative half-width of the 95 % interval at which a workload is done.
         max_drift: How much slower than at its best, relative, a remote device may be. Clocks of phones step
             by 5 to 10 %, and two processes on a quiet one differ by 1 to 2 %.
+        spread_s: Seconds over which the first rounds on this machine are spread. Slow modes of a shared
+            machine last for seconds; a shorter spread may measure inside of one of them.
+
+    Raises:
+        ProfilingError: A value is out of bounds.
     """
 
     precision: float = 0.02
     max_drift: float = 0.05
+    spread_s: float = 10.0
+
+    def __post_init__(self) -> None:
+        _require_positive("precision", self.precision)
+        _require_positive("max_drift", self.max_drift)
+        _require_not_negative("spread_s", self.spread_s)
 
 
 #: What nobody asked for otherwise.
@@ -67,9 +88,8 @@ class MeasurementPlan:
         precision: Relative half-width of the 95 % interval at which a workload is done. A noisy shared host
             reproduces its fast mode within 1 to 3 %, so a narrower interval would promise too much.
         min_rounds: Blocks before the interval is looked at for the first time.
-        span_s: Seconds over which the first ``min_rounds`` rounds are spread, by resting between them. A
-            shared machine has slow modes that last for seconds; a group measured within one of them would be
-            wrong as a whole.
+        spread_s: Seconds over which the first ``min_rounds`` rounds are spread, by resting between them: a
+            group that is measured within one slow mode of the machine would be wrong as a whole.
         max_rounds: Blocks after which the workload is done anyway.
         budget_s: Timed seconds that one workload may take. Those of the workloads that it is interleaved with
             do not count against it, and even the slowest gets one block.
@@ -86,7 +106,7 @@ class MeasurementPlan:
     block_s: float = 1e-3
     precision: float = USUAL.precision
     min_rounds: int = 10
-    span_s: float = 10.0
+    spread_s: float = USUAL.spread_s
     max_rounds: int = 80
     budget_s: float = 10.0
     group_size: int = 128
@@ -105,7 +125,7 @@ class MeasurementPlan:
             block_s=0.75,
             precision=quality.precision,
             min_rounds=3,
-            span_s=0.0,
+            spread_s=0.0,
             max_rounds=5,
             budget_s=20.0,
             group_size=12,
@@ -116,8 +136,7 @@ class MeasurementPlan:
     def __post_init__(self) -> None:
         for name in ("block_s", "precision", "budget_s"):
             _require_positive(name, getattr(self, name))
-        if not (math.isfinite(self.span_s) and self.span_s >= 0):
-            raise ProfilingError(f"span_s of a measurement plan is {self.span_s!r}; it is 0 or more seconds")
+        _require_not_negative("spread_s", self.spread_s)
         if not 3 <= self.min_rounds <= self.max_rounds:
             raise ProfilingError(
                 f"a measurement plan of {self.min_rounds} to {self.max_rounds} rounds; an interval takes at "
@@ -139,8 +158,3 @@ class MeasurementPlan:
         steps = int(2 * math.log2(self.max_rounds / self.min_rounds)) + 1
         rounds = {int(self.min_rounds * math.sqrt(2) ** step) for step in range(steps)}
         return tuple(sorted(rounds | {self.max_rounds}))
-
-
-def _require_positive(name: str, value: float) -> None:
-    if not (math.isfinite(value) and value > 0):
-        raise ProfilingError(f"{name} of a measurement plan is {value!r}; it is a number above 0")

@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 
 from devices import Device, RemoteDevice
+from devices.foundation import plugin_name
 from latency_tables import Entry, Failure, LatencyTable, TableHeader
 from profilers._gate import Gate, OpenGate, SentinelGate
 from profilers._sampling import MEASURING_ERRORS, Sampling, failure
@@ -57,10 +58,10 @@ class Profiler:
         """Return the conditions that everything measured here shares: the header of its table."""
         return TableHeader(
             device=self.device.info(),
-            runtime=type(self.runtime).__module__.removeprefix("profilers.runtimes."),
+            runtime=plugin_name(type(self.runtime)),
             runtime_version=self.runtime.version(self.device),
             threads=self.runtime.threads,
-            settings=self.runtime.settings(),
+            settings=self.runtime.header_settings(),
         )
 
     def fill(
@@ -128,7 +129,7 @@ class Profiler:
                 if not active:
                     return
                 if 0 < rounds < self.plan.min_rounds:
-                    self.device.pause(self.plan.span_s / (self.plan.min_rounds - 1))
+                    self.device.pause(self.plan.spread_s / (self.plan.min_rounds - 1))
                 order = [place for place in rng.permutation(len(group)).tolist() if place in active]
                 yield from self._round(active, order, gate)
                 self._on_round(rounds + 1)
@@ -182,4 +183,4 @@ def plan_for(device: Device, quality: Quality = USUAL) -> MeasurementPlan:
     """
     if isinstance(device, RemoteDevice):
         return MeasurementPlan.for_phones(quality)
-    return MeasurementPlan(precision=quality.precision)
+    return MeasurementPlan(precision=quality.precision, spread_s=quality.spread_s)

@@ -24,7 +24,7 @@ SENTINELS = WORKLOADS[-1:]
 PLAN = MeasurementPlan(
     block_s=0.02,
     min_rounds=3,
-    span_s=0.0,
+    spread_s=0.0,
     max_rounds=3,
     first_calls=3,
     sentinel=SentinelPlan(stretch=8, max_drift=1e6, block_s=0.01, rest_s=1.0),

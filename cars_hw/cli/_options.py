@@ -25,6 +25,15 @@ PrecisionOption = Annotated[
 MaxDriftOption = Annotated[
     float, typer.Option(help="On a phone, discard what ran while a fixed workload was slower by this.")
 ]
+SpreadOption = Annotated[
+    float,
+    typer.Option(
+        "--spread-s",
+        min=0,
+        help="On this machine, spread the first rounds over these seconds: its slow modes last for seconds, "
+        "and a shorter spread may measure inside one of them.",
+    ),
+]
 BinaryOption = Annotated[
     Path | None,
     typer.Option(

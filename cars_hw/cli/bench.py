@@ -13,6 +13,7 @@ from cars_hw.cli._options import (
     RuntimeOption,
     SetOption,
     SpaceOption,
+    SpreadOption,
     TableOption,
     ThreadsOption,
     resolve_measuring,
@@ -36,6 +37,7 @@ def bench(
     runtime: RuntimeOption = None,
     threads: ThreadsOption = None,
     table: TableOption = None,
+    spread_s: SpreadOption = 10.0,
     benchmark_binary: BinaryOption = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
@@ -49,23 +51,25 @@ def bench(
     from cars_hw.cli._measuring import measuring_bars
     from cars_hw.networks.architecture import from_text
     from cars_hw.results.bench import TFLITE_SUFFIX, bench_architecture, bench_files, read_genotype
+    from profilers import Quality
 
     if sum(choice is not None for choice in (model, architecture, genotype)) != 1:
         raise typer.BadParameter("name one of: a model file, --architecture, --genotype")
     if model is not None and model.suffix == TFLITE_SUFFIX:
         runtime = runtime or "tflite"  # no other runs it
+    quality = Quality(spread_s=spread_s)
     resolved = resolve_measuring(config, overrides, space, device, runtime, threads, table, benchmark_binary)
     if model is not None:
         has_table = "table" in resolved.latency.model_fields_set
         with measuring_bars("networks") as show:
-            [result] = bench_files([model], resolved, has_table=has_table, on_round=show)
+            [result] = bench_files([model], resolved, has_table=has_table, quality=quality, on_round=show)
     else:
         searched = make_space(resolved)
         chosen = (
             read_genotype(searched, genotype) if genotype else from_text(str(architecture), searched.choices)
         )
         with measuring_bars("networks") as show:
-            result = bench_architecture(searched, chosen, resolved, on_round=show)
+            result = bench_architecture(searched, chosen, resolved, quality=quality, on_round=show)
     if json:
         print_json(result.to_json())
         return

@@ -15,6 +15,7 @@ from cars_hw.cli._options import (
     RuntimeOption,
     SetOption,
     SpaceOption,
+    SpreadOption,
     TableOption,
     ThreadsOption,
     resolve_measuring,
@@ -38,6 +39,7 @@ def profile(
     table: TableOption = None,
     precision: PrecisionOption = 0.02,
     max_drift: MaxDriftOption = 0.05,
+    spread_s: SpreadOption = 10.0,
     benchmark_binary: BinaryOption = None,
     retry_failures: Annotated[
         bool, typer.Option("--retry-failures", help="Measure again what failed before.")
@@ -56,7 +58,7 @@ def profile(
     first = device[0] if device else None
     resolved = resolve_measuring(config, overrides, space, first, runtime, threads, table, benchmark_binary)
     searched, latency = make_space(resolved), resolved.latency
-    workloads, quality = table_workloads(searched), Quality(precision, max_drift)
+    workloads, quality = table_workloads(searched), Quality(precision, max_drift, spread_s)
     with measuring_bars("operations") as show:
         filled = fill_table(
             Path(latency.table),

@@ -17,6 +17,7 @@ from cars_hw.cli._options import (
     RuntimeOption,
     SetOption,
     SpaceOption,
+    SpreadOption,
     TableOption,
     ThreadsOption,
     resolve_measuring,
@@ -85,6 +86,7 @@ def validate(
     ] = VALIDATION_NETWORKS,
     precision: PrecisionOption = 0.02,
     max_drift: MaxDriftOption = 0.05,
+    spread_s: SpreadOption = 10.0,
     benchmark_binary: BinaryOption = None,
     again: Annotated[
         bool, typer.Option("--again", help="Measure the networks anew, not only those that are missing.")
@@ -102,7 +104,7 @@ def validate(
     from profilers import Quality
 
     resolved = resolve_measuring(config, overrides, space, device, runtime, threads, table, benchmark_binary)
-    quality = Quality(precision, max_drift)
+    quality = Quality(precision, max_drift, spread_s)
     with measuring_bars("networks") as show:
         report = validate_table(resolved, networks=networks, quality=quality, again=again, on_round=show)
     if json:

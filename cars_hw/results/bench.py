@@ -19,9 +19,11 @@ from cars_hw.results.model_card import read_card
 from cars_hw.spaces._space import SearchSpace
 from latency_tables import Failure, LatencyTable, Measurement, Prediction
 from profilers import (
+    USUAL,
     ExportError,
     OnRound,
     ProfilingError,
+    Quality,
     Workload,
     ignore_rounds,
     measure,
@@ -103,7 +105,12 @@ class Bench:
 
 
 def bench_files(
-    models: Sequence[Path], config: SearchConfig, *, has_table: bool, on_round: OnRound = ignore_rounds
+    models: Sequence[Path],
+    config: SearchConfig,
+    *,
+    has_table: bool,
+    quality: Quality = USUAL,
+    on_round: OnRound = ignore_rounds,
 ) -> list[Bench]:
     """Measure ``models``, interleaved; predict each from its card and a table.
 
@@ -111,6 +118,7 @@ def bench_files(
         models: Files in the runtime's format.
         config: Names device, runtime, threads and, with ``has_table``, the table; else the cards name it.
         has_table: Whether the user named a table.
+        quality: How precisely.
         on_round: For progress.
 
     Raises:
@@ -118,7 +126,7 @@ def bench_files(
     """
     workloads = [_file_workload(model) for model in models]
     predictions = [_predict_file(model, config, has_table=has_table) for model in models]
-    measured = _measured(workloads, config.latency, on_round)
+    measured = _measured(workloads, config.latency, quality, on_round)
     return [Bench(str(m), fact, *said) for m, fact, said in zip(models, measured, predictions, strict=True)]
 
 
@@ -127,12 +135,13 @@ def bench_architecture(
     architecture: Architecture,
     config: SearchConfig,
     *,
+    quality: Quality = USUAL,
     on_round: OnRound = ignore_rounds,
 ) -> Bench:
     """Measure the deployed network of an architecture, untrained; predict where the table exists."""
     has_table = os.path.exists(config.latency.table)
     said = _predict(open_table(config), space, architecture, config) if has_table else _UNTOLD
-    [measured] = _measured([network_workload(space, architecture)], config.latency, on_round)
+    [measured] = _measured([network_workload(space, architecture)], config.latency, quality, on_round)
     return Bench(to_text(architecture), measured, *said)
 
 
@@ -157,9 +166,11 @@ def _file_workload(model: Path) -> Workload:
     return onnx_workload(model)
 
 
-def _measured(workloads: Sequence[Workload], latency: LatencySection, on_round: OnRound) -> list[Measurement]:
+def _measured(
+    workloads: Sequence[Workload], latency: LatencySection, quality: Quality, on_round: OnRound
+) -> list[Measurement]:
     found = []
-    for entry in measure(workloads, make_setup(latency), on_round=on_round):
+    for entry in measure(workloads, make_setup(latency), quality=quality, on_round=on_round):
         if isinstance(entry, Failure):
             raise ProfilingError(f"{entry.spec} could not be measured: {entry.status}: {entry.reason}")
         found.append(entry)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from devices import Device
+from devices.foundation import ConfigError, Settings, plugin_name, settings_type
 from latency_tables import Conditions, OpSpec, Setting
 
 if TYPE_CHECKING:
@@ -44,15 +45,33 @@ class Sampler(Protocol):
 class Runtime(ABC):
     """Software that executes workloads with a fixed number of threads.
 
+    A runtime that may be told more declares it as ``settings: MySettings`` in its class body; one with a
+    constructor of its own hands the settings on to this one.
+
     Args:
         threads: Threads of one call.
+        settings: By name; not trusted.
+
+    Attributes:
+        threads: Threads of one call.
+        settings: With a default for each that was not given.
+
+    Raises:
+        UnknownNameError: A name that is no setting.
+        ConfigError: A value that a setting does not take, or less than one thread.
     """
 
-    def __init__(self, threads: int = 1) -> None:
-        self.threads = threads
+    settings: Settings
 
-    def settings(self) -> Mapping[str, Setting]:
-        """Return whatever else makes latencies incomparable; part of a table's header."""
+    def __init__(self, threads: int = 1, **settings: object) -> None:
+        name = plugin_name(type(self))
+        if threads < 1:
+            raise ConfigError(f"{name}: threads is {threads}; a call takes at least 1")
+        self.threads = threads
+        self.settings = settings_type(type(self)).checked(name, settings)
+
+    def header_settings(self) -> Mapping[str, Setting]:
+        """Return those settings that make latencies incomparable: they are part of a table's header."""
         return {}
 
     @abstractmethod

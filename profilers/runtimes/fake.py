@@ -23,6 +23,7 @@ class FakeRuntime(Runtime):
         latency_s: Seconds of one call of a spec that starts at a time, of which noise and slow modes are
             functions; may raise ``ProfilingError``.
         errors: What ``prepare`` raises, by kind of operation.
+        settings: None: it takes no further ones.
 
     Attributes:
         calls: Every block that was run, in order: the spec and the number of calls.
@@ -34,8 +35,9 @@ class FakeRuntime(Runtime):
         *,
         latency_s: Callable[[OpSpec, float], float] = _nanosecond_per_element,
         errors: Mapping[str, ProfilingError] | None = None,
+        **settings: object,
     ) -> None:
-        super().__init__(threads)
+        super().__init__(threads, **settings)
         self.calls: list[tuple[OpSpec, int]] = []
         self._latency_s = latency_s
         self._errors = dict(errors or {})

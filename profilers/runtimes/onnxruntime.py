@@ -9,13 +9,14 @@ import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from devices import Device, DeviceError, HostDevice, RemoteDevice
-from devices.foundation import ConfigError, first_line
+from devices.foundation import first_line
 from latency_tables import Conditions, OpSpec, Setting
 from profilers.errors import ProfilingError, UnsupportedOperationError
 from profilers.lowering.onnx import lower
 from profilers.runtimes._host import mean_of_block, require_float32, require_inputs
 from profilers.runtimes._onnxruntime.file import read_onnx
-from profilers.runtimes._onnxruntime.remote import PROVIDERS, RemoteOrt
+from profilers.runtimes._onnxruntime.remote import RemoteOrt
+from profilers.runtimes._onnxruntime.settings import OnnxRuntimeSettings
 from profilers.runtimes._reference import Array, check_outputs, random_inputs, torch_output, torch_threads
 from profilers.runtimes._runtime import Runtime, Sampler, Workload
 
@@ -44,25 +45,18 @@ class OnnxRuntime(Runtime):
 
     Args:
         threads: Threads of one call.
-        provider: What executes the model: ``"cpu"``; on a phone also ``"xnnpack"``, ``"nnapi"``, ``"qnn"``,
-            which must execute all of it.
-        benchmark_binary: Path of the ``onnxruntime_perf_test`` that is brought to a phone.
-
-    Raises:
-        ConfigError: There is no such provider.
+        settings: Those of ``OnnxRuntimeSettings``.
     """
 
-    def __init__(self, threads: int = 1, *, provider: str = "cpu", benchmark_binary: str = "") -> None:
-        super().__init__(threads)
-        if provider not in PROVIDERS:
-            raise ConfigError(
-                f"onnxruntime: provider = {provider!r:.40} is not one of {', '.join(PROVIDERS)}"
-            )
-        self._provider = provider
-        self._remote = RemoteOrt(threads, provider=provider, binary=benchmark_binary)
+    settings: OnnxRuntimeSettings
 
-    def settings(self) -> Mapping[str, Setting]:
-        return {} if self._provider == "cpu" else {"provider": self._provider}
+    def __init__(self, threads: int = 1, **settings: object) -> None:
+        super().__init__(threads, **settings)
+        self._remote = RemoteOrt(threads, self.settings)
+
+    def header_settings(self) -> Mapping[str, Setting]:
+        provider = self.settings.provider
+        return {} if provider == "cpu" else {"provider": provider}
 
     def version(self, device: Device) -> str:
         if isinstance(device, RemoteDevice):
@@ -113,8 +107,9 @@ class OnnxRuntime(Runtime):
             raise DeviceError(
                 f"ONNX Runtime is measured on this machine or a phone, not on {device.info().kind}; use cpu"
             )
-        if self._provider != "cpu":
-            raise DeviceError(f"provider {self._provider} is for phones; on {device.info().kind}, use cpu")
+        provider = self.settings.provider
+        if provider != "cpu":
+            raise DeviceError(f"provider {provider} is for phones; on {device.info().kind}, use cpu")
         return device
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from torch import nn
 
 from devices import Device, DeviceError, HostDevice, RemoteDevice
-from devices.foundation import ConfigError
 from latency_tables import OpSpec, Setting
 from profilers.runtimes._host import require_float32
 from profilers.runtimes._reference import Array, random_inputs, torch_output, torch_threads
@@ -15,10 +14,8 @@ from profilers.runtimes._runtime import Runtime, Sampler, Workload
 from profilers.runtimes._tflite import interpreter
 from profilers.runtimes._tflite.file import read_tflite
 from profilers.runtimes._tflite.host import prepared
-from profilers.runtimes._tflite.remote import Execution, RemoteTfLite
-
-_DELEGATES = ("cpu", "gpu", "nnapi")
-_SWITCH = ("on", "off")
+from profilers.runtimes._tflite.remote import RemoteTfLite
+from profilers.runtimes._tflite.settings import TfLiteSettings
 
 
 class TfLite(Runtime):
@@ -29,42 +26,17 @@ class TfLite(Runtime):
 
     Args:
         threads: Threads of one call.
-        xnnpack: ``"on"``: XNNPACK runs what it can, as shipped; ``"off"``: TFLite's own kernels run all.
-        delegate: What runs the model: ``"cpu"``; on a phone also ``"gpu"`` or ``"nnapi"``.
-        require_full_delegation: ``"on"``: nothing may run outside of a GPU's or NNAPI's delegate.
-        benchmark_binary: Path of the ``benchmark_model`` that is brought to a phone.
-
-    Raises:
-        ConfigError: A setting has no such value.
+        settings: Those of ``TfLiteSettings``.
     """
 
-    def __init__(
-        self,
-        threads: int = 1,
-        *,
-        xnnpack: str = "on",
-        delegate: str = "cpu",
-        require_full_delegation: str = "on",
-        benchmark_binary: str = "",
-    ) -> None:
-        super().__init__(threads)
-        self._xnnpack = _one_of("xnnpack", xnnpack, _SWITCH)
-        self._delegate = _one_of("delegate", delegate, _DELEGATES)
-        self._require_full_delegation = _one_of("require_full_delegation", require_full_delegation, _SWITCH)
-        execution = Execution(
-            threads,
-            uses_xnnpack=xnnpack == "on",
-            delegate=delegate,
-            requires_full_delegation=require_full_delegation == "on",
-        )
-        self._remote = RemoteTfLite(execution, benchmark_binary)
+    settings: TfLiteSettings
 
-    def settings(self) -> Mapping[str, Setting]:
-        return {
-            "xnnpack": self._xnnpack,
-            "delegate": self._delegate,
-            "require_full_delegation": self._require_full_delegation,
-        }
+    def __init__(self, threads: int = 1, **settings: object) -> None:
+        super().__init__(threads, **settings)
+        self._remote = RemoteTfLite(threads, self.settings)
+
+    def header_settings(self) -> Mapping[str, Setting]:
+        return self.settings.model_dump(exclude={"benchmark_binary"})
 
     def version(self, device: Device) -> str:
         if isinstance(device, RemoteDevice):
@@ -87,7 +59,7 @@ class TfLite(Runtime):
             host,
             reference=reference,
             threads=self.threads,
-            uses_xnnpack=self._xnnpack == "on",
+            uses_xnnpack=self.settings.xnnpack,
         ) as here:
             yield here
 
@@ -114,12 +86,8 @@ class TfLite(Runtime):
             raise DeviceError(
                 f"TFLite is measured on this machine or on a phone, not on {device.info().kind}; use cpu"
             )
-        if self._delegate != "cpu":
-            raise DeviceError(f"delegate {self._delegate} is for phones; on {device.info().kind}, use cpu")
+        if self.settings.is_accelerated:
+            raise DeviceError(
+                f"delegate {self.settings.delegate} is for phones; on {device.info().kind}, use cpu"
+            )
         return device
-
-
-def _one_of(setting: str, value: str, known: tuple[str, ...]) -> str:
-    if value not in known:
-        raise ConfigError(f"tflite: {setting} = {value!r:.40} is not one of {', '.join(known)}")
-    return value

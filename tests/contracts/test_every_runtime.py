@@ -11,7 +11,7 @@ from torch import nn
 import devices
 from devices._device import Device, DeviceInfo, DeviceState
 from devices._errors import DeviceError
-from devices.foundation.errors import UnknownNameError
+from devices.foundation.errors import ConfigError, UnknownNameError
 from latency_tables.measurement import Measurement
 from latency_tables.spec import OpSpec
 from latency_tables.table import LatencyTable
@@ -116,7 +116,7 @@ def test_a_device_without_the_capability_is_refused(runtime: Runtime) -> None:
 
 
 def test_a_table_is_filled_and_found_complete(runtime: Runtime, device: Device) -> None:
-    plan = MeasurementPlan(precision=0.1, min_rounds=5, span_s=0.0, max_rounds=10, budget_s=1.0)
+    plan = MeasurementPlan(precision=0.1, min_rounds=5, spread_s=0.0, max_rounds=10, budget_s=1.0)
     profiler = Profiler(device, runtime, plan)
     table = LatencyTable.in_memory(profiler.header())
     entries = list(profiler.fill(table, [RELU, CONV]))
@@ -136,6 +136,11 @@ def test_an_unknown_setting_is_refused(runtime: Runtime) -> None:
         runtimes.load(name, no_such_setting=1)
 
 
+def test_less_than_a_thread_is_refused(runtime: Runtime) -> None:
+    with pytest.raises(ConfigError, match="threads is 0; a call takes at least 1"):
+        type(runtime)(0)
+
+
 def test_settings_rebuild_the_runtime(runtime: Runtime) -> None:
     name = type(runtime).__module__.rpartition(".")[2]
-    assert runtimes.load(name, 1, **runtime.settings()).settings() == runtime.settings()
+    assert runtimes.load(name, 1, **runtime.header_settings()).header_settings() == runtime.header_settings()

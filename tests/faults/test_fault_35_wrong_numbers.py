@@ -18,7 +18,7 @@ from tests.fakes.local_remote import LocalRemote
 
 CONV = Workload(OpSpec.of("conv", (1, 8, 12, 10)), lambda: nn.Conv2d(8, 4, 3, padding=1).eval())
 OUTPUT_BYTES = 4 * 4 * 12 * 10
-PLAN = MeasurementPlan(block_s=0.01, min_rounds=3, span_s=0.0, max_rounds=3, first_calls=3)
+PLAN = MeasurementPlan(block_s=0.01, min_rounds=3, spread_s=0.0, max_rounds=3, first_calls=3)
 
 
 def profiler(device: LocalRemote, *, fault: str = "", delegate: str = "cpu") -> Profiler:

@@ -32,7 +32,7 @@ from profilers.runtimes.tflite import TfLite
 from tests.fakes import programs
 from tests.fakes.played_phone import SERIAL, PlayedPhone
 
-PLAN = MeasurementPlan(min_rounds=3, max_rounds=3, span_s=0.0)
+PLAN = MeasurementPlan(min_rounds=3, max_rounds=3, spread_s=0.0)
 WORKLOADS = [Workload(OpSpec.of(f"k{i}", (1, 8, 4, 4)), Path("never read")) for i in range(40)]
 SENTINELS = WORKLOADS[-3:]
 

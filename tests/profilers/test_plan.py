@@ -4,8 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from devices import Fake
 from profilers.errors import ProfilingError
 from profilers.plan import MeasurementPlan, Quality, SentinelPlan
+from profilers.profiler import plan_for
 
 
 def test_the_looks_are_those_of_the_protocol() -> None:
@@ -55,6 +57,21 @@ def test_a_sentinel_has_positive_bounds(name: str, value: float) -> None:
 def test_a_stretch_has_a_block() -> None:
     with pytest.raises(ProfilingError, match="stretch of a measurement plan is 0"):
         SentinelPlan(stretch=0)
+
+
+@pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
+def test_the_first_rounds_are_spread_over_no_less_than_no_time(value: float) -> None:
+    for kind in (Quality, MeasurementPlan):
+        with pytest.raises(ProfilingError, match="spread_s"):
+            kind(spread_s=value)
+    assert Quality(spread_s=0.0).spread_s == 0.0
+
+
+def test_this_machine_is_measured_with_the_quality_that_the_user_asks_for() -> None:
+    plan = plan_for(Fake(), Quality(precision=0.1, spread_s=3.0))
+    assert (plan.precision, plan.spread_s) == (0.1, 3.0)
+    assert plan_for(Fake()) == MeasurementPlan()
+    assert MeasurementPlan().spread_s == 10.0
 
 
 def test_a_phone_is_asked_for_the_quality_that_the_user_asks_for() -> None:

@@ -51,7 +51,7 @@ def noisy(*kinds: str) -> Latency:
 
 
 def profiler(latency_s: Latency = steady, plan: MeasurementPlan | None = None) -> Profiler:
-    return Profiler(Fake(), FakeRuntime(latency_s=latency_s), plan or MeasurementPlan(span_s=0.0))
+    return Profiler(Fake(), FakeRuntime(latency_s=latency_s), plan or MeasurementPlan(spread_s=0.0))
 
 
 def empty_table(owner: Profiler) -> LatencyTable:
@@ -313,7 +313,7 @@ def test_the_first_rounds_are_spread_so_that_a_slow_mode_of_seconds_moves_nothin
     def slow_for_seconds(spec: OpSpec, now_s: float) -> float:
         return steady(spec, now_s) * (1.6 if 2.0 <= now_s < 7.0 else 1.0)
 
-    owner = profiler(slow_for_seconds, MeasurementPlan(span_s=10.0))
+    owner = profiler(slow_for_seconds, MeasurementPlan(spread_s=10.0))
     for entry in owner.measure(workloads()):
         assert isinstance(entry, Measurement)
         assert max(entry.samples_s) > 1.5 * LATENCIES_S[entry.spec.kind]

@@ -16,13 +16,11 @@ from weakref import WeakKeyDictionary
 from devices import DeviceError, RemoteDevice
 from latency_tables import Conditions, OpSpec
 from profilers.errors import FellBackError, GarbledOutputError, ProfilingError, UnsupportedOperationError
+from profilers.runtimes._onnxruntime.settings import OnnxRuntimeSettings
 from profilers.runtimes._program_output import NOT_STARTED, complaint, output_text, require_sha256, twice
 from profilers.runtimes._programs import read_program
 
 VARIABLE = "CARS_HW_ONNXRUNTIME_PERF_TEST"
-
-#: Execution providers of ONNX Runtime's builds for Android; all but the CPU's must run the whole model.
-PROVIDERS = ("cpu", "xnnpack", "nnapi", "qnn")
 
 _SEED = 0
 _LIMIT_S = 60.0
@@ -51,12 +49,11 @@ class RemoteOrt:
 
     Args:
         threads: Of one call.
-        provider: Execution provider: one of ``PROVIDERS``.
-        binary: Path of ``onnxruntime_perf_test``; empty: from the environment or the cache folder.
+        settings: Which execution provider, and where ``onnxruntime_perf_test`` is.
     """
 
-    def __init__(self, threads: int, *, provider: str = "cpu", binary: str = "") -> None:
-        self._threads, self._provider, self._binary = threads, provider, binary
+    def __init__(self, threads: int, settings: OnnxRuntimeSettings) -> None:
+        self._threads, self._settings = threads, settings
         self._tools: WeakKeyDictionary[RemoteDevice, _Tool] = WeakKeyDictionary()
 
     def version(self, device: RemoteDevice) -> str:
@@ -84,9 +81,10 @@ class RemoteOrt:
         with device.scratch() as folder:
             path = f"{folder}/model.onnx"  # the tool goes by the end of the name
             device.run(["ln", "-s", content, path], timeout_s=_LIMIT_S)
-            argv = [tool.path, "-e", self._provider, "-m", "times", "-x", str(self._threads), "-y", "1", "-I"]
+            provider = self._settings.provider
+            argv = [tool.path, "-e", provider, "-m", "times", "-x", str(self._threads), "-y", "1", "-I"]
             argv += ["-S", str(_SEED), "-o", "99"]
-            if self._provider != "cpu":
+            if provider != "cpu":
                 argv += ["-C", "session.disable_cpu_ep_fallback|1"]
             loaded = RemoteSession(device, argv, model=path, folder=folder, spec=spec)
             loaded(1)
@@ -94,7 +92,9 @@ class RemoteOrt:
 
     def _tool(self, device: RemoteDevice) -> _Tool:
         if device not in self._tools:
-            program = read_program("onnxruntime_perf_test", device, path=self._binary, variable=VARIABLE)
+            program = read_program(
+                "onnxruntime_perf_test", device, path=self._settings.benchmark_binary, variable=VARIABLE
+            )
             path = device.push(program, executable=True)
             told = device.run([path, "--help"], timeout_s=_LIMIT_S)
             if "perf_test" not in output_text(told):

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -17,6 +16,7 @@ from profilers.runtimes._coverage import Coverage
 from profilers.runtimes._program_output import require_sha256, twice
 from profilers.runtimes._programs import read_program
 from profilers.runtimes._reference import Array, check_outputs, random_inputs
+from profilers.runtimes._tflite.settings import TfLiteSettings
 
 VARIABLE = "CARS_HW_BENCHMARK_MODEL"
 
@@ -36,61 +36,16 @@ _HALF_PRECISION_SLACK = 100.0
 _OUTPUT_ROOM_BYTES = 4096
 
 
-@dataclass(frozen=True)
-class Execution:
-    """How TFLite is to execute models on a remote device.
-
-    Attributes:
-        threads: Of one call.
-        uses_xnnpack: Whether the CPU's kernels are XNNPACK's.
-        delegate: ``"cpu"``, ``"gpu"`` or ``"nnapi"``.
-        requires_full_delegation: Whether nothing may run outside of a GPU's or NNAPI's delegate.
-    """
-
-    threads: int
-    uses_xnnpack: bool = True
-    delegate: str = "cpu"
-    requires_full_delegation: bool = True
-
-    @property
-    def is_accelerated(self) -> bool:
-        """Whether anything else than the CPU is asked for."""
-        return self.delegate != "cpu"
-
-    def flags(self, tool: BenchmarkModel) -> dict[str, str | int | float]:
-        """Return the flags that make ``tool`` do so.
-
-        Raises:
-            DeviceError: It cannot.
-        """
-        flags: dict[str, str | int | float] = {"num_threads": self.threads}
-        if not self.uses_xnnpack:
-            flags["use_xnnpack"] = "false"  # left out means true; given, it would be applied a second time
-        if self.is_accelerated:
-            flags[f"use_{self.delegate}"] = "true"
-            if tool.is_compiled_model:
-                flags["use_cpu"] = "false" if self.requires_full_delegation else "true"
-            if self.delegate == "nnapi":
-                flags["disable_nnapi_cpu"] = "true"
-            if self.requires_full_delegation:
-                flags["require_full_delegation"] = "true"
-        unknown = sorted(flags.keys() - tool.flags)
-        if unknown:
-            raise DeviceError(f"this benchmark_model has no --{unknown[0]}; get a build that has it")
-        return flags
-
-
 class RemoteTfLite:
     """TFLite on remote devices.
 
     Args:
-        execution: How models are executed.
-        binary: Path of ``benchmark_model``; empty: from the environment or the cache folder.
+        threads: Of one call.
+        settings: How models are executed, and where ``benchmark_model`` is.
     """
 
-    def __init__(self, execution: Execution, binary: str = "") -> None:
-        self.execution = execution
-        self._binary = binary
+    def __init__(self, threads: int, settings: TfLiteSettings) -> None:
+        self._threads, self._settings = threads, settings
         self._tools: WeakKeyDictionary[RemoteDevice, BenchmarkModel] = WeakKeyDictionary()
 
     def tool(self, device: RemoteDevice) -> BenchmarkModel:
@@ -100,7 +55,9 @@ class RemoteTfLite:
             DeviceError: There is none for this device, or it does not run there.
         """
         if device not in self._tools:
-            program = read_program("benchmark_model", device, path=self._binary, variable=VARIABLE)
+            program = read_program(
+                "benchmark_model", device, path=self._settings.benchmark_binary, variable=VARIABLE
+            )
             self._tools[device] = BenchmarkModel.install(device, program)
         return self._tools[device]
 
@@ -121,10 +78,10 @@ class RemoteTfLite:
             DeviceError: The device was lost, or the tool cannot do what is asked for.
         """
         tool = self.tool(device)
-        flags = self.execution.flags(tool) | {"graph": device.push(model)}
+        flags = _execution_flags(tool, self._threads, self._settings) | {"graph": device.push(model)}
         with device.scratch() as folder:
             loaded = RemoteModel(tool, flags, folder)
-            loaded.check(spec, reference, self.execution)
+            loaded.check(spec, reference, self._settings)
             yield loaded
 
 
@@ -152,7 +109,7 @@ class RemoteModel:
         """Return which delegates run the model, how much of it, and whether its output was compared."""
         return self._facts
 
-    def check(self, spec: OpSpec, reference: Array | None, execution: Execution) -> None:
+    def check(self, spec: OpSpec, reference: Array | None, settings: TfLiteSettings) -> None:
         """Run the model once, untimed: compare its output, and find out what runs where.
 
         Raises:
@@ -172,9 +129,9 @@ class RemoteModel:
         def checked() -> Coverage | None:
             _, text = self._run(flags | account_flags, 1)
             coverage = self._tool.coverage(text, account_path)
-            _require_coverage(coverage, execution)
+            _require_coverage(coverage, settings)
             if is_compared and reference is not None:
-                slack = _HALF_PRECISION_SLACK if execution.is_accelerated else 1.0
+                slack = _HALF_PRECISION_SLACK if settings.is_accelerated else 1.0
                 self._compare(spec, output, reference, slack)
             return coverage
 
@@ -219,6 +176,31 @@ class RemoteModel:
         return {"enable_op_profiling": "true"} if "enable_op_profiling" in self._tool.flags else {}
 
 
+def _execution_flags(
+    tool: BenchmarkModel, threads: int, settings: TfLiteSettings
+) -> dict[str, str | int | float]:
+    """Return the flags that make ``tool`` execute models as ``settings`` say.
+
+    Raises:
+        DeviceError: It cannot.
+    """
+    flags: dict[str, str | int | float] = {"num_threads": threads}
+    if not settings.xnnpack:
+        flags["use_xnnpack"] = "false"  # left out means true; given, it would be applied a second time
+    if settings.is_accelerated:
+        flags[f"use_{settings.delegate}"] = "true"
+        if tool.is_compiled_model:
+            flags["use_cpu"] = "false" if settings.require_full_delegation else "true"
+        if settings.delegate == "nnapi":
+            flags["disable_nnapi_cpu"] = "true"
+        if settings.require_full_delegation:
+            flags["require_full_delegation"] = "true"
+    unknown = sorted(flags.keys() - tool.flags)
+    if unknown:
+        raise DeviceError(f"this benchmark_model has no --{unknown[0]}; get a build that has it")
+    return flags
+
+
 def _output(content: bytes, reference: Array) -> Array:
     """Read the tool's output, raw numbers NHWC, as NCHW; of the wrong size, it stays a row of numbers."""
     values = np.frombuffer(content[: len(content) // 4 * 4], dtype="<f4").astype(np.float32)
@@ -227,19 +209,19 @@ def _output(content: bytes, reference: Array) -> Array:
     return nchw(values.reshape(nhwc_shape(reference.shape)))
 
 
-def _require_coverage(coverage: Coverage | None, execution: Execution) -> None:
+def _require_coverage(coverage: Coverage | None, settings: TfLiteSettings) -> None:
     """Check that the delegate asked for runs the model, all of it where that is required."""
-    if not execution.is_accelerated:
+    if not settings.is_accelerated:
         return
     if coverage is None:
         raise FellBackError(
-            f"benchmark_model does not tell what the {execution.delegate} delegate runs; get a newer build"
+            f"benchmark_model does not tell what the {settings.delegate} delegate runs; get a newer build"
         )
-    asked = [name for name in coverage.delegates if execution.delegate in name.lower()]
-    is_enough = coverage.is_full if execution.requires_full_delegation else True
+    asked = [name for name in coverage.delegates if settings.delegate in name.lower()]
+    is_enough = coverage.is_full if settings.require_full_delegation else True
     if not asked or not is_enough:
         outside = "some" if coverage.nodes_outside is None else coverage.nodes_outside
         raise FellBackError(
-            f"the {execution.delegate} delegate runs {coverage.partitions} pieces of the model, and "
+            f"the {settings.delegate} delegate runs {coverage.partitions} pieces of the model, and "
             f"{outside} nodes run elsewhere; require_full_delegation = off records that instead"
         )

@@ -29,7 +29,7 @@ population_size = 4
 runtime = "tflite"
 """
 
-_HASTY = MeasurementPlan(precision=0.5, block_s=1e-5, min_rounds=5, span_s=0.0, max_rounds=5, budget_s=0.1)
+_HASTY = MeasurementPlan(precision=0.5, block_s=1e-5, min_rounds=5, spread_s=0.0, max_rounds=5, budget_s=0.1)
 
 
 def _run(*arguments: str) -> str:

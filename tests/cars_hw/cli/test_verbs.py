@@ -21,6 +21,10 @@ population_size = 4
 """
 
 
+#: Whether the figures are right is not asked here.
+_AT_ONCE = "--spread-s=0"
+
+
 def _run(*arguments: str) -> str:
     result = CliRunner().invoke(app, list(arguments), catch_exceptions=False)
     assert result.exit_code == 0, result.output
@@ -47,7 +51,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("verbs")
     (folder / "config.toml").write_text(_CONFIG)
     config = ("--config", str(folder / "config.toml"), "--table", str(folder / "table.jsonl"))
-    _run("profile", *config)
+    _run("profile", *config, _AT_ONCE)
     _run("search", "--run", str(folder / "run"), *config)
     return folder
 
@@ -71,16 +75,19 @@ def test_a_validation_is_stored_in_the_table_and_shown_by_what_uses_it(folder: P
     table.write_bytes((folder / "table.jsonl").read_bytes())
     config = ("--config", str(folder / "config.toml"), "--table", str(table))
     architecture = ("--architecture", ".".join(["0"] * 24))
-    assert "never validated" in json.loads(_run("bench", *architecture, *config, "--json"))["trust"]
-    report = json.loads(_run("table", "validate", *config, "--json"))
+    assert "never validated" in json.loads(_run("bench", *architecture, *config, _AT_ONCE, "--json"))["trust"]
+    report = json.loads(_run("table", "validate", *config, _AT_ONCE, "--json"))
     assert report["accuracy"]["n"] == 20
     assert report["accuracy"]["constant_rmspe_percent"] > 0
     assert report["noise_floor"]["rmspe_percent"] >= 0
     assert json.loads(_run("table", "show", str(table), "--json"))["validation"] == report
     before = table.read_bytes()
-    assert json.loads(_run("table", "validate", *config, "--json")) == report
+    assert json.loads(_run("table", "validate", *config, _AT_ONCE, "--json")) == report
     assert table.read_bytes() == before
-    assert "on 20 whole networks" in json.loads(_run("bench", *architecture, *config, "--json"))["trust"]
+    assert (
+        "on 20 whole networks"
+        in json.loads(_run("bench", *architecture, *config, _AT_ONCE, "--json"))["trust"]
+    )
     assert "on 20 whole networks" in _run("table", "show", str(table))
 
 
@@ -101,7 +108,7 @@ def test_an_export_is_verified_and_benched_against_the_table(folder: Path) -> No
     assert card["verified"]["max_difference_to_torch"] <= 1e-4
     assert card["verified"]["error"] == pytest.approx(card["costs_of_the_deployed_network"]["error"])
     assert set(card["description"]) == {"normal", "reduce", "concat"}
-    bench = json.loads(_run("bench", str(folder / "run" / "export" / "knee.onnx"), "--json"))
+    bench = json.loads(_run("bench", str(folder / "run" / "export" / "knee.onnx"), _AT_ONCE, "--json"))
     assert bench["predicted_ms"] == pytest.approx(card["costs_of_the_deployed_network"]["latency_ms"])
     assert bench["measured_ms"] > 0
     low, high = bench["measured_interval_ms"]
@@ -122,7 +129,7 @@ def test_a_spread_of_members_is_exported_by_their_numbers(folder: Path, tmp_path
 def test_an_architecture_is_benched_without_training(folder: Path) -> None:
     text = ".".join(["0"] * 24)
     config = ("--config", str(folder / "config.toml"), "--table", str(folder / "table.jsonl"))
-    bench = json.loads(_run("bench", "--architecture", text, *config, "--json"))
+    bench = json.loads(_run("bench", "--architecture", text, *config, _AT_ONCE, "--json"))
     assert bench["network"] == text
     assert bench["predicted_ms"] > 0
 
@@ -131,7 +138,9 @@ def test_a_published_genotype_is_benched(folder: Path) -> None:
     card = json.loads((folder / "run" / "export" / "knee.json").read_text())
     (folder / "genotype.json").write_text(json.dumps(card["description"]))
     config = ("--config", str(folder / "config.toml"), "--table", str(folder / "table.jsonl"))
-    bench = json.loads(_run("bench", "--genotype", str(folder / "genotype.json"), *config, "--json"))
+    bench = json.loads(
+        _run("bench", "--genotype", str(folder / "genotype.json"), *config, _AT_ONCE, "--json")
+    )
     assert bench["network"] == card["architecture"]
     assert bench["predicted_ms"] == pytest.approx(card["costs_of_the_deployed_network"]["latency_ms"])
 

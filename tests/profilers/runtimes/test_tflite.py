@@ -29,7 +29,7 @@ from tests.fakes.tflite_files import with_custom_operation
 
 SPEC = OpSpec.of("conv", (1, 8, 12, 12))
 
-_QUICK = MeasurementPlan(precision=0.1, min_rounds=5, span_s=0.0, max_rounds=10, budget_s=1.0)
+_QUICK = MeasurementPlan(precision=0.1, min_rounds=5, spread_s=0.0, max_rounds=10, budget_s=1.0)
 
 
 class Thinned(nn.Module):
@@ -125,8 +125,16 @@ def test_the_delegates_of_phones_are_refused_here(delegate: str) -> None:
 
 @pytest.mark.parametrize("setting", ["xnnpack", "delegate", "require_full_delegation"])
 def test_a_setting_has_one_of_its_values(setting: str) -> None:
-    with pytest.raises(ConfigError, match=f"tflite: {setting} = 'yes' is not one of"):
+    with pytest.raises(ConfigError, match=f"^tflite: {setting} is 'yes'; it should be '"):
         runtimes.load("tflite", 1, **{setting: "yes"})
+
+
+@pytest.mark.parametrize("is_on", [True, False])
+def test_a_switch_is_a_boolean_that_tables_and_configurations_may_spell_as_a_word(is_on: bool) -> None:
+    word = "on" if is_on else "off"
+    for runtime in (TfLite(xnnpack=is_on), TfLite(xnnpack=word)):
+        assert runtime.settings.xnnpack is is_on
+        assert runtime.header_settings()["xnnpack"] == word
 
 
 def test_settings_go_into_the_header_of_a_table_but_the_path_of_a_program() -> None:

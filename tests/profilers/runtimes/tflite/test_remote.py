@@ -13,6 +13,7 @@ from profilers.lowering._tflite import flatbuffer
 from profilers.lowering.tflite import lower
 from profilers.runtimes._runtime import Workload
 from profilers.runtimes._tflite import remote
+from profilers.runtimes._tflite.settings import TfLiteSettings
 from profilers.runtimes.tflite import TfLite
 from tests.fakes import programs
 from tests.fakes.local_remote import LocalRemote
@@ -156,7 +157,7 @@ def test_the_version_names_the_file_and_the_settings_do_not(device: LocalRemote)
     version = runtime.version(device)
     assert "SHA-256" in version
     assert version != tflite(device.folder, generation="old").version(device)
-    assert str(device.folder) not in f"{runtime.version(device)}{runtime.settings()}"
+    assert str(device.folder) not in f"{runtime.version(device)}{runtime.header_settings()}"
 
 
 @pytest.mark.parametrize("delegate", ["gpu", "nnapi"])
@@ -199,7 +200,7 @@ def test_what_a_tool_cannot_do_is_said_before_anything_runs(
 
 
 def test_a_file_that_is_no_model_is_unsupported(device: LocalRemote) -> None:
-    program = remote.RemoteTfLite(remote.Execution(1), str(device.folder / "benchmark_model"))
+    program = remote.RemoteTfLite(1, TfLiteSettings(benchmark_binary=str(device.folder / "benchmark_model")))
     tflite(device.folder)
     with (
         pytest.raises(UnsupportedOperationError, match="interpreter"),

@@ -101,7 +101,7 @@ def figures(root: Path) -> list[Figure]:
     modules = read_modules(root)
     imports = find_imports(modules)
     folders = plugin_folders(modules)
-    kin = kin_imports(imports, plugins_of(modules, folders))
+    kin = filter(_are_of_one_kind, plugin_imports(imports, plugins_of(modules, folders)))
     return [
         *_folder_figures(modules, plugins_of(modules, {*folders, _VERBS})),
         *_facade_figures(imports),
@@ -195,15 +195,19 @@ def plugins_of(modules: Mapping[str, Module], folders: Collection[str]) -> list[
     ]
 
 
-def kin_imports(imports: Iterable[Import], plugins: Collection[str]) -> list[Import]:
-    """List the imports of a plug-in by another plug-in of its kind, direct ones and those through others."""
+def plugin_imports(imports: Iterable[Import], plugins: Collection[str]) -> list[Import]:
+    """List the imports of a plug-in by another plug-in, direct ones and those through other modules."""
     graph = _graph(imports)
     return [
         Import(name, other)
         for name in plugins
         for other in sorted(_reachable(graph, name).intersection(plugins))
-        if other != name and other.rpartition(".")[0] == name.rpartition(".")[0]
+        if other != name
     ]
+
+
+def _are_of_one_kind(one: Import) -> bool:
+    return one.importer.rpartition(".")[0] == one.imported.rpartition(".")[0]
 
 
 def _folder_figures(modules: Mapping[str, Module], apart: Collection[str]) -> Iterator[Figure]:

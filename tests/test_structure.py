@@ -70,6 +70,13 @@ def test_the_folders_of_plug_ins_are_found_by_what_loads_from_them() -> None:
     assert "devices.foundation" not in plugins
 
 
+def test_no_plug_in_of_the_search_knows_one_of_any_kind() -> None:
+    modules = structure.read_modules(_ROOT)
+    plugins = structure.plugins_of(modules, structure.plugin_folders(modules))
+    ours = [name for name in plugins if name.startswith("cars_hw.")]
+    assert structure.plugin_imports(structure.find_imports(modules), ours) == []
+
+
 def test_files_of_a_folder_are_counted_apart_from_plug_ins(tmp_path: Path) -> None:
     plugins = {f"devices__plugin{i}": "" for i in range(20)}
     files = {f"cars_hw__file{i}": "" for i in range(14)}

@@ -19,8 +19,7 @@ from torch import Tensor, nn
 from cars_hw.ledger import Json
 from cars_hw.results.model_card import CARD_KIND, SCHEMA, card_path
 from devices.foundation import replace_file
-from profilers import ExportError, TfLiteModel, nhwc, nhwc_shape, quantize
-from profilers.lowering import onnx, tflite
+from profilers import ExportError, TfLiteModel, lowering, nhwc, nhwc_shape, quantize
 
 #: Largest difference of a logit between torch and the exported file, as a share of the largest logit. Kernels
 #: add in another order, which makes a few 1e-7 of trained networks; what is wrong is wrong by 1e-3 and more.
@@ -208,8 +207,8 @@ def _tflite_logits(content: bytes, images: Tensor) -> Logits:
 
 
 _FORMATS = {
-    ".onnx": _Format(onnx.lower, _onnx_logits, "NCHW", ("onnx", "onnxruntime")),
-    ".tflite": _Format(tflite.lower, _tflite_logits, "NHWC", ("ai-edge-litert",)),
+    ".onnx": _Format(lowering.onnx.lower, _onnx_logits, "NCHW", ("onnx", "onnxruntime")),
+    ".tflite": _Format(lowering.tflite.lower, _tflite_logits, "NHWC", ("ai-edge-litert",)),
 }
 
 

@@ -3,59 +3,146 @@
 The public names below are loaded when they are first used: importing this package does not import torch.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from devices.foundation import lazy
 
 if TYPE_CHECKING:
-    from cars_hw import data, spaces, strategies
+    from cars_hw import data, objectives, spaces, strategies
+    from cars_hw.assembly import open_search
+    from cars_hw.candidate import Candidate
     from cars_hw.checkpoint import CheckpointFolder
-    from cars_hw.objectives import Error, Latency, Macs, Parameters
-    from cars_hw.record import Generation
+    from cars_hw.config import SearchConfig
+    from cars_hw.errors import (
+        ArchitectureError,
+        CheckpointError,
+        DataError,
+        PluginNotAllowedError,
+        SelectionError,
+    )
+    from cars_hw.evolution.screening import Screen
+    from cars_hw.front import Front, Generation
+    from cars_hw.networks.architecture import Architecture, from_text, to_text
+    from cars_hw.networks.graph import Graph
+    from cars_hw.objectives import Error, Latency, Limits, Macs, Objective, Parameters, PeakMemoryBytes
+    from cars_hw.results.bench import Bench, bench, bench_architecture
+    from cars_hw.results.exporter import Export, export_network
+    from cars_hw.results.members import export
+    from cars_hw.results.picks import pick
+    from cars_hw.results.report import report
+    from cars_hw.results.tables import profile, validate
+    from cars_hw.runs import Run
     from cars_hw.search import Schedule, Search
-    from cars_hw.tabular_trainer import TabularTrainer
+    from cars_hw.tabular_trainer import TabularCost, TabularTrainer, read_figures
     from cars_hw.training_plan import TrainingPlan
     from cars_hw.weights.supernet_trainer import SuperNetTrainer
-    from latency_tables import LatencyTable
+    from devices import CarsHwError
+    from latency_tables import LatencyModel, LatencyTable, OpSpec
 
 __version__ = "0.1.0"
+
 __all__ = [
+    "Architecture",
+    "ArchitectureError",
+    "Bench",
+    "Candidate",
+    "CarsHwError",
+    "CheckpointError",
     "CheckpointFolder",
+    "DataError",
     "Error",
+    "Export",
+    "Front",
     "Generation",
+    "Graph",
     "Latency",
+    "LatencyModel",
     "LatencyTable",
+    "Limits",
     "Macs",
+    "Objective",
+    "OpSpec",
     "Parameters",
+    "PeakMemoryBytes",
+    "PluginNotAllowedError",
+    "Run",
     "Schedule",
+    "Screen",
     "Search",
+    "SearchConfig",
+    "SelectionError",
     "SuperNetTrainer",
+    "TabularCost",
     "TabularTrainer",
     "TrainingPlan",
+    "bench",
+    "bench_architecture",
     "data",
+    "export",
+    "export_network",
+    "from_text",
+    "objectives",
+    "open_search",
+    "pick",
+    "profile",
+    "read_figures",
+    "report",
     "spaces",
     "strategies",
+    "to_text",
+    "validate",
 ]
 
-_MODULES = ("data", "spaces", "strategies")
 _HOMES = {
+    "Architecture": "cars_hw.networks.architecture",
+    "ArchitectureError": "cars_hw.errors",
+    "Bench": "cars_hw.results.bench",
+    "Candidate": "cars_hw.candidate",
+    "CarsHwError": "devices",
+    "CheckpointError": "cars_hw.errors",
     "CheckpointFolder": "cars_hw.checkpoint",
+    "DataError": "cars_hw.errors",
     "Error": "cars_hw.objectives",
-    "Generation": "cars_hw.record",
+    "Export": "cars_hw.results.exporter",
+    "Front": "cars_hw.front",
+    "Generation": "cars_hw.front",
+    "Graph": "cars_hw.networks.graph",
     "Latency": "cars_hw.objectives",
-    "LatencyTable": "latency_tables.table",
+    "LatencyModel": "latency_tables",
+    "LatencyTable": "latency_tables",
+    "Limits": "cars_hw.objectives",
     "Macs": "cars_hw.objectives",
+    "Objective": "cars_hw.objectives",
+    "OpSpec": "latency_tables",
     "Parameters": "cars_hw.objectives",
+    "PeakMemoryBytes": "cars_hw.objectives",
+    "PluginNotAllowedError": "cars_hw.errors",
+    "Run": "cars_hw.runs",
     "Schedule": "cars_hw.search",
+    "Screen": "cars_hw.evolution.screening",
     "Search": "cars_hw.search",
+    "SearchConfig": "cars_hw.config",
+    "SelectionError": "cars_hw.errors",
     "SuperNetTrainer": "cars_hw.weights.supernet_trainer",
+    "TabularCost": "cars_hw.tabular_trainer",
     "TabularTrainer": "cars_hw.tabular_trainer",
     "TrainingPlan": "cars_hw.training_plan",
+    "bench": "cars_hw.results.bench",
+    "bench_architecture": "cars_hw.results.bench",
+    "data": "cars_hw.data",
+    "export": "cars_hw.results.members",
+    "export_network": "cars_hw.results.exporter",
+    "from_text": "cars_hw.networks.architecture",
+    "objectives": "cars_hw.objectives",
+    "open_search": "cars_hw.assembly",
+    "pick": "cars_hw.results.picks",
+    "profile": "cars_hw.results.tables",
+    "read_figures": "cars_hw.tabular_trainer",
+    "report": "cars_hw.results.report",
+    "spaces": "cars_hw.spaces",
+    "strategies": "cars_hw.strategies",
+    "to_text": "cars_hw.networks.architecture",
+    "validate": "cars_hw.results.tables",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return import_module(f"cars_hw.{name}")
-    if name not in _HOMES:
-        raise AttributeError(f"module 'cars_hw' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+__getattr__, __dir__ = lazy(__name__, _HOMES)

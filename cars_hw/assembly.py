@@ -1,6 +1,5 @@
 """Assembly: the search that a configuration describes, put together from its parts."""
 
-import hashlib
 import math
 from pathlib import Path
 
@@ -8,38 +7,54 @@ import numpy as np
 
 import devices
 from cars_hw import data, objectives, spaces, strategies
-from cars_hw.config import LatencySection, SearchConfig
-from cars_hw.evolution.screening import Screen
+from cars_hw.config import LATENCY, LatencySection, SearchConfig
 from cars_hw.latency.model import latency_model, needed_specs, trust
-from cars_hw.objectives import Ingredients, Latency, Limits, Objective
+from cars_hw.objectives import Ingredients, Limits, Objective
 from cars_hw.runs import Run
 from cars_hw.search import Schedule, Search
-from cars_hw.spaces._space import SearchSpace
-from cars_hw.strategies._strategy import unconstrained
+from cars_hw.spaces import SearchSpace
+from cars_hw.strategies import unconstrained
+from cars_hw.trainer import Trainer
 from cars_hw.weights.supernet_trainer import SuperNetTrainer
 from latency_tables import LatencyTable, TableError, TableMismatchError
 from profilers import Setup
 
 
-def open_table(config: SearchConfig) -> LatencyTable:
-    """Open the table that ``config`` names, and refuse one measured under other conditions than it names.
+def open_search(run: Run) -> Search:
+    """Return the search of a run folder, from its newest checkpoint on where there is one.
+
+    ``search.run()`` yields the generations that are left; each is saved before it is yielded.
+
+    Args:
+        run: The folder, as ``Run.create`` or ``Run.open`` returns it.
+
+    Raises:
+        CarsHwError: A part of the configuration cannot be had; the message names it.
+        CheckpointError: The checkpoint is damaged, or of other images, tables or numerics.
+    """
+    search = make_search(run, make_trainer(run.config, make_space(run.config)))
+    search.resume()
+    return search
+
+
+def open_table(target: LatencySection) -> LatencyTable:
+    """Open a target's table, and refuse one measured under other conditions than the target names.
 
     Where a program for phones lies here is no condition; what it was is part of the runtime's version.
 
     Raises:
         TableError: It cannot be read, or was measured on another device, runtime or number of threads.
-        DeviceError: The device cannot be reached, to compare; ``latency.measured_elsewhere`` leaves that out.
+        DeviceError: The device cannot be reached, to compare; ``measured_elsewhere`` leaves that out.
     """
-    wanted = config.latency
-    table = LatencyTable.open(Path(wanted.table))
+    table = LatencyTable.open(Path(target.table))
     table.require(
-        device=wanted.device.partition(":")[0],
-        runtime=wanted.runtime,
-        threads=wanted.threads,
-        settings={name: value for name, value in wanted.settings.items() if not name.endswith("_binary")},
+        device=target.device.partition(":")[0],
+        runtime=target.runtime,
+        threads=target.threads,
+        settings={name: value for name, value in target.settings.items() if not name.endswith("_binary")},
     )
-    if not wanted.measured_elsewhere:
-        with devices.connect(wanted.device) as device:
+    if not target.measured_elsewhere:
+        with devices.connect(target.device) as device:
             here, there = device.info(), table.header.device
         if not there.includes(here):
             raise TableMismatchError("device", found=str(there), wanted=str(here))
@@ -47,30 +62,45 @@ def open_table(config: SearchConfig) -> LatencyTable:
 
 
 def table_trust(config: SearchConfig) -> str:
-    """Say in one line how far the table that ``config`` names may be trusted, or why it cannot be read."""
-    if Latency.name not in config.search.objectives:
+    """Say in one line how far the tables that ``config`` names may be trusted, or why one cannot be read."""
+    targets = config.searched_targets()
+    if not targets:
         return "no latency table was used"
-    try:
-        table = LatencyTable.open(config.latency.table)
-        said = trust(table, make_space(config), remedy=config.validate_command())
-    except TableError as error:
-        return str(error)
-    return f"latency table {config.latency.table}: {said}"
+    space = make_space(config)
+    return "; ".join(_trust_of(target, space) for target in targets.values())
 
 
-def make_setup(latency: LatencySection) -> Setup:
-    """Return on what ``latency`` measures."""
-    return Setup(latency.device, latency.runtime, latency.threads, latency.settings)
+def table_key(config: SearchConfig, name: str) -> str:
+    """Return under which name a checkpoint's fingerprint has the digest of a target's table."""
+    return "latency table" if name == LATENCY else f"latency table {name.removeprefix(f'{LATENCY}.')}"
+
+
+def make_setup(target: LatencySection) -> Setup:
+    """Return on what ``target`` measures."""
+    return Setup(target.device, target.runtime, target.threads, target.settings)
 
 
 def make_space(config: SearchConfig) -> SearchSpace:
-    """Return the space that ``config`` names."""
+    """Return the space that ``config`` names, whose kinds of operation are known from then on.
+
+    Raises:
+        UnknownNameError: There is no such space, kind of operation or setting.
+        ConfigError: A setting has a value that the space does not take.
+    """
     return spaces.load(config.space.name, **config.space.settings)
 
 
 def make_trainer(config: SearchConfig, space: SearchSpace) -> SuperNetTrainer:
     """Return fresh shared weights for ``space`` on the images that ``config`` names."""
-    images = data.load(**config.data.model_dump())
+    section = config.data
+    images = data.load(
+        section.name,
+        fitness_images=section.fitness_images,
+        path=section.path,
+        image_size=section.image_size,
+        seed=section.seed,
+        **section.settings,
+    )
     total_steps = make_schedule(config, len(images.training.labels)).total_steps
     return SuperNetTrainer(
         space,
@@ -85,16 +115,18 @@ def make_trainer(config: SearchConfig, space: SearchSpace) -> SuperNetTrainer:
 def make_search(run: Run, trainer: SuperNetTrainer) -> Search:
     """Put together the search that a run folder describes, at its beginning.
 
+    Args:
+        run: The folder.
+        trainer: Fresh weights for its space, on its images.
+
     Raises:
         CarsHwError: A part of the configuration cannot be had; the message names it.
     """
     config, space = run.config, trainer.space
-    table = open_table(config) if Latency.name in config.search.objectives else None
-    costs = make_objectives(config, trainer, table)
-    limit = config.latency.max_latency_ms
-    violation = (
-        unconstrained if limit is None else Limits([cost.name for cost in costs], {Latency.name: limit})
-    )
+    tables = {name: open_table(target) for name, target in config.searched_targets().items()}
+    costs = make_objectives(config, space, trainer, tables)
+    limits = config.all_limits()
+    violation = Limits(config.objective_names(), limits) if limits else unconstrained
     strategies.check(config.strategy.name, config.strategy.settings)
     strategy = strategies.load(
         config.strategy.name,
@@ -103,12 +135,12 @@ def make_search(run: Run, trainer: SuperNetTrainer) -> Search:
         violation=violation,
         **config.strategy.settings,
     )
-    wanted = config.search.screening
-    is_screened = strategy.is_screened if wanted is None else wanted
-    fingerprint = {
-        "latency table": "none" if table is None else table.digest(needed_specs(space)),
-        "images": trainer.data.digest(),
-        "configuration": hashlib.sha256(config.to_toml().encode()).hexdigest(),
+    contents = needed_specs(space)
+    digests = {table_key(config, name): (table.digest(contents),) for name, table in tables.items()}
+    fingerprint: dict[str, tuple[str, ...]] = {
+        **(digests or {"latency table": ("none",)}),
+        "images": (trainer.data.digest(),),
+        "configuration": run.configuration_hashes(),
     }
     return Search(
         trainer,
@@ -117,22 +149,31 @@ def make_search(run: Run, trainer: SuperNetTrainer) -> Search:
         make_schedule(config, len(trainer.data.training.labels)),
         checkpoints=run.checkpoints,
         fingerprint=fingerprint,
-        screen=Screen(costs[1:], violation=violation) if is_screened else None,
+        screening=config.search.screening,
     )
 
 
 def make_objectives(
-    config: SearchConfig, trainer: SuperNetTrainer, table: LatencyTable | None
+    config: SearchConfig, space: SearchSpace, trainer: Trainer, tables: dict[str, LatencyTable]
 ) -> list[Objective]:
-    """Return the costs that ``config`` names, in its order; ``table`` where latency is one of them.
+    """Return the costs that ``config`` names, in its order.
+
+    Args:
+        config: Names them.
+        space: Whose architectures they are of.
+        trainer: What judges their errors.
+        tables: By the name of each latency the table that predicts it.
 
     Raises:
-        MissingEntryError: The table lacks an entry; the message names the command that measures it.
+        MissingEntryError: A table lacks an entry.
+        UnknownNameError: There is no such objective.
     """
-    space = trainer.space
-    models = {} if table is None else {"": latency_model(space, table, remedy=config.profile_command())}
+    models = {
+        name.removeprefix(LATENCY).removeprefix("."): latency_model(space, table)
+        for name, table in tables.items()
+    }
     ingredients = Ingredients(space, trainer, models)
-    return [objectives.load(name, ingredients) for name in config.search.objectives]
+    return [objectives.load(name, ingredients) for name in config.objective_names()]
 
 
 def make_schedule(config: SearchConfig, training_images: int) -> Schedule:
@@ -143,3 +184,10 @@ def make_schedule(config: SearchConfig, training_images: int) -> Schedule:
         steps=round(config.search.epochs_per_generation * steps_per_epoch),
         generations=config.search.generations,
     )
+
+
+def _trust_of(target: LatencySection, space: SearchSpace) -> str:
+    try:
+        return f"latency table {target.table}: {trust(LatencyTable.open(target.table), space)}"
+    except TableError as error:
+        return str(error)

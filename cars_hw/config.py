@@ -1,33 +1,43 @@
 """The configuration of a search: TOML with overrides, checked before anything runs, saved as resolved."""
 
-import shlex
+import copy
+import itertools
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Self, get_args
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from cars_hw.training_plan import TrainingPlan
-from devices.foundation import ConfigError, UnknownNameError
+from devices.foundation import ConfigError, UnknownNameError, added, before
 
 _MAX_BYTES = 1 << 20
 
 #: The largest integer of TOML 1.0.
 _MAX_SEED = 2**63 - 1
 
-ObjectiveName = Literal["error", "parameters", "macs", "latency_ms"]
+#: The objective that a target gives rise to.
+LATENCY = "latency_ms"
+
+_TARGET_NAME = r"[A-Za-z0-9_-]{1,32}"
 
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class _PluginSection(BaseModel):
-    """A plug-in by name; every further key is a setting of its own, which it checks itself."""
+class PluginSection(BaseModel):
+    """A plug-in by name; every further key is a setting of its own, which it checks itself.
 
-    model_config = ConfigDict(frozen=True, extra="allow")
+    Attributes:
+        name: A file of the plug-ins' folder, or a module from outside, with a dot.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
+
+    name: str
 
     @property
     def settings(self) -> dict[str, JsonValue]:
@@ -35,17 +45,19 @@ class _PluginSection(BaseModel):
         return dict(self.model_extra or {})
 
 
-class SpaceSection(_PluginSection):
+class SpaceSection(PluginSection):
     """Which search space.
 
     Attributes:
         name: A file of ``cars_hw/spaces``, or a module from outside, with a dot.
+        operation_kinds: Modules from outside that define kinds of operation which the space uses.
     """
 
     name: str = "darts"
+    operation_kinds: tuple[str, ...] = added((), before=())
 
 
-class StrategySection(_PluginSection):
+class StrategySection(PluginSection):
     """Which search algorithm.
 
     Attributes:
@@ -55,11 +67,11 @@ class StrategySection(_PluginSection):
     name: str = "cars"
 
 
-class DataSection(_Section):
+class DataSection(PluginSection):
     """Which images.
 
     Attributes:
-        name: A data set.
+        name: A file of ``cars_hw/data``, or a module from outside, with a dot.
         path: The file or folder that holds it, where no installed package does.
         fitness_images: How many of them judge architectures.
         image_size: Zeros are added around each image up to this size; its own size if left out.
@@ -77,7 +89,9 @@ class SearchSection(_Section):
     """How long, and for what.
 
     Attributes:
-        objectives: Costs to minimise; the first is the error.
+        objectives: Costs to minimise, by name; the first is the error. ``latency_ms`` stands for the latency
+            on every target, ``latency_ms.NAME`` for that on one of several. Any other name with a dot is a
+            module from outside that defines one.
         warm_up_epochs: Passes over the training images on uniform random paths.
         epochs_per_generation: Passes in each generation.
         generations: Generations after warm-up.
@@ -87,7 +101,7 @@ class SearchSection(_Section):
         torch_device: Where weights are trained, as torch names it.
     """
 
-    objectives: tuple[ObjectiveName, ...] = ("error", "parameters", "latency_ms")
+    objectives: tuple[str, ...] = ("error", "parameters", LATENCY)
     warm_up_epochs: float = Field(default=50, ge=0, le=1e6)
     epochs_per_generation: float = Field(default=10, ge=0, le=1e6)
     generations: int = Field(default=45, ge=0, le=100_000)
@@ -97,7 +111,7 @@ class SearchSection(_Section):
 
 
 class LatencySection(_Section):
-    """On what latency is measured.
+    """A target: on what latency is measured.
 
     Attributes:
         table: The latency table's file.
@@ -120,7 +134,18 @@ class LatencySection(_Section):
 
 
 class SearchConfig(_Section):
-    """Everything that decides what a search does."""
+    """Everything that decides what a search does.
+
+    Attributes:
+        space: Which networks.
+        strategy: Which algorithm.
+        data: Which images.
+        training: How the shared weights are trained.
+        search: How long, and for what.
+        latency: On what latency is measured, where that is one target without a name.
+        targets: The targets by their names, in place of ``latency``.
+        limits: The most that costs may be, by the names of objectives; latencies have ``max_latency_ms``.
+    """
 
     space: SpaceSection = SpaceSection()
     strategy: StrategySection = StrategySection()
@@ -128,60 +153,140 @@ class SearchConfig(_Section):
     training: TrainingPlan = TrainingPlan()
     search: SearchSection = SearchSection()
     latency: LatencySection = LatencySection()
+    targets: dict[Annotated[str, Field(pattern=f"^{_TARGET_NAME}$")], LatencySection] = added({}, before={})
+    limits: dict[str, Annotated[float, Field(gt=0)]] = added({}, before={})
 
-    def profile_command(self) -> str:
-        """Return the command that measures what the latency table lacks."""
-        return self._table_command("profile")
+    def latency_targets(self) -> dict[str, LatencySection]:
+        """Return all targets by the names of their objectives: ``latency_ms``, or ``latency_ms.NAME``."""
+        if len(self.targets) > 1:
+            return {f"{LATENCY}.{name}": target for name, target in self.targets.items()}
+        return {LATENCY: next(iter(self.targets.values()), self.latency)}
 
-    def validate_command(self) -> str:
-        """Return the command that holds the latency table against whole networks."""
-        return self._table_command("table", "validate")
+    def objective_names(self) -> tuple[str, ...]:
+        """Return the names of the costs, with ``latency_ms`` spelled out for several targets."""
+        named = self.latency_targets()
+        names = ((name,) if name != LATENCY else tuple(named) for name in self.search.objectives)
+        return tuple(dict.fromkeys(itertools.chain.from_iterable(names)))
 
-    def _table_command(self, *verb: str) -> str:
-        latency = self.latency
-        options = [f"--set=space.{name}={value}" for name, value in self.space.settings.items()]
-        options += [
-            f"--device={latency.device}",
-            f"--runtime={latency.runtime}",
-            f"--threads={latency.threads}",
-            *(f"--set=latency.settings.{name}={value}" for name, value in latency.settings.items()),
-        ]
-        return shlex.join(
-            ["cars-hw", *verb, f"--space={self.space.name}", *options, f"--table={latency.table}"]
+    def searched_targets(self) -> dict[str, LatencySection]:
+        """Return those of ``latency_targets`` whose latency the search minimises."""
+        wanted = self.objective_names()
+        return {name: target for name, target in self.latency_targets().items() if name in wanted}
+
+    def all_limits(self) -> dict[str, float]:
+        """Return the most that costs may be, those of latencies among them."""
+        of_targets = {name: target.max_latency_ms for name, target in self.latency_targets().items()}
+        return {name: most for name, most in of_targets.items() if most is not None} | self.limits
+
+    def for_target(self, name: str | None = None) -> Self:
+        """Return the configuration with one target alone, as its ``latency``: for whoever measures on it.
+
+        Args:
+            name: Of one of ``targets``; may be left out where there are not several.
+
+        Raises:
+            UnknownNameError: There is no such target.
+            ConfigError: There are several, and none is named.
+        """
+        if name is not None and name not in self.targets:
+            raise UnknownNameError("target", name, self.targets)
+        if name is None and len(self.targets) > 1:
+            raise ConfigError(f"there are {len(self.targets)} targets; name one: {', '.join(self.targets)}")
+        latency = self.targets[name] if name else next(iter(self.targets.values()), self.latency)
+        return self.model_copy(update={"latency": latency, "targets": {}})
+
+    def with_latency(self, **values: JsonValue) -> Self:
+        """Return the configuration with other values in its ``latency``."""
+        return self.model_copy(update={"latency": self.latency.model_copy(update=values)})
+
+    def outside_names(self) -> tuple[str, ...]:
+        """Return the modules from outside that this configuration names: using it runs their code."""
+        targets = self.latency_targets()
+        names = (
+            self.space.name,
+            *self.space.operation_kinds,
+            self.strategy.name,
+            self.data.name,
+            *(name for name in self.search.objectives if name not in targets),
+            *(target.runtime for target in targets.values()),
+            *(target.device.partition(":")[0] for target in targets.values()),
         )
+        return tuple(dict.fromkeys(name for name in names if "." in name))
 
     @classmethod
-    def load(cls, path: Path | None, overrides: Mapping[str, JsonValue] | None = None) -> Self:
+    def load(
+        cls,
+        path: Path | None,
+        overrides: Mapping[str, JsonValue] | None = None,
+        *,
+        onto: Mapping[str, Any] | None = None,
+    ) -> Self:
         """Read ``path`` (defaults where ``None``), then set each dotted key of ``overrides``.
+
+        Args:
+            path: TOML.
+            overrides: Values by dotted keys, ``"search.seed"``.
+            onto: Values that hold where neither says anything: those of a run that goes on.
 
         Raises:
             ConfigError: The file cannot be read, or a value is out of bounds.
             UnknownNameError: A key that does not exist.
         """
-        values = _read_toml(path) if path else {}
+        values = _merged(copy.deepcopy(dict(onto or {})), read_toml(path) if path else {})
         for key, value in (overrides or {}).items():
             _set(values, key.split("."), value)
+        return cls._checked(values)
+
+    @classmethod
+    def load_stored(cls, path: Path) -> Self:
+        """Read a configuration that was stored with a result, perhaps by an earlier version.
+
+        A key that it lacks has the value that was in force before the key existed, never today's default.
+
+        Raises:
+            ConfigError: The file cannot be read, or a value is out of bounds.
+            UnknownNameError: A key that does not exist.
+        """
+        values = {**before(cls), **read_toml(path)}
+        for name, given in values.items():
+            section = _section(cls, name)
+            if section is None or not isinstance(given, dict):
+                continue
+            if name == "targets":
+                values[name] = {target: _aged(section, keys) for target, keys in given.items()}
+            else:
+                values[name] = _aged(section, given)
+        return cls._checked(values)
+
+    @classmethod
+    def _checked(cls, values: Mapping[str, Any]) -> Self:
         try:
             config = cls.model_validate(values)
         except ValidationError as error:
             raise _explained(error, cls) from error
-        if config.search.objectives[:1] != ("error",) or len(set(config.search.objectives)) < 2:
+        names = config.search.objectives
+        if names[:1] != ("error",) or len(set(names)) < 2:
+            raise ConfigError(f"search.objectives is {list(names)}; name error first, and at least one other")
+        if config.targets and "latency" in values:
             raise ConfigError(
-                f"search.objectives is {list(config.search.objectives)}; "
-                "name error first, and at least one other"
+                "[latency] is the only target, or [targets.NAME] are all of them; leave one out"
             )
-        if config.latency.max_latency_ms is not None and "latency_ms" not in config.search.objectives:
-            raise ConfigError("latency.max_latency_ms needs latency_ms among search.objectives")
+        for name, most in config.all_limits().items():
+            if name not in config.objective_names():
+                key = "max_latency_ms" if name in config.latency_targets() else f"limits.{name}"
+                raise ConfigError(f"{key} = {most:g} needs {name} among search.objectives")
         return config
+
+    def to_values(self) -> dict[str, JsonValue]:
+        """Return all values, section by section, as JSON has them; without those that are ``None``."""
+        values: dict[str, JsonValue] = self.model_dump(mode="json", exclude_none=True)
+        if self.targets:
+            del values["latency"]
+        return values
 
     def to_toml(self) -> str:
         """Return the resolved configuration, as ``load`` reads it."""
-        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
-
-
-def with_table(config: SearchConfig, table: str) -> SearchConfig:
-    """Return ``config`` with another latency table."""
-    return config.model_copy(update={"latency": config.latency.model_copy(update={"table": table})})
+        return tomli_w.dumps(self.to_values())
 
 
 def parse_override(text: str) -> tuple[str, JsonValue]:
@@ -199,7 +304,12 @@ def parse_override(text: str) -> tuple[str, JsonValue]:
         return key.strip(), value
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return what a configuration file says, unchecked.
+
+    Raises:
+        ConfigError: It cannot be read, or is no TOML.
+    """
     try:
         if path.stat().st_size > _MAX_BYTES:
             raise ConfigError(f"{path} has over {_MAX_BYTES} bytes; that is no configuration")
@@ -208,6 +318,31 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"cannot read configuration {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"{path} is not TOML: {error}") from error
+
+
+def _section(model: type[BaseModel], name: str) -> type[BaseModel] | None:
+    """Return the type of the section ``name``, or of each section in it; ``None`` where it holds values."""
+    if name not in model.model_fields:
+        return None
+    annotation = model.model_fields[name].annotation
+    for kind in (annotation, *get_args(annotation)):
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            return kind
+    return None
+
+
+def _aged(section: type[BaseModel], given: Any) -> Any:
+    """Return a stored section with the values from before its keys existed."""
+    return {**before(section), **given} if isinstance(given, dict) else given
+
+
+def _merged(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
+    """Return both, section by section; where both say something, ``upper`` holds."""
+    merged = dict(lower)
+    for key, value in upper.items():
+        below = merged.get(key)
+        merged[key] = _merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged
 
 
 def _set(values: dict[str, Any], keys: Sequence[str], value: JsonValue) -> None:
@@ -225,8 +360,7 @@ def _explained(error: ValidationError, model: type[BaseModel]) -> ConfigError | 
     *sections, key = map(str, first["loc"]) if first["loc"] else [""]
     if first["type"] == "extra_forbidden":
         for section in sections:
-            inner = model.model_fields[section].annotation
-            model = inner if isinstance(inner, type) and issubclass(inner, BaseModel) else model
+            model = _section(model, section) or model
         return UnknownNameError("configuration key", ".".join([*sections, key]), _dotted(sections, model))
     return ConfigError(f"configuration key {'.'.join([*sections, key])} = {first['input']!r}: {first['msg']}")
 

@@ -1,6 +1,6 @@
 """Errors of searching."""
 
-from devices.foundation import CarsHwError
+from devices.foundation import CarsHwError, ConfigError
 
 
 class ArchitectureError(CarsHwError):
@@ -17,3 +17,19 @@ class DataError(CarsHwError):
 
 class CheckpointError(CarsHwError):
     """A run folder that cannot be resumed."""
+
+
+class PluginNotAllowedError(ConfigError):
+    """A file that somebody else may have written names a module whose code would run.
+
+    Args:
+        where: What names it.
+        name: The module.
+    """
+
+    def __init__(self, where: str, name: str) -> None:
+        self.where, self.name = where, name[:64]
+        super().__init__(
+            f"{where} names the module {self.name!r}, which is none of ours: opening it would run that "
+            "module's code; allow it by name where you trust it"
+        )

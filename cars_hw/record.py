@@ -5,45 +5,11 @@ from dataclasses import dataclass
 
 from pydantic import TypeAdapter, ValidationError
 
-from cars_hw.candidate import Candidate
 from cars_hw.checkpoint import Checkpoint
 from cars_hw.errors import CheckpointError
+from cars_hw.front import Generation
 from cars_hw.ledger import Json
 from cars_hw.trainer import TrainerState
-
-
-@dataclass(frozen=True)
-class Generation:
-    """One round of a search.
-
-    Attributes:
-        index: 0 after warm-up, then 1, 2, ...
-        population: The candidates that the strategy keeps.
-        front: The non-dominated ones among them, sorted by cost.
-        objectives: Names of the costs.
-        ledger: What has been spent so far.
-        seconds: Time of this round.
-    """
-
-    index: int
-    population: tuple[Candidate, ...]
-    front: tuple[Candidate, ...]
-    objectives: tuple[str, ...]
-    ledger: Mapping[str, Json]
-    seconds: float
-
-    def costs_of(self, member: Candidate) -> dict[str, float]:
-        """Return the costs of ``member`` by the names of the objectives."""
-        return dict(zip(self.objectives, member.costs, strict=True))
-
-    def __str__(self) -> str:
-        best = ", ".join(
-            f"{name} {min(member.costs[i] for member in self.population):.4g}"
-            for i, name in enumerate(self.objectives)
-        )
-        return (
-            f"generation {self.index}: front of {len(self.front)} among {len(self.population)}; best {best}"
-        )
 
 
 @dataclass(frozen=True)

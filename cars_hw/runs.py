@@ -1,13 +1,20 @@
 """A run folder: one search's configuration, checkpoints and results."""
 
+import hashlib
+import json
 import os
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
+
+from pydantic import JsonValue
 
 from cars_hw.checkpoint import Checkpoint, CheckpointFolder
-from cars_hw.config import SearchConfig
+from cars_hw.config import SearchConfig, read_toml
 from cars_hw.errors import CheckpointError
 from cars_hw.record import Record, read_record
+from cars_hw.resolution import require_allowed, resolved
 from devices.foundation import replace_file
 
 _CONFIG, _CHECKPOINTS = "config.toml", "checkpoints"
@@ -26,34 +33,68 @@ class Run:
     config: SearchConfig
 
     @classmethod
-    def create(cls, path: Path, config: SearchConfig) -> "Run":
+    def create(cls, path: Path, config: SearchConfig) -> Self:
         """Make the folder for ``config``; one that holds this very run, or no generation yet, is taken over.
 
         Raises:
             CheckpointError: It holds generations of another configuration, or cannot be written to.
+            UnknownNameError: The configuration names a plug-in, or a setting of one, that does not exist.
+            ConfigError: A setting has a value that its plug-in does not take.
         """
-        run = cls(path, config)
-        CheckpointFolder(path / _CHECKPOINTS).check_writable()
+        run = cls(path, resolved(config))
+        run.checkpoints.check_writable()
         if run.has_checkpoints():
-            if cls.open(path).config != config:
-                raise CheckpointError(
-                    f"{path} holds a run with another configuration; name another folder, or delete this one"
-                )
-            return run
-        write_text(path / _CONFIG, config.to_toml())
+            there = cls.open(path, allow_plugins=config.outside_names())
+            there.require(run.config)
+            return there
+        write_text(path / _CONFIG, run.config.to_toml())
         return run
 
     @classmethod
-    def open(cls, path: Path) -> "Run":
+    def open(cls, path: Path, *, allow_plugins: Collection[str] = ()) -> Self:
         """Open the folder of an earlier search.
+
+        Args:
+            path: The folder; not trusted.
+            allow_plugins: Modules from outside that its configuration may name.
 
         Raises:
             CheckpointError: There is none.
             ConfigError: Its configuration is damaged.
+            PluginNotAllowedError: It names a module that is not allowed.
         """
         if not os.path.exists(path / _CONFIG):
-            raise CheckpointError(f"{path} holds no run; start one: cars-hw search --run {path}")
-        return cls(path, SearchConfig.load(path / _CONFIG))
+            raise CheckpointError(f"{path} holds no run; a search makes one")
+        stored = SearchConfig.load_stored(path / _CONFIG)
+        require_allowed(stored, allow_plugins, where=str(path / _CONFIG))
+        return cls(path, resolved(stored, is_stored=True))
+
+    def require(self, config: SearchConfig) -> None:
+        """Refuse to go on by another configuration than this run's.
+
+        Raises:
+            CheckpointError: It differs; the message names the first key and both values.
+        """
+        mine, other = _flat(self.config.model_dump(mode="json")), _flat(config.model_dump(mode="json"))
+        for key in mine | other:
+            if mine.get(key) != other.get(key):
+                raise CheckpointError(
+                    f"{self.path} holds a run with another configuration: {key} = {mine.get(key)!r:.80}, and "
+                    f"{other.get(key)!r:.80} is asked for; name another folder, or delete this one"
+                )
+
+    def stored_values(self) -> dict[str, JsonValue]:
+        """Return what its configuration file says, unchecked: what a search that goes on starts from."""
+        return read_toml(self.path / _CONFIG)
+
+    def configuration_hashes(self) -> tuple[str, str]:
+        """Return two SHA-256 of the stored configuration: of its values, and, as before, of its text.
+
+        Every value that was stored is in both; a key that was added to the program later is in neither.
+        """
+        text = (self.path / _CONFIG).read_bytes()
+        values = json.dumps(self.stored_values(), sort_keys=True).encode()
+        return hashlib.sha256(values).hexdigest(), hashlib.sha256(text).hexdigest()
 
     @property
     def checkpoints(self) -> CheckpointFolder:
@@ -72,9 +113,7 @@ class Run:
         """
         checkpoint = self.checkpoints.load_newest()
         if checkpoint is None:
-            raise CheckpointError(
-                f"{self.path} has no completed generation; go on: cars-hw search --resume --run {self.path}"
-            )
+            raise CheckpointError(f"{self.path} has no completed generation; let its search go on")
         return checkpoint
 
     def record(self) -> Record:
@@ -96,3 +135,11 @@ def write_text(path: Path, text: str) -> None:
         replace_file(path, text.encode())
     except OSError as error:
         raise CheckpointError(f"cannot write {path}: {error.strerror}; choose another folder") from error
+
+
+def _flat(values: Mapping[str, JsonValue], prefix: str = "") -> dict[str, JsonValue]:
+    """Return nested values by dotted keys."""
+    flat: dict[str, JsonValue] = {}
+    for name, value in values.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return flat

@@ -8,9 +8,10 @@ from cars_hw.candidate import Candidate
 from cars_hw.checkpoint import CheckpointFolder
 from cars_hw.errors import CheckpointError
 from cars_hw.evolution.screening import Screen
+from cars_hw.front import Front, Generation
 from cars_hw.networks.architecture import Architecture
 from cars_hw.objectives import Objective
-from cars_hw.record import Generation, Record, read_record
+from cars_hw.record import Record, read_record
 from cars_hw.strategies._strategy import Strategy
 from cars_hw.trainer import Trainer, TrainerState
 
@@ -45,7 +46,7 @@ class Search:
         schedule: How much is trained.
         checkpoints: Where each round is saved; ``None`` saves nothing.
         fingerprint: Facts that a resumed run must share with the one that wrote the checkpoint (table hash,
-            configuration); saved in each checkpoint.
+            configuration), each in one or more forms: the first is saved in each checkpoint, any is accepted.
         screen: Chooses which new architectures the strategy asks for; it learns from what each round
             evaluates. ``None`` takes all that the strategy draws.
     """
@@ -58,7 +59,7 @@ class Search:
         schedule: Schedule,
         *,
         checkpoints: CheckpointFolder | None = None,
-        fingerprint: Mapping[str, str] | None = None,
+        fingerprint: Mapping[str, tuple[str, ...]] | None = None,
         screen: Screen | None = None,
     ) -> None:
         self.trainer, self.strategy, self.objectives = trainer, strategy, tuple(objectives)
@@ -103,11 +104,12 @@ class Search:
                 self._screen.learn(evaluated)
             self.strategy.tell(evaluated)
             self._activate()
+            names = tuple(objective.name for objective in self.objectives)
             generation = Generation(
                 self._next,
                 self.strategy.population,
-                self.strategy.front(),
-                tuple(objective.name for objective in self.objectives),
+                Front(self.strategy.front(), names),
+                names,
                 self.trainer.ledger.to_json(),
                 time.perf_counter() - start_s,
             )
@@ -154,13 +156,14 @@ class Search:
             return
         trainer = self.trainer.state()
         screen = None if self._screen is None else self._screen.state()
-        record = Record(self._fingerprint, trainer.values, self.strategy.state(), self.history, screen)
+        saved = {name: forms[0] for name, forms in self._fingerprint.items()}
+        record = Record(saved, trainer.values, self.strategy.state(), self.history, screen)
         self._checkpoints.save(record.to_checkpoint(self._next, trainer))
 
     def _check_fingerprint(self, found: Mapping[str, str]) -> None:
-        for name, wanted in self._fingerprint.items():
-            if found.get(name) != wanted:
+        for name, forms in self._fingerprint.items():
+            if found.get(name) not in forms:
                 raise CheckpointError(
-                    f"the checkpoint was written with {name} {found.get(name)}, this search has {wanted}; "
+                    f"the checkpoint was written with {name} {found.get(name)}, this search has {forms[0]}; "
                     "restore that, or start anew in another folder"
                 )

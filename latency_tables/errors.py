@@ -19,12 +19,16 @@ class MissingEntryError(TableError):
     Args:
         spec: Text form of the operation.
         reason: Why there is none, where the table knows ("wrong_output: ...").
-        remedy: The command that measures it.
+        table: The table's file; empty for one in memory.
+        remedy: The command that measures it, where somebody knows one.
     """
 
-    def __init__(self, spec: str, *, reason: str = "never measured", remedy: str = "cars-hw profile") -> None:
-        self.spec, self.reason = spec, reason
-        super().__init__(f"no latency for {spec} ({reason}); run `{remedy}` to measure it")
+    def __init__(
+        self, spec: str, *, reason: str = "never measured", table: str = "", remedy: str = ""
+    ) -> None:
+        self.spec, self.reason, self.table = spec, reason, table
+        advice = f"run `{remedy}` to measure it" if remedy else "profile the space to measure it"
+        super().__init__(f"no latency for {spec} ({reason}); {advice}")
 
 
 class TableMismatchError(TableError):

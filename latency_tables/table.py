@@ -171,10 +171,10 @@ class LatencyTable:
         if spec in self._measurements:
             return self._measurements[spec]
         if spec not in self._failures:
-            raise MissingEntryError(str(spec))
+            raise MissingEntryError(str(spec), table=str(self._path or ""))
         failure = self._failures[spec]
         reason = " ".join(failure.reason.split())[:200]
-        raise MissingEntryError(str(spec), reason=f"{failure.status}: {reason}")
+        raise MissingEntryError(str(spec), reason=f"{failure.status}: {reason}", table=str(self._path or ""))
 
     def __contains__(self, spec: OpSpec) -> bool:
         return spec in self._measurements

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 import devices
-from latency_tables import Entry, LatencyTable, Setting
+from latency_tables import Entry, Failure, LatencyTable, Setting
 from profilers import runtimes
 from profilers.fleet import Fleet
 from profilers.parts import parts_of
@@ -59,11 +59,15 @@ class Filled:
     Attributes:
         entries: Those that are new.
         resting_s: Seconds that were lost to waiting for devices to be ready.
+        were_there: How many were in the table before.
+        failures: Those of the wanted ones that could not be measured, now or before.
         lost: Why devices were given up, whose work others took over.
     """
 
     entries: list[Entry]
     resting_s: float
+    were_there: int = 0
+    failures: tuple[Failure, ...] = ()
     lost: tuple[str, ...] = ()
 
 
@@ -98,13 +102,17 @@ def fill_table(  # noqa: PLR0913  (what, where, on what and how)
     """
     shared = addresses or [setup.device]
     if len(shared) > 1 or parts_of(path):
-        return _fill_by_fleet(
+        filled = _fill_by_fleet(
             path, workloads, setup, shared, quality=quality, retry_failures=retry_failures, on_round=on_round
         )
-    with _profiler(setup, shared[0], quality, on_round) as profiler:
-        with LatencyTable.append(path, profiler.header()) as table:
-            entries = list(profiler.fill(table, workloads, retry_failures=retry_failures, again=again))
-        return Filled(entries, profiler.resting_s)
+    else:
+        with _profiler(setup, shared[0], quality, on_round) as profiler:
+            with LatencyTable.append(path, profiler.header()) as table:
+                entries = list(profiler.fill(table, workloads, retry_failures=retry_failures, again=again))
+            filled = Filled(entries, profiler.resting_s)
+    failures = LatencyTable.open(path).failures
+    found = tuple(failures[workload.spec] for workload in workloads if workload.spec in failures)
+    return replace(filled, were_there=len(workloads) - len(filled.entries), failures=found)
 
 
 def measure(
@@ -146,7 +154,7 @@ def _fill_by_fleet(  # noqa: PLR0913  (those of fill_table)
             members, plan, on_round=lambda serial, n: on_round(address_of[serial], n, plan.max_rounds)
         )
         entries = list(fleet.fill(path, workloads, workloads[-SENTINELS:], retry_failures=retry_failures))
-        return Filled(entries, fleet.resting_s, tuple(fleet.lost.values()))
+        return Filled(entries, fleet.resting_s, lost=tuple(fleet.lost.values()))
 
 
 @contextmanager

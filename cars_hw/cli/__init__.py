@@ -6,18 +6,15 @@ A verb imports what it needs when it runs: torch takes seconds, and ``--help`` s
 import logging
 import os
 import sys
+from typing import Annotated
 
 import typer
 
-from cars_hw.cli._output import say
-from cars_hw.cli.bench import bench
-from cars_hw.cli.demo import demo
-from cars_hw.cli.devices import devices
-from cars_hw.cli.export import export
-from cars_hw.cli.profile import profile
-from cars_hw.cli.report import report
-from cars_hw.cli.search import search
-from cars_hw.cli.table import table
+from cars_hw.cli import bench, demo, devices, export, init, profile, report, search, table
+from cars_hw.cli._commands import explained
+from cars_hw.cli._help import HELP, epilog
+from cars_hw.cli._options import QuietOption
+from cars_hw.cli._output import complain, show_line
 from devices.foundation import CarsHwError
 
 app = typer.Typer(
@@ -25,10 +22,38 @@ app = typer.Typer(
     help="Find networks that are accurate and fast on a given device, with latencies measured on it.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    context_settings=HELP,
 )
-for verb in (devices, profile, search, export, bench, report, demo):
-    app.command()(verb)
-app.add_typer(table, name="table")
+for verb, examples in (
+    (devices.devices, devices.EXAMPLES),
+    (init.init, init.EXAMPLES),
+    (profile.profile, profile.EXAMPLES),
+    (search.search, search.EXAMPLES),
+    (export.export, export.EXAMPLES),
+    (bench.bench, bench.EXAMPLES),
+    (report.report, report.EXAMPLES),
+    (demo.demo, demo.EXAMPLES),
+):
+    app.command(epilog=epilog(examples), context_settings=HELP)(verb)
+app.add_typer(table.table, name="table")
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        from cars_hw import __version__
+
+        show_line(f"cars-hw {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Take the options that belong to no verb."""
 
 
 def main() -> None:
@@ -36,9 +61,11 @@ def main() -> None:
     # Torch's threads wait for each other in a busy loop unless told otherwise before torch is loaded; where
     # another process wants a core too, a training step then takes many times as long.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Plug-ins that the user names are found in the folder of the project too; last, they hide nothing.
+    sys.path.append(os.getcwd())
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     try:
         app()
     except CarsHwError as error:
-        say(f"cars-hw: {error}")
+        complain(f"cars-hw: {explained(error)}")
         sys.exit(1)

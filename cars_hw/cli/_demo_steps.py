@@ -4,21 +4,23 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from cars_hw.assembly import make_setup, make_space, table_trust
+from cars_hw.assembly import make_setup, make_space
 from cars_hw.candidate import Candidate
 from cars_hw.cli._measuring import measuring_bars
 from cars_hw.cli._output import print_table, say
 from cars_hw.config import SearchConfig
-from cars_hw.latency.contents import network_workload, table_workloads
+from cars_hw.front import Generation
+from cars_hw.latency.contents import network_workload
 from cars_hw.ledger import Json
 from cars_hw.networks.architecture import to_text
 from cars_hw.networks.graph import Graph
-from cars_hw.record import Generation
-from cars_hw.results.bench import Bench, bench_files
+from cars_hw.results.bench import Bench
+from cars_hw.results.bench import bench as bench_files
 from cars_hw.results.exporter import Export
-from cars_hw.results.members import export_member, restored_trainer
+from cars_hw.results.members import export as export_members
 from cars_hw.results.picks import pick
-from cars_hw.results.report import write_report
+from cars_hw.results.report import report as write_page
+from cars_hw.results.tables import profile as profile_table
 from cars_hw.runs import Run
 from latency_tables import LatencyTable, Measurement
 from profilers import fill_table
@@ -54,11 +56,9 @@ class Member:
 
 def profile(config: SearchConfig) -> None:
     """Measure every operation of the space that the table lacks."""
-    workloads = table_workloads(make_space(config))
     with measuring_bars("operations") as show:
-        filled = fill_table(Path(config.latency.table), workloads, make_setup(config.latency), on_round=show)
-    entries = filled.entries
-    say(f"{config.latency.table}: {len(entries)} measured, {len(workloads) - len(entries)} were there")
+        filled = profile_table(config, on_round=show)
+    say(f"{config.latency.table}: {len(filled.entries)} measured, {filled.were_there} were there")
 
 
 def measure_front(run: Run, generation: Generation) -> list[Member]:
@@ -77,23 +77,20 @@ def measure_front(run: Run, generation: Generation) -> list[Member]:
 
 def export(run: Run, picks: Sequence[str]) -> dict[str, Export]:
     """Write the picks to ONNX, verified."""
-    trainer, record = restored_trainer(run)
-    folder, trust = run.path / "export", table_trust(run.config)
-    return {name: export_member(run, trainer, record, name, folder=folder, trust=trust) for name in picks}
+    return export_members(run, picks)
 
 
 def bench(run: Run, exports: dict[str, Export]) -> dict[str, Bench]:
     """Measure the exported files."""
     with measuring_bars("networks") as show:
         files = [done.path for done in exports.values()]
-        benches = bench_files(files, run.config, has_table=True, on_round=show)
+        benches = bench_files(files, run.config, on_round=show)
     return dict(zip(exports, benches, strict=True))
 
 
 def report(run: Run) -> Path:
     """Write the page."""
-    page, trust = run.path / "report.html", table_trust(run.config)
-    return write_report(run.config, run.record().history, page, trust=trust)
+    return write_page(run)
 
 
 def print_results(front: Sequence[Member], exports: dict[str, Export], benches: dict[str, Bench]) -> None:
@@ -142,7 +139,7 @@ def summary(
         "exports": {
             name: {
                 **done.to_json(),
-                "table_error": pick(generation.front, generation.objectives, name).costs[0],
+                "table_error": pick(generation.front, name).costs[0],
                 **benches[name].to_json(),
             }
             for name, done in exports.items()

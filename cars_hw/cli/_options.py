@@ -1,11 +1,12 @@
 """Options that several verbs take, and the configuration that they resolve to."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from pydantic import JsonValue
 
+from cars_hw.cli._output import be_quiet
 from cars_hw.config import SearchConfig, parse_override
 
 ConfigOption = Annotated[
@@ -19,6 +20,9 @@ DeviceOption = Annotated[str | None, typer.Option("--device", help="Device, NAME
 RuntimeOption = Annotated[str | None, typer.Option("--runtime", help="Runtime that executes the networks.")]
 ThreadsOption = Annotated[int | None, typer.Option("--threads", help="Threads of one inference.")]
 TableOption = Annotated[Path | None, typer.Option("--table", help="Latency table, a JSON Lines file.")]
+TargetOption = Annotated[
+    str | None, typer.Option("--target", help="Which of the configuration's [targets.NAME], where several.")
+]
 PrecisionOption = Annotated[
     float, typer.Option(help="Stop a measurement at this half-width of its 95 % interval, relative.")
 ]
@@ -40,36 +44,66 @@ BinaryOption = Annotated[
         "--benchmark-binary", help="The runtime's benchmark program for a phone: benchmark_model, ..."
     ),
 ]
+AllowPluginOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-plugin", help="A module from outside that the run folder or card may name; its code runs."
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+QuietOption = Annotated[
+    bool,
+    typer.Option(
+        "--quiet",
+        "-q",
+        callback=be_quiet,
+        is_eager=True,
+        help="Print results and errors alone.",
+    ),
+]
 
 
-def resolve(config: Path | None, overrides: list[str] | None, **options: JsonValue | Path) -> SearchConfig:
-    """Read ``config``, apply ``--set``, then ``options`` (``section__key=value``, ``None`` where absent)."""
+def overridden(overrides: list[str] | None, **options: JsonValue | Path) -> dict[str, JsonValue]:
+    """Return the values of ``--set``, then of ``options`` (``section__key=value``), by dotted keys.
+
+    An option that is ``None`` was not given.
+    """
     values = dict(parse_override(text) for text in overrides or [])
     for name, value in options.items():
         if value is not None:
             values[name.replace("__", ".")] = str(value) if isinstance(value, Path) else value
-    return SearchConfig.load(config, values)
+    return values
+
+
+def resolve(config: Path | None, overrides: list[str] | None, **options: JsonValue | Path) -> SearchConfig:
+    """Read ``config``, apply ``--set``, then ``options``; see ``overridden``."""
+    return SearchConfig.load(config, overridden(overrides, **options))
 
 
 def resolve_measuring(
     config: Path | None,
     overrides: list[str] | None,
+    target: str | None,
     space: str | None,
-    device: str | None,
-    runtime: str | None,
-    threads: int | None,
-    table: Path | None,
-    benchmark_binary: Path | None = None,
+    **latency: Any,
 ) -> SearchConfig:
-    """Resolve the options of a verb that measures, ``None`` where absent."""
-    return resolve(
-        config,
-        overrides,
-        space__name=space,
-        latency__device=device,
-        latency__runtime=runtime,
-        latency__threads=threads,
-        latency__table=table,
-        latency__settings__benchmark_binary=benchmark_binary,
-    )
+    """Resolve the options of a verb that measures on one target, which the result has as its ``latency``.
+
+    Args:
+        config: The configuration's file.
+        overrides: Of ``--set``.
+        target: One of the configuration's ``targets``, where there are several.
+        space: The search space.
+        latency: Keys of the target: ``device``, ``runtime``, ``threads``, ``table``, ``benchmark_binary``;
+            ``None`` where absent.
+    """
+    names = list(SearchConfig.load(config, overridden(overrides)).targets)
+    chosen = target or (names[0] if len(names) == 1 else None)
+    section = f"targets.{chosen}" if chosen else "latency"
+    binary = latency.pop("benchmark_binary", None)
+    given = {f"{section}.{name}": value for name, value in latency.items()}
+    given[f"{section}.settings.benchmark_binary"] = binary
+    plain = {name.replace(".", "__"): value for name, value in given.items()}
+    if len(names) > 1 and target is None:
+        plain = {}  # for_target says that one has to be named
+    return resolve(config, overrides, space__name=space, **plain).for_target(target)

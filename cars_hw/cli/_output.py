@@ -29,9 +29,20 @@ out = Console(soft_wrap=True, width=None if sys.stdout.isatty() else _PIPE_WIDTH
 err = Console(stderr=True, soft_wrap=True)
 
 
+def be_quiet(value: bool) -> bool:
+    """Let progress and remarks go nowhere from now on; errors and results are printed all the same."""
+    err.quiet = err.quiet or value
+    return value
+
+
 def say(text: str) -> None:
     """Print one line about what is going on."""
     err.print(printable(text), markup=False, highlight=False)
+
+
+def complain(text: str) -> None:
+    """Print the line of an error, whatever else is quiet."""
+    sys.stderr.write(f"{printable(text)}\n")
 
 
 def show_line(text: str) -> None:
@@ -67,7 +78,7 @@ def progress() -> Iterator[Progress]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=err, disable=not err.is_terminal) as bars:
+    with Progress(*columns, console=err, disable=err.quiet or not err.is_terminal) as bars:
         yield bars
 
 

@@ -1,22 +1,19 @@
 """What ``search`` and ``demo`` share: a search with progress bars, and its front as a table."""
 
-from dataclasses import asdict
-
-from cars_hw.assembly import make_search, make_space, make_trainer, table_trust
+from cars_hw.assembly import open_search, table_trust
 from cars_hw.cli._output import print_table, progress, say
-from cars_hw.ledger import Json, Ledger
+from cars_hw.front import Generation
+from cars_hw.ledger import Ledger
 from cars_hw.networks.architecture import to_text
-from cars_hw.record import Generation
 from cars_hw.results import spending
 from cars_hw.runs import Run
 
 
 def run_search(run: Run) -> Generation:
     """Search to the end of the schedule, from the newest checkpoint on; return the last generation."""
-    trainer = make_trainer(run.config, make_space(run.config))
-    search = make_search(run, trainer)
+    search = open_search(run)
     say(table_trust(run.config))
-    if search.resume():
+    if search.history:
         say(f"going on after generation {search.history[-1].index} of {search.schedule.generations}")
     with progress() as bars:
         generations = bars.add_task("generations", total=search.schedule.generations + 1)
@@ -27,7 +24,7 @@ def run_search(run: Run) -> Generation:
             bars.update(steps, completed=ledger.steps + ledger.skipped_steps)
             bars.update(evaluations, completed=ledger.evaluations)
 
-        trainer.ledger.listener = show
+        search.trainer.ledger.listener = show
         bars.update(generations, completed=len(search.history))
         for generation in search.run():
             bars.advance(generations)
@@ -51,16 +48,3 @@ def print_spending(generation: Generation) -> None:
     """Print what the search cost, as it was and as published costs are counted."""
     columns, rows = spending.table(generation.ledger, generation.index + 1)
     print_table(columns, rows, title="what was spent (published costs count one evaluation a generation)")
-
-
-def front_json(generation: Generation) -> list[Json]:
-    """Return the front's members with their costs by name."""
-    return [
-        {"architecture": to_text(member.architecture), **generation.costs_of(member)}
-        for member in generation.front
-    ]
-
-
-def spent_json(generation: Generation) -> list[Json]:
-    """Return what the search cost, line by line, by both counts."""
-    return [dict(asdict(line)) for line in spending.expenses(generation.ledger, generation.index + 1)]

@@ -5,20 +5,29 @@ from typing import Annotated
 
 import typer
 
+from cars_hw.cli._commands import remedies
 from cars_hw.cli._options import (
+    AllowPluginOption,
     BinaryOption,
     ConfigOption,
     DeviceOption,
     JsonOption,
+    QuietOption,
     RuntimeOption,
     SetOption,
     SpaceOption,
-    SpreadOption,
     TableOption,
+    TargetOption,
     ThreadsOption,
     resolve_measuring,
 )
 from cars_hw.cli._output import print_json, print_table, say
+
+EXAMPLES = (
+    "cars-hw bench runs/first/export/knee.onnx",
+    "cars-hw bench knee.tflite --device android --table phone.jsonl",
+    "cars-hw bench --genotype published.json --space darts --table cpu.jsonl",
+)
 
 
 def bench(
@@ -37,11 +46,13 @@ def bench(
     runtime: RuntimeOption = None,
     threads: ThreadsOption = None,
     table: TableOption = None,
-    spread_s: SpreadOption = 10.0,
+    target: TargetOption = None,
     benchmark_binary: BinaryOption = None,
+    allow_plugin: AllowPluginOption = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
     json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Measure a whole network on the device, and print the table's prediction beside it.
 
@@ -50,26 +61,39 @@ def bench(
     from cars_hw.assembly import make_space
     from cars_hw.cli._measuring import measuring_bars
     from cars_hw.networks.architecture import from_text
-    from cars_hw.results.bench import TFLITE_SUFFIX, bench_architecture, bench_files, read_genotype
-    from profilers import Quality
+    from cars_hw.results.bench import bench as bench_files
+    from cars_hw.results.bench import bench_architecture, read_genotype
 
     if sum(choice is not None for choice in (model, architecture, genotype)) != 1:
         raise typer.BadParameter("name one of: a model file, --architecture, --genotype")
-    if model is not None and model.suffix == TFLITE_SUFFIX:
-        runtime = runtime or "tflite"  # no other runs it
-    quality = Quality(spread_s=spread_s)
-    resolved = resolve_measuring(config, overrides, space, device, runtime, threads, table, benchmark_binary)
-    if model is not None:
-        has_table = "table" in resolved.latency.model_fields_set
-        with measuring_bars("networks") as show:
-            [result] = bench_files([model], resolved, has_table=has_table, quality=quality, on_round=show)
-    else:
-        searched = make_space(resolved)
-        chosen = (
-            read_genotype(searched, genotype) if genotype else from_text(str(architecture), searched.choices)
-        )
-        with measuring_bars("networks") as show:
-            result = bench_architecture(searched, chosen, resolved, quality=quality, on_round=show)
+    resolved = resolve_measuring(
+        config,
+        overrides,
+        target,
+        space,
+        device=device,
+        runtime=runtime,
+        threads=threads,
+        table=table,
+        benchmark_binary=benchmark_binary,
+    )
+    if model is not None and "runtime" not in resolved.latency.model_fields_set:
+        resolved = resolved.with_latency(runtime="tflite" if model.suffix == ".tflite" else "onnxruntime")
+    with remedies(resolved), measuring_bars("networks") as show:
+        if model is not None:
+            has_table = "table" in resolved.latency.model_fields_set
+            allowed = [*(allow_plugin or []), *([space] if space else [])]
+            [result] = bench_files(
+                [model], resolved, has_table=has_table, allow_plugins=allowed, on_round=show
+            )
+        else:
+            searched = make_space(resolved)
+            chosen = (
+                read_genotype(searched, genotype)
+                if genotype
+                else from_text(str(architecture), searched.choices)
+            )
+            result = bench_architecture(searched, chosen, resolved, on_round=show)
     if json:
         print_json(result.to_json())
         return

@@ -10,12 +10,13 @@ from typing import Annotated
 
 import typer
 
-from cars_hw.cli._options import SetOption
+from cars_hw.cli._options import QuietOption, SetOption
 from cars_hw.cli._output import print_table, say
 from cars_hw.config import SearchConfig, parse_override
 from devices.foundation import ConfigError
 
 PICKS = ("knee", "fastest", "most-accurate")
+EXAMPLES = ("cars-hw demo", "cars-hw demo --run runs/longer --set search.generations=12")
 
 
 def demo(
@@ -23,6 +24,7 @@ def demo(
         "runs/demo"
     ),
     overrides: SetOption = None,
+    quiet: QuietOption = False,
 ) -> None:
     """Profile this CPU, search real images, export, measure again. Goes on where an earlier demo stopped."""
     from cars_hw.cli import _demo_steps as steps

@@ -5,8 +5,10 @@ from typing import Annotated
 
 import typer
 
-from cars_hw.cli._options import JsonOption
+from cars_hw.cli._options import JsonOption, QuietOption
 from cars_hw.cli._output import print_json, print_table, show_line
+
+EXAMPLES = ("cars-hw devices", "cars-hw devices --device android:R58N12ABC --json")
 
 
 def devices(
@@ -14,6 +16,7 @@ def devices(
         list[str] | None, typer.Option("--device", help="Look at this one only, NAME[:ADDRESS]; repeatable.")
     ] = None,
     json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """List what can be measured here, its state, and what is wrong with it."""
     from profilers import look_around, look_at, twins

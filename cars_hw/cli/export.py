@@ -1,12 +1,19 @@
-"""``cars-hw export``: write members of a run's front as verified ONNX or TFLite files."""
+"""``cars-hw export``: write members of a run's front as verified files, ONNX or TFLite."""
 
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from cars_hw.cli._options import JsonOption
+from cars_hw.cli._commands import next_commands
+from cars_hw.cli._options import AllowPluginOption, JsonOption, QuietOption
 from cars_hw.cli._output import print_json, print_table, progress, say
+
+EXAMPLES = (
+    "cars-hw export runs/first --pick knee --pick fastest",
+    "cars-hw export runs/first --pick all --format tflite --to models",
+    "cars-hw export runs/first --pick knee --int8",
+)
 
 
 def export(
@@ -14,7 +21,7 @@ def export(
     pick: Annotated[
         list[str] | None,
         typer.Option(
-            help="knee, fastest, most-accurate, smallest, spread:N, all, or a member's number; repeatable."
+            help="knee, fastest, most-accurate, smallest, ..., spread:N, all, or a number; repeatable."
         ),
     ] = None,
     to: Annotated[
@@ -25,8 +32,7 @@ def export(
         typer.Option(help="deploy: the network that the run deploys; search: the small one that it trained."),
     ] = "deploy",
     file_format: Annotated[
-        Literal["onnx", "tflite"] | None,
-        typer.Option("--format", help="onnx if left out; tflite with --int8."),
+        str | None, typer.Option("--format", help="onnx if left out; tflite with --int8.")
     ] = None,
     int8: Annotated[
         bool, typer.Option("--int8", help="Write a second file, with 8-bit integers inside.")
@@ -35,30 +41,27 @@ def export(
         float,
         typer.Option(min=0, max=100, help="With --int8: percentage points that the error may grow by."),
     ] = 1.0,
+    allow_plugin: AllowPluginOption = None,
     json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Write members of the front to ONNX or TFLite, verified against torch, each with a model card."""
-    if int8 and file_format == "onnx":
-        raise typer.BadParameter("--int8 writes TFLite files; leave --format onnx out")
     from cars_hw.assembly import table_trust
-    from cars_hw.results.members import export_member, export_with_int8, restored_trainer
-    from cars_hw.results.picks import expanded
+    from cars_hw.results.members import export as export_members
     from cars_hw.runs import Run
 
-    opened = Run.open(run)
-    trainer, record = restored_trainer(opened)
-    picks = expanded(record.history[-1].front, pick or ["knee"])
-    suffix = ".tflite" if int8 or file_format == "tflite" else ".onnx"
-    folder = to or run / "export"
-    trust, exports = table_trust(opened.config), {}
+    opened = Run.open(run, allow_plugins=allow_plugin or ())
     with progress() as bars:
-        for name in bars.track(picks, description="exporting"):
-            done = export_member(
-                opened, trainer, record, name, folder=folder, scale=scale, suffix=suffix, trust=trust
-            )
-            exports[name] = done
-            if int8:
-                exports[f"{name} int8"] = export_with_int8(trainer, done, max_error_growth / 100)
+        task = bars.add_task("exporting", total=None)
+        exports = export_members(
+            opened,
+            pick or ["knee"],
+            to=to,
+            file_format=file_format or ("tflite" if int8 else "onnx"),
+            scale=scale,
+            int8_error_growth=max_error_growth / 100 if int8 else None,
+            on_member=lambda done, total: bars.update(task, completed=done, total=total),
+        )
     if json:
         print_json({name: done.to_json() for name, done in exports.items()})
         return
@@ -69,5 +72,5 @@ def export(
             for name, done in exports.items()
         ],
     )
-    say(trust)
-    say("next: cars-hw bench FILE")
+    say(table_trust(opened.config))
+    say(next_commands(*(("bench", str(done.path)) for done in exports.values())))

@@ -1,31 +1,37 @@
 """``cars-hw profile``: measure what a latency table lacks of a space."""
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cars_hw.cli._commands import validate_command
 from cars_hw.cli._options import (
     BinaryOption,
     ConfigOption,
     JsonOption,
     MaxDriftOption,
     PrecisionOption,
+    QuietOption,
     RuntimeOption,
     SetOption,
     SpaceOption,
     SpreadOption,
     TableOption,
+    TargetOption,
     ThreadsOption,
     resolve_measuring,
 )
 from cars_hw.cli._output import print_json, say
-from latency_tables import Failure, LatencyTable, Measurement
+from latency_tables import LatencyTable, Measurement
 from profilers import ProfilingError
 
 if TYPE_CHECKING:
     from profilers import Filled
+
+EXAMPLES = (
+    "cars-hw profile --space darts --device cpu --runtime onnxruntime --table cpu.jsonl",
+    "cars-hw profile --config search.toml --device android --runtime tflite --table phone.jsonl",
+)
 
 
 def profile(
@@ -37,6 +43,7 @@ def profile(
     runtime: RuntimeOption = None,
     threads: ThreadsOption = None,
     table: TableOption = None,
+    target: TargetOption = None,
     precision: PrecisionOption = 0.02,
     max_drift: MaxDriftOption = 0.05,
     spread_s: SpreadOption = 10.0,
@@ -47,48 +54,52 @@ def profile(
     config: ConfigOption = None,
     overrides: SetOption = None,
     json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Measure every operation of a space that the table lacks. Safe to stop and to repeat."""
-    from cars_hw.assembly import make_setup, make_space
+    from cars_hw.assembly import make_space
     from cars_hw.cli._measuring import measuring_bars
-    from cars_hw.latency.contents import table_workloads
     from cars_hw.latency.model import trust
-    from profilers import Quality, fill_table
+    from cars_hw.results.tables import profile as profile_table
+    from profilers import Quality
 
-    first = device[0] if device else None
-    resolved = resolve_measuring(config, overrides, space, first, runtime, threads, table, benchmark_binary)
-    searched, latency = make_space(resolved), resolved.latency
-    workloads, quality = table_workloads(searched), Quality(precision, max_drift, spread_s)
+    resolved = resolve_measuring(
+        config,
+        overrides,
+        target,
+        space,
+        device=device[0] if device else None,
+        runtime=runtime,
+        threads=threads,
+        table=table,
+        benchmark_binary=benchmark_binary,
+    )
+    quality = Quality(precision, max_drift, spread_s)
     with measuring_bars("operations") as show:
-        filled = fill_table(
-            Path(latency.table),
-            workloads,
-            make_setup(latency),
-            addresses=device or (),
-            quality=quality,
-            retry_failures=retry_failures,
-            on_round=show,
+        filled = profile_table(
+            resolved, devices=device or (), quality=quality, retry_failures=retry_failures, on_round=show
         )
     for reason in filled.lost:
         say(f"given up: {reason}; the others took over what it had not finished")
-    table_now = LatencyTable.open(latency.table)
-    failures = [table_now.failures[work.spec] for work in workloads if work.spec in table_now.failures]
-    _print(latency.table, filled, failures, n=len(workloads), json=json)
+    path = resolved.latency.table
+    _print(path, filled, json=json)
     if not json:
-        say(f"{latency.table}: {trust(table_now, searched, remedy=resolved.validate_command())}")
-    if failures:
-        raise ProfilingError(f"{len(failures)} could not be measured; --retry-failures tries them again")
+        found = trust(LatencyTable.open(path), make_space(resolved))
+        say(f"{path}: {found}" + (f"; run `{validate_command(resolved)}`" if not found.is_validated else ""))
+    if filled.failures:
+        raise ProfilingError(
+            f"{len(filled.failures)} could not be measured; --retry-failures tries them again"
+        )
 
 
-def _print(table: str, filled: "Filled", failures: Sequence[Failure], *, n: int, json: bool) -> None:
+def _print(table: str, filled: "Filled", *, json: bool) -> None:
     measured = sum(isinstance(entry, Measurement) for entry in filled.entries)
-    were_there = n - len(filled.entries)
-    failed = [f"{failure.spec}: {failure.status}: {failure.reason}" for failure in failures]
+    failed = [f"{failure.spec}: {failure.status}: {failure.reason}" for failure in filled.failures]
     if json:
-        found = {"measured": measured, "were_there": were_there, "failed": failed}
+        found = {"measured": measured, "were_there": filled.were_there, "failed": failed}
         print_json({**found, "resting_s": filled.resting_s})
         return
-    say(f"{table}: {measured} measured, {were_there} were there")
+    say(f"{table}: {measured} measured, {filled.were_there} were there")
     if filled.resting_s:
         say(f"{filled.resting_s:.0f} s were lost to waiting for the device to be ready")
     for line in failed:

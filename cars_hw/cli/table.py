@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from cars_hw.cli._commands import remedies
+from cars_hw.cli._help import HELP, epilog
 from cars_hw.cli._options import (
     BinaryOption,
     ConfigOption,
@@ -14,11 +16,13 @@ from cars_hw.cli._options import (
     JsonOption,
     MaxDriftOption,
     PrecisionOption,
+    QuietOption,
     RuntimeOption,
     SetOption,
     SpaceOption,
     SpreadOption,
     TableOption,
+    TargetOption,
     ThreadsOption,
     resolve_measuring,
 )
@@ -26,11 +30,24 @@ from cars_hw.cli._output import print_json, print_table, show_line
 from cars_hw.latency.model import VALIDATION_NETWORKS, trust
 from latency_tables import AccuracyReport, LatencyTable, ValidationReport
 
-table = typer.Typer(no_args_is_help=True, help="Read latency tables, and hold them against whole networks.")
+EXAMPLES = {
+    "show": ("cars-hw table show cpu.jsonl", "cars-hw table show cpu.jsonl --json"),
+    "validate": ("cars-hw table validate --config search.toml --table cpu.jsonl",),
+}
+
+table = typer.Typer(
+    no_args_is_help=True,
+    context_settings=HELP,
+    help="Read latency tables, and hold them against whole networks.",
+)
 
 
-@table.command()
-def show(path: Annotated[Path, typer.Argument(help="The table's file.")], json: JsonOption = False) -> None:
+@table.command(epilog=epilog(EXAMPLES["show"]))
+def show(
+    path: Annotated[Path, typer.Argument(help="The table's file.")],
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
     """Print a table's conditions, its validation and its entries, slowest first."""
     opened = LatencyTable.open(path)
     header = opened.header
@@ -56,7 +73,7 @@ def show(path: Annotated[Path, typer.Argument(help="The table's file.")], json: 
     show_line(
         f"{header.device}; {header.runtime} {header.runtime_version}, {header.threads} thread(s){settings}"
     )
-    show_line(trust(opened))
+    show_line(str(trust(opened)))
     print_table(
         ["operation", "ms", "95 % interval", "median ms", "samples"],
         [
@@ -74,13 +91,14 @@ def show(path: Annotated[Path, typer.Argument(help="The table's file.")], json: 
         show_line(f"failed: {failure.spec}: {failure.status}: {failure.reason}")
 
 
-@table.command()
+@table.command(epilog=epilog(EXAMPLES["validate"]))
 def validate(
     space: SpaceOption = None,
     device: DeviceOption = None,
     runtime: RuntimeOption = None,
     threads: ThreadsOption = None,
     table: TableOption = None,
+    target: TargetOption = None,
     networks: Annotated[
         int, typer.Option(min=VALIDATION_NETWORKS, max=1000, help="Random whole networks to measure.")
     ] = VALIDATION_NETWORKS,
@@ -94,18 +112,29 @@ def validate(
     config: ConfigOption = None,
     overrides: SetOption = None,
     json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Measure random whole networks on the device, and store how well the table predicts them.
 
     Safe to stop and to repeat. The figures stay in the table, and every verb that uses it shows them.
     """
     from cars_hw.cli._measuring import measuring_bars
-    from cars_hw.results.validation import validate_table
+    from cars_hw.results.tables import validate as validate_table
     from profilers import Quality
 
-    resolved = resolve_measuring(config, overrides, space, device, runtime, threads, table, benchmark_binary)
+    resolved = resolve_measuring(
+        config,
+        overrides,
+        target,
+        space,
+        device=device,
+        runtime=runtime,
+        threads=threads,
+        table=table,
+        benchmark_binary=benchmark_binary,
+    )
     quality = Quality(precision, max_drift, spread_s)
-    with measuring_bars("networks") as show:
+    with remedies(resolved), measuring_bars("networks") as show:
         report = validate_table(resolved, networks=networks, quality=quality, again=again, on_round=show)
     if json:
         print_json(_report_json(report))

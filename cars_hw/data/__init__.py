@@ -10,7 +10,7 @@ from cars_hw.data._image_set import Data, DataSet, Images, ImageSet, Labels
 from cars_hw.errors import DataError
 from devices.foundation import load_plugin, plugin_names
 
-__all__ = ["Data", "DataSet", "ImageSet", "Images", "Labels", "load", "names"]
+__all__ = ["Data", "DataSet", "ImageSet", "Images", "Labels", "load", "names", "read"]
 
 
 def load(
@@ -38,8 +38,7 @@ def load(
         DataError: It is not installed or cannot be read, has too few images for the split, or larger ones
             than asked for.
     """
-    dataset = load_plugin("cars_hw.data", name, DataSet, what="data set")
-    whole = _padded(dataset(None if path is None else Path(path), **settings).read(), image_size)
+    whole = _padded(read(name, None if path is None else Path(path), **settings), image_size)
     if not whole.classes <= fitness_images <= len(whole.labels) // 2:
         raise DataError(
             f"{fitness_images} fitness images of {name}; take {whole.classes} to {len(whole.labels) // 2}, "
@@ -47,6 +46,21 @@ def load(
         )
     is_fitness = _stratified(whole.labels, fitness_images, np.random.default_rng(seed))
     return Data(_subset(whole, ~is_fitness), _subset(whole, is_fitness))
+
+
+def read(name: str, path: Path | None = None, **settings: object) -> ImageSet:
+    """Return all images of the data set ``name``, in one.
+
+    Args:
+        name: As of ``load``.
+        path: The file or folder that holds it; ``None`` for a set inside an installed package.
+        settings: Of the data set.
+
+    Raises:
+        UnknownNameError: No such data set or setting.
+        DataError: It is not installed or cannot be read.
+    """
+    return load_plugin("cars_hw.data", name, DataSet, what="data set")(path, **settings).read()
 
 
 def names() -> tuple[str, ...]:

@@ -5,6 +5,7 @@ the operations jointly; and, once it was validated, others that tell how good it
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,7 +17,6 @@ from latency_tables import (
     CALL_OVERHEAD,
     LatencyModel,
     LatencyTable,
-    MissingEntryError,
     Observation,
     OpSpec,
     PredictedNetwork,
@@ -57,24 +57,18 @@ def needed_specs(space: SearchSpace) -> tuple[OpSpec, ...]:
     return tuple(dict.fromkeys((CALL_OVERHEAD, *space.all_operations("deploy"), *networks)))
 
 
-def latency_model(
-    space: SearchSpace, table: LatencyTable, *, remedy: str = "cars-hw profile"
-) -> LatencyModel:
+def latency_model(space: SearchSpace, table: LatencyTable) -> LatencyModel:
     """Return the predictor of ``space`` from ``table``.
 
     Args:
         space: Whose deployed networks are predicted.
         table: Holds ``needed_specs(space)``.
-        remedy: The command that measures what the table lacks.
 
     Raises:
         MissingEntryError: The table lacks a key; the message names it and why.
     """
-    try:
-        for spec in needed_specs(space):
-            table[spec]
-    except MissingEntryError as error:
-        raise MissingEntryError(error.spec, reason=error.reason, remedy=remedy) from error
+    for spec in needed_specs(space):
+        table[spec]
     runtime = table.header.runtime
     graphs = [space.graph(a, "deploy") for a in calibration_architectures(space)]
     observations = [
@@ -101,18 +95,32 @@ def predicted_networks(
     return Validation(table.digest(needed_specs(space)), tuple(networks))
 
 
-def trust(table: LatencyTable, space: SearchSpace | None = None, *, remedy: str = "") -> str:
-    """Say in one line how far ``table`` may be trusted.
+@dataclass(frozen=True)
+class Trust:
+    """How far a table may be trusted.
+
+    Attributes:
+        text: One line that says so.
+        is_validated: Whether it was validated, by the entries that it has now.
+    """
+
+    text: str
+    is_validated: bool
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def trust(table: LatencyTable, space: SearchSpace | None = None) -> Trust:
+    """Say how far ``table`` may be trusted.
 
     Args:
         table: The table.
         space: What it is used for; then a validation by other entries than the present ones is named so.
-        remedy: What validates the table.
     """
     report = table.validation_report()
-    remedy = remedy or "cars-hw table validate"
     if report is None or table.validation is None:
-        return f"never validated against whole networks; run `{remedy}`"
+        return Trust("never validated against whole networks", is_validated=False)
     if space is not None and table.validation.basis != table.digest(needed_specs(space)):
-        return f"validated for other entries than those of this space; run `{remedy}`"
-    return f"validated on {report}"
+        return Trust("validated for other entries than those of this space", is_validated=False)
+    return Trust(f"validated on {report}", is_validated=True)

@@ -2,14 +2,14 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from cars_hw import spaces
 from cars_hw.assembly import make_setup, open_table
-from cars_hw.config import LatencySection, SearchConfig, with_table
-from cars_hw.errors import ArchitectureError
+from cars_hw.config import LatencySection, SearchConfig
+from cars_hw.errors import ArchitectureError, PluginNotAllowedError
 from cars_hw.latency.contents import network_workload
 from cars_hw.latency.model import latency_model, needed_specs, trust
 from cars_hw.latency.prediction import predict
@@ -20,7 +20,6 @@ from cars_hw.spaces._space import SearchSpace
 from latency_tables import Failure, LatencyTable, Measurement, Prediction
 from profilers import (
     USUAL,
-    ExportError,
     OnRound,
     ProfilingError,
     Quality,
@@ -31,13 +30,11 @@ from profilers import (
     tflite_workload,
 )
 
-TFLITE_SUFFIX = ".tflite"
-
 _UNKNOWN = "unknown"
 
 #: What a table says of a network, and how far that may be trusted.
-_Said = tuple[Prediction | None, str]
-_UNTOLD: _Said = (None, "")
+_Predicted = tuple[Prediction | None, str]
+_UNKNOWN_COST: _Predicted = (None, "")
 
 
 @dataclass(frozen=True)
@@ -104,29 +101,35 @@ class Bench:
         }
 
 
-def bench_files(
+def bench(
     models: Sequence[Path],
     config: SearchConfig,
     *,
-    has_table: bool,
+    has_table: bool = True,
+    allow_plugins: Collection[str] = (),
     quality: Quality = USUAL,
     on_round: OnRound = ignore_rounds,
 ) -> list[Bench]:
-    """Measure ``models``, interleaved; predict each from its card and a table.
+    """Measure model files, interleaved; predict each from its card and a table.
 
     Args:
         models: Files in the runtime's format.
         config: Names device, runtime, threads and, with ``has_table``, the table; else the cards name it.
-        has_table: Whether the user named a table.
+        has_table: Whether the table is the user's choice.
+        allow_plugins: Modules from outside that cards may name as their space.
         quality: How precisely.
         on_round: For progress.
 
     Raises:
         ProfilingError: One could not be measured.
+        PluginNotAllowedError: A card names a module that is not allowed.
     """
-    workloads = [_file_workload(model) for model in models]
-    predictions = [_predict_file(model, config, has_table=has_table) for model in models]
-    measured = _measured(workloads, config.latency, quality, on_round)
+    latency = config.for_target().latency
+    workloads = [_workload(model) for model in models]
+    predictions = [
+        _predict_file(model, config, has_table=has_table, allowed=allow_plugins) for model in models
+    ]
+    measured = _measured(workloads, latency, quality, on_round)
     return [Bench(str(m), fact, *said) for m, fact, said in zip(models, measured, predictions, strict=True)]
 
 
@@ -138,11 +141,17 @@ def bench_architecture(
     quality: Quality = USUAL,
     on_round: OnRound = ignore_rounds,
 ) -> Bench:
-    """Measure the deployed network of an architecture, untrained; predict where the table exists."""
-    has_table = os.path.exists(config.latency.table)
-    said = _predict(open_table(config), space, architecture, config) if has_table else _UNTOLD
-    [measured] = _measured([network_workload(space, architecture)], config.latency, quality, on_round)
-    return Bench(to_text(architecture), measured, *said)
+    """Measure the deployed network of an architecture, untrained; predict where the table exists.
+
+    Raises:
+        ProfilingError: It could not be measured.
+        MissingEntryError: The table lacks an operation.
+    """
+    latency = config.for_target().latency
+    has_table = os.path.exists(latency.table)
+    predicted = _predict(open_table(latency), space, architecture) if has_table else _UNKNOWN_COST
+    [measured] = _measured([network_workload(space, architecture)], latency, quality, on_round)
+    return Bench(to_text(architecture), measured, *predicted)
 
 
 def read_genotype(space: SearchSpace, path: Path) -> Architecture:
@@ -160,10 +169,8 @@ def read_genotype(space: SearchSpace, path: Path) -> Architecture:
     return space.from_description(content)
 
 
-def _file_workload(model: Path) -> Workload:
-    if model.suffix == TFLITE_SUFFIX:
-        return tflite_workload(model)
-    return onnx_workload(model)
+def _workload(model: Path) -> Workload:
+    return tflite_workload(model) if model.suffix == ".tflite" else onnx_workload(model)
 
 
 def _measured(
@@ -177,39 +184,38 @@ def _measured(
     return found
 
 
-def _predict_file(model: Path, config: SearchConfig, *, has_table: bool) -> _Said:
+def _predict_file(
+    model: Path, config: SearchConfig, *, has_table: bool, allowed: Collection[str]
+) -> _Predicted:
     """Predict ``model`` from its card, where there is one and a table is known.
 
-    A card is a file from outside: its space must be one of ours, never a module to import, and without the
-    user's word a table is believed only if it has the very entries that the search used, by this runtime.
-    Tables are of operations in float32.
+    A card is a file from outside: a space of ours or one that the user allows, and without the user's word a
+    table is believed only if it has the very entries that the search used, by this runtime. Tables are of
+    operations in float32.
     """
     card = read_card(model)
     if card is None or card.quantisation is not None:
-        return _UNTOLD
-    if not has_table and not (
-        card.latency.runtime == config.latency.runtime and os.path.isfile(card.latency.table)
-    ):
-        return _UNTOLD
-    if card.space.name not in spaces.names():
-        raise ExportError(f"the model card of {model} names the space {card.space.name!r}: none of ours")
+        return _UNKNOWN_COST
+    latency = config.for_target().latency
+    known = next((one for one in card.all_latencies() if one.runtime == latency.runtime), None)
+    if not has_table and (known is None or not os.path.isfile(known.table)):
+        return _UNKNOWN_COST
+    for name in (card.space.name, *card.space.operation_kinds):
+        if name not in allowed and "." in name:
+            raise PluginNotAllowedError(f"the model card of {model}", name)
     space = spaces.load(card.space.name, **card.space.settings)
     if card.scale == "search" and not space.deploys_search_graph:
-        return _UNTOLD  # the table is of the deployed network's operations
-    named = config if has_table else with_table(config, card.latency.table)
-    table = open_table(named)
-    if not has_table and table.digest(needed_specs(space)) != card.latency.sha256:
-        return _UNTOLD
-    return _predict(table, space, from_text(card.architecture, space.choices), named)
+        return _UNKNOWN_COST  # the table is of the deployed network's operations
+    path = latency.table if has_table or known is None else known.table
+    table = open_table(latency.model_copy(update={"table": path}))
+    if not has_table and (known is None or table.digest(needed_specs(space)) != known.sha256):
+        return _UNKNOWN_COST
+    return _predict(table, space, from_text(card.architecture, space.choices))
 
 
-def _predict(
-    table: LatencyTable, space: SearchSpace, architecture: Architecture, config: SearchConfig
-) -> _Said:
-    """Predict ``architecture`` from ``table``, which ``config`` names."""
-    predictor = latency_model(space, table, remedy=config.profile_command())
-    predicted = predict(space, predictor, architecture)
-    return predicted, trust(table, space, remedy=config.validate_command())
+def _predict(table: LatencyTable, space: SearchSpace, architecture: Architecture) -> _Predicted:
+    """Predict ``architecture`` from ``table``."""
+    return predict(space, latency_model(space, table), architecture), str(trust(table, space))
 
 
 def _with_interval(latency_s: float, interval_s: tuple[float, float]) -> str:

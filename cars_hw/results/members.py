@@ -1,26 +1,121 @@
-"""What ``export`` and ``demo`` share: a run's weights, and a member of its front written with them."""
+"""Members of a run's front, taken home: its weights restored, files written and proven, cards beside them."""
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from cars_hw.assembly import make_space, make_trainer
+from cars_hw.assembly import make_space, make_trainer, table_key, table_trust
 from cars_hw.candidate import Candidate
-from cars_hw.config import SearchConfig
+from cars_hw.config import LatencySection
 from cars_hw.data import Data
 from cars_hw.errors import CheckpointError
+from cars_hw.front import Front
 from cars_hw.ledger import Json
 from cars_hw.networks.architecture import to_text
 from cars_hw.record import Record, read_record
 from cars_hw.results.exporter import Export, export_int8, export_network
-from cars_hw.results.picks import pick
+from cars_hw.results.picks import expanded, pick
 from cars_hw.runs import Run
-from cars_hw.spaces._space import Scale
+from cars_hw.spaces import Scale
 from cars_hw.trainer import TrainerState
 from cars_hw.weights.supernet_trainer import SuperNetTrainer
 from profilers import ExportError
 
 
-def restored_trainer(run: Run) -> tuple[SuperNetTrainer, Record]:
-    """Return the weights of the run's newest checkpoint, and what it says.
+def _show_nothing(done: int, total: int) -> None:
+    """Show no progress."""
+
+
+@dataclass(frozen=True)
+class RestoredRun:
+    """A run with the weights of its newest checkpoint.
+
+    Attributes:
+        run: The folder.
+        trainer: The weights, and the images that members are judged on.
+        record: What the checkpoint says.
+        trust: How far the latency tables may be trusted, as cards say it.
+    """
+
+    run: Run
+    trainer: SuperNetTrainer
+    record: Record
+    trust: str
+
+    @property
+    def front(self) -> Front:
+        """The last front."""
+        return self.record.history[-1].front
+
+    def export_member(
+        self, choice: str, *, folder: Path, scale: Scale = "deploy", file_format: str = "onnx"
+    ) -> Export:
+        """Write the member that ``choice`` names as ``folder/CHOICE`` and the format's suffix, with its card.
+
+        Args:
+            choice: A pick, or the number of a member.
+            folder: Where the file goes.
+            scale: Which of the space's two graphs.
+            file_format: A format of this project, or a module from outside, with a dot.
+
+        Raises:
+            ExportError: The run deploys another network than the one that it has weights for, or the file is
+                not what torch computes.
+        """
+        if scale == "deploy" and not self.trainer.space.deploys_search_graph:
+            raise ExportError(
+                "the run has weights for the search graph, not for the larger network that it deploys: "
+                "retrain that first (not in this version), or write the search network: scale search"
+            )
+        suffix = f".{file_format}"
+        member = pick(self.front, choice)
+        card = {"pick": choice, "scale": scale, **self._card(member)}
+        name = f"member-{int(choice):03d}" if choice.isdecimal() else choice
+        network = self.trainer.network(member.architecture)
+        return export_network(network, *self.trainer.fitness, folder / f"{name}{suffix}", card=card)
+
+    def export_with_int8(self, before: Export, max_error_growth: float) -> Export:
+        """Write an exported float file anew with 8-bit integers inside, calibrated on training images.
+
+        Raises:
+            ExportError: The error grows by more than ``max_error_growth``, a share of the images.
+        """
+        return export_int8(
+            before,
+            *self.trainer.fitness,
+            calibration=self.trainer.recalibration_images,
+            max_error_growth=max_error_growth,
+        )
+
+    def _card(self, member: Candidate) -> dict[str, Json]:
+        config, space, generation = self.run.config, self.trainer.space, self.record.history[-1]
+        graph = space.graph(member.architecture, "search")
+        tables = {
+            name: _latency_card(target, self.record.fingerprint.get(table_key(config, name), "none"))
+            for name, target in config.latency_targets().items()
+        }
+        first, *others = tables.values()
+        return {
+            "space": {
+                "name": config.space.name,
+                "settings": space.settings.values(),
+                **({"operation_kinds": list(kinds)} if (kinds := config.space.operation_kinds) else {}),
+            },
+            "architecture": to_text(member.architecture),
+            "description": space.describe(member.architecture),
+            "costs_of_the_deployed_network": dict(generation.costs_of(member)),
+            "parameters": graph.parameters(),
+            "macs": graph.macs(),
+            "weights": f"shared weights of the search after generation {generation.index}, not retrained; "
+            "normalisation statistics recalibrated on this architecture's own path",
+            "data": _data_card(self.trainer.data),
+            "latency": {**first, "trust": self.trust},
+            **({"targets": dict(tables)} if others else {}),
+        }
+
+
+def restored(run: Run) -> RestoredRun:
+    """Return the run with the weights of its newest checkpoint.
 
     Raises:
         CheckpointError: There is none, or it was made with other images.
@@ -31,80 +126,57 @@ def restored_trainer(run: Run) -> tuple[SuperNetTrainer, Record]:
     if record.fingerprint.get("images") != trainer.data.digest():
         raise CheckpointError(f"{run.path} was searched on other images than {trainer.data.name} holds now")
     trainer.restore(TrainerState(checkpoint.arrays, record.trainer))
-    return trainer, record
+    return RestoredRun(run, trainer, record, table_trust(run.config))
 
 
-def export_member(
+def export(
     run: Run,
-    trainer: SuperNetTrainer,
-    record: Record,
-    choice: str,
+    picks: Sequence[str] = ("knee",),
     *,
-    folder: Path,
+    to: Path | None = None,
+    file_format: str = "onnx",
     scale: Scale = "deploy",
-    suffix: str = ".onnx",
-    trust: str,
-) -> Export:
-    """Write the member of the front that ``choice`` names as ``folder/CHOICE`` + ``suffix``, with its card.
+    int8_error_growth: float | None = None,
+    on_member: Callable[[int, int], None] = _show_nothing,
+) -> dict[str, Export]:
+    """Write members of a run's front as files that are verified against torch, each with a model card.
 
     Args:
-        run: Whose front it is.
-        trainer: Its weights.
-        record: What its newest checkpoint says.
-        choice: A pick, or the number of a member.
-        folder: Where the file goes.
-        scale: Which of the space's two graphs.
-        suffix: The format.
-        trust: How far the latency table may be trusted, as ``table_trust`` says; the same for all members.
+        run: Whose front.
+        picks: Which members: see ``pick`` and ``expanded``.
+        to: Folder of the files; ``export`` in the run's folder if not given.
+        file_format: ``"onnx"``, ``"tflite"``, or a module from outside, with a dot.
+        scale: The network that the run deploys, or the small one that it trained.
+        int8_error_growth: Write a second file with 8-bit integers, whose error may be larger by this share
+            of the images; ``None`` writes none.
+        on_member: Called with how many members are done, and how many there are.
+
+    Returns:
+        By each pick what was written; a second file under the pick's name and ``int8``.
 
     Raises:
-        ExportError: The run deploys another network than the one that it has weights for.
+        CheckpointError: The run has no completed generation, or other images.
+        ConfigError: There is no such member.
+        ExportError: A file differs from torch, or cannot be written.
     """
-    if scale == "deploy" and not trainer.space.deploys_search_graph:
-        raise ExportError(
-            "the run has weights for the search graph, not for the larger network that it deploys: retrain "
-            "that first (cars-hw retrain, not in this version), or write the search network: --scale search"
-        )
-    member = pick(record.history[-1].front, record.history[-1].objectives, choice)
-    card = {"pick": choice, "scale": scale, **_card(run.config, trainer, record, member, trust)}
-    name = f"member-{int(choice):03d}" if choice.isdecimal() else choice
-    network = trainer.network(member.architecture)
-    return export_network(network, *trainer.fitness, folder / f"{name}{suffix}", card=card)
+    opened = restored(run)
+    chosen, folder, found = expanded(opened.front, picks), to or run.path / "export", {}
+    on_member(0, len(chosen))
+    for done, name in enumerate(chosen, start=1):
+        found[name] = opened.export_member(name, folder=folder, scale=scale, file_format=file_format)
+        if int8_error_growth is not None:
+            found[f"{name} int8"] = opened.export_with_int8(found[name], int8_error_growth)
+        on_member(done, len(chosen))
+    return found
 
 
-def export_with_int8(trainer: SuperNetTrainer, before: Export, max_error_growth: float) -> Export:
-    """Write an exported float file anew with 8-bit integers inside, calibrated on training images.
-
-    Raises:
-        ExportError: The error grows by more than ``max_error_growth``, a share of the images.
-    """
-    calibration = trainer.recalibration_images
-    return export_int8(before, *trainer.fitness, calibration=calibration, max_error_growth=max_error_growth)
-
-
-def _card(
-    config: SearchConfig, trainer: SuperNetTrainer, record: Record, member: Candidate, trust: str
-) -> dict[str, Json]:
-    space, generation = trainer.space, record.history[-1]
-    graph = space.graph(member.architecture, "search")
+def _latency_card(target: LatencySection, sha256: str) -> dict[str, Json]:
     return {
-        "space": {"name": config.space.name, "settings": space.settings.values()},
-        "architecture": to_text(member.architecture),
-        "description": space.describe(member.architecture),
-        "costs_of_the_deployed_network": dict(generation.costs_of(member)),
-        "parameters": graph.parameters(),
-        "macs": graph.macs(),
-        "weights": f"shared weights of the search after generation {generation.index}, not retrained; "
-        "normalisation statistics recalibrated on this architecture's own path",
-        "data": _data_card(trainer.data),
-        "latency": {
-            "table": config.latency.table,
-            "sha256": record.fingerprint["latency table"],
-            "device": config.latency.device,
-            "runtime": config.latency.runtime,
-            "threads": config.latency.threads,
-            "trust": trust,
-        },
+        "table": target.table,
+        "sha256": sha256,
+        "device": target.device,
+        "runtime": target.runtime,
+        "threads": target.threads,
     }
 
 

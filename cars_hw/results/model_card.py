@@ -18,7 +18,8 @@ class CardSpace(BaseModel):
     """The space of a model card's network."""
 
     name: str
-    settings: dict[str, int | str]
+    settings: dict[str, bool | int | float | str]
+    operation_kinds: tuple[str, ...] = ()
 
 
 class CardLatency(BaseModel):
@@ -37,7 +38,8 @@ class ModelCard(BaseModel):
         scale: Which of the space's two graphs the file is.
         space: Where its architecture is from.
         architecture: In its text form.
-        latency: The table of the search.
+        latency: The table of the search, or that of its first target.
+        targets: Those of all targets by the names of their objectives, where there are several.
         quantisation: How a file of 8-bit integers was made; ``None`` of any other.
     """
 
@@ -46,7 +48,12 @@ class ModelCard(BaseModel):
     space: CardSpace
     architecture: str
     latency: CardLatency = CardLatency()
+    targets: dict[str, CardLatency] = {}
     quantisation: dict[str, JsonValue] | None = None
+
+    def all_latencies(self) -> tuple[CardLatency, ...]:
+        """Return the tables of all targets."""
+        return tuple(self.targets.values()) or (self.latency,)
 
 
 def card_path(model: Path) -> Path:

@@ -6,15 +6,21 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from cars_hw import objectives
 from cars_hw.candidate import Candidate
+from cars_hw.front import Front
 from devices.foundation import ConfigError, UnknownNameError
 
-#: A pick of one member, besides its number.
-NAMES = ("knee", "most-accurate", "fastest", "smallest")
 #: What follows it is how many members are picked, far apart from each other.
 _SPREAD = "spread:"
 
-_COST_OF = {"most-accurate": "error", "fastest": "latency_ms", "smallest": "parameters"}
+#: ``least:NAME`` is the member with the least of any cost.
+_LEAST = "least:"
+
+
+def names() -> tuple[str, ...]:
+    """List the words for one member: the knee, and that with the least of each of our objectives."""
+    return ("knee", *objectives.picks())
 
 
 def expanded(front: Sequence[Candidate], choices: Sequence[str]) -> list[str]:
@@ -63,14 +69,14 @@ def spread(front: Sequence[Candidate], n: int) -> list[int]:
     return sorted(_exchanged(distances, chosen, fixed=len(ends)))
 
 
-def pick(front: Sequence[Candidate], objectives: Sequence[str], choice: str) -> Candidate:
+def pick(front: Front, choice: str) -> Candidate:
     """Return the member of ``front`` that ``choice`` names.
 
     Args:
-        front: Non-dominated candidates.
-        objectives: Names of their costs.
-        choice: One of ``NAMES``, or a member's number in ``front``. ``knee`` is the member closest to the
-            ideal point, each cost scaled to 0..1 over the front.
+        front: Non-dominated candidates, which know the names of their costs.
+        choice: One of ``names()``, ``least:NAME`` for any cost, or a member's number in ``front``. ``knee``
+            is the member closest to the ideal point, each cost scaled to 0..1 over the front. With several
+            targets, ``fastest.NAME`` is the fastest on one of them.
 
     Raises:
         UnknownNameError: No such pick.
@@ -83,13 +89,27 @@ def pick(front: Sequence[Candidate], objectives: Sequence[str], choice: str) -> 
         return front[number]
     if choice == "knee":
         return front[_knee(np.array([member.costs for member in front]))]
-    if choice not in _COST_OF:
-        raise UnknownNameError("pick", choice, (*NAMES, "all", f"{_SPREAD}N", "a member's number"))
-    objective = _COST_OF[choice]
-    if objective not in objectives:
-        raise ConfigError(f"the search did not minimise {objective}, so that nothing is known to be {choice}")
-    index = list(objectives).index(objective)
+    objective = _objective_of(choice)
+    if objective not in front.objectives:
+        raise ConfigError(
+            f"the search did not minimise {objective[:64]}, so that nothing is known to be {choice[:64]}; "
+            f"it minimised {', '.join(front.objectives)}"
+        )
+    index = front.objectives.index(objective)
     return min(front, key=lambda member: (member.costs[index], member.costs))
+
+
+def _objective_of(choice: str) -> str:
+    """Return the objective of which a pick has the least."""
+    if choice.startswith(_LEAST):
+        return choice.removeprefix(_LEAST)
+    word, dot, target = choice.partition(".")
+    known = objectives.picks()
+    if word not in known:
+        raise UnknownNameError(
+            "pick", choice, (*names(), f"{_LEAST}OBJECTIVE", "all", f"{_SPREAD}N", "a member's number")
+        )
+    return f"{known[word]}{dot}{target}"
 
 
 def _knee(costs: NDArray[np.float64]) -> int:

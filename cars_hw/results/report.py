@@ -3,14 +3,18 @@
 import html
 import io
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from cars_hw.assembly import table_trust
 from cars_hw.config import SearchConfig
+from cars_hw.front import Generation
+from cars_hw.ledger import Json
 from cars_hw.networks.architecture import to_text
-from cars_hw.record import Generation
 from cars_hw.results import spending
+from cars_hw.runs import Run
 from devices.foundation import replace_file
 from profilers import ExportError
 
@@ -25,6 +29,57 @@ pre { background: #f6f8fa; padding: 1rem; overflow-x: auto; }
 """
 
 _COLOUR, _FAINT = "#0b6bcb", "#b9c4d0"
+
+
+def report(run: Run, to: Path | None = None) -> Path:
+    """Write the page of a run, and return its path.
+
+    Args:
+        run: The run; one generation at least is complete.
+        to: The page; ``report.html`` in the run's folder if not given.
+
+    Raises:
+        CheckpointError: No generation is complete.
+        ExportError: The disk refuses.
+    """
+    trust = table_trust(run.config)
+    return write_report(run.config, run.record().history, to or run.path / "report.html", trust=trust)
+
+
+def report_json(run: Run) -> dict[str, Json]:
+    """Return what the page shows, but for its plots.
+
+    Raises:
+        CheckpointError: No generation is complete.
+    """
+    history = run.record().history
+    return {
+        "run": str(run.path),
+        "trust": table_trust(run.config),
+        "generation": history[-1].index,
+        "objectives": list(history[-1].objectives),
+        "front": front_json(history[-1]),
+        "progress": [
+            {"generation": one.index, "best_error": min(member.costs[0] for member in one.population)}
+            for one in history
+        ],
+        "spent": spent_json(history[-1]),
+        "ledger": dict(history[-1].ledger),
+        "configuration": run.config.to_values(),
+    }
+
+
+def front_json(generation: Generation) -> list[Json]:
+    """Return the front's members with their costs by name."""
+    return [
+        {"architecture": to_text(member.architecture), **generation.costs_of(member)}
+        for member in generation.front
+    ]
+
+
+def spent_json(generation: Generation) -> list[Json]:
+    """Return what the search cost, line by line, by both counts."""
+    return [dict(asdict(line)) for line in spending.expenses(generation.ledger, generation.index + 1)]
 
 
 def write_report(config: SearchConfig, history: Sequence[Generation], path: Path, *, trust: str) -> Path:

@@ -22,6 +22,7 @@
     ├── ArchitectureError       a tuple, genotype or text that is not a member of the space
     ├── SelectionError          costs that cannot be ranked (NaN, infinite, ragged)
     ├── ConfigError             a configuration that cannot be run
+    │   └── PluginNotAllowedError       it names code from outside that nobody allowed
     ├── DataError               images that cannot be loaded
     ├── CheckpointError         a run folder that cannot be resumed
     └── ExportError             a network that was not written, or that failed its parity check

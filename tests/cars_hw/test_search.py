@@ -15,10 +15,11 @@ import pytest
 from cars_hw.candidate import Candidate
 from cars_hw.checkpoint import CheckpointFolder
 from cars_hw.errors import CheckpointError
+from cars_hw.front import Generation
 from cars_hw.ledger import Json
 from cars_hw.networks.architecture import Architecture
 from cars_hw.objectives import Error, Objective, Parameters
-from cars_hw.record import Generation, read_record
+from cars_hw.record import read_record
 from cars_hw.search import Schedule, Search
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.spaces.darts import Darts
@@ -36,7 +37,8 @@ def _search(folder: Path | None = None, *, seed: int = 0, **fingerprint: str) ->
     strategy = Cars(space, np.random.default_rng(seed), population_size=6)
     checkpoints = CheckpointFolder(folder) if folder else None
     objectives: list[Objective] = [Error(trainer), Parameters(space)]
-    return Search(trainer, strategy, objectives, _SCHEDULE, checkpoints=checkpoints, fingerprint=fingerprint)
+    facts = {name: (value,) for name, value in fingerprint.items()}
+    return Search(trainer, strategy, objectives, _SCHEDULE, checkpoints=checkpoints, fingerprint=facts)
 
 
 def _outcome(generation: Generation) -> tuple[object, ...]:

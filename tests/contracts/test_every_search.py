@@ -9,9 +9,9 @@ import pytest
 from cars_hw import spaces, strategies
 from cars_hw.assembly import make_search, make_space, make_trainer
 from cars_hw.config import SearchConfig
+from cars_hw.front import Generation
 from cars_hw.ledger import Ledger
-from cars_hw.record import Generation
-from cars_hw.results.members import export_member, restored_trainer
+from cars_hw.results.members import restored
 from cars_hw.runs import Run
 from cars_hw.search import Search
 from cars_hw.spaces._space import SearchSpace
@@ -100,7 +100,8 @@ def search_kill_resume_and_export(strategy: str, space: SearchSpace, folder: Pat
     assert resumed.strategy.state() == straight.strategy.state()
     assert_equal(resumed.trainer.state(), straight.trainer.state())
 
-    trainer, record = restored_trainer(killed)
+    opened = restored(killed)
+    trainer, record = opened.trainer, opened.record
     assert_equal(trainer.state(), straight.trainer.state())
     generation = record.history[-1]
     names = generation.objectives
@@ -108,7 +109,7 @@ def search_kill_resume_and_export(strategy: str, space: SearchSpace, folder: Pat
     for member in generation.front:
         assert all(np.isfinite(member.costs))
         assert member.costs[1] == space.graph(member.architecture, "deploy").parameters()
-    export = export_member(killed, trainer, record, "0", folder=folder, trust="")
+    export = opened.export_member("0", folder=folder)
     session = onnxruntime.InferenceSession(str(export.path), providers=["CPUExecutionProvider"])
     (logits,) = session.run(None, {session.get_inputs()[0].name: trainer.fitness[0][:1].numpy()})
     assert logits.shape == (1, space.classes)

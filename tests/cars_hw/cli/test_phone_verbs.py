@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from cars_hw.assembly import open_table
 from cars_hw.cli import app
+from cars_hw.cli._commands import profile_command
 from cars_hw.cli._options import resolve_measuring
 from devices._errors import DeviceError
 from latency_tables.errors import TableMismatchError
@@ -23,10 +24,10 @@ DEVICE = "tests.fakes.local_remote"
 def test_the_program_for_a_phone_is_a_setting_of_its_runtime(tmp_path: Path) -> None:
     path = tmp_path / "benchmark_model"
     resolved = resolve_measuring(
-        None, ["latency.settings.xnnpack=off"], None, None, "tflite", None, None, path
+        None, ["latency.settings.xnnpack=off"], None, None, runtime="tflite", benchmark_binary=path
     )
     assert resolved.latency.settings == {"xnnpack": "off", "benchmark_binary": str(path)}
-    assert f"latency.settings.benchmark_binary={path}" in resolved.profile_command()
+    assert f"latency.settings.benchmark_binary={path}" in profile_command(resolved)
 
 
 def test_a_missing_program_is_said_with_the_remedy(tmp_path: Path) -> None:
@@ -39,10 +40,11 @@ def test_a_missing_program_is_said_with_the_remedy(tmp_path: Path) -> None:
 
 def test_a_table_is_opened_wherever_the_program_lies_now_but_under_no_other_setting(tmp_path: Path) -> None:
     path = write_table(tmp_path / "table.jsonl", TinySpace())
-    open_table(resolve_measuring(None, None, None, None, None, None, path, tmp_path / "moved"))
-    other = resolve_measuring(None, ["latency.settings.xnnpack=off"], None, None, None, None, path)
+    moved = resolve_measuring(None, None, None, None, table=path, benchmark_binary=tmp_path / "moved")
+    open_table(moved.latency)
+    other = resolve_measuring(None, ["latency.settings.xnnpack=off"], None, None, table=path)
     with pytest.raises(TableMismatchError, match="xnnpack"):
-        open_table(other)
+        open_table(other.latency)
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ import pytest
 
 from cars_hw import spaces
 from cars_hw.latency.model import (
+    Trust,
     calibration_architectures,
     latency_model,
     needed_specs,
@@ -113,12 +114,11 @@ def _validated_table(path: Path) -> LatencyTable:
 
 def test_a_table_tells_how_far_it_may_be_trusted(tmp_path: Path) -> None:
     unvalidated = LatencyTable.open(write_table(tmp_path / "new.jsonl", _SPACE))
-    assert trust(unvalidated, _SPACE) == (
-        "never validated against whole networks; run `cars-hw table validate`"
-    )
+    assert trust(unvalidated, _SPACE) == Trust("never validated against whole networks", is_validated=False)
     table = _validated_table(tmp_path / "t.jsonl")
-    assert trust(table, _SPACE).startswith("validated on 20 whole networks: RMSPE ")
-    assert "constant predictor" in trust(table)
+    assert trust(table, _SPACE).is_validated
+    assert str(trust(table, _SPACE)).startswith("validated on 20 whole networks: RMSPE ")
+    assert "constant predictor" in str(trust(table))
 
 
 def test_a_validation_by_entries_that_were_measured_anew_is_not_believed(tmp_path: Path) -> None:
@@ -126,4 +126,6 @@ def test_a_validation_by_entries_that_were_measured_anew_is_not_believed(tmp_pat
     table = _validated_table(path)
     with LatencyTable.append(path, table.header) as again:
         again.add(Measurement(_SPACE.all_operations()[0], (2e-5,)))
-    assert "validated for other entries" in trust(LatencyTable.open(path), _SPACE)
+    again_trust = trust(LatencyTable.open(path), _SPACE)
+    assert "validated for other entries" in str(again_trust)
+    assert not again_trust.is_validated

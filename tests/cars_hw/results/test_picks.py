@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cars_hw.candidate import Candidate
+from cars_hw.front import Front
 from cars_hw.results.picks import expanded, pick, spread
 from devices.foundation.errors import ConfigError, UnknownNameError
 
@@ -25,42 +26,42 @@ _FRONT = (
     ("choice", "architecture"), [("knee", 1), ("most-accurate", 0), ("fastest", 3), ("smallest", 2), ("2", 2)]
 )
 def test_a_pick_is_found_by_its_name_or_number(choice: str, architecture: int) -> None:
-    assert pick(_FRONT, _NAMES, choice).architecture == (architecture,)
+    assert pick(Front(_FRONT, _NAMES), choice).architecture == (architecture,)
 
 
 def test_the_knee_does_not_depend_on_units() -> None:
     scaled = [Candidate(m.architecture, (m.costs[0], m.costs[1] * 1e6, m.costs[2] * 1e-6)) for m in _FRONT]
-    assert pick(scaled, _NAMES, "knee").architecture == (1,)
+    assert pick(Front(scaled, _NAMES), "knee").architecture == (1,)
 
 
 def test_a_front_of_one_is_every_pick() -> None:
     for choice in ("knee", "most-accurate", "fastest", "smallest", "0"):
-        assert pick(_FRONT[:1], _NAMES, choice) is _FRONT[0]
+        assert pick(Front(_FRONT[:1], _NAMES), choice) is _FRONT[0]
 
 
 def test_an_unknown_pick_or_number_is_refused() -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'fastest'"):
-        pick(_FRONT, _NAMES, "fast")
+        pick(Front(_FRONT, _NAMES), "fast")
     with pytest.raises(ConfigError, match="members 0 to 3"):
-        pick(_FRONT, _NAMES, "4")
+        pick(Front(_FRONT, _NAMES), "4")
 
 
 @pytest.mark.parametrize("choice", ["0000000005", "10000000000", "9" * 5000])
 def test_a_number_of_any_length_is_compared_as_a_whole(choice: str) -> None:
     with pytest.raises(ConfigError, match="members 0 to 3"):
-        pick(_FRONT, _NAMES, choice)
-    assert pick(_FRONT, _NAMES, "0000000003") is _FRONT[3]
-    assert pick(_FRONT, _NAMES, "0000000000") is _FRONT[0]
+        pick(Front(_FRONT, _NAMES), choice)
+    assert pick(Front(_FRONT, _NAMES), "0000000003") is _FRONT[3]
+    assert pick(Front(_FRONT, _NAMES), "0000000000") is _FRONT[0]
 
 
 def test_a_number_in_other_digits_is_refused() -> None:
     with pytest.raises(UnknownNameError):
-        pick(_FRONT, _NAMES, "\N{ARABIC-INDIC DIGIT ZERO}" * 9 + "5")
+        pick(Front(_FRONT, _NAMES), "\N{ARABIC-INDIC DIGIT ZERO}" * 9 + "5")
 
 
 def test_a_pick_by_a_cost_that_was_not_minimised_is_refused() -> None:
     with pytest.raises(ConfigError, match="did not minimise latency_ms"):
-        pick(_FRONT, ("error", "parameters", "macs"), "fastest")
+        pick(Front(_FRONT, ("error", "parameters", "macs")), "fastest")
 
 
 def line(*positions: float) -> list[Candidate]:

@@ -10,8 +10,8 @@ import pytest
 
 from cars_hw.candidate import Candidate
 from cars_hw.config import SearchConfig
+from cars_hw.front import Front, Generation
 from cars_hw.networks.architecture import to_text
-from cars_hw.record import Generation
 from cars_hw.results.report import write_report
 from profilers.errors import ExportError
 
@@ -21,7 +21,7 @@ _LEDGER = {"steps": 10, "training_s": 1.5}
 
 def _generation(index: int) -> Generation:
     population = tuple(Candidate((i, 2, 3), (0.5 / (i + 1 + index), 1000.0 + i, 0.4 + i)) for i in range(5))
-    return Generation(index, population, population[:3], _OBJECTIVES, _LEDGER, 2.0)
+    return Generation(index, population, Front(population[:3]), _OBJECTIVES, _LEDGER, 2.0)
 
 
 def _page(tmp_path: Path, config: SearchConfig | None = None) -> str:

@@ -1,0 +1,5 @@
+"""``python -m cars_hw``: the command line."""
+
+from cars_hw.cli import main
+
+main()

@@ -1,0 +1,55 @@
+"""``cars-hw init``: a commented configuration for a space and a data set, which runs."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cars_hw.cli._commands import next_commands
+from cars_hw.cli._options import QuietOption
+from cars_hw.cli._output import say
+from devices.foundation import ConfigError, replace_file
+
+EXAMPLES = (
+    "cars-hw init search.toml --space darts --data digits",
+    "cars-hw init search.toml --space nasbench201 --data cifar10 --data-path cifar-10-binary.tar.gz",
+)
+
+
+def init(
+    path: Annotated[Path, typer.Argument(help="The configuration to write.")],
+    space: Annotated[str, typer.Option("--space", help="Search space.")] = "darts",
+    data: Annotated[str, typer.Option("--data", help="Data set.")] = "digits",
+    data_path: Annotated[
+        Path | None, typer.Option("--data-path", help="Its file or folder, where no package holds it.")
+    ] = None,
+    strategy: Annotated[str, typer.Option("--strategy", help="Search algorithm.")] = "cars",
+    device: Annotated[str, typer.Option("--device", help="Device, NAME[:ADDRESS].")] = "cpu",
+    runtime: Annotated[str, typer.Option("--runtime", help="Runtime.")] = "onnxruntime",
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Write a commented configuration for a space and a data set: small enough to run at once.
+
+    The space is set to the images' channels, size and classes, and deploys the network that is searched.
+    """
+    from cars_hw.cli._template import configuration, small_space, to_commented_toml
+
+    if path.exists() and not force:
+        raise ConfigError(f"{path} exists; name another file, or replace it with --force")
+    settings = small_space(space, data, data_path)
+    config = configuration(
+        space, settings, data=data, data_path=data_path, strategy=strategy, device=device, runtime=runtime
+    )
+    try:
+        replace_file(path, to_commented_toml(config).encode())
+    except OSError as error:
+        raise ConfigError(f"cannot write {path}: {error.strerror}; choose another place") from error
+    say(f"wrote {path}")
+    table = config.latency.table
+    say(
+        next_commands(
+            ("profile", "--config", str(path), "--table", table),
+            ("search", "--config", str(path), "--table", table, "--run", f"runs/{path.stem}"),
+        )
+    )

@@ -1,0 +1,99 @@
+"""A space's latency table: measured where it lacks something, and held against whole networks."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from cars_hw.assembly import make_setup, make_space, open_table
+from cars_hw.config import SearchConfig
+from cars_hw.latency.contents import network_workload, table_workloads
+from cars_hw.latency.model import (
+    VALIDATION_NETWORKS,
+    latency_model,
+    predicted_networks,
+    validation_architectures,
+)
+from latency_tables import LatencyTable, ValidationReport
+from profilers import USUAL, Filled, OnRound, ProfilingError, Quality, fill_table, ignore_rounds
+
+
+def profile(
+    config: SearchConfig,
+    *,
+    devices: Sequence[str] = (),
+    quality: Quality = USUAL,
+    retry_failures: bool = False,
+    on_round: OnRound = ignore_rounds,
+) -> Filled:
+    """Measure what the table of ``config`` lacks of its space; whatever ends this keeps what is finished.
+
+    Args:
+        config: Names space, device, runtime and table: see ``SearchConfig.for_target`` where it has several.
+        devices: Identical devices that share the work, in place of that of ``config``.
+        quality: How precisely.
+        retry_failures: Whether what failed before is measured again.
+        on_round: For progress.
+
+    Raises:
+        DeviceError: A device cannot be reached or used.
+        ProfilingError: Several devices disagree.
+        TableError: The table is of other conditions, or cannot be written.
+    """
+    latency = config.for_target().latency
+    return fill_table(
+        Path(latency.table),
+        table_workloads(make_space(config)),
+        make_setup(latency),
+        addresses=devices,
+        quality=quality,
+        retry_failures=retry_failures,
+        on_round=on_round,
+    )
+
+
+def validate(
+    config: SearchConfig,
+    *,
+    networks: int = VALIDATION_NETWORKS,
+    quality: Quality = USUAL,
+    again: bool = False,
+    on_round: OnRound = ignore_rounds,
+) -> ValidationReport | None:
+    """Measure random networks, store in the table how well it predicts them, and return that.
+
+    Safe to stop and to repeat: what was measured stays.
+
+    Args:
+        config: Names space, device, runtime and table.
+        networks: How many.
+        quality: How precisely.
+        again: Whether they are measured anew, not only those that are missing.
+        on_round: For progress.
+
+    Raises:
+        MissingEntryError: The table lacks an operation.
+        ProfilingError: A network could not be measured.
+    """
+    space, latency = make_space(config), config.for_target().latency
+    before = open_table(latency)
+    latency_model(space, before)
+    chosen = validation_architectures(space, networks)
+    workloads = [network_workload(space, architecture) for architecture in chosen]
+    filled = fill_table(
+        Path(latency.table),
+        workloads,
+        make_setup(latency),
+        quality=quality,
+        retry_failures=True,
+        again=again,
+        on_round=on_round,
+    )
+    for failure in filled.failures:
+        raise ProfilingError(
+            f"{failure.spec} could not be measured: {failure.status}: {failure.reason}; "
+            "validating again tries it again"
+        )
+    with LatencyTable.append(latency.table, before.header) as table:
+        found = predicted_networks(space, table, chosen)
+        if found != table.validation:
+            table.add_validation(found)
+        return table.validation_report()

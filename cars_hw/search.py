@@ -12,7 +12,7 @@ from cars_hw.front import Front, Generation
 from cars_hw.networks.architecture import Architecture
 from cars_hw.objectives import Objective
 from cars_hw.record import Record, read_record
-from cars_hw.strategies._strategy import Strategy
+from cars_hw.strategies._strategy import SearchFacts, Strategy
 from cars_hw.trainer import Trainer, TrainerState
 
 
@@ -69,9 +69,8 @@ class Search:
         self._fingerprint = dict(fingerprint or {})
         self._screen = screen
         self._next = 0
-        strategy.plan(schedule.generations)
-        strategy.known_costs = {objective.name: objective for objective in self.objectives[1:]}
-        strategy.screening = screen
+        known_costs = {objective.name: objective for objective in self.objectives[1:]}
+        strategy.begin(SearchFacts(schedule.generations, known_costs, screen))
         self._activate()
 
     def resume(self) -> bool:
@@ -127,8 +126,6 @@ class Search:
         self.trainer.activate(self.strategy.space, soft_path=self.strategy.soft_path)
 
     def _train(self) -> None:
-        if self.strategy.needs_reset:
-            self.trainer.reset()
         if self._next == 0:
             self.strategy.warm_up(self.trainer, self.schedule.warm_up_steps)
         else:

@@ -1,7 +1,6 @@
 """The contract of a search space: decisions, their options, and the networks that they mean. No torch."""
 
 import copy
-import itertools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -20,8 +19,6 @@ from devices.foundation import Settings, plugin_name, settings_type
 from latency_tables import OpSpec
 
 Scale = Literal["search", "deploy"]
-
-_MAX_STAGES = 4
 
 
 @dataclass(frozen=True)
@@ -60,6 +57,10 @@ class SearchSpace(ABC):
     A subclass that has settings declares them, ``settings: MySettings``, in its body. Its constructor, if it
     has one, calls this one first.
 
+    What a single algorithm would like to know of a space is asked, and has a default, beside that algorithm:
+    ``stages`` and ``absent`` in strategies/g_evonas.py, ``places`` and ``decode`` in strategies/evnas.py,
+    ``branch_sets`` in strategies/_nse/places.py.
+
     Args:
         settings: By name; what is not given has its default.
 
@@ -67,7 +68,6 @@ class SearchSpace(ABC):
         settings: All of its settings; with them, the space can be built again.
         choices: Number of options per decision, (d,).
         groups: Decisions that describe one place of the network; crossover and mutation move them together.
-        branch_sets: Groups whose options are not alternatives, but say which branches a layer has.
         image_shape: (c, h, w) of the search graph's input.
         classes: Number of outputs.
         deploys_search_graph: Whether both scales are the same graph.
@@ -83,7 +83,6 @@ class SearchSpace(ABC):
     image_shape: tuple[int, int, int]
     classes: int
     deploys_search_graph: bool
-    branch_sets: tuple[BranchSet, ...] = ()
 
     def __init__(self, /, **settings: object) -> None:
         self.settings = settings_type(type(self)).checked(self.name, settings)
@@ -97,26 +96,6 @@ class SearchSpace(ABC):
     def allowed(self) -> tuple[tuple[int, ...], ...]:
         """The options of each decision that this space still has, ascending; all, unless it is restricted."""
         return tuple(tuple(range(n)) for n in self.choices)
-
-    @cached_property
-    def stages(self) -> tuple[tuple[int, ...], ...]:
-        """The decisions that grow together, in order: a partition; here, up to four runs of groups."""
-        n = min(_MAX_STAGES, len(self.groups))
-        ends = [round(stage * len(self.groups) / n) for stage in range(n + 1)]
-        return tuple(
-            tuple(itertools.chain.from_iterable(self.groups[start:end]))
-            for start, end in itertools.pairwise(ends)
-        )
-
-    @cached_property
-    def absent(self) -> Architecture:
-        """The option of each decision before it is grown: the cheapest that there always is."""
-        return (0,) * len(self.choices)
-
-    @cached_property
-    def places(self) -> tuple[int, ...]:
-        """Number of options at each place where soft paths mix: the lengths of the rows of scores."""
-        return self.choices
 
     def restrict(self, allowed: Sequence[Sequence[int]]) -> Self:
         """Return this space with only the options ``allowed`` for each decision; it may be restricted before.
@@ -150,17 +129,6 @@ class SearchSpace(ABC):
         It goes by ``self.allowed``. The inputs of a node may depend on the architecture; those given here
         have its shapes.
         """
-
-    def decode(self, scores: Sequence[Sequence[float]]) -> Architecture:
-        """Return the architecture that ``scores`` rate best; here, the best allowed option of each decision.
-
-        Args:
-            scores: One row for each of ``places``, one score per option there.
-        """
-        return tuple(
-            max(options, key=lambda option: row[option])
-            for row, options in zip(scores, self.allowed, strict=True)
-        )
 
     def soft_graph(self, architecture: Architecture) -> SoftGraph:
         """Return the search supergraph with the weight that each option has beside ``architecture``'s own.

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from cars_hw.spaces._space import SearchSpace
-from cars_hw.strategies._strategy import Strategy, Violation, unconstrained
+from cars_hw.strategies._strategy import SearchFacts, Strategy, Violation, unconstrained
 from devices.foundation import load_plugin, plugin_names, settings_type
 
-__all__ = ["Strategy", "Violation", "check", "load", "names", "unconstrained"]
+__all__ = ["SearchFacts", "Strategy", "Violation", "check", "load", "names", "unconstrained"]
 
 
 def load(

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from pydantic import TypeAdapter
@@ -30,6 +30,21 @@ Screening = Callable[[Draw, int], list[Architecture]]
 
 
 @dataclass(frozen=True)
+class SearchFacts:
+    """What a search tells its strategy before the first round.
+
+    Attributes:
+        generations: How many are planned after the first round; ``None`` where nobody said.
+        known_costs: By their names, the costs that are minimised beside the error.
+        screening: Chooses among new architectures before they are evaluated; ``None`` takes all.
+    """
+
+    generations: int | None = None
+    known_costs: Mapping[str, KnownCost] = field(default_factory=dict)
+    screening: Screening | None = None
+
+
+@dataclass(frozen=True)
 class _State:
     """What decides a strategy's next actions."""
 
@@ -48,9 +63,9 @@ def unconstrained(costs: tuple[float, ...]) -> float:
 class Strategy(ABC):
     """A search algorithm as ask and tell, with a say in what is trained.
 
-    The first round is ``warm_up``, ``ask``, evaluate, ``tell``; every later one ``train``, ``ask``, evaluate,
-    ``tell``. A further ``ask`` before ``tell`` draws anew; ``tell`` goes by what it is told, not by what was
-    asked.
+    A search first tells what it knows by ``begin``. The first round is ``warm_up``, ``ask``, evaluate,
+    ``tell``; every later one ``train``, ``ask``, evaluate, ``tell``. A further ``ask`` before ``tell`` draws
+    anew; ``tell`` goes by what it is told, not by what was asked.
 
     An algorithm declares its hyper-parameters once, ``settings: MySettings`` in its class body.
 
@@ -64,13 +79,9 @@ class Strategy(ABC):
         settings: The hyper-parameters, checked.
         space: The architectures that are searched now: the given ones, or a restriction that ``tell`` chose.
         population: The candidates kept by the last ``tell``, with their costs of then.
-        screening: Chooses among new architectures before they are evaluated; ``None`` takes all.
-        known_costs: By their names, the costs that the search minimises beside the error; empty where nobody
-            said.
-        generations: How many the search plans after its first round; ``None`` where nobody said.
+        facts: What the search told; nothing before ``begin``.
         is_screened: Whether its new architectures are screened where a configuration does not say.
         soft_path: Whether weights are trained and judged on the soft graphs of architectures.
-        needs_reset: Whether the next training starts from fresh weights.
 
     Raises:
         UnknownNameError: A setting that the algorithm does not have.
@@ -81,7 +92,6 @@ class Strategy(ABC):
 
     is_screened = False
     soft_path = False
-    needs_reset = False
 
     def __init__(
         self,
@@ -97,18 +107,16 @@ class Strategy(ABC):
         self.rng = rng
         self.violation = violation
         self.population: tuple[Candidate, ...] = ()
-        self.screening: Screening | None = None
-        self.known_costs: Mapping[str, KnownCost] = {}
-        self.generations: int | None = None
+        self.facts = SearchFacts()
 
     @property
     def needs_previous_error(self) -> bool:
         """Whether every candidate's error before this generation's training must be known."""
         return False
 
-    def plan(self, generations: int) -> None:
-        """Hear, before the first round, how many generations the search plans after it."""
-        self.generations = generations
+    def begin(self, facts: SearchFacts) -> None:
+        """Take, before the first round, what the search knows."""
+        self.facts = facts
 
     def warm_up(self, trainer: Trainer, steps: int) -> None:
         """Take ``steps`` training steps, each on one architecture drawn uniformly from the space."""
@@ -138,7 +146,7 @@ class Strategy(ABC):
 
     def screen(self, draw: Draw, n: int) -> list[Architecture]:
         """Return up to ``n`` new architectures that are worth an evaluation; no other new ones are asked."""
-        return draw(n) if self.screening is None else self.screening(draw, n)
+        return draw(n) if self.facts.screening is None else self.facts.screening(draw, n)
 
     def front(self) -> tuple[Candidate, ...]:
         """Return the non-dominated members of the population: of its feasible ones, if there are any.

@@ -18,7 +18,7 @@ error is measured when it is exported.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from pydantic import Field, TypeAdapter
@@ -40,6 +40,45 @@ _CHROMOSOMES = TypeAdapter(tuple[Chromosome, ...])
 
 #: Draws per child that is wanted, before fewer are returned.
 _TRIES = 16
+
+
+@runtime_checkable
+class PlacedSpace(Protocol):
+    """A space whose soft paths mix at other places than its decisions."""
+
+    @property
+    def places(self) -> tuple[int, ...]:
+        """Number of options at each place."""
+        ...
+
+
+@runtime_checkable
+class DecodingSpace(Protocol):
+    """A space with a reading of scores of its own."""
+
+    def decode(self, scores: Chromosome) -> Architecture:
+        """Return the architecture that ``scores`` rate best, one row for each place."""
+        ...
+
+
+def places(space: SearchSpace) -> tuple[int, ...]:
+    """Return the number of options at each place where soft paths mix; by default, of each decision."""
+    return space.places if isinstance(space, PlacedSpace) else space.choices
+
+
+def decode(space: SearchSpace, scores: Chromosome) -> Architecture:
+    """Return the architecture that ``scores`` rate best; by default, the best option of each decision.
+
+    Args:
+        space: Whose allowed options compete.
+        scores: One row for each of the ``places``, one score per option there.
+    """
+    if isinstance(space, DecodingSpace):
+        return space.decode(scores)
+    return tuple(
+        max(options, key=lambda option: row[option])
+        for row, options in zip(scores, space.allowed, strict=True)
+    )
 
 
 class EvnasSettings(Settings):
@@ -125,17 +164,17 @@ class Evnas(Strategy):
         except ValueError as error:
             reason = " ".join(str(error).split())
             raise CheckpointError(f"the strategy's state cannot be restored: {reason}") from error
-        if not chromosomes or any(tuple(map(len, rows)) != self.space.places for rows in chromosomes):
+        if not chromosomes or any(tuple(map(len, rows)) != places(self.space) for rows in chromosomes):
             raise CheckpointError(
                 "the strategy's state cannot be restored: its chromosomes are of another space"
             )
         super().restore({name: value for name, value in state.items() if name not in own})
-        self._members = {self.space.decode(chromosome): chromosome for chromosome in chromosomes}
+        self._members = {decode(self.space, chromosome): chromosome for chromosome in chromosomes}
         self._turn = turn
 
     def _random(self) -> Chromosome:
         """Draw every score from U[0, 1)."""
-        return tuple(tuple(self.rng.random(n).tolist()) for n in self.space.places)
+        return tuple(tuple(self.rng.random(n).tolist()) for n in places(self.space))
 
     def _ranked(self, candidates: Sequence[Candidate]) -> tuple[list[int], list[int]]:
         """Return the rank of each candidate, 0 for the best, and the indices of the elite."""
@@ -184,7 +223,7 @@ class Evnas(Strategy):
                 if len(found) == wanted:
                     break
                 chromosome = make()
-                architecture = self.space.decode(chromosome)
+                architecture = decode(self.space, chromosome)
                 if architecture not in self._members and architecture not in made:
                     made[architecture] = chromosome
                     found.append(architecture)

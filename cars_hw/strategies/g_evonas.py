@@ -10,8 +10,9 @@ available to us.
 
 So everything else is ours:
 
-* The stages are the space's ``stages``. A decision that is not grown yet has the option ``space.absent``, and
-  the weights of grown stages are inherited.
+* The stages are the space's ``stages``, by default up to four runs of its groups. A decision that is not
+  grown yet has the option that the space calls ``absent``, by default its first one; the weights of grown
+  stages are inherited.
 * The rounds of a search are divided evenly among the stages. With fewer rounds than stages, several stages
   grow at once; a strategy that is not told the number grows one each round. So the last round's networks are
   grown fully, and the front holds no others.
@@ -29,6 +30,7 @@ So everything else is ours:
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from pydantic import Field, TypeAdapter
@@ -39,12 +41,52 @@ from cars_hw.evolution import nsga3, variation
 from cars_hw.ledger import Json
 from cars_hw.networks.architecture import Architecture, checked
 from cars_hw.spaces._space import SearchSpace
-from cars_hw.strategies._strategy import Strategy, Violation, distinct_candidates, unconstrained
+from cars_hw.strategies._strategy import SearchFacts, Strategy, Violation, distinct_candidates, unconstrained
 from cars_hw.trainer import Trainer
 from devices.foundation import Settings
 
 #: Draws per offspring that is wanted, before random ones fill up.
 _TRIES = 16
+
+#: Of a space that names no stages.
+_MAX_STAGES = 4
+
+
+@runtime_checkable
+class StagedSpace(Protocol):
+    """A space that says in which order its decisions grow."""
+
+    @property
+    def stages(self) -> tuple[tuple[int, ...], ...]:
+        """The decisions that grow together, in order: a partition."""
+        ...
+
+
+@runtime_checkable
+class SpaceWithAbsence(Protocol):
+    """A space that says what stands for a decision before it is grown."""
+
+    @property
+    def absent(self) -> Architecture:
+        """The option of each decision before it is grown: the cheapest that there always is."""
+        ...
+
+
+def stages(space: SearchSpace) -> tuple[tuple[int, ...], ...]:
+    """Return the decisions that grow together, in order; by default, up to four runs of groups."""
+    if isinstance(space, StagedSpace):
+        return space.stages
+    n = min(_MAX_STAGES, len(space.groups))
+    ends = [round(stage * len(space.groups) / n) for stage in range(n + 1)]
+    return tuple(
+        tuple(itertools.chain.from_iterable(space.groups[start:end]))
+        for start, end in itertools.pairwise(ends)
+    )
+
+
+def absent(space: SearchSpace) -> Architecture:
+    """Return the option of each decision before it is grown; by default the first of each."""
+    return space.absent if isinstance(space, SpaceWithAbsence) else (0,) * len(space.choices)
 
 
 @dataclass(frozen=True)
@@ -103,13 +145,14 @@ class GEvonas(Strategy):
     ) -> None:
         super().__init__(space, rng, violation=violation, **settings)
         self._whole_space = space
+        self._stages, self._absent = stages(space), absent(space)
         self._round = self._turn = 0
         self._newcomers: tuple[Architecture, ...] = ()
         self.space = self._grown_space(())
 
-    def plan(self, generations: int) -> None:
+    def begin(self, facts: SearchFacts) -> None:
         """Divide the rounds among the stages."""
-        super().plan(generations)
+        super().begin(facts)
         self.space = self._grown_space(())
 
     def train(self, trainer: Trainer, steps: int) -> None:
@@ -172,25 +215,25 @@ class GEvonas(Strategy):
 
     def _n_grown(self, round_: int) -> int:
         """Return how many stages are grown in a round: all of them in the last one of the search."""
-        n_stages = len(self._whole_space.stages)
-        n_rounds = n_stages if self.generations is None else self.generations + 1
+        n_stages = len(self._stages)
+        n_rounds = n_stages if self.facts.generations is None else self.facts.generations + 1
         return min(n_stages, -(-(round_ + 1) * n_stages // n_rounds))
 
     def _newest(self) -> set[int]:
         """Return the decisions of the stages that grew last."""
         grown = self._n_grown(self._round)
         before = max((self._n_grown(r) for r in range(self._round) if self._n_grown(r) < grown), default=0)
-        return set(itertools.chain.from_iterable(self._whole_space.stages[before:grown]))
+        return set(itertools.chain.from_iterable(self._stages[before:grown]))
 
     def _grown_space(self, elites: Sequence[Architecture]) -> SearchSpace:
         """Return the space of this round: what elites have, everything newly grown, nothing that is not."""
-        grown = set(itertools.chain.from_iterable(self._whole_space.stages[: self._n_grown(self._round)]))
+        grown = set(itertools.chain.from_iterable(self._stages[: self._n_grown(self._round)]))
         newest = self._newest()
         allowed: list[Sequence[int]] = []
         for decision, options in enumerate(self._whole_space.allowed):
             if decision not in grown:
-                absent = self._whole_space.absent[decision]
-                allowed.append([absent if absent in options else options[0]])
+                option = self._absent[decision]
+                allowed.append([option if option in options else options[0]])
             elif decision in newest:
                 allowed.append(options)
             else:
@@ -225,8 +268,8 @@ class GEvonas(Strategy):
 
     def _crossed(self, first: Architecture, second: Architecture) -> Architecture:
         """Cut both between two grown stages, or groups where one stage is grown; join the first's head."""
-        stages = self._whole_space.stages[: self._n_grown(self._round)]
-        pieces = stages if len(stages) > 1 else [g for g in self.space.groups if set(g) <= set(stages[0])]
+        grown = self._stages[: self._n_grown(self._round)]
+        pieces = grown if len(grown) > 1 else [g for g in self.space.groups if set(g) <= set(grown[0])]
         cut = int(self.rng.integers(1, max(2, len(pieces))))
         tail = set(itertools.chain.from_iterable(pieces[cut:]))
         return tuple(second[d] if d in tail else option for d, option in enumerate(first))

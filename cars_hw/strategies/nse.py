@@ -118,6 +118,7 @@ class Nse(Strategy):
         super().__init__(space, rng, violation=violation, **settings)
         self._whole, self._places = space, Places(space)
         self._generation = self._round = 0
+        self._needs_reset = False
         self._penalty = _penalty(self.settings)
         self._open_round(SubSpace.first(self._places, self.settings.operations_per_place, rng))
 
@@ -127,6 +128,9 @@ class Nse(Strategy):
 
     def train(self, trainer: Trainer, steps: int) -> None:
         """Take ``steps`` weight steps, and after every few of them a step of the indicators."""
+        if self._needs_reset:
+            trainer.reset()
+            self._needs_reset = False
         for step in range(steps):
             self._clean()
             trainer.step(self.to_train())
@@ -149,7 +153,7 @@ class Nse(Strategy):
         """Take the new costs of the front; when a round ends, choose a front, and replace the space by it."""
         candidates = distinct_candidates(evaluated)
         costs, violations = self.ranking(candidates)
-        self.needs_reset = self._ends_round
+        self._needs_reset = self._ends_round
         if self._ends_round:
             candidates = self._front(candidates, costs, violations)
             used = self._places.used([candidate.architecture for candidate in candidates])
@@ -164,7 +168,7 @@ class Nse(Strategy):
         state = _State(
             self._generation,
             self._round,
-            self.needs_reset,
+            self._needs_reset,
             tuple(self._indicators.tolist()),
             tuple(self._adam.moments.tolist()),
             self._adam.steps,
@@ -184,7 +188,7 @@ class Nse(Strategy):
             reason = " ".join(str(error).split())
             raise CheckpointError(f"the strategy's state cannot be restored: nse: {reason}") from error
         super().restore({key: value for key, value in state.items() if key != "nse"})
-        self._generation, self._round, self.needs_reset = own.generation, own.round, own.needs_reset
+        self._generation, self._round, self._needs_reset = own.generation, own.round, own.needs_reset
         self._indicators = np.array(own.indicators, dtype=np.float64)
         self._adam = branching.Adam(np.array(own.moments, dtype=np.float64), own.updates)
         self._sub_space = own.sub_space
@@ -193,7 +197,7 @@ class Nse(Strategy):
     @property
     def _ends_round(self) -> bool:
         """Whether the generation that goes on is the last one of its round."""
-        is_last = self._generation == self.generations
+        is_last = self._generation == self.facts.generations
         return is_last or (self._generation + 1) % self.settings.generations_per_round == 0
 
     def _open_round(self, sub_space: SubSpace) -> None:
@@ -331,8 +335,9 @@ class Nse(Strategy):
         Raises:
             ConfigError: The search has no such objective.
         """
-        if self.settings.budget in self.known_costs:
-            return self.known_costs[self.settings.budget](architecture)
+        known_costs = self.facts.known_costs
+        if self.settings.budget in known_costs:
+            return known_costs[self.settings.budget](architecture)
         graph = self._whole.graph(architecture, "deploy")
         match self.settings.budget:
             case "macs":
@@ -341,7 +346,7 @@ class Nse(Strategy):
                 return float(graph.parameters())
         raise ConfigError(
             f"the strategy's budget is {self.settings.budget!r:.64}, but the search's known costs are "
-            f"{', '.join(self.known_costs) or 'none'}; name it among search.objectives"
+            f"{', '.join(known_costs) or 'none'}; name it among search.objectives"
         )
 
 

@@ -24,7 +24,7 @@ from cars_hw.search import Schedule, Search
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.spaces.darts import Darts
 from cars_hw.strategies.cars import Cars
-from cars_hw.trainer import TrainerState
+from cars_hw.trainer import Trainer, TrainerState
 from tests.fakes.configurations import TINY
 from tests.fakes.tables import write_table
 from tests.fakes.tabular import TabularTrainer, TinySpace
@@ -159,12 +159,17 @@ class Growing(Cars):
         self.whole, self.rounds = space, 0
         self.space = space.restrict([(0,), *space.allowed[1:]])
 
+    def train(self, trainer: Trainer, steps: int) -> None:
+        if self.rounds % 2 == 0:
+            trainer.reset()
+        super().train(trainer, steps)
+
     def tell(self, evaluated: Sequence[Candidate]) -> None:
         super().tell(evaluated)
         self.grow(self.rounds + 1)
 
     def grow(self, rounds: int) -> None:
-        self.rounds, self.needs_reset = rounds, rounds % 2 == 0
+        self.rounds = rounds
         self.space = self.whole.restrict([range(1 + rounds), *self.whole.allowed[1:]])
 
     def state(self) -> dict[str, Json]:
@@ -190,7 +195,7 @@ def test_the_space_is_active_before_it_is_trained_and_weights_are_reset_where_as
     assert trainer.events == [
         *("activate 2 soft", "train"),
         *("activate 4 soft", "remember", "train"),
-        *("activate 6 soft", "reset", "remember", "train"),
+        *("activate 6 soft", "remember", "reset", "train"),
         "activate 8 soft",
     ]
 
@@ -205,14 +210,14 @@ def test_a_resumed_search_restores_the_space_first_and_then_its_weights(tmp_path
     list(resumed.run())
     assert trainer.events == [
         *("activate 2 soft", "activate 6 soft", "restore"),
-        *("reset", "remember", "train"),
+        *("remember", "reset", "train"),
         "activate 8 soft",
     ]
 
 
 def test_the_strategy_hears_how_many_generations_there_are(tmp_path: Path) -> None:
     search, _ = _growing(tmp_path)
-    assert search.strategy.generations == 2
+    assert search.strategy.facts.generations == 2
 
 
 _CONFIG = f"""{TINY}

@@ -14,6 +14,8 @@ from cars_hw.networks import architecture as text_form
 from cars_hw.networks import operations
 from cars_hw.networks.graph import IMAGE, WEIGHTED_SUM, Graph, Node
 from cars_hw.spaces._space import Scale, SearchSpace
+from cars_hw.strategies.evnas import decode, places
+from cars_hw.strategies.g_evonas import absent, stages
 from devices.foundation.errors import UnknownNameError
 
 SCALES: tuple[Scale, ...] = ("search", "deploy")
@@ -220,23 +222,24 @@ def test_what_is_no_restriction_is_refused(name: str) -> None:
 @every_space
 def test_stages_partition_the_decisions_and_keep_groups_together(name: str) -> None:
     space = load(name)
-    grown = list(itertools.chain.from_iterable(space.stages))
+    grown = list(itertools.chain.from_iterable(stages(space)))
     assert sorted(grown) == list(range(len(space.choices)))
     for group in space.groups:
-        assert sum(not set(group).isdisjoint(stage) for stage in space.stages) == 1
+        assert sum(not set(group).isdisjoint(stage) for stage in stages(space)) == 1
 
 
 @every_space
 def test_before_it_grows_a_network_is_cheaper_than_with_most_options_grown(name: str) -> None:
     space = load(name)
-    text_form.checked(space.absent, space.choices)
+    base = absent(space)
+    text_form.checked(base, space.choices)
     grown = [
-        space.graph((*space.absent[:d], option, *space.absent[d + 1 :])).parameters()
+        space.graph((*base[:d], option, *base[d + 1 :])).parameters()
         for d, n in enumerate(space.choices)
         for option in range(n)
-        if option != space.absent[d]
+        if option != base[d]
     ]
-    assert space.graph(space.absent).parameters() <= np.median(grown)
+    assert space.graph(base).parameters() <= np.median(grown)
 
 
 @every_space
@@ -244,8 +247,8 @@ def test_before_it_grows_a_network_is_cheaper_than_with_most_options_grown(name:
 def test_scores_decode_to_an_allowed_architecture(name: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
     for space in (load(name), restricted(load(name), seed, 2)):
-        scores = [rng.random(n).tolist() for n in space.places]
-        member = space.decode(scores)
+        scores = tuple(tuple(rng.random(n).tolist()) for n in places(space))
+        member = decode(space, scores)
         assert all(option in options for option, options in zip(member, space.allowed, strict=True))
 
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -83,19 +84,24 @@ def test_the_same_seed_makes_the_same_run(name: str) -> None:
     assert run(build(name, seed=3)) != run(build(name, seed=4))
 
 
-@pytest.mark.parametrize("generations", [0, 1, 3])
-def test_a_restored_run_continues_like_the_one_it_was_saved_from(name: str, generations: int) -> None:
-    strategy, trainer = build(name), TabularTrainer()
-    play(strategy, trainer, generations)
-    saved, weights = json.loads(json.dumps(strategy.state(), allow_nan=False)), trainer.state()
+def test_a_restored_run_begins_like_the_one_it_was_saved_from(name: str) -> None:
+    strategy, twin = build(name), build(name, seed=99)
+    twin.restore(json.loads(json.dumps(strategy.state(), allow_nan=False)))
+    assert run(twin) == run(strategy)
 
+
+@pytest.mark.parametrize("rounds", [1, 3])
+def test_a_restored_run_continues_like_the_one_it_was_saved_from(
+    name: str, rounds: int, tmp_path: Path
+) -> None:
+    strategy, trainer = build(name), TabularTrainer()
+    play(strategy, trainer, rounds, generations=5, folder=tmp_path)
     twin, twin_trainer = build(name, seed=99), TabularTrainer()
-    twin.restore(saved)
-    twin_trainer.restore(weights)
+    play(twin, twin_trainer, 0, generations=5, folder=tmp_path)
 
     assert twin.population == strategy.population
-    play(strategy, trainer, 3)
-    play(twin, twin_trainer, 3)
+    play(strategy, trainer, 3, generations=5)
+    play(twin, twin_trainer, 3, generations=5)
     assert twin.state() == strategy.state()
     assert twin_trainer.stepped == trainer.stepped[-len(twin_trainer.stepped) :]
 

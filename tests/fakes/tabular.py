@@ -1,13 +1,17 @@
 """A tiny space, a trainer whose accuracies are curves, and rounds of a search in milliseconds."""
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from cars_hw.candidate import Candidate
+from cars_hw.checkpoint import CheckpointFolder
 from cars_hw.ledger import Ledger, Weights
 from cars_hw.networks.architecture import Architecture, checked
 from cars_hw.networks.graph import IMAGE, Graph, Node
-from cars_hw.objectives import Parameters
+from cars_hw.objectives import Error, Objective, Parameters
+from cars_hw.search import Schedule, Search
 from cars_hw.spaces._space import Scale, SearchSpace
 from cars_hw.strategies._strategy import Strategy
 from cars_hw.trainer import OptionGradients, TrainerState
@@ -61,6 +65,7 @@ class TabularTrainer:
         stepped: What each step was taken on.
         activated: The options that it was asked to keep, and whether on soft paths.
         resets: How often all weights were drawn anew.
+        search: The search that ``play`` runs with it.
     """
 
     def __init__(self) -> None:
@@ -68,6 +73,7 @@ class TabularTrainer:
         self.stepped: list[list[Architecture]] = []
         self.activated: list[tuple[tuple[tuple[int, ...], ...], bool]] = []
         self.resets = 0
+        self.search: Search | None = None
         self._previous = 0
 
     def activate(self, space: SearchSpace, *, soft_path: bool = False) -> None:
@@ -111,24 +117,55 @@ class TabularTrainer:
         self._previous = previous
 
 
-def play(strategy: Strategy, trainer: TabularTrainer, generations: int = 1, *, steps: int = 5) -> None:
-    """Run rounds of a search: train, ask, evaluate, tell."""
-    for _ in range(generations):
-        if strategy.population:
-            trainer.remember()
-            strategy.train(trainer, steps)
-        else:
-            strategy.warm_up(trainer, steps)
-        strategy.tell(evaluate(strategy, trainer))
+def play(
+    strategy: Strategy,
+    trainer: TabularTrainer,
+    rounds: int = 1,
+    *,
+    steps: int = 5,
+    generations: int = 3,
+    folder: Path | None = None,
+) -> None:
+    """Run ``rounds`` of a search; called again with the same trainer, it goes on with the same search.
+
+    Args:
+        strategy: The algorithm.
+        trainer: Holds the search.
+        rounds: How many.
+        steps: Training steps in each.
+        generations: Of the search, after its first round, where the strategy was not told another number.
+        folder: Where it is saved, and resumed from where it was.
+    """
+    planned = strategy.facts.generations if strategy.facts.generations is not None else generations
+    schedule = Schedule(steps, steps, planned)
+    if trainer.search is None:
+        checkpoints = CheckpointFolder(folder) if folder else None
+        costs: list[Objective] = [Error(trainer), Parameters(strategy.space), FirstOption()]
+        trainer.search = Search(trainer, strategy, costs, schedule, checkpoints=checkpoints)
+        trainer.search.resume()
+    assert trainer.search.strategy is strategy
+    trainer.search.schedule = schedule
+    assert len(list(itertools.islice(trainer.search.run(), rounds))) == rounds, (
+        "the search has no more rounds"
+    )
+
+
+class FirstOption:
+    """A latency that falls with the first option."""
+
+    name = "latency_ms"
+
+    def __call__(self, architecture: Architecture) -> float:
+        return 9.0 - architecture[0]
 
 
 def evaluate(strategy: Strategy, trainer: TabularTrainer) -> list[Candidate]:
-    """Evaluate what is asked for: error, parameters and a latency that falls with the first option."""
-    parameters = Parameters(strategy.space)
+    """Evaluate what is asked for by the costs of ``play``, for tests that ``tell`` themselves."""
+    parameters, latency_ms = Parameters(strategy.space), FirstOption()
     later = strategy.needs_previous_error and bool(strategy.population)
     candidates = []
     for architecture in strategy.ask():
         previous = 1.0 - trainer.accuracy(architecture, "previous") if later else None
-        costs = (1.0 - trainer.accuracy(architecture), parameters(architecture), 9.0 - architecture[0])
+        costs = (1.0 - trainer.accuracy(architecture), parameters(architecture), latency_ms(architecture))
         candidates.append(Candidate(architecture, costs, previous))
     return candidates

@@ -2,15 +2,31 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from cars_hw.networks.architecture import Architecture
-from cars_hw.spaces._space import SearchSpace
+from cars_hw.spaces._space import BranchSet, SearchSpace
 from cars_hw.strategies._nse.gates import Draws, Size
 
 #: Numbers of operations, for each place.
 Operations = tuple[tuple[int, ...], ...]
+
+
+@runtime_checkable
+class BranchedSpace(Protocol):
+    """A space in which some layers have any few of their operations."""
+
+    @property
+    def branch_sets(self) -> tuple[BranchSet, ...]:
+        """Groups whose options are not alternatives, but say which branches a layer has."""
+        ...
+
+
+def branch_sets(space: SearchSpace) -> tuple[BranchSet, ...]:
+    """Return what ``space`` says of its branches; where it says nothing, all options are alternatives."""
+    return space.branch_sets if isinstance(space, BranchedSpace) else ()
 
 
 @dataclass(frozen=True)
@@ -39,13 +55,13 @@ class Places:
     """
 
     def __init__(self, space: SearchSpace) -> None:
-        self._space = space
+        self._space, self._branch_sets = space, branch_sets(space)
         self._options: list[tuple[int, int]] = []
         self._places: list[Place] = []
-        for layer in space.branch_sets:
+        for layer in self._branch_sets:
             branches = [(decision, 1) for decision in layer.decisions if 1 in space.allowed[decision]]
             self._add(layer.decisions, branches, Size(layer.fewest, layer.most))
-        others = set(range(len(space.choices))) - {d for layer in space.branch_sets for d in layer.decisions}
+        others = set(range(len(space.choices))) - {d for layer in self._branch_sets for d in layer.decisions}
         for decision in sorted(others):
             self._add((decision,), [(decision, option) for option in space.allowed[decision]], Size(1, 1))
 
@@ -93,7 +109,7 @@ class Places:
     def restricted(self, operations: Operations) -> SearchSpace:
         """Return the space with only ``operations``."""
         allowed: list[set[int]] = [set() for _ in self._space.choices]
-        for layer in self._space.branch_sets:
+        for layer in self._branch_sets:
             for decision in layer.decisions:
                 allowed[decision].add(0)
         for operation in (operation for at_place in operations for operation in at_place):

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from cars_hw.errors import ArchitectureError
 from cars_hw.networks.graph import Graph
 from cars_hw.spaces.darts import OPERATIONS, Darts
+from cars_hw.strategies.g_evonas import stages
 from devices.foundation.errors import ConfigError, UnknownNameError
 
 ROOT = Path(__file__).parents[3]
@@ -272,7 +273,7 @@ def _operation(slot: str) -> str:
 
 
 def test_a_cell_grows_node_by_node_from_skipped_inputs() -> None:
-    assert SPACE.stages == SPACE.groups
+    assert stages(SPACE) == SPACE.groups
     genotype = SPACE.to_genotype(SPACE.absent)
     assert genotype.normal == (("skip_connect", 0), ("skip_connect", 1)) * 4
     assert genotype.reduce == (("max_pool_3x3", 0), ("max_pool_3x3", 1)) * 4

@@ -19,6 +19,7 @@ from cars_hw.networks.architecture import Architecture
 from cars_hw.networks.graph import Graph, Node
 from cars_hw.spaces._multibranch import OPERATIONS
 from cars_hw.spaces.nse import Nse
+from cars_hw.strategies.g_evonas import absent
 from devices.foundation.errors import ConfigError
 from latency_tables.spec import OpSpec
 
@@ -315,7 +316,7 @@ def test_stages_are_the_widths_and_absent_is_the_smallest_network() -> None:
     space = Nse(variant="nsenet-27")
     assert [len(stage) // 27 for stage in space.stages] == [1, 4, 4, 4, 4, 4, 1]
     assert sorted(itertools.chain.from_iterable(space.stages)) == list(range(len(space.choices)))
-    n_layers = len({slot.partition(".")[0] for slot in slots(space.graph(space.absent))} - {"stem", "tail"})
+    n_layers = len({slot.partition(".")[0] for slot in slots(space.graph(absent(space)))} - {"stem", "tail"})
     assert n_layers == 6 + 1  # the changes of width, and the classifier
 
 

@@ -1,5 +1,6 @@
 """CARS on learning curves: what is trained, what is asked, and who survives."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -94,7 +95,7 @@ def test_a_space_smaller_than_the_population_is_kept_whole(choices: tuple[int, .
 
 def test_a_population_of_one_evolves() -> None:
     strategy, trainer = cars(population_size=1), TabularTrainer()
-    play(strategy, trainer, 5)
+    play(strategy, trainer, 5, generations=4)
     assert len(strategy.population) == 1
     assert len(strategy.ask()) == 2
 
@@ -183,12 +184,11 @@ def test_the_released_selection_keeps_what_its_function_chooses() -> None:
     assert strategy.population == tuple(evaluated[i] for i in survivors)
 
 
-def test_a_run_with_the_released_selection_is_restored_with_its_draws() -> None:
+def test_a_run_with_the_released_selection_is_restored_with_its_draws(tmp_path: Path) -> None:
     strategy, trainer = cars(selection="size_protection"), TabularTrainer()
-    play(strategy, trainer, 2)
+    play(strategy, trainer, 2, folder=tmp_path)
     twin, twin_trainer = cars(selection="size_protection"), TabularTrainer()
-    twin.restore(strategy.state())
-    twin_trainer.restore(trainer.state())
+    play(twin, twin_trainer, 0, folder=tmp_path)
     play(strategy, trainer, 2)
     play(twin, twin_trainer, 2)
     assert twin.state() == strategy.state()

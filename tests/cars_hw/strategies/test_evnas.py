@@ -11,7 +11,8 @@ from cars_hw.candidate import Candidate
 from cars_hw.errors import CheckpointError, SelectionError
 from cars_hw.networks.architecture import Architecture
 from cars_hw.spaces.darts import Darts
-from cars_hw.strategies.evnas import Chromosome, Evnas
+from cars_hw.strategies._strategy import SearchFacts
+from cars_hw.strategies.evnas import Chromosome, Evnas, decode
 from devices.foundation.errors import ConfigError
 from tests.fakes.tabular import TabularTrainer, TinySpace, evaluate, play
 
@@ -45,7 +46,7 @@ def test_scores_are_uniform_in_rows_of_the_spaces_places() -> None:
     assert 0 <= scores.min() < 0.001
     assert 0.999 < scores.max() < 1
     assert scores.mean() == pytest.approx(0.5, abs=0.01)
-    assert strategy.ask() == [strategy.space.decode(chromosome) for chromosome in found]
+    assert strategy.ask() == [decode(strategy.space, chromosome) for chromosome in found]
 
 
 def test_it_trains_and_judges_on_soft_paths() -> None:
@@ -165,7 +166,7 @@ def test_limits_come_before_errors(selection: str) -> None:
 @pytest.mark.parametrize("selection", ["classic", "nsga3"])
 def test_generations_lower_the_error(selection: str) -> None:
     strategy, trainer = evnas(population_size=20, selection=selection), TabularTrainer()
-    play(strategy, trainer, steps=400)
+    play(strategy, trainer, steps=400, generations=12)
     first = min(member.costs[0] for member in strategy.population)
     play(strategy, trainer, 12, steps=400)
     assert min(member.costs[0] for member in strategy.population) < first - 0.15
@@ -189,12 +190,12 @@ def test_new_members_come_through_the_screen() -> None:
         assert len(drawn) == len(set(drawn)) == 5 * n
         return sorted(drawn)[:n]
 
-    strategy.screening = screening
+    strategy.begin(SearchFacts(screening=screening))
     told(strategy, by_order(strategy))
     assert wanted == [11]
     best, *new = strategy.ask()
     assert new == sorted(new)
-    assert [WIDE.decode(chromosome) for chromosome in chromosomes(strategy)] == [best, *new]
+    assert [decode(WIDE, chromosome) for chromosome in chromosomes(strategy)] == [best, *new]
 
 
 def test_what_was_not_asked_for_is_refused() -> None:

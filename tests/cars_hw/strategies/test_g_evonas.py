@@ -11,7 +11,8 @@ from cars_hw.errors import CheckpointError
 from cars_hw.networks.architecture import Architecture
 from cars_hw.objectives import Error, Parameters
 from cars_hw.search import Schedule, Search
-from cars_hw.strategies.g_evonas import GEvonas
+from cars_hw.strategies._strategy import SearchFacts
+from cars_hw.strategies.g_evonas import GEvonas, absent, stages
 from devices.foundation.errors import ConfigError
 from tests.fakes.tabular import TabularTrainer, TinySpace, evaluate, play
 
@@ -26,13 +27,13 @@ def g_evonas(
         space, np.random.default_rng(seed), **({"population_size": 8, "elite_size": 3} | settings)
     )
     if generations is not None:
-        strategy.plan(generations)
+        strategy.begin(SearchFacts(generations))
     return strategy
 
 
 def present(strategy: GEvonas) -> set[int]:
     """Return the decisions that are grown now."""
-    return set(itertools.chain(*SPACE.stages[: strategy._n_grown(strategy._round)]))
+    return set(itertools.chain(*stages(SPACE)[: strategy._n_grown(strategy._round)]))
 
 
 def n_stages(strategy: GEvonas, generations: int) -> list[int]:
@@ -41,7 +42,7 @@ def n_stages(strategy: GEvonas, generations: int) -> list[int]:
 
 
 def test_stages_are_those_of_the_space() -> None:
-    assert SPACE.stages == ((0,), (1,), (2, 3, 4), (5,))
+    assert stages(SPACE) == ((0,), (1,), (2, 3, 4), (5,))
 
 
 @pytest.mark.parametrize(
@@ -82,7 +83,7 @@ def test_before_it_grows_a_decision_has_its_absent_option_alone() -> None:
         now = present(strategy)
         seen.append(len(now))
         for architecture in strategy.ask():
-            assert all(architecture[d] == SPACE.absent[d] for d in range(6) if d not in now)
+            assert all(architecture[d] == absent(SPACE)[d] for d in range(6) if d not in now)
         play(strategy, trainer)
     assert seen == sorted(seen)
     assert len(set(seen)) == 4
@@ -111,9 +112,9 @@ def test_the_space_is_pruned_to_what_the_elites_have() -> None:
     strategy = g_evonas(generations=3, elite_size=2)
     best = tell_best_two(strategy)
     assert set(strategy.space.allowed[0]) == {found[0] for found in best}
-    for decision in SPACE.stages[1]:
+    for decision in stages(SPACE)[1]:
         assert strategy.space.allowed[decision] == SPACE.allowed[decision]
-    for decision in (*SPACE.stages[2], *SPACE.stages[3]):
+    for decision in (*stages(SPACE)[2], *stages(SPACE)[3]):
         assert strategy.space.allowed[decision] == (0,)
     assert {found[0] for found in strategy.ask()} <= {found[0] for found in best}
 
@@ -141,7 +142,7 @@ def test_a_stage_starts_from_elites_with_random_new_options() -> None:
     best = tell_best_two(strategy)
     started = strategy.ask()
     assert len(started) == len(set(started)) == 12
-    newest = set(SPACE.stages[2])
+    newest = set(stages(SPACE)[2])
     for found in started:
         assert any(all(found[d] == elite[d] for d in range(6) if d not in newest) for elite in best)
     assert len({tuple(found[d] for d in newest) for found in started}) > 4
@@ -176,11 +177,11 @@ def test_the_space_of_a_user_stays_restricted() -> None:
         for found in strategy.ask():
             assert found[0] in (1, 2)
             assert found[5] == 3
-        play(strategy, trainer)
+        play(strategy, trainer, generations=5)
 
 
 def test_new_members_come_through_the_screen() -> None:
-    strategy, trainer = g_evonas(generations=7), TabularTrainer()
+    strategy, trainer = g_evonas(), TabularTrainer()
     asked: list[int] = []
 
     def screening(draw: Any, n: int) -> list[Architecture]:
@@ -188,8 +189,9 @@ def test_new_members_come_through_the_screen() -> None:
         drawn: list[Architecture] = draw(n)
         return drawn
 
-    strategy.screening = screening
-    play(strategy, trainer, 8)
+    strategy.begin(SearchFacts(7, screening=screening))
+    for _ in range(8):
+        strategy.tell(evaluate(strategy, trainer))
     assert asked == [8] * 8  # the first draw, then offspring or, three times, the start of a stage
 
 

@@ -11,6 +11,7 @@ from cars_hw.candidate import Candidate
 from cars_hw.errors import CheckpointError
 from cars_hw.networks.architecture import Architecture
 from cars_hw.spaces._space import SearchSpace
+from cars_hw.strategies._strategy import SearchFacts
 from cars_hw.strategies.nse import Nse
 from cars_hw.trainer import OptionGradients
 from devices.foundation.errors import ConfigError
@@ -202,12 +203,11 @@ def test_of_equal_errors_a_member_of_the_front_survives_a_cheaper_newcomer() -> 
 def test_a_round_starts_afresh_from_what_the_front_uses() -> None:
     space = BranchSpace(operations=6)
     strategy, trainer = nse(space), Preferring(space, [3.0, 2.0, 1.0, 0.0, -1.0, -2.0])
-    assert not strategy.needs_reset
     strategy.train(trainer, 40)
+    assert trainer.resets == 0
     first = competing(strategy)
     assert max(np.abs(indicators(strategy))) > 0
     strategy.tell(evaluate(strategy, trainer))
-    assert strategy.needs_reset
     assert set(indicators(strategy)) == {0.0}
     for place, (before, now) in enumerate(zip(first, competing(strategy), strict=True)):
         used = {
@@ -216,6 +216,9 @@ def test_a_round_starts_afresh_from_what_the_front_uses() -> None:
         assert used <= set(now)
         assert len(now) == max(3, len(used) + 1)
         assert set(now) - used <= set(space.groups[place]) - set(before)
+    strategy.train(trainer, 1)
+    strategy.train(trainer, 1)
+    assert trainer.resets == 1
 
 
 def test_the_front_of_the_last_round_is_judged_again_beside_samples() -> None:
@@ -238,10 +241,10 @@ def test_a_round_may_take_several_generations() -> None:
     sizes, resets, spaces = [], [], []
     for _ in range(6):
         sizes.append(len(strategy.ask()))
-        play(strategy, trainer)
-        resets.append(strategy.needs_reset)
+        play(strategy, trainer, generations=20)
+        resets.append(trainer.resets)
         spaces.append(competing(strategy))
-    assert resets == [False, False, True] * 2
+    assert resets == [0, 0, 0, 1, 1, 1]
     assert sizes[:3] == [1, 1, 12]
     assert spaces[0] == spaces[1] == first != spaces[2]
     assert spaces[3] == spaces[4] == spaces[2] != spaces[5]
@@ -258,8 +261,7 @@ def test_generations_within_a_round_drop_no_member_of_the_front() -> None:
 
 def test_the_last_generation_of_a_search_ends_a_round() -> None:
     strategy, trainer = nse(generations_per_round=50), TabularTrainer()
-    strategy.generations = 1
-    play(strategy, trainer)
+    play(strategy, trainer, generations=1)
     assert len(strategy.population) == 1
     assert len(strategy.ask()) == 12
 
@@ -282,7 +284,8 @@ def test_cleaned_operations_leave_the_space_with_the_next_generation() -> None:
 def test_a_budget_may_be_on_any_known_cost() -> None:
     space = BranchSpace(operations=6)
     strategy = nse(space, budget="latency_ms", target=6.0, drift=0.1, operations_per_place=6)
-    strategy.known_costs = {"latency_ms": lambda architecture: float(sum(architecture))}
+    known_costs = {"latency_ms": lambda architecture: float(sum(architecture))}
+    strategy.begin(SearchFacts(known_costs=known_costs))
     strategy.train(Indifferent(), 4)
     assert {sum(architecture) for architecture in strategy.ask()} == {6}
 
@@ -296,7 +299,7 @@ def test_a_budget_on_parameters_needs_no_objective() -> None:
 
 def test_a_budget_on_what_is_not_known_is_refused_by_name() -> None:
     strategy = nse(budget="latency_ms", target=2.0)
-    strategy.known_costs = {"macs": lambda architecture: 1.0}
+    strategy.begin(SearchFacts(known_costs={"macs": lambda architecture: 1.0}))
     with pytest.raises(ConfigError, match=r"'latency_ms'.*known costs are macs"):
         strategy.ask()
 
@@ -364,5 +367,5 @@ def test_a_restored_search_is_in_the_same_place_of_the_same_round() -> None:
     strategy.train(trainer, 9)
     twin = nse(generations_per_round=2, seed=5)
     twin.restore(json.loads(json.dumps(strategy.state())))
-    assert (twin.needs_reset, twin.space.allowed) == (strategy.needs_reset, strategy.space.allowed)
+    assert twin.space.allowed == strategy.space.allowed
     assert twin.ask() == strategy.ask()

@@ -97,8 +97,7 @@ def test_a_round_starts_with_fresh_weights_and_fresh_statistics(tmp_path: Path, 
     """The released code initialises the weights again, but keeps the running statistics."""
     search, trainer = search_in(tmp_path, config)
     next(search.run())
-    assert search.strategy.needs_reset
-    trainer.reset()
+    search.strategy.train(trainer, 0)
     fresh = SuperNet(search.strategy.space, seed=config.search.seed)
     for name, buffer in trainer.supernet.named_buffers():
         assert torch.equal(buffer, dict(fresh.named_buffers())[name]), name
@@ -127,7 +126,7 @@ def test_a_latency_budget_goes_by_the_table(tmp_path: Path) -> None:
     config = SearchConfig.load(None, {**_TINY, "strategy.target": 1.0, **changes})
     write_table(table, assembly.make_space(config))
     search, _ = search_in(tmp_path / "probe", config)
-    latency_ms = search.strategy.known_costs["latency_ms"]
+    latency_ms = search.strategy.facts.known_costs["latency_ms"]
     target = float(np.median([latency_ms(architecture) for architecture in search.strategy.ask()]))
 
     changes |= {"strategy.target": target, "strategy.drift": 0.02}

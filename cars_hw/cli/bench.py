@@ -22,7 +22,7 @@ from cars_hw.cli._output import print_json, print_table, say
 
 
 def bench(
-    model: Annotated[Path | None, typer.Argument(help="A model file, ONNX or TFLite.")] = None,
+    model: Annotated[Path | None, typer.Argument(help="A model file: ONNX, TFLite.")] = None,
     architecture: Annotated[
         str | None, typer.Option(help="Instead of a file: an architecture of the space, untrained, 0.3.6...")
     ] = None,
@@ -31,6 +31,10 @@ def bench(
         typer.Option(
             help='Instead: a published genotype, JSON {"normal": [[op, from], ...], "reduce": [...]}.'
         ),
+    ] = None,
+    file_format: Annotated[
+        str | None,
+        typer.Option("--format", help="Of the model file, where its suffix does not tell: my_lab.openvino."),
     ] = None,
     space: SpaceOption = None,
     device: DeviceOption = None,
@@ -50,19 +54,25 @@ def bench(
     from cars_hw.assembly import make_space
     from cars_hw.cli._measuring import measuring_bars
     from cars_hw.networks.architecture import from_text
-    from cars_hw.results.bench import TFLITE_SUFFIX, bench_architecture, bench_files, read_genotype
-    from profilers import Quality
+    from cars_hw.results.bench import bench_architecture, bench_files, read_genotype
+    from profilers import Quality, formats
 
     if sum(choice is not None for choice in (model, architecture, genotype)) != 1:
         raise typer.BadParameter("name one of: a model file, --architecture, --genotype")
-    if model is not None and model.suffix == TFLITE_SUFFIX:
-        runtime = runtime or "tflite"  # no other runs it
     quality = Quality(spread_s=spread_s)
     resolved = resolve_measuring(config, overrides, space, device, runtime, threads, table, benchmark_binary)
     if model is not None:
+        made_by = formats.load(file_format) if file_format else formats.of_file(model)
+        if runtime is None and resolved.latency.runtime in formats.runtimes():  # another format's, perhaps
+            runtime = made_by.runtime
+            resolved = resolve_measuring(
+                config, overrides, space, device, runtime, threads, table, benchmark_binary
+            )
         has_table = "table" in resolved.latency.model_fields_set
         with measuring_bars("networks") as show:
-            [result] = bench_files([model], resolved, has_table=has_table, quality=quality, on_round=show)
+            [result] = bench_files(
+                [model], resolved, has_table=has_table, made_by=made_by, quality=quality, on_round=show
+            )
     else:
         searched = make_space(resolved)
         chosen = (

@@ -1,4 +1,4 @@
-"""``cars-hw export``: write members of a run's front as verified ONNX or TFLite files."""
+"""``cars-hw export``: write members of a run's front as verified files."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -25,8 +25,8 @@ def export(
         typer.Option(help="deploy: the network that the run deploys; search: the small one that it trained."),
     ] = "deploy",
     file_format: Annotated[
-        Literal["onnx", "tflite"] | None,
-        typer.Option("--format", help="onnx if left out; tflite with --int8."),
+        str | None,
+        typer.Option("--format", help="onnx if left out, tflite with --int8; or a module: my_lab.openvino."),
     ] = None,
     int8: Annotated[
         bool, typer.Option("--int8", help="Write a second file, with 8-bit integers inside.")
@@ -37,24 +37,32 @@ def export(
     ] = 1.0,
     json: JsonOption = False,
 ) -> None:
-    """Write members of the front to ONNX or TFLite, verified against torch, each with a model card."""
-    if int8 and file_format == "onnx":
-        raise typer.BadParameter("--int8 writes TFLite files; leave --format onnx out")
+    """Write members of the front to files, verified against torch, each with a model card."""
     from cars_hw.assembly import table_trust
     from cars_hw.results.members import export_member, export_with_int8, restored_trainer
     from cars_hw.results.picks import expanded
     from cars_hw.runs import Run
+    from profilers import formats
 
+    file_format = file_format or ("tflite" if int8 else "onnx")
+    if int8 and not formats.load(file_format).has_int8:
+        raise typer.BadParameter(f"--int8 writes no {file_format} files; leave --format out")
     opened = Run.open(run)
     trainer, record = restored_trainer(opened)
     picks = expanded(record.history[-1].front, pick or ["knee"])
-    suffix = ".tflite" if int8 or file_format == "tflite" else ".onnx"
     folder = to or run / "export"
     trust, exports = table_trust(opened.config), {}
     with progress() as bars:
         for name in bars.track(picks, description="exporting"):
             done = export_member(
-                opened, trainer, record, name, folder=folder, scale=scale, suffix=suffix, trust=trust
+                opened,
+                trainer,
+                record,
+                name,
+                folder=folder,
+                scale=scale,
+                file_format=file_format,
+                trust=trust,
             )
             exports[name] = done
             if int8:

@@ -20,17 +20,15 @@ from latency_tables import Failure, LatencyTable, Measurement, Prediction
 from profilers import (
     USUAL,
     ExportError,
+    FileFormat,
     OnRound,
     ProfilingError,
     Quality,
     Workload,
+    formats,
     ignore_rounds,
     measure,
-    onnx_workload,
-    tflite_workload,
 )
-
-TFLITE_SUFFIX = ".tflite"
 
 _UNKNOWN = "unknown"
 
@@ -108,22 +106,25 @@ def bench_files(
     config: SearchConfig,
     *,
     has_table: bool,
+    made_by: FileFormat | None = None,
     quality: Quality = USUAL,
     on_round: OnRound = ignore_rounds,
 ) -> list[Bench]:
     """Measure ``models``, interleaved; predict each from its card and a table.
 
     Args:
-        models: Files in the runtime's format.
+        models: Files that the runtime runs.
         config: Names device, runtime, threads and, with ``has_table``, the table; else the cards name it.
         has_table: Whether the user named a table.
+        made_by: Their format; if not given, that which the suffix of each means.
         quality: How precisely.
         on_round: For progress.
 
     Raises:
+        UnknownNameError: No format has a file's suffix.
         ProfilingError: One could not be measured.
     """
-    workloads = [_file_workload(model) for model in models]
+    workloads = [(made_by or formats.of_file(model)).workload(model) for model in models]
     predictions = [_predict_file(model, config, has_table=has_table) for model in models]
     measured = _measured(workloads, config.latency, quality, on_round)
     return [Bench(str(m), fact, *said) for m, fact, said in zip(models, measured, predictions, strict=True)]
@@ -157,12 +158,6 @@ def read_genotype(space: SearchSpace, path: Path) -> Architecture:
     except (ValueError, RecursionError) as error:
         raise ArchitectureError(f"genotype {path} is no JSON: {str(error)[:80]}") from error
     return space.from_description(content)
-
-
-def _file_workload(model: Path) -> Workload:
-    if model.suffix == TFLITE_SUFFIX:
-        return tflite_workload(model)
-    return onnx_workload(model)
 
 
 def _measured(

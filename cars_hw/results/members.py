@@ -16,7 +16,7 @@ from cars_hw.runs import Run
 from cars_hw.spaces._space import Scale
 from cars_hw.trainer import TrainerState
 from cars_hw.weights.supernet_trainer import SuperNetTrainer
-from profilers import ExportError
+from profilers import ExportError, formats
 
 
 def restored_trainer(run: Run) -> tuple[SuperNetTrainer, Record]:
@@ -42,10 +42,10 @@ def export_member(
     *,
     folder: Path,
     scale: Scale = "deploy",
-    suffix: str = ".onnx",
+    file_format: str = "onnx",
     trust: str,
 ) -> Export:
-    """Write the member of the front that ``choice`` names as ``folder/CHOICE`` + ``suffix``, with its card.
+    """Write the member of the front that ``choice`` names as ``folder/CHOICE.SUFFIX``, with its card.
 
     Args:
         run: Whose front it is.
@@ -54,7 +54,7 @@ def export_member(
         choice: A pick, or the number of a member.
         folder: Where the file goes.
         scale: Which of the space's two graphs.
-        suffix: The format.
+        file_format: Name of the format.
         trust: How far the latency table may be trusted, as ``table_trust`` says; the same for all members.
 
     Raises:
@@ -69,7 +69,9 @@ def export_member(
     card = {"pick": choice, "scale": scale, **_card(run.config, trainer, record, member, trust)}
     name = f"member-{int(choice):03d}" if choice.isdecimal() else choice
     network = trainer.network(member.architecture)
-    return export_network(network, *trainer.fitness, folder / f"{name}{suffix}", card=card)
+    made_by = formats.load(file_format)
+    path = folder / f"{name}{made_by.suffix}"
+    return export_network(network, *trainer.fitness, path, card=card, made_by=made_by)
 
 
 def export_with_int8(trainer: SuperNetTrainer, before: Export, max_error_growth: float) -> Export:

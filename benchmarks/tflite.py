@@ -18,7 +18,7 @@ from _rows import Row, finish, parse_options
 
 from cars_hw import spaces
 from cars_hw.weights.network import Network
-from profilers import TfLiteModel, lower
+from profilers import TfLiteModel, formats
 
 _NETWORKS = 8
 _CONVERSIONS = 3
@@ -44,10 +44,10 @@ def networks() -> list[Network]:
 
 def seconds(network: Network, shape: tuple[int, ...]) -> float:
     """Return how long the lowering takes, the best of several times."""
-    taken_s = []
+    taken_s, made_by = [], formats.load("tflite")
     for _ in range(_CONVERSIONS):
         start_s = time.perf_counter()
-        lower(network, [shape])
+        made_by.lower(network, [shape])
         taken_s.append(time.perf_counter() - start_s)
     return min(taken_s)
 
@@ -74,7 +74,7 @@ def main(options: argparse.Namespace) -> None:
     peer_s = None if options.quick else peer_seconds(found[0], shape)
     outside = []
     for network in found:
-        model = TfLiteModel(lower(network, [shape]))
+        model = TfLiteModel(formats.load("tflite").lower(network, [shape]))
         model.allocate()
         outside.append(model.nodes_outside())
     low_s, high_s = np.quantile(taken_s, [0.025, 0.975])

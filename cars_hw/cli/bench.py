@@ -31,7 +31,7 @@ EXAMPLES = (
 
 
 def bench(
-    model: Annotated[Path | None, typer.Argument(help="A model file, ONNX or TFLite.")] = None,
+    model: Annotated[Path | None, typer.Argument(help="A model file: ONNX, TFLite.")] = None,
     architecture: Annotated[
         str | None, typer.Option(help="Instead of a file: an architecture of the space, untrained, 0.3.6...")
     ] = None,
@@ -40,6 +40,10 @@ def bench(
         typer.Option(
             help='Instead: a published genotype, JSON {"normal": [[op, from], ...], "reduce": [...]}.'
         ),
+    ] = None,
+    file_format: Annotated[
+        str | None,
+        typer.Option("--format", help="Of the model file, where its suffix does not tell: my_lab.openvino."),
     ] = None,
     space: SpaceOption = None,
     device: DeviceOption = None,
@@ -63,6 +67,7 @@ def bench(
     from cars_hw.networks.architecture import from_text
     from cars_hw.results.bench import bench as bench_files
     from cars_hw.results.bench import bench_architecture, read_genotype
+    from profilers import Quality, formats
 
     if sum(choice is not None for choice in (model, architecture, genotype)) != 1:
         raise typer.BadParameter("name one of: a model file, --architecture, --genotype")
@@ -77,14 +82,23 @@ def bench(
         table=table,
         benchmark_binary=benchmark_binary,
     )
-    if model is not None and "runtime" not in resolved.latency.model_fields_set:
-        resolved = resolved.with_latency(runtime="tflite" if model.suffix == ".tflite" else "onnxruntime")
+    quality, made_by = Quality(spread_s=spread_s), None
+    if model is not None:
+        made_by = formats.load(file_format) if file_format else formats.of_file(model)
+        if "runtime" not in resolved.latency.model_fields_set:
+            resolved = resolved.with_latency(runtime=made_by.runtime)
     with remedies(resolved), measuring_bars("networks") as show:
         if model is not None:
             has_table = "table" in resolved.latency.model_fields_set
             allowed = [*(allow_plugin or []), *([space] if space else [])]
             [result] = bench_files(
-                [model], resolved, has_table=has_table, allow_plugins=allowed, on_round=show
+                [model],
+                resolved,
+                has_table=has_table,
+                made_by=made_by,
+                allow_plugins=allowed,
+                quality=quality,
+                on_round=show,
             )
         else:
             searched = make_space(resolved)
@@ -93,7 +107,7 @@ def bench(
                 if genotype
                 else from_text(str(architecture), searched.choices)
             )
-            result = bench_architecture(searched, chosen, resolved, on_round=show)
+            result = bench_architecture(searched, chosen, resolved, quality=quality, on_round=show)
     if json:
         print_json(result.to_json())
         return

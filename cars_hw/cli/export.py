@@ -32,7 +32,8 @@ def export(
         typer.Option(help="deploy: the network that the run deploys; search: the small one that it trained."),
     ] = "deploy",
     file_format: Annotated[
-        str | None, typer.Option("--format", help="onnx if left out; tflite with --int8.")
+        str | None,
+        typer.Option("--format", help="onnx if left out, tflite with --int8; or a module: my_lab.openvino."),
     ] = None,
     int8: Annotated[
         bool, typer.Option("--int8", help="Write a second file, with 8-bit integers inside.")
@@ -49,7 +50,11 @@ def export(
     from cars_hw.assembly import table_trust
     from cars_hw.results.members import export as export_members
     from cars_hw.runs import Run
+    from profilers import formats
 
+    file_format = file_format or ("tflite" if int8 else "onnx")
+    if int8 and not formats.load(file_format).has_int8:
+        raise typer.BadParameter(f"--int8 writes no {file_format} files; leave --format out")
     opened = Run.open(run, allow_plugins=allow_plugin or ())
     with progress() as bars:
         task = bars.add_task("exporting", total=None)
@@ -57,7 +62,7 @@ def export(
             opened,
             pick or ["knee"],
             to=to,
-            file_format=file_format or ("tflite" if int8 else "onnx"),
+            file_format=file_format,
             scale=scale,
             int8_error_growth=max_error_growth / 100 if int8 else None,
             on_member=lambda done, total: bars.update(task, completed=done, total=total),

@@ -20,14 +20,14 @@ from cars_hw.spaces._space import SearchSpace
 from latency_tables import Failure, LatencyTable, Measurement, Prediction
 from profilers import (
     USUAL,
+    FileFormat,
     OnRound,
     ProfilingError,
     Quality,
     Workload,
+    formats,
     ignore_rounds,
     measure,
-    onnx_workload,
-    tflite_workload,
 )
 
 _UNKNOWN = "unknown"
@@ -106,6 +106,7 @@ def bench(
     config: SearchConfig,
     *,
     has_table: bool = True,
+    made_by: FileFormat | None = None,
     allow_plugins: Collection[str] = (),
     quality: Quality = USUAL,
     on_round: OnRound = ignore_rounds,
@@ -113,19 +114,21 @@ def bench(
     """Measure model files, interleaved; predict each from its card and a table.
 
     Args:
-        models: Files in the runtime's format.
+        models: Files that the runtime runs.
         config: Names device, runtime, threads and, with ``has_table``, the table; else the cards name it.
         has_table: Whether the table is the user's choice.
+        made_by: Their format; if not given, that which the suffix of each means.
         allow_plugins: Modules from outside that cards may name as their space.
         quality: How precisely.
         on_round: For progress.
 
     Raises:
+        UnknownNameError: No format has a file's suffix.
         ProfilingError: One could not be measured.
         PluginNotAllowedError: A card names a module that is not allowed.
     """
     latency = config.for_target().latency
-    workloads = [_workload(model) for model in models]
+    workloads = [(made_by or formats.of_file(model)).workload(model) for model in models]
     predictions = [
         _predict_file(model, config, has_table=has_table, allowed=allow_plugins) for model in models
     ]
@@ -167,10 +170,6 @@ def read_genotype(space: SearchSpace, path: Path) -> Architecture:
     except (ValueError, RecursionError) as error:
         raise ArchitectureError(f"genotype {path} is no JSON: {str(error)[:80]}") from error
     return space.from_description(content)
-
-
-def _workload(model: Path) -> Workload:
-    return tflite_workload(model) if model.suffix == ".tflite" else onnx_workload(model)
 
 
 def _measured(

@@ -4,22 +4,21 @@ import copy
 import hashlib
 import json
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from cars_hw.ledger import Json
 from cars_hw.results.model_card import CARD_KIND, SCHEMA, card_path
-from devices.foundation import replace_file
-from profilers import ExportError, TfLiteModel, lowering, nhwc, nhwc_shape, quantize
+from devices.foundation import plugin_name, replace_file
+from profilers import ExportError, FileFormat, formats, nhwc_shape
 
 #: Largest difference of a logit between torch and the exported file, as a share of the largest logit. Kernels
 #: add in another order, which makes a few 1e-7 of trained networks; what is wrong is wrong by 1e-3 and more.
@@ -48,12 +47,14 @@ class Export:
         size_bytes: Of the file.
         max_difference: Largest absolute difference of a logit to torch, over all images.
         error: Share of the images that the file classifies wrongly.
+        file_format: Name of its format.
     """
 
     path: Path
     size_bytes: int
     max_difference: float
     error: float
+    file_format: str
 
     def to_json(self) -> dict[str, Json]:
         """Return the figures by name."""
@@ -65,25 +66,14 @@ class Export:
         }
 
 
-@dataclass(frozen=True)
-class _Format:
-    """A kind of file.
-
-    Attributes:
-        lower: Writes a module that takes inputs of the given shapes.
-        run: Returns the logits (n, classes) of a file's network for images (n, c, h, w), run one at a time.
-        layout: Of its input.
-        packages: What wrote and ran it.
-    """
-
-    lower: Callable[[nn.Module, Sequence[tuple[int, ...]]], bytes]
-    run: Callable[[bytes, Tensor], Logits]
-    layout: str
-    packages: tuple[str, ...]
-
-
 def export_network(
-    network: nn.Module, images: Tensor, labels: Tensor, path: Path, *, card: Mapping[str, Json]
+    network: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    path: Path,
+    *,
+    card: Mapping[str, Json],
+    made_by: FileFormat | None = None,
 ) -> Export:
     """Write ``network`` for one image at a time, and prove it on real images.
 
@@ -91,19 +81,21 @@ def export_network(
         network: In evaluation mode; images (n, c, h, w) to logits (n, classes).
         images: Normalised, (n, c, h, w).
         labels: (n,).
-        path: Its suffix is the format: ``.onnx`` or ``.tflite``.
+        path: Where the file goes.
         card: What the model card says beside the facts of the export.
+        made_by: The format; if not given, that which the suffix of ``path`` means.
 
     Raises:
         ExportError: The file's logits differ from torch's by more than ``PARITY_TOLERANCE`` of the largest,
             beyond what rounding explains, or the disk refuses; no file is left.
+        UnknownNameError: No format has that suffix.
         UnsupportedOperationError: An operation of the network has no form in the format.
     """
-    made_by = _FORMATS[path.suffix]
+    made_by = made_by or formats.of_file(path)
     network, images, labels = network.cpu(), images.cpu(), labels.cpu()
     content = made_by.lower(network, [(1, *images.shape[1:])])
     reference = _torch_logits(network, images)
-    export = _examined(path, content, images, labels, reference)
+    export = _examined(path, content, images, labels, reference, made_by)
     scale = float(np.abs(reference).max())
     rounding = min(_rounding(network, images, reference), _MOST_ROUNDING * scale)
     tolerance = PARITY_TOLERANCE * scale + rounding
@@ -111,7 +103,7 @@ def export_network(
         raise ExportError(
             f"{path.name} differs from torch by {export.max_difference:.2e}, over {tolerance:.0e}: not kept"
         )
-    _write(export, content, images, card={**card, "tolerance": tolerance})
+    _write(export, content, images, made_by, card={**card, "tolerance": tolerance})
     return export
 
 
@@ -123,7 +115,7 @@ def export_int8(
     calibration: Tensor,
     max_error_growth: float,
 ) -> Export:
-    """Write an exported float TFLite file anew, with 8-bit integers inside, beside it; so for its card.
+    """Write an exported float file anew, with 8-bit integers inside, beside it; so for its card.
 
     Args:
         before: The float file.
@@ -136,15 +128,16 @@ def export_int8(
         The file; its ``max_difference`` is to the float file.
 
     Raises:
-        ExportError: The error grows by more, the quantizer is not installed, or the disk refuses; no file of
-            8-bit integers is left.
+        ExportError: The error grows by more, the format has no such files, the quantizer is not installed, or
+            the disk refuses; no file of 8-bit integers is left.
         UnsupportedOperationError: The quantizer does not take the network.
     """
     images, labels, used = images.cpu(), labels.cpu(), calibration[:_CALIBRATION_IMAGES].cpu()
+    made_by = formats.load(before.file_format)
     model = before.path.read_bytes()
-    content = quantize(model, used.numpy())
-    path = before.path.with_suffix(".int8.tflite")
-    export = _examined(path, content, images, labels, _tflite_logits(model, images))
+    content = made_by.quantize(model, used.numpy())
+    path = before.path.with_suffix(f".int8{made_by.suffix}")
+    export = _examined(path, content, images, labels, made_by.run(model, images.numpy()), made_by)
     growth = export.error - before.error
     if not growth <= max_error_growth:
         raise ExportError(
@@ -161,15 +154,19 @@ def export_int8(
         "float_error": before.error,
         "max_error_growth": max_error_growth,
     }
-    _write(export, content, images, card={**_read_facts(before.path), "quantisation": quantisation})
+    facts = {**_read_facts(before.path), "quantisation": quantisation}
+    _write(export, content, images, made_by, card=facts)
     return export
 
 
-def _examined(path: Path, content: bytes, images: Tensor, labels: Tensor, reference: Logits) -> Export:
+def _examined(
+    path: Path, content: bytes, images: Tensor, labels: Tensor, reference: Logits, made_by: FileFormat
+) -> Export:
     """Run a file on all images; hold its logits against ``reference`` and its classes against the labels."""
-    logits = _FORMATS[path.suffix].run(content, images)
+    logits = made_by.run(content, images.numpy())
     difference = float(np.abs(logits - reference).max())
-    return Export(path, len(content), difference, float((logits.argmax(1) != labels.numpy()).mean()))
+    error = float((logits.argmax(1) != labels.numpy()).mean())
+    return Export(path, len(content), difference, error, plugin_name(type(made_by)))
 
 
 def _torch_logits(network: nn.Module, images: Tensor) -> Logits:
@@ -187,33 +184,10 @@ def _rounding(network: nn.Module, images: Tensor, reference: Logits) -> float:
     return _ROUNDINGS * float(np.abs(reference - exact).max())
 
 
-def _onnx_logits(content: bytes, images: Tensor) -> Logits:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-    return np.concatenate([session.run(None, {name: image})[0] for image in images.numpy()[:, None]])
-
-
-def _tflite_logits(content: bytes, images: Tensor) -> Logits:
-    model = TfLiteModel(content)
-    model.allocate()
-    logits = []
-    for image in images.numpy()[:, None]:
-        model.set_inputs([nhwc(image)])
-        model.run()
-        logits += model.outputs()
-    return np.concatenate(logits).astype(np.float32)
-
-
-_FORMATS = {
-    ".onnx": _Format(lowering.onnx.lower, _onnx_logits, "NCHW", ("onnx", "onnxruntime")),
-    ".tflite": _Format(lowering.tflite.lower, _tflite_logits, "NHWC", ("ai-edge-litert",)),
-}
-
-
-def _write(export: Export, content: bytes, images: Tensor, *, card: Mapping[str, Json]) -> None:
-    facts = {"kind": CARD_KIND, "schema": SCHEMA, **card, **_facts(export, content, images)}
+def _write(
+    export: Export, content: bytes, images: Tensor, made_by: FileFormat, *, card: Mapping[str, Json]
+) -> None:
+    facts = {"kind": CARD_KIND, "schema": SCHEMA, **card, **_facts(export, content, images, made_by)}
     for path, written in (
         (export.path, content),
         (card_path(export.path), json.dumps(facts, indent=2, allow_nan=False).encode()),
@@ -230,9 +204,8 @@ def _read_facts(path: Path) -> dict[str, Json]:
     return facts
 
 
-def _facts(export: Export, content: bytes, images: Tensor) -> dict[str, Json]:
+def _facts(export: Export, content: bytes, images: Tensor, made_by: FileFormat) -> dict[str, Json]:
     """Return what the card says of the file itself."""
-    made_by = _FORMATS[export.path.suffix]
     shape = (1, *images.shape[1:])
     return {
         "file": export.path.name,

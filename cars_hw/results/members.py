@@ -19,7 +19,7 @@ from cars_hw.runs import Run
 from cars_hw.spaces import Scale
 from cars_hw.trainer import TrainerState
 from cars_hw.weights.supernet_trainer import SuperNetTrainer
-from profilers import ExportError
+from profilers import ExportError, formats
 
 
 def _show_nothing(done: int, total: int) -> None:
@@ -67,7 +67,7 @@ class RestoredRun:
                 "the run has weights for the search graph, not for the larger network that it deploys: "
                 "retrain that first (not in this version), or write the search network: scale search"
             )
-        suffix = f".{file_format}"
+        suffix = formats.load(file_format).suffix
         member = pick(self.front, choice)
         card = {"pick": choice, "scale": scale, **self._card(member)}
         name = f"member-{int(choice):03d}" if choice.isdecimal() else choice

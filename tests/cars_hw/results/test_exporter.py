@@ -3,6 +3,7 @@
 import hashlib
 import json
 import sys
+import zlib
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from cars_hw.results.exporter import PARITY_TOLERANCE, Export, export_int8, expo
 from cars_hw.results.model_card import card_path, read_card
 from cars_hw.spaces.darts import Darts
 from cars_hw.weights.network import Network
+from profilers import formats
 from profilers.errors import ExportError
 from tests.fakes import onnx_files, tflite_files
 from tests.fakes.networks import normalised_network
@@ -73,6 +75,41 @@ def test_each_format_of_a_network_has_a_card(tmp_path: Path) -> None:
         export_network(_network(), _IMAGES, _LABELS, tmp_path / f"net{suffix}", card=_CARD)
     assert len(list(tmp_path.glob("*.json"))) == 2
     assert all(read_card(tmp_path / f"net{suffix}") is not None for suffix in _RUNS)
+
+
+_OUTSIDE = """
+import zlib
+from profilers import FileFormat, formats
+
+_ONNX = formats.load("onnx")
+
+class Zipped(FileFormat):
+    suffix, layout, runtime, packages = ".zonnx", "NCHW", "onnxruntime", ("onnx",)
+
+    def lower(self, module, input_shapes):
+        return zlib.compress(_ONNX.lower(module, input_shapes))
+
+    def run(self, content, images):
+        return _ONNX.run(zlib.decompress(content), images)
+
+    def workload(self, path):
+        raise NotImplementedError
+"""
+
+
+def test_a_format_from_outside_is_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "exporters_lab").mkdir()
+    (tmp_path / "exporters_lab" / "zipped.py").write_text(_OUTSIDE)
+    monkeypatch.syspath_prepend(tmp_path)
+    made_by, path = formats.load("exporters_lab.zipped"), tmp_path / "net.zonnx"
+    export = export_network(_network(), _IMAGES, _LABELS, path, card=_CARD, made_by=made_by)
+    assert export.file_format == "exporters_lab.zipped"
+    assert onnx_files.run(zlib.decompress(path.read_bytes()), _IMAGES[:1]).shape == (1, 10)
+    card = json.loads((tmp_path / "net.zonnx.json").read_bytes())
+    assert card["input"]["layout"] == "NCHW"
+    assert "onnx" in card["versions"]
+    with pytest.raises(ExportError, match=r"exporters_lab\.zipped files are not written with 8-bit integers"):
+        export_int8(export, _IMAGES, _LABELS, calibration=_IMAGES, max_error_growth=1.0)
 
 
 class _Drifting(nn.Module):

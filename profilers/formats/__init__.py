@@ -1,0 +1,39 @@
+"""Files that networks are exported to: one file per format."""
+
+from pathlib import Path
+
+from devices.foundation import UnknownNameError, load_plugin, plugin_names
+from profilers.formats._format import FileFormat
+
+__all__ = ["FileFormat", "load", "names", "of_file", "runtimes"]
+
+
+def load(name: str) -> FileFormat:
+    """Return the format ``name``.
+
+    Raises:
+        UnknownNameError: There is no such format.
+    """
+    return load_plugin("profilers.formats", name, FileFormat, what="file format")()
+
+
+def names() -> tuple[str, ...]:
+    """List the formats of this project."""
+    return plugin_names("profilers.formats")
+
+
+def runtimes() -> frozenset[str]:
+    """Return the names of the runtimes that run the formats of this project where the user names none."""
+    return frozenset(load(name).runtime for name in names())
+
+
+def of_file(path: Path) -> FileFormat:
+    """Return the format of this project that the suffix of ``path`` means.
+
+    Raises:
+        UnknownNameError: None of them has that suffix.
+    """
+    by_suffix = {made_by.suffix: made_by for made_by in map(load, names())}
+    if path.suffix not in by_suffix:
+        raise UnknownNameError("suffix of a model file", path.suffix, by_suffix)
+    return by_suffix[path.suffix]

@@ -1,0 +1,81 @@
+"""The contract of a kind of file that holds a network."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from devices.foundation import plugin_name
+from profilers.errors import ExportError
+from profilers.runtimes._runtime import Workload
+
+if TYPE_CHECKING:
+    from torch import nn
+
+#: Images (n, c, h, w), or logits (n, classes).
+Array = NDArray[np.float32]
+
+
+class FileFormat(ABC):
+    """A kind of file that holds a network. Knowing it loads no framework; writing or running a file does.
+
+    Attributes:
+        suffix: Of its files: ``".onnx"``.
+        layout: Of the images that a file's network takes.
+        runtime: Name of the runtime that runs such files, where the user names none.
+        packages: Distributions that write and run it; their versions go on record with a file.
+        has_int8: Whether ``quantize`` writes files with 8-bit integers inside.
+    """
+
+    suffix: ClassVar[str]
+    layout: ClassVar[Literal["NCHW", "NHWC"]]
+    runtime: ClassVar[str]
+    packages: ClassVar[tuple[str, ...]]
+    has_int8: ClassVar[bool] = False
+
+    @abstractmethod
+    def lower(self, module: nn.Module, input_shapes: Sequence[tuple[int, ...]]) -> bytes:
+        """Return ``module`` in evaluation mode as the content of a file; equal modules give equal bytes.
+
+        Args:
+            module: Takes tensors of ``input_shapes`` and returns one tensor.
+            input_shapes: Shape of each input in torch's order, with the batch first.
+
+        Raises:
+            UnsupportedOperationError: An operation of the module has no form in this format.
+        """
+
+    @abstractmethod
+    def run(self, content: bytes, images: Array) -> Array:
+        """Return the logits (n, classes) of a file's network for ``images`` (n, c, h, w), one at a time.
+
+        Args:
+            content: Of a file of this format for one image, trusted.
+            images: Normalised, in torch's order whatever the layout of the file.
+        """
+
+    @abstractmethod
+    def workload(self, path: Path) -> Workload:
+        """Return the network in a file, not trusted, as a workload whose spec has the digest of the file.
+
+        Raises:
+            ProfilingError: The file is not to be read, or its inputs are not all of one shape and known size.
+        """
+
+    def quantize(self, content: bytes, images: Array) -> bytes:
+        """Return a file's network with 8-bit weights and activations; its input and output stay float32.
+
+        Args:
+            content: As ``lower`` writes it, with one input.
+            images: Like those that the network will see, (n, c, h, w): they set the ranges of activations.
+
+        Raises:
+            ExportError: The format has no such files, or what writes them is not installed.
+            UnsupportedOperationError: The network has no such form.
+        """
+        raise ExportError(f"{plugin_name(type(self))} files are not written with 8-bit integers")

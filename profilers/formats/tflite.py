@@ -1,0 +1,53 @@
+"""TFLite: one file, images in (n, h, w, c)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from profilers._layout import nhwc
+from profilers.formats._format import Array, FileFormat
+from profilers.runtimes._runtime import Workload
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class TfLite(FileFormat):
+    """TFLite files, run by LiteRT."""
+
+    suffix = ".tflite"
+    layout = "NHWC"
+    runtime = "tflite"
+    packages = ("ai-edge-litert",)
+    has_int8 = True
+
+    def lower(self, module: nn.Module, input_shapes: Sequence[tuple[int, ...]]) -> bytes:
+        from profilers.lowering.tflite import lower
+
+        return lower(module, input_shapes)
+
+    def run(self, content: bytes, images: Array) -> Array:
+        from profilers.runtimes._tflite.interpreter import TfLiteModel
+
+        model = TfLiteModel(content)
+        model.allocate()
+        logits = []
+        for image in images[:, None]:
+            model.set_inputs([nhwc(image)])
+            model.run()
+            logits += model.outputs()
+        return np.concatenate(logits).astype(np.float32)
+
+    def workload(self, path: Path) -> Workload:
+        from profilers.runtimes._tflite.file import tflite_workload
+
+        return tflite_workload(path)
+
+    def quantize(self, content: bytes, images: Array) -> bytes:
+        from profilers.lowering.int8 import quantize
+
+        return quantize(content, images)

@@ -150,7 +150,7 @@ def play(
     )
 
 
-class FirstOption:
+class FirstOption(Objective):
     """A latency that falls with the first option."""
 
     name = "latency_ms"

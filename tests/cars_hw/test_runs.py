@@ -1,0 +1,106 @@
+"""A run folder: what is stored, what binds it, and whose code it may run."""
+
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from cars_hw.config import SearchConfig
+from cars_hw.errors import CheckpointError, PluginNotAllowedError
+from cars_hw.runs import Run
+from devices.foundation import ConfigError, UnknownNameError
+
+_OLD = Path(__file__).parents[1] / "golden" / "before-the-moves"
+
+
+def _config(**values: object) -> SearchConfig:
+    return SearchConfig.load(None, {key.replace("__", "."): value for key, value in values.items()})
+
+
+def test_every_setting_of_every_plug_in_is_stored(tmp_path: Path) -> None:
+    Run.create(tmp_path / "run", _config(strategy__population_size=4))
+    stored = tomllib.loads((tmp_path / "run" / "config.toml").read_text())
+    assert stored["strategy"]["population_size"] == 4
+    assert stored["strategy"]["mutation_share"] == 0.25
+    assert stored["space"]["stem_stride"] == 1
+    assert Run.open(tmp_path / "run").config == Run(tmp_path, Run.open(tmp_path / "run").config).config
+
+
+def test_each_stored_value_is_in_both_hashes(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run", _config())
+    before = run.configuration_hashes()
+    path = tmp_path / "run" / "config.toml"
+    text = path.read_text()
+    lines = [i for i, line in enumerate(text.splitlines()) if " = " in line and not line.startswith(" ")]
+    assert len(lines) > 30
+    for number in lines:
+        changed = text.splitlines()
+        key, _, value = changed[number].partition(" = ")
+        changed[number] = f"{key} = 7654321" if value != "7654321" else f"{key} = 1"
+        if value == "[":
+            continue
+        path.write_text("\n".join(changed))
+        assert not set(run.configuration_hashes()) & set(before), changed[number]
+
+
+def test_a_key_that_is_newer_than_a_run_has_the_value_from_before_it(tmp_path: Path) -> None:
+    run = Run.open(_OLD / "cars")
+    assert run.config.targets == {}
+    assert run.config.limits == {}
+    assert run.config.space.operation_kinds == ()
+    assert run.config.strategy.settings["selection"] == "pnsga3"
+    text = (_OLD / "cars" / "config.toml").read_bytes()
+    checkpoint = json.loads((_OLD / "cars" / "checkpoints" / "0001" / "state.json").read_bytes())
+    recorded = checkpoint["values"]["fingerprint"]["configuration"]
+    assert recorded in run.configuration_hashes()
+    assert b"targets" not in text
+
+
+def test_another_configuration_is_refused_by_key_and_both_values(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run", _config(strategy__population_size=4))
+    other = _config(strategy__population_size=8)
+    with pytest.raises(CheckpointError, match=r"strategy\.population_size = 4, and 8 is asked for"):
+        run.require(Run.create(tmp_path / "other", other).config)
+    run.require(Run.create(tmp_path / "same", _config(strategy__population_size=4)).config)
+
+
+@pytest.mark.parametrize(
+    ("key", "closest"),
+    [
+        ("space.chanels", "space.channels"),
+        ("data.fitness_image", "data.fitness_images"),
+        ("strategy.population", "strategy.population_size"),
+    ],
+)
+def test_a_setting_that_no_plug_in_has_leaves_no_folder(key: str, closest: str, tmp_path: Path) -> None:
+    with pytest.raises(UnknownNameError, match=f"did you mean '{closest}'"):
+        Run.create(tmp_path / "run", SearchConfig.load(None, {key: 3}))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("section", "line"),
+    [
+        ("space", 'name = "my_lab.space"'),
+        ("space", 'operation_kinds = ["my_lab.space"]'),
+        ("strategy", 'name = "my_lab.space"'),
+        ("data", 'name = "my_lab.space"'),
+        ("search", 'objectives = ["error", "my_lab.space"]'),
+        ("latency", 'runtime = "my_lab.space"'),
+        ("latency", 'device = "my_lab.space:5555"'),
+    ],
+)
+def test_a_run_folder_imports_nothing_that_the_user_did_not_name(
+    section: str, line: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "config.toml").write_text(f"[{section}]\n{line}\n")
+    with pytest.raises(PluginNotAllowedError, match=r"names the module 'my_lab\.space'") as refused:
+        Run.open(folder)
+    assert refused.value.name == "my_lab.space"
+    with pytest.raises((ConfigError, UnknownNameError, ModuleNotFoundError)) as found:
+        Run.open(folder, allow_plugins=["my_lab.space"])
+        raise UnknownNameError("module", "none", ())  # runtimes and devices are loaded when they are used
+    assert not isinstance(found.value, PluginNotAllowedError)

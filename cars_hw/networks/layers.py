@@ -152,6 +152,11 @@ def weights(layer: Layer) -> int:
             return 0
 
 
+def macs(layer: Layer, output: tuple[int, ...]) -> int:
+    """Count multiply-accumulates for one image; ``output`` is a shape, (n, c, h, w) or (n, c)."""
+    return weights(layer) * math.prod(output[2:])
+
+
 def offsets(layer: Layer) -> int:
     """Count the other learnable parameters: biases, and the scales of batch normalisation."""
     match layer:

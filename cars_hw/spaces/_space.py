@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field, JsonValue
@@ -14,6 +14,7 @@ from pydantic import Field, JsonValue
 from cars_hw.errors import ArchitectureError
 from cars_hw.networks.architecture import Architecture, checked
 from cars_hw.networks.graph import Graph, Node, SoftGraph, unique_specs
+from cars_hw.networks.kinds import OperationKind, define
 from cars_hw.spaces import _mixing
 from devices.foundation import Settings, plugin_name, settings_type
 from latency_tables import OpSpec
@@ -66,6 +67,7 @@ class SearchSpace(ABC):
 
     Attributes:
         settings: All of its settings; with them, the space can be built again.
+        kinds: Operation kinds from outside that its graphs have.
         choices: Number of options per decision, (d,).
         groups: Decisions that describe one place of the network; crossover and mutation move them together.
         image_shape: (c, h, w) of the search graph's input.
@@ -78,6 +80,7 @@ class SearchSpace(ABC):
     """
 
     settings: Settings
+    kinds: ClassVar[tuple[OperationKind, ...]] = ()
     choices: tuple[int, ...]
     groups: tuple[tuple[int, ...], ...]
     image_shape: tuple[int, int, int]
@@ -86,6 +89,8 @@ class SearchSpace(ABC):
 
     def __init__(self, /, **settings: object) -> None:
         self.settings = settings_type(type(self)).checked(self.name, settings)
+        for kind in self.kinds:
+            define(kind)
 
     @property
     def name(self) -> str:

@@ -22,11 +22,12 @@ def plugin_names(package: str) -> tuple[str, ...]:
     )
 
 
-def load_plugin(package: str, name: str, base: type[T], *, what: str) -> type[T]:
+def load_plugin(package: str | None, name: str, base: type[T], *, what: str) -> type[T]:
     """Return the single subclass of ``base`` that the plug-in file ``name`` defines.
 
     Args:
-        package: The plug-in folder as a module path, ``"cars_hw.spaces"``.
+        package: The plug-in folder as a module path, ``"cars_hw.spaces"``; ``None`` where plug-ins are all
+            from outside.
         name: A file of that folder, or, with a dot, a module from outside the project.
         base: The contract that the class fulfils.
         what: What a plug-in of the folder is, in the singular, for messages.
@@ -35,7 +36,7 @@ def load_plugin(package: str, name: str, base: type[T], *, what: str) -> type[T]
         UnknownNameError: No such file or module.
         CarsHwError: The module does not define exactly one subclass.
     """
-    known = plugin_names(package)
+    known = () if package is None else plugin_names(package)
     outside = "." in name
     if not _MODULE_NAME.fullmatch(name) or (not outside and name not in known):
         raise UnknownNameError(what, name, known)

@@ -139,7 +139,12 @@ def _multiply(layers: Layers, input: _Operand, other: _Operand) -> Value:
         return layers.scale_shift(input, _number(other), _number(0))
     if isinstance(other, Value) and isinstance(input, int | float):
         return _multiply(layers, other, input)
-    raise UnsupportedOperationError("mul of two tensors has no form in TFLite; only by a number has")
+    first, second = (each if isinstance(each, Value) else _constant(layers, each) for each in (input, other))
+    if first.shape == (*second.shape[:2], 1, 1):
+        first, second = second, first
+    if second.shape not in (first.shape, (*first.shape[:2], 1, 1)):
+        raise UnsupportedOperationError(f"mul of {first.shape} and {second.shape} has no form in TFLite")
+    return layers.multiply(first, second)
 
 
 def _divide(layers: Layers, input: _Operand, other: _Operand) -> Value:

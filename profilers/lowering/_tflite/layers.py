@@ -120,7 +120,7 @@ class Layers:
         return self._add(SCALE_SHIFT, inputs, x.shape)
 
     def activation(self, x: Value, code: str) -> Value:
-        """Apply ``code``: RELU or RELU6."""
+        """Apply ``code``, an operation of TFLite on one tensor without options: RELU, RELU6, LOGISTIC."""
         return self._add(code, (x.tensor,), x.shape)
 
     def add(self, first: Value, second: Value) -> Value:
@@ -130,6 +130,10 @@ class Layers:
             if known is not None and not known.any():
                 return other
         return self._add("ADD", (first.tensor, second.tensor), first.shape, _INACTIVE)
+
+    def multiply(self, first: Value, second: Value) -> Value:
+        """Multiply two tensors of one shape, or each pixel of an image by the second, which has one."""
+        return self._add("MUL", (first.tensor, second.tensor), first.shape, _INACTIVE)
 
     def concatenate(self, parts: Sequence[Value], axis: int) -> Value:
         """Join tensors along ``axis`` of torch."""

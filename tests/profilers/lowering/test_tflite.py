@@ -46,6 +46,23 @@ class Nothing(nn.Module):
         return x * 0.0
 
 
+class Gated(nn.Module):
+    """An image times a number for each channel, which comes of the image."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean((2, 3), keepdim=True) * x
+
+
+class Squared(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x * x
+
+
+class Stretched(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x * x[:, :1]
+
+
 class Residual(nn.Module):
     """A block whose branches are reductions, with a dead branch and one of zeros."""
 
@@ -127,6 +144,8 @@ def check(module: nn.Module, *shapes: tuple[int, ...]) -> Counter[str]:
         (modules.FactorizedConv(8, 8), {"SLICE": 1, "CONV_2D": 2, "CONCATENATION": 1}),
         (Shifted(), {"STRIDED_SLICE": 1, "MUL": 1, "ADD": 1}),
         (Nothing(), {"MUL": 1}),
+        (Gated(), {"MEAN": 1, "MUL": 1}),
+        (Squared(), {"MUL": 1}),
         (Zeros(), {"RESHAPE": 1}),
     ],
     ids=lambda value: type(value).__name__,
@@ -296,6 +315,7 @@ def test_each_part_gets_its_own_mode_back() -> None:
         (nn.AvgPool2d(2, divisor_override=3), "divisor_override"),
         (nn.MaxPool2d(2, dilation=2), "dilation=2"),
         (nn.AdaptiveAvgPool2d(2), "AdaptiveAvgPool2d"),
+        (Stretched(), "mul of"),
         (nn.Flatten(), "would need a transposition"),
         (nn.Linear(12, 4), "flatten first"),
     ],

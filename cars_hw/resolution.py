@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 
+from cars_hw import objectives
 from cars_hw.config import PluginSection, SearchConfig
 from cars_hw.data import DataSet
 from cars_hw.errors import PluginNotAllowedError
@@ -26,9 +27,11 @@ def resolved(config: SearchConfig, *, is_stored: bool = False) -> SearchConfig:
             force when the setting did not exist.
 
     Raises:
-        UnknownNameError: There is no such plug-in, or it has no such setting.
+        UnknownNameError: There is no such plug-in or objective, or a plug-in has no such setting.
         ConfigError: A setting has a value that it does not take.
     """
+    for objective in config.objective_names():
+        objectives.find(objective)
     sections = {"space": config.space, "strategy": config.strategy, "data": config.data}
     update = {name: _spelled_out(name, given, is_stored=is_stored) for name, given in sections.items()}
     return config.model_copy(update=update)

@@ -50,6 +50,11 @@ class Run:
         write_text(path / _CONFIG, run.config.to_toml())
         return run
 
+    @staticmethod
+    def exists(path: Path) -> bool:
+        """Tell whether the folder ``path`` holds a run."""
+        return os.path.exists(path / _CONFIG)
+
     @classmethod
     def open(cls, path: Path, *, allow_plugins: Collection[str] = ()) -> Self:
         """Open the folder of an earlier search.
@@ -63,7 +68,7 @@ class Run:
             ConfigError: Its configuration is damaged.
             PluginNotAllowedError: It names a module that is not allowed.
         """
-        if not os.path.exists(path / _CONFIG):
+        if not cls.exists(path):
             raise CheckpointError(f"{path} holds no run; a search makes one")
         stored = SearchConfig.load_stored(path / _CONFIG)
         require_allowed(stored, allow_plugins, where=str(path / _CONFIG))

@@ -95,10 +95,12 @@ def _begun(path: Path, config: SearchConfig) -> "Run":
 
 
 def _resumed(path: Path, config: Path | None, values: dict[str, JsonValue], allowed: list[str]) -> "Run":
-    """Open the run; what is said anew has to be what it was begun with."""
+    """Open the run; what is said anew has to be what it was begun with. One that is none yet begins."""
     from cars_hw.resolution import resolved
     from cars_hw.runs import Run
 
+    if config is not None and not Run.exists(path):
+        return _begun(path, SearchConfig.load(config, values))
     run = Run.open(path, allow_plugins=allowed)
     if config is not None or values:
         run.require(resolved(SearchConfig.load(config, values, onto=run.config.to_values())))

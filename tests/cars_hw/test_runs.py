@@ -71,11 +71,13 @@ def test_another_configuration_is_refused_by_key_and_both_values(tmp_path: Path)
         ("space.chanels", "space.channels"),
         ("data.fitness_image", "data.fitness_images"),
         ("strategy.population", "strategy.population_size"),
+        ("search.objectives", "parameters"),
     ],
 )
 def test_a_setting_that_no_plug_in_has_leaves_no_folder(key: str, closest: str, tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError, match=f"did you mean '{closest}'"):
-        Run.create(tmp_path / "run", SearchConfig.load(None, {key: 3}))
+        value = ["error", "parameter"] if key == "search.objectives" else 3
+        Run.create(tmp_path / "run", SearchConfig.load(None, {key: value}))
     assert not (tmp_path / "run").exists()
 
 

@@ -62,8 +62,8 @@ _SEARCH = ("search", "--run", "run", "--config", "config.toml", "--table", "tabl
         ((*_SEARCH, "--data", "mnist"), "mnist5k", "cifar10, digits, mnist5k"),
         ((*_SEARCH, "--set", "search.sed=3"), "search.seed", "search.generations"),
         ((*_SEARCH, "--set", "serch.seed=3"), "search", "latency"),
-        ((*_SEARCH, "--set", "space.chanels=3"), "channels", "cells"),
-        ((*_SEARCH, "--set", "strategy.population=3"), "population_size", "members_per_step"),
+        ((*_SEARCH, "--set", "space.chanels=3"), "space.channels", "space.cells"),
+        ((*_SEARCH, "--set", "strategy.population=3"), "strategy.population_size", "strategy.members_per_step"),
     ],
 )
 def test_an_unknown_name_is_refused_with_the_known_ones_and_the_closest(

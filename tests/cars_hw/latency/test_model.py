@@ -87,7 +87,7 @@ def test_an_entry_that_was_never_measured_or_failed_is_named(tmp_path: Path) -> 
     lacking = _SPACE.all_operations()[3]
     table = LatencyTable.in_memory(whole.header)
     table.add(*(entry for spec, entry in whole.measurements.items() if spec != lacking))
-    with pytest.raises(MissingEntryError, match=r"never measured.*cars-hw profile") as caught:
+    with pytest.raises(MissingEntryError, match=r"never measured.*profile the space") as caught:
         latency_model(_SPACE, table)
     assert caught.value.spec == str(lacking)
     table.add(Failure(lacking, FailureStatus.WRONG_OUTPUT, "off by 3"))

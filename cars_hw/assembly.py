@@ -9,7 +9,6 @@ import numpy as np
 import devices
 from cars_hw import data, spaces, strategies
 from cars_hw.config import LatencySection, SearchConfig
-from cars_hw.evolution.screening import Screen
 from cars_hw.latency.model import latency_model, needed_specs, trust
 from cars_hw.objectives import Error, Latency, Macs, MaximumLatency, Objective, Parameters
 from cars_hw.runs import Run
@@ -101,8 +100,6 @@ def make_search(run: Run, trainer: SuperNetTrainer) -> Search:
         violation=violation,
         **config.strategy.settings,
     )
-    wanted = config.search.screening
-    is_screened = strategy.is_screened if wanted is None else wanted
     fingerprint = {
         "latency table": "none" if table is None else table.digest(needed_specs(space)),
         "images": trainer.data.digest(),
@@ -115,7 +112,7 @@ def make_search(run: Run, trainer: SuperNetTrainer) -> Search:
         make_schedule(config, len(trainer.data.training.labels)),
         checkpoints=run.checkpoints,
         fingerprint=fingerprint,
-        screen=Screen(objectives[1:], violation=violation) if is_screened else None,
+        screening=config.search.screening,
     )
 
 

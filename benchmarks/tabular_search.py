@@ -43,8 +43,9 @@ _PARTIAL = Path("runs/tabular_search.jsonl")
 _POPULATION = 40
 #: Rounds enough for 800 distinct networks at 20 new ones a round.
 _GENERATIONS = 60
-#: The default is CARS as it is, with screening: as many new networks a round as members. Beside it, what
-#: fewer a round, a smaller pool, no optimism about errors come to, and what screening does for random search.
+#: The default is ``Search`` of CARS as both are: screened, as many new networks a round as members. Beside
+#: it, what fewer a round, a smaller pool, no optimism about errors come to, and what screening does for
+#: random search. For each, the strategy, its settings, and those of a screen of its own.
 DEFAULT = "cars, screened (default)"
 _TWENTY = {"offspring_ratio": 0.5}
 _SCREENED: Mapping[str, tuple[str, Mapping[str, Any], Mapping[str, Any]]] = {
@@ -134,7 +135,7 @@ def run(method: str, device: int, seed: int) -> Scores:
 
 def _search(method: str, device: Device, evaluate: Evaluate, seed: int) -> None:
     """Run a strategy on known accuracies until the budget is spent, or its generations are."""
-    name, settings, screening = _SCREENED.get(method, (method, {}, None))
+    name, settings, of_screen = _SCREENED.get(method, (method, {}, {}))
     space = Nasbench201()
     columns = [
         {found: (float(value),) for found, value in zip(truth().architectures, column, strict=True)}
@@ -143,12 +144,20 @@ def _search(method: str, device: Device, evaluate: Evaluate, seed: int) -> None:
     trainer = TabularTrainer({found: (1.0 - error / 100,) for found, (error,) in columns[0].items()})
     known = [TabularCost("parameters", columns[1]), TabularCost("latency_ms", columns[2])]
     screen = None
-    if screening is not None:
-        screen = Screen(known, violation=unconstrained, remembers=True, **screening)
+    if of_screen:
+        screen = Screen(known, violation=unconstrained, remembers=trainer.has_fixed_errors, **of_screen)
     rng = np.random.default_rng(seed)
     strategy = strategies.load(name, space, rng, population_size=_POPULATION, **settings)
     objectives: list[Objective] = [_CountedError(trainer, evaluate), *known]
-    for _ in Search(trainer, strategy, objectives, Schedule(1, 1, _GENERATIONS), screen=screen).run():
+    search = Search(
+        trainer,
+        strategy,
+        objectives,
+        Schedule(1, 1, _GENERATIONS),
+        screening=None if method == DEFAULT else method in _SCREENED,
+        screen=screen,
+    )
+    for _ in search.run():
         pass
 
 

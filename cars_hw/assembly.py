@@ -8,7 +8,6 @@ import numpy as np
 import devices
 from cars_hw import data, objectives, spaces, strategies
 from cars_hw.config import LATENCY, LatencySection, SearchConfig
-from cars_hw.evolution.screening import Screen
 from cars_hw.latency.model import latency_model, needed_specs, trust
 from cars_hw.objectives import Ingredients, Limits, Objective
 from cars_hw.runs import Run
@@ -150,7 +149,7 @@ def make_search(run: Run, trainer: SuperNetTrainer) -> Search:
         make_schedule(config, len(trainer.data.training.labels)),
         checkpoints=run.checkpoints,
         fingerprint=fingerprint,
-        screen=Screen(costs[1:], violation=violation) if (config.search.screening if config.search.screening is not None else strategy.is_screened) else None,
+        screening=config.search.screening,
     )
 
 

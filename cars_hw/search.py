@@ -14,6 +14,7 @@ from cars_hw.objectives import Objective
 from cars_hw.record import Record, read_record
 from cars_hw.strategies._strategy import SearchFacts, Strategy
 from cars_hw.trainer import Trainer, TrainerState
+from devices.foundation import ConfigError
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,13 @@ class Search:
         checkpoints: Where each round is saved; ``None`` saves nothing.
         fingerprint: Facts that a resumed run must share with the one that wrote the checkpoint (table hash,
             configuration), each in one or more forms: the first is saved in each checkpoint, any is accepted.
-        screen: Chooses which new architectures the strategy asks for; it learns from what each round
-            evaluates. ``None`` takes all that the strategy draws.
+        screening: Whether new architectures are screened: of many that are drawn, those few are evaluated
+            that known costs and a model of the error promise most of. ``None``: as the strategy says, where
+            there is a known cost.
+        screen: Screens with settings of its own; ``None`` for the default ones.
+
+    Raises:
+        ConfigError: A screen is given, and screening is off; or it is on, and no cost is known.
     """
 
     def __init__(  # noqa: PLR0913  (what a search consists of)
@@ -60,17 +66,20 @@ class Search:
         *,
         checkpoints: CheckpointFolder | None = None,
         fingerprint: Mapping[str, tuple[str, ...]] | None = None,
+        screening: bool | None = None,
         screen: Screen | None = None,
     ) -> None:
+        if screen is not None and screening is False:
+            raise ConfigError("a screen is given, but screening is off; leave one of them out")
         self.trainer, self.strategy, self.objectives = trainer, strategy, tuple(objectives)
         self.schedule = schedule
         self.history: list[Generation] = []
         self._checkpoints = checkpoints
         self._fingerprint = dict(fingerprint or {})
-        self._screen = screen
+        self._screen = screen if screen is not None else self._default_screen(screening)
         self._next = 0
         known_costs = {objective.name: objective for objective in self.objectives[1:]}
-        strategy.begin(SearchFacts(schedule.generations, known_costs, screen))
+        strategy.begin(SearchFacts(schedule.generations, known_costs, self._screen))
         self._activate()
 
     def resume(self) -> bool:
@@ -85,6 +94,8 @@ class Search:
         record = read_record(checkpoint)
         self._check_fingerprint(record.fingerprint)
         if self._screen is not None:
+            if record.screen is None:
+                raise CheckpointError("the checkpoint was written without screening; switch it off to go on")
             self._screen.restore(record.screen)
         self.strategy.restore(record.strategy)
         self._activate()
@@ -116,6 +127,16 @@ class Search:
             self._save()
             self._next += 1
             yield generation
+
+    def _default_screen(self, screening: bool | None) -> Screen | None:
+        by_default = self.strategy.is_screened and len(self.objectives) > 1
+        if not (by_default if screening is None else screening):
+            return None
+        return Screen(
+            self.objectives[1:],
+            violation=self.strategy.violation,
+            remembers=self.trainer.has_fixed_errors,
+        )
 
     def _activate(self) -> None:
         """Let the trainer have weights for what the strategy searches from now on, and for nothing else.

@@ -58,6 +58,11 @@ class TabularTrainer:
         self._steps_per_epoch = steps_per_epoch
         self._steps = self._previous_steps = 0
 
+    @property
+    def has_fixed_errors(self) -> bool:
+        """Whether accuracies are known at one epoch alone: then no step changes them."""
+        return len(self._epochs) == 1
+
     def activate(self, space: SearchSpace, *, soft_path: bool = False) -> None:
         """Do nothing: there are no weights to keep, and a soft path has the accuracy of its architecture."""
 

@@ -52,6 +52,11 @@ class Trainer(Protocol):
 
     ledger: Ledger
 
+    @property
+    def has_fixed_errors(self) -> bool:
+        """Whether errors stand still while it trains, so that one evaluation of an architecture is enough."""
+        ...
+
     def activate(self, space: SearchSpace, *, soft_path: bool = False) -> None:
         """Keep weights for the operations of ``space`` alone; train and judge on soft paths where asked.
 

@@ -18,6 +18,7 @@ from cars_hw.evolution.domination import Costs, Indices, as_costs, levels
 from cars_hw.evolution.error_model import ErrorModel, Options
 from cars_hw.ledger import Json
 from cars_hw.networks.architecture import Architecture
+from devices.foundation import ConfigError
 
 #: With fewer evaluations there is nothing to learn from.
 _MIN_EVALUATED = 4
@@ -36,6 +37,9 @@ class Screen:
         optimism: Standard deviations by which a plausible error lies below the guess.
         remembers: Whether errors stand still, so that what was evaluated in earlier rounds still holds. Those
             of shared weights move: then each round learns from its own evaluations alone.
+
+    Raises:
+        ConfigError: No cost is known.
     """
 
     def __init__(
@@ -47,6 +51,8 @@ class Screen:
         optimism: float = 1.0,
         remembers: bool = False,
     ) -> None:
+        if not costs:
+            raise ConfigError("screening goes by known costs; name an objective beside the error")
         self._costs, self._violation = tuple(costs), violation
         self._pool_size, self._optimism, self._remembers = pool_size, optimism, remembers
         self._evaluated: dict[Architecture, tuple[float, ...]] = {}

@@ -55,6 +55,8 @@ class SuperNetTrainer:
             no such device.
     """
 
+    has_fixed_errors = False
+
     def __init__(
         self,
         space: SearchSpace,

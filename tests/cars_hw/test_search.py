@@ -1,6 +1,7 @@
 """The loop: what it evaluates with which weights, what it saves, and that a killed search loses nothing."""
 
 import hashlib
+import itertools
 import json
 import signal
 import subprocess
@@ -12,19 +13,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cars_hw import tabular_trainer
 from cars_hw.candidate import Candidate
 from cars_hw.checkpoint import CheckpointFolder
 from cars_hw.errors import CheckpointError
+from cars_hw.evolution.screening import Screen
 from cars_hw.front import Generation
-from cars_hw.ledger import Json
+from cars_hw.ledger import Json, Weights
 from cars_hw.networks.architecture import Architecture
 from cars_hw.objectives import Error, Objective, Parameters
 from cars_hw.record import read_record
 from cars_hw.search import Schedule, Search
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.spaces.darts import Darts
+from cars_hw.strategies._strategy import unconstrained
 from cars_hw.strategies.cars import Cars
+from cars_hw.strategies.random_search import RandomSearch
 from cars_hw.trainer import Trainer, TrainerState
+from devices.foundation import ConfigError
 from tests.fakes.configurations import TINY
 from tests.fakes.tables import write_table
 from tests.fakes.tabular import TabularTrainer, TinySpace
@@ -32,13 +38,28 @@ from tests.fakes.tabular import TabularTrainer, TinySpace
 _SCHEDULE = Schedule(warm_up_steps=5, steps=3, generations=4)
 
 
-def _search(folder: Path | None = None, *, seed: int = 0, **fingerprint: str) -> Search:
+def _search(
+    folder: Path | None = None,
+    *,
+    seed: int = 0,
+    screening: bool | None = None,
+    screen: Screen | None = None,
+    **fingerprint: str,
+) -> Search:
     space, trainer = TinySpace(), TabularTrainer()
     strategy = Cars(space, np.random.default_rng(seed), population_size=6)
     checkpoints = CheckpointFolder(folder) if folder else None
     objectives: list[Objective] = [Error(trainer), Parameters(space)]
-    facts = {name: (value,) for name, value in fingerprint.items()}
-    return Search(trainer, strategy, objectives, _SCHEDULE, checkpoints=checkpoints, fingerprint=facts)
+    return Search(
+        trainer,
+        strategy,
+        objectives,
+        _SCHEDULE,
+        checkpoints=checkpoints,
+        fingerprint={name: (value,) for name, value in fingerprint.items()},
+        screening=screening,
+        screen=screen,
+    )
 
 
 def _outcome(generation: Generation) -> tuple[object, ...]:
@@ -118,6 +139,75 @@ def test_a_checkpoint_of_another_version_is_one_clear_error(tmp_path: Path) -> N
     folder.save(type(checkpoint)(1, checkpoint.arrays, values))
     with pytest.raises(CheckpointError, match="another version: strategy"):
         _search(tmp_path).resume()
+
+
+def test_a_search_screens_as_its_strategy_says_unless_told_otherwise() -> None:
+    default, screened, plain = (
+        [_outcome(generation) for generation in _search(screening=screening).run()]
+        for screening in (None, True, False)
+    )
+    assert default == screened != plain
+    explicit = Screen([Parameters(TinySpace())], violation=unconstrained)
+    assert [_outcome(generation) for generation in _search(screen=explicit).run()] == default
+
+
+def test_the_screen_goes_by_the_limits_of_the_strategy() -> None:
+    space, trainer = TinySpace(), TabularTrainer()
+    parameters = Parameters(space)
+
+    def violation(costs: tuple[float, ...]) -> float:
+        return max(0.0, costs[1] - 500.0)
+
+    strategy = Cars(space, np.random.default_rng(0), population_size=6, violation=violation)
+    search = Search(trainer, strategy, [Error(trainer), parameters], _SCHEDULE)
+    list(itertools.islice(search.run(), 1))
+    members = {member.architecture for member in strategy.population}
+    offspring = [architecture for architecture in strategy.ask() if architecture not in members]
+    assert offspring
+    assert all(parameters(architecture) <= 500 for architecture in offspring)
+
+
+def test_where_errors_stand_still_nothing_is_screened_in_twice() -> None:
+    space = TinySpace()
+    members = list(itertools.product(*space.allowed))
+    trainer = FixedErrors({member: (0.5 + 0.02 * sum(member),) for member in members})
+    strategy = RandomSearch(space, np.random.default_rng(0), population_size=20)
+    schedule = Schedule(1, 1, 4)
+    list(Search(trainer, strategy, [Error(trainer), Parameters(space)], schedule, screening=True).run())
+    assert len(set(trainer.asked)) == 5 * 20
+
+
+def test_without_a_known_cost_nothing_is_screened() -> None:
+    trainer = TabularTrainer()
+    strategy = Cars(TinySpace(), np.random.default_rng(0), population_size=6)
+    assert len(list(Search(trainer, strategy, [Error(trainer)], _SCHEDULE).run())) == 5
+    with pytest.raises(ConfigError, match="screening goes by known costs"):
+        Search(trainer, strategy, [Error(trainer)], _SCHEDULE, screening=True)
+
+
+def test_a_screen_for_a_search_without_screening_is_refused() -> None:
+    screen = Screen([Parameters(TinySpace())], violation=unconstrained)
+    with pytest.raises(ConfigError, match="screening is off"):
+        _search(screening=False, screen=screen)
+
+
+def test_a_checkpoint_without_screening_is_not_gone_on_from_with_it(tmp_path: Path) -> None:
+    next(_search(tmp_path, screening=False).run())
+    with pytest.raises(CheckpointError, match="without screening"):
+        _search(tmp_path).resume()
+    assert _search(tmp_path, screening=False).resume()
+
+
+class FixedErrors(tabular_trainer.TabularTrainer):
+    """A table of accuracies at one epoch, that remembers what is looked up."""
+
+    def __init__(self, accuracies: Mapping[Architecture, tuple[float, ...]]) -> None:
+        super().__init__(accuracies)
+        self.asked: list[Architecture] = []
+
+    def accuracy(self, architecture: Architecture, weights: Weights = "current") -> float:
+        self.asked.append(architecture)
+        return super().accuracy(architecture, weights)
 
 
 class Witness(TabularTrainer):

@@ -35,6 +35,11 @@ def test_accuracies_follow_the_learning_curve_with_the_steps() -> None:
     assert known.accuracy(B) == 0.9
 
 
+def test_errors_stand_still_where_they_are_known_at_one_epoch_alone() -> None:
+    assert TabularTrainer({A: (0.5,)}).has_fixed_errors
+    assert not trainer().has_fixed_errors
+
+
 def test_previous_weights_are_those_that_were_remembered() -> None:
     known = trainer()
     for _ in range(24):

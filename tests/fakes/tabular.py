@@ -68,6 +68,8 @@ class TabularTrainer:
         search: The search that ``play`` runs with it.
     """
 
+    has_fixed_errors = False
+
     def __init__(self) -> None:
         self.ledger = Ledger()
         self.stepped: list[list[Architecture]] = []
@@ -141,7 +143,7 @@ def play(
     if trainer.search is None:
         checkpoints = CheckpointFolder(folder) if folder else None
         costs: list[Objective] = [Error(trainer), Parameters(strategy.space), FirstOption()]
-        trainer.search = Search(trainer, strategy, costs, schedule, checkpoints=checkpoints)
+        trainer.search = Search(trainer, strategy, costs, schedule, checkpoints=checkpoints, screening=False)
         trainer.search.resume()
     assert trainer.search.strategy is strategy
     trainer.search.schedule = schedule

@@ -61,6 +61,7 @@ class Profiler:
             runtime_version=self.runtime.version(self.device),
             threads=self.runtime.threads,
             settings=self.runtime.settings(),
+            executes=self.runtime.executes,
         )
 
     def fill(

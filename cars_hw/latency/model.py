@@ -75,10 +75,11 @@ def latency_model(
             table[spec]
     except MissingEntryError as error:
         raise MissingEntryError(error.spec, reason=error.reason, remedy=remedy) from error
-    runtime = table.header.runtime
+    executes = table.header.executes
     graphs = [space.graph(a, "deploy") for a in calibration_architectures(space)]
     observations = [
-        Observation(graph.executed(runtime).specs(), table[network_spec(graph)].latency_s) for graph in graphs
+        Observation(graph.executed(executes).specs(), table[network_spec(graph)].latency_s)
+        for graph in graphs
     ]
     return LatencyModel(table, observations)
 

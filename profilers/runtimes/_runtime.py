@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from devices import Device
-from latency_tables import Conditions, OpSpec, Setting
+from latency_tables import Conditions, Extent, OpSpec, Setting
 
 if TYPE_CHECKING:
     from torch import nn
@@ -46,7 +46,13 @@ class Runtime(ABC):
 
     Args:
         threads: Threads of one call.
+
+    Attributes:
+        executes: What it executes of a network: "live" if it drops what the output does not depend on, else
+            "whole"; part of a table's header.
     """
+
+    executes: ClassVar[Extent] = "live"
 
     def __init__(self, threads: int = 1) -> None:
         self.threads = threads

@@ -65,8 +65,8 @@ def observe(space: SearchSpace, folder: Path, plan: MeasurementPlan) -> Seen:
             models = latency_model(space, table), LatencyModel(table)
         entries = profiler.measure([network_workload(space, architecture) for architecture in architectures])
     measured = [entry for entry in entries if isinstance(entry, Measurement)]
-    graphs = [space.graph(architecture, "deploy") for architecture in architectures]
-    specs = [graph.executed(models[0].runtime).specs() for graph in graphs]
+    graphs = [space.deployed(architecture) for architecture in architectures]
+    specs = [graph.executed(models[0].executes).specs() for graph in graphs]
     predicted, plain = ([model.predict(network).latency_s for network in specs] for model in models)
     return Seen(
         np.array(predicted),

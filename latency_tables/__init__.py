@@ -14,7 +14,7 @@ from latency_tables.errors import (
     TableError,
     TableMismatchError,
 )
-from latency_tables.header import Setting, TableHeader
+from latency_tables.header import Extent, Setting, TableHeader
 from latency_tables.measurement import (
     FAST_MODE_QUANTILE,
     Conditions,
@@ -35,6 +35,7 @@ __all__ = [
     "Conditions",
     "DamagedFileError",
     "Entry",
+    "Extent",
     "Failure",
     "FailureStatus",
     "LatencyModel",

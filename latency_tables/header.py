@@ -2,11 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from typing import Literal, get_args
 
 from devices import DeviceInfo
 from latency_tables.errors import TableError, TableMismatchError
 
 Setting = str | int
+
+#: What a runtime executes of a network: what its output depends on, or every operation that is written.
+Extent = Literal["live", "whole"]
 
 
 @dataclass(frozen=True)
@@ -19,9 +23,11 @@ class TableHeader:
         runtime_version: As the runtime reports it.
         threads: Threads of one call.
         settings: Whatever else makes latencies incomparable: ``{"provider": "CPUExecutionProvider"}``.
+        executes: What the runtime executes of a network.
 
     Raises:
-        TableError: A name is empty, there is no thread, or a setting is neither text nor integer.
+        TableError: A name is empty, there is no thread, a setting is neither text nor integer, or
+            ``executes`` is neither word.
     """
 
     device: DeviceInfo
@@ -29,6 +35,7 @@ class TableHeader:
     runtime_version: str
     threads: int
     settings: Mapping[str, Setting] = field(default_factory=dict, hash=False)
+    executes: Extent = "live"
 
     def __post_init__(self) -> None:
         if not (self.device.kind and self.runtime and self.runtime_version):
@@ -38,6 +45,10 @@ class TableHeader:
         for name, value in self.settings.items():
             if isinstance(value, bool) or not isinstance(value, str | int):
                 raise TableError(f"setting {name}={value!r:.80} of a table is neither text nor integer")
+        if self.executes not in get_args(Extent):
+            raise TableError(
+                f"executes is {self.executes!r:.80}; a runtime executes the live graph or the whole"
+            )
         object.__setattr__(self, "settings", dict(self.settings))  # the caller's may change later
 
     def facts(self) -> dict[str, Setting]:
@@ -47,6 +58,7 @@ class TableHeader:
             "runtime": self.runtime,
             "runtime_version": self.runtime_version,
             "threads": self.threads,
+            "executes": self.executes,
             **{f"settings.{name}": value for name, value in self.settings.items()},
         }
 

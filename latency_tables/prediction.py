@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from latency_tables import calibration
 from latency_tables.errors import TableError
+from latency_tables.header import Extent
 from latency_tables.spec import OpSpec
 from latency_tables.table import LatencyTable
 
@@ -104,9 +105,9 @@ class LatencyModel:
         self._beliefs = self._calibrated(observations) if observations else None
 
     @property
-    def runtime(self) -> str:
-        """Name of the runtime that the table was measured with."""
-        return self._table.header.runtime
+    def executes(self) -> Extent:
+        """What the table's runtime executes of a network: whose operations ``predict`` is to be given."""
+        return self._table.header.executes
 
     def predict(self, specs: Sequence[OpSpec]) -> Prediction:
         """Predict a network from the specs of its operations, repeats included.

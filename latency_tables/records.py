@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 from devices import DeviceInfo
 from latency_tables.errors import TableError
-from latency_tables.header import TableHeader
+from latency_tables.header import Extent, TableHeader
 from latency_tables.journal import Record
 from latency_tables.measurement import Entry, Failure, FailureStatus, Measurement
 from latency_tables.spec import OpSpec
@@ -15,8 +15,11 @@ SCHEMA_VERSION = 1
 
 
 def header_to_record(header: TableHeader) -> Record:
-    """Return the first record of a table."""
-    return {"schema": SCHEMA_VERSION, **asdict(header)}
+    """Return the first record of a table; it says ``executes`` only where that is unusual."""
+    record = {"schema": SCHEMA_VERSION, **asdict(header)}
+    if header.executes == _usual_extent(header.runtime):
+        del record["executes"]
+    return record
 
 
 def header_from_record(record: Record) -> TableHeader:
@@ -25,8 +28,16 @@ def header_from_record(record: Record) -> TableHeader:
     Raises:
         TableError: It is not a header of this schema.
     """
+    optional = {"executes": str} if "executes" in record else {}
     _require_fields(
-        record, schema=int, device=dict, runtime=str, runtime_version=str, threads=int, settings=dict
+        record,
+        schema=int,
+        device=dict,
+        runtime=str,
+        runtime_version=str,
+        threads=int,
+        settings=dict,
+        **optional,
     )
     if record["schema"] != SCHEMA_VERSION:
         raise TableError(f"schema {record['schema']} was never written")
@@ -38,7 +49,13 @@ def header_from_record(record: Record) -> TableHeader:
         runtime_version=record["runtime_version"],
         threads=record["threads"],
         settings=record["settings"],
+        executes=record.get("executes", _usual_extent(record["runtime"])),
     )
+
+
+def _usual_extent(runtime: str) -> Extent:
+    """Return what a header without ``executes`` means: it is of a time when names of runtimes decided."""
+    return "whole" if runtime == "torch" else "live"
 
 
 def entry_to_record(entry: Entry) -> Record:

@@ -62,6 +62,7 @@ class Profiler:
             runtime_version=self.runtime.version(self.device),
             threads=self.runtime.threads,
             settings=self.runtime.header_settings(),
+            executes=self.runtime.executes,
         )
 
     def fill(

@@ -69,10 +69,11 @@ def latency_model(space: SearchSpace, table: LatencyTable) -> LatencyModel:
     """
     for spec in needed_specs(space):
         table[spec]
-    runtime = table.header.runtime
+    executes = table.header.executes
     graphs = [space.graph(a, "deploy") for a in calibration_architectures(space)]
     observations = [
-        Observation(graph.executed(runtime).specs(), table[network_spec(graph)].latency_s) for graph in graphs
+        Observation(graph.executed(executes).specs(), table[network_spec(graph)].latency_s)
+        for graph in graphs
     ]
     return LatencyModel(table, observations)
 

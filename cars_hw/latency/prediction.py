@@ -11,4 +11,4 @@ def predict(space: SearchSpace, model: LatencyModel, architecture: Architecture)
     Raises:
         MissingEntryError: The table lacks one of its operations.
     """
-    return model.predict(space.graph(architecture, "deploy").executed(model.runtime).specs())
+    return model.predict(space.deployed(architecture).executed(model.executes).specs())

@@ -8,16 +8,13 @@ from functools import cached_property
 
 from cars_hw.errors import ArchitectureError
 from cars_hw.networks import operations
-from latency_tables import OpSpec
+from latency_tables import Extent, OpSpec
 
 #: The name by which nodes refer to the network's input.
 IMAGE = "image"
 
 #: The kind of a soft graph's mixing nodes; no architecture has it, so no table needs to know it.
 WEIGHTED_SUM = "weighted_sum"
-
-#: Runtimes that execute a network as it is written; all others drop what does not reach the output.
-_LITERAL_RUNTIMES = frozenset({"torch"})
 
 
 @dataclass(frozen=True)
@@ -68,13 +65,16 @@ class Graph:
                 needed.update(node.inputs)
         return Graph(tuple(node for node in self.nodes if node.slot in needed))
 
-    def executed(self, runtime: str) -> "Graph":
-        """Return what the runtime called ``runtime`` executes of a network: its live graph, or all of it.
+    def executed(self, extent: Extent) -> "Graph":
+        """Return what a runtime executes of a network: its live graph, or all of it.
 
         Measured phones follow the live graph, networks run by torch operation by operation the whole one
         (NAS-Bench-201 under nn-Meter and HELP).
+
+        Args:
+            extent: As the header of a table says: ``executes``.
         """
-        return self if runtime in _LITERAL_RUNTIMES else self.live
+        return self if extent == "whole" else self.live
 
     @cached_property
     def is_connected(self) -> bool:

@@ -83,7 +83,7 @@ class GraphObjective(Objective):
 
     def __call__(self, architecture: Architecture, /) -> float:
         """Count by arithmetic."""
-        return float(self.count(self._space.graph(architecture, "deploy")))
+        return float(self.count(self._space.deployed(architecture)))
 
     @abstractmethod
     def count(self, graph: Graph) -> float:

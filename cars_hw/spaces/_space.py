@@ -5,7 +5,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import ClassVar, Literal, Self
 
 import numpy as np
@@ -20,6 +20,9 @@ from devices.foundation import Settings, plugin_name, settings_type
 from latency_tables import OpSpec
 
 Scale = Literal["search", "deploy"]
+
+#: The costs of an architecture are computed one after the other; a graph takes up to 70 kB.
+_REMEMBERED_GRAPHS = 256
 
 
 @dataclass(frozen=True)
@@ -127,6 +130,14 @@ class SearchSpace(ABC):
             ArchitectureError: It is no member of the space.
         """
 
+    def deployed(self, architecture: Architecture) -> Graph:
+        """Return ``graph(architecture, "deploy")``, spelled out once for all that ask in a row.
+
+        Raises:
+            ArchitectureError: It is no member of the space.
+        """
+        return _deployed(self, architecture)
+
     @abstractmethod
     def all_nodes(self, scale: Scale = "search") -> Iterator[Node]:
         """Yield a node for each slot and spec that some allowed architecture has: all weights of a SuperNet.
@@ -170,6 +181,11 @@ class SearchSpace(ABC):
     def size(self) -> int:
         """Count the allowed architectures."""
         return math.prod(map(len, self.allowed))
+
+
+@lru_cache(maxsize=_REMEMBERED_GRAPHS)
+def _deployed(space: SearchSpace, architecture: Architecture) -> Graph:
+    return space.graph(architecture, "deploy")
 
 
 def _kept(decision: int, options: Sequence[int], had: tuple[int, ...]) -> tuple[int, ...]:

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from devices import Device
 from devices.foundation import ConfigError, Settings, plugin_name, settings_type
-from latency_tables import Conditions, OpSpec, Setting
+from latency_tables import Conditions, Extent, OpSpec, Setting
 
 if TYPE_CHECKING:
     from torch import nn
@@ -55,6 +55,8 @@ class Runtime(ABC):
     Attributes:
         threads: Threads of one call.
         settings: With a default for each that was not given.
+        executes: What it executes of a network: "live" if it drops what the output does not depend on, else
+            "whole"; part of a table's header.
 
     Raises:
         UnknownNameError: A name that is no setting.
@@ -62,6 +64,7 @@ class Runtime(ABC):
     """
 
     settings: Settings
+    executes: ClassVar[Extent] = "live"
 
     def __init__(self, threads: int = 1, **settings: object) -> None:
         name = plugin_name(type(self))

@@ -7,7 +7,7 @@ from pathlib import Path
 from cars_hw.latency.model import needed_specs
 from cars_hw.spaces._space import SearchSpace
 from devices import connect
-from latency_tables.header import TableHeader
+from latency_tables.header import Extent, TableHeader
 from latency_tables.measurement import Measurement
 from latency_tables.prediction import CALL_OVERHEAD
 from latency_tables.spec import OpSpec
@@ -15,11 +15,17 @@ from latency_tables.table import LatencyTable
 
 
 def write_table(
-    path: Path, space: SearchSpace, *, kind: str = "cpu", runtime: str = "onnxruntime", threads: int = 1
+    path: Path,
+    space: SearchSpace,
+    *,
+    kind: str = "cpu",
+    runtime: str = "onnxruntime",
+    threads: int = 1,
+    executes: Extent = "live",
 ) -> Path:
     """Write a table that holds all of ``space``, as if measured on this machine."""
     device = replace(connect("cpu").info(), kind=kind)
-    with LatencyTable.create(path, TableHeader(device, runtime, "0", threads)) as table:
+    with LatencyTable.create(path, TableHeader(device, runtime, "0", threads, executes=executes)) as table:
         table.add(*(Measurement(spec, (_latency_s(spec),)) for spec in needed_specs(space)))
     return path
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devices._device import DeviceInfo
+from latency_tables import Extent
 from latency_tables.errors import DamagedFileError, MissingEntryError, TableError, TableMismatchError
 from latency_tables.journal import Journal, Record, read_records
 from latency_tables.measurement import Failure, FailureStatus, Measurement
@@ -22,7 +23,14 @@ CONV = OpSpec.of("conv", (1, 16, 32, 32), kernel=3)
 POOL = OpSpec("max_pool", (1, 16, 32, 32))
 SKIP = OpSpec("skip", (1, 16, 32, 32))
 
-HEADER_RECORD: dict[str, Any] = {"schema": 1, **asdict(HEADER)}
+HEADER_RECORD: dict[str, Any] = {
+    "schema": 1,
+    "device": asdict(DEVICE),
+    "runtime": "onnxruntime",
+    "runtime_version": "1.22.0",
+    "threads": 1,
+    "settings": {"provider": "cpu", "opset": 17},
+}
 CONV_RECORD: dict[str, Any] = {"spec": str(CONV), "samples_s": [1e-3, 2e-3], "conditions": {"rounds": 2}}
 FAILURE_RECORD: dict[str, Any] = {"spec": str(POOL), "status": "crashed", "reason": "SIGSEGV"}
 
@@ -65,6 +73,27 @@ def test_the_first_record_is_the_header_and_each_entry_is_a_record(tmp_path: Pat
         table.add(measured(CONV))
         table.add(crashed(POOL))
     assert [r for _, r in read_records(path)] == [HEADER_RECORD, CONV_RECORD, FAILURE_RECORD]
+
+
+@pytest.mark.parametrize(("runtime", "usual"), [("onnxruntime", "live"), ("torch", "whole")])
+def test_a_header_that_does_not_say_what_is_executed_means_what_it_meant_before_it_could(
+    tmp_path: Path, runtime: str, usual: Extent
+) -> None:
+    old = {**HEADER_RECORD, "runtime": runtime}
+    header = LatencyTable.open(file_of(tmp_path / "old.jsonl", old)).header
+    assert header.executes == usual
+    LatencyTable.create(tmp_path / "new.jsonl", header).close()
+    assert (tmp_path / "new.jsonl").read_bytes() == (tmp_path / "old.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize(("runtime", "unusual"), [("onnxruntime", "whole"), ("torch", "live")])
+def test_a_header_says_what_is_executed_where_that_is_unusual(
+    tmp_path: Path, runtime: str, unusual: Extent
+) -> None:
+    header = replace(HEADER, runtime=runtime, executes=unusual)
+    LatencyTable.create(tmp_path / "a.jsonl", header).close()
+    assert LatencyTable.open(tmp_path / "a.jsonl").header == header
+    assert next(read_records(tmp_path / "a.jsonl"))[1]["executes"] == unusual
 
 
 def test_appending_creates_a_table_or_goes_on_with_it(tmp_path: Path) -> None:
@@ -139,6 +168,7 @@ def test_a_failure_counts_as_known_but_not_as_a_latency() -> None:
         ("runtime", replace(HEADER, runtime="tflite")),
         ("runtime_version", replace(HEADER, runtime_version="1.23.0")),
         ("threads", replace(HEADER, threads=4)),
+        ("executes", replace(HEADER, executes="whole")),
         ("settings.opset", replace(HEADER, settings={"provider": "cpu", "opset": 18})),
         ("settings.opset", replace(HEADER, settings={"provider": "cpu"})),
         ("settings.cold", replace(HEADER, settings={**HEADER.settings, "cold": 1})),
@@ -284,6 +314,8 @@ def test_a_header_with_a_poisoned_device_is_refused(tmp_path: Path, name: str, v
         {**HEADER_RECORD, "threads": 0},
         {**HEADER_RECORD, "settings": {"opset": 17.0}},
         {**HEADER_RECORD, "notes": ""},
+        {**HEADER_RECORD, "executes": "half"},
+        {**HEADER_RECORD, "executes": None},
         {name: value for name, value in HEADER_RECORD.items() if name != "settings"},
         CONV_RECORD,
     ],

@@ -18,6 +18,7 @@ from cars_hw.latency.model import (
 from cars_hw.networks.graph import network_spec
 from cars_hw.objectives import Latency
 from cars_hw.spaces.darts import Darts
+from latency_tables import Extent
 from latency_tables.errors import MissingEntryError
 from latency_tables.measurement import Failure, FailureStatus, Measurement
 from latency_tables.prediction import CALL_OVERHEAD, LatencyModel
@@ -54,12 +55,13 @@ def test_operations_that_a_runtime_drops_are_neither_calibrated_nor_charged(tmp_
     space = spaces.load("nasbench201", deploy="search", channels=2, cells=1, image_size=4)
     dead, alive = (3, 0, 0, 3, 0, 0), (0, 0, 0, 3, 0, 0)
     latencies = {}
-    for runtime in ("onnxruntime", "torch"):
-        path = write_table(tmp_path / f"{runtime}.jsonl", space, runtime=runtime)
+    extents: tuple[Extent, ...] = ("live", "whole")
+    for executes in extents:
+        path = write_table(tmp_path / f"{executes}.jsonl", space, executes=executes)
         latency = Latency(space, latency_model(space, LatencyTable.open(path)))
-        latencies[runtime] = latency(dead) / latency(alive)
-    assert latencies["onnxruntime"] == 1
-    assert latencies["torch"] > 1
+        latencies[executes] = latency(dead) / latency(alive)
+    assert latencies["live"] == 1
+    assert latencies["whole"] > 1
 
 
 def test_a_table_holds_a_call_every_operation_and_the_networks() -> None:

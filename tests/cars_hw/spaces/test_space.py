@@ -1,0 +1,46 @@
+"""What all spaces inherit."""
+
+import gc
+import weakref
+
+import pytest
+
+from cars_hw.errors import ArchitectureError
+from cars_hw.networks.architecture import Architecture
+from cars_hw.networks.graph import Graph
+from cars_hw.objectives import Macs, Parameters, PeakMemoryBytes
+from cars_hw.spaces import Scale
+from tests.fakes.tabular import TinySpace
+
+
+class Witness(TinySpace):
+    """Counts how often a network is spelled out."""
+
+    spelled = 0
+
+    def graph(self, architecture: Architecture, scale: Scale = "search") -> Graph:
+        self.spelled += 1
+        return super().graph(architecture, scale)
+
+
+def test_the_deployed_network_is_spelled_out_once_for_all_its_costs() -> None:
+    space = Witness()
+    for objective in (Parameters(space), Macs(space), PeakMemoryBytes(space)):
+        objective((1, 0, 1, 0))
+    assert space.spelled == 1
+    assert space.deployed((1, 0, 1, 0)) == space.graph((1, 0, 1, 0), "deploy")
+
+
+def test_few_networks_are_remembered() -> None:
+    space = Witness((40, 40), ((0,), (1,)))
+    first = weakref.ref(space.deployed((0, 0)))
+    for member in range(1, 1000):
+        space.deployed((member % 40, member // 40))
+    gc.collect()
+    assert first() is None
+
+
+def test_what_is_no_member_is_never_remembered() -> None:
+    for _ in range(2):
+        with pytest.raises(ArchitectureError):
+            TinySpace().deployed((9, 9))

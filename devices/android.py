@@ -71,9 +71,9 @@ class Android(RemoteDevice):
         root: str = "",
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        transport = Reconnecting(transport)
-        self._transport, self._cores, self._sleep = transport, cores, sleep
-        self._shell = Shell(transport, root)
+        connection = Reconnecting(transport)
+        self._connection, self._cores, self._sleep = connection, cores, sleep
+        self._shell = Shell(connection, root)
         self._told = self._shell.texts(_IDENTITY)
         self._properties = identity.properties(self._told["properties"])
         if noexec_mount(self._told["mounts"]):
@@ -82,9 +82,9 @@ class Android(RemoteDevice):
             )
         self._serial_hash = identity.serial_hash(self._properties)
         self._processors = self._chosen()
-        self._folder = Folder(transport, self._shell)
+        self._folder = Folder(connection, self._shell)
         self._programs = Programs(
-            transport, self._shell, folder=self._folder.path, processors=self._processors
+            connection, self._shell, folder=self._folder.path, processors=self._processors
         )
         sdk = identity.sdk(self._properties)
         self._clock = Clock(self._shell, folder=self._folder.path, sdk=sdk)
@@ -196,13 +196,13 @@ class Android(RemoteDevice):
         return self._programs.run(argv, timeout_s=timeout_s, environment=environment)
 
     def pull(self, path: str, *, max_bytes: int) -> bytes:
-        return self._transport.pull(path, max_bytes=max_bytes, timeout_s=60.0)
+        return self._connection.pull(path, max_bytes=max_bytes, timeout_s=60.0)
 
     def scratch(self) -> AbstractContextManager[str]:
         return self._folder.scratch()
 
     def close(self) -> None:
-        self._transport.close()
+        self._connection.close()
 
     def _chosen(self) -> tuple[int, ...]:
         """Return the processors of the chosen kind that are awake, and that the phone lets its shell use."""

@@ -6,8 +6,7 @@ from dataclasses import asdict, dataclass
 import devices
 from devices import Device, DeviceError, RemoteDevice
 from devices.foundation import CarsHwError
-from profilers.runtimes._programs import read_program
-from profilers.runtimes._tflite.remote import VARIABLE
+from profilers.runtimes._benchmark_model.tool import BENCHMARK_MODEL
 
 _CHARGING = "it is being charged, which heats it: unplug it and measure over Wi-Fi, or leave the cable alone"
 
@@ -108,7 +107,7 @@ def _faults(device: Device) -> Iterable[str]:
 def _missing_program(device: RemoteDevice) -> str | None:
     """Say where to get the program that runs models on ``device``, if it is not at hand."""
     try:
-        read_program("benchmark_model", device, path="", variable=VARIABLE)
+        BENCHMARK_MODEL.read(device)
     except DeviceError as error:
         return str(error)
     return None

@@ -13,8 +13,8 @@ logger = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
 
 
-class Reconnecting(Transport):
-    """Connects anew where the connection breaks, and asks once more: nothing that we ask does harm twice.
+class Reconnecting:
+    """A transport that connects anew where it breaks, and asks once more: no request does harm twice.
 
     Args:
         transport: The connection; closed with this one.
@@ -24,18 +24,19 @@ class Reconnecting(Transport):
         self._transport = transport
 
     def shell(self, command: str, *, timeout_s: float) -> Completed:
+        """Run a command line as ``Transport.shell`` does."""
         return self._asked(lambda: self._transport.shell(command, timeout_s=timeout_s))
 
     def push(self, content: bytes, path: str, *, mode: int = 0o644, timeout_s: float) -> None:
+        """Write a file as ``Transport.push`` does."""
         self._asked(lambda: self._transport.push(content, path, mode=mode, timeout_s=timeout_s))
 
     def pull(self, path: str, *, max_bytes: int, timeout_s: float) -> bytes:
+        """Read a file as ``Transport.pull`` does."""
         return self._asked(lambda: self._transport.pull(path, max_bytes=max_bytes, timeout_s=timeout_s))
 
-    def reconnect(self) -> None:
-        self._transport.reconnect()
-
     def close(self) -> None:
+        """Release the connection."""
         self._transport.close()
 
     def _asked(self, ask: Callable[[], Answer]) -> Answer:

@@ -12,7 +12,6 @@ import re
 import secrets
 import shlex
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import Self
@@ -44,71 +43,10 @@ _FIRST_PAUSE_S = 0.5
 _KILL_S = 1.5
 
 
-class Transport(ABC):
-    """One connection to a phone. A context manager: leaving it closes the connection.
+class Transport:
+    """One connection to a phone, over a link. A context manager: leaving it closes the connection.
 
     Whatever comes from the phone is bytes that nobody trusts, and bounded. Not thread-safe: one owner.
-    """
-
-    @abstractmethod
-    def shell(self, command: str, *, timeout_s: float) -> Completed:
-        """Run one command line in the phone's ``sh`` to its end; standard input is empty.
-
-        Args:
-            command: Already quoted: see ``quoted``.
-            timeout_s: After that the program and all that it started are killed.
-
-        Raises:
-            DeviceTimeoutError: It took longer than ``timeout_s``; it was killed.
-            DeviceLostError: The connection broke, or the shell ended without an exit status.
-            DeviceError: It wrote more than 16 MiB and was killed, or the phone refuses.
-        """
-
-    @abstractmethod
-    def push(self, content: bytes, path: str, *, mode: int = 0o644, timeout_s: float) -> None:
-        """Write ``content`` to the file ``path``, replacing what is there, be it a file or a link.
-
-        Returns when the phone says that it has all of it. A file that could not be written whole is removed.
-        A phone gives everybody the rights that ``mode`` gives the owner: make its folder private.
-
-        Raises:
-            DeviceError: The phone refuses or is full, or ``path`` is not absolute, or climbs.
-            DeviceTimeoutError: It took longer than ``timeout_s``.
-            DeviceLostError: The connection broke.
-        """
-
-    @abstractmethod
-    def pull(self, path: str, *, max_bytes: int, timeout_s: float) -> bytes:
-        """Return the content of the file ``path``.
-
-        Raises:
-            DeviceError: There is no such file, it is larger than ``max_bytes``, or ``path`` is not absolute.
-            DeviceTimeoutError: It took longer than ``timeout_s``.
-            DeviceLostError: The connection broke.
-        """
-
-    @abstractmethod
-    def reconnect(self) -> None:
-        """Connect anew, in at most three attempts with a growing pause; end what we left running there.
-
-        Raises:
-            DeviceLostError: The phone did not come back.
-            DeviceError: It came back, but may not be used.
-        """
-
-    @abstractmethod
-    def close(self) -> None:
-        """Release the connection; a second time does nothing."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-class LinkTransport(Transport):
-    """A transport over a link, be it our own or the adb server's.
 
     Args:
         link: The way to the phone; closed by the transport.
@@ -121,6 +59,17 @@ class LinkTransport(Transport):
         self._left_running: list[str] = []
 
     def shell(self, command: str, *, timeout_s: float) -> Completed:
+        """Run one command line in the phone's ``sh`` to its end; standard input is empty.
+
+        Args:
+            command: Already quoted: see ``quoted``.
+            timeout_s: After that the program and all that it started are killed.
+
+        Raises:
+            DeviceTimeoutError: It took longer than ``timeout_s``; it was killed.
+            DeviceLostError: The connection broke, or the shell ended without an exit status.
+            DeviceError: It wrote more than 16 MiB and was killed, or the phone refuses.
+        """
         run = _Run(command)
         deadline = Deadline(timeout_s)
         output = ShellOutput()
@@ -151,18 +100,41 @@ class LinkTransport(Transport):
                 self._left_running.append(killer)
 
     def push(self, content: bytes, path: str, *, mode: int = 0o644, timeout_s: float) -> None:
+        """Write ``content`` to the file ``path``, replacing what is there, be it a file or a link.
+
+        Returns when the phone says that it has all of it. A file that could not be written whole is removed.
+        A phone gives everybody the rights that ``mode`` gives the owner: make its folder private.
+
+        Raises:
+            DeviceError: The phone refuses or is full, or ``path`` is not absolute, or climbs.
+            DeviceTimeoutError: It took longer than ``timeout_s``.
+            DeviceLostError: The connection broke.
+        """
         _check_path(path)
         deadline = Deadline(timeout_s)
         with closing(self._link.open("sync:", deadline)) as stream:
             send_file(stream, content, path, mode, deadline)
 
     def pull(self, path: str, *, max_bytes: int, timeout_s: float) -> bytes:
+        """Return the content of the file ``path``.
+
+        Raises:
+            DeviceError: There is no such file, it is larger than ``max_bytes``, or ``path`` is not absolute.
+            DeviceTimeoutError: It took longer than ``timeout_s``.
+            DeviceLostError: The connection broke.
+        """
         _check_path(path)
         deadline = Deadline(timeout_s)
         with closing(self._link.open("sync:", deadline)) as stream:
             return receive_file(stream, path, max_bytes, deadline)
 
     def reconnect(self) -> None:
+        """Connect anew, in at most three attempts with a growing pause; end what we left running there.
+
+        Raises:
+            DeviceLostError: The phone did not come back.
+            DeviceError: It came back, but may not be used.
+        """
         for attempt in range(_ATTEMPTS):
             if attempt:
                 self._pause(_FIRST_PAUSE_S * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))  # noqa: S311  (jitter)
@@ -176,7 +148,14 @@ class LinkTransport(Transport):
         self._kill(left_running)
 
     def close(self) -> None:
+        """Release the connection; a second time does nothing."""
         self._link.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 class _Run:
@@ -253,7 +232,7 @@ def connect(address: str) -> Transport:
     except DeviceError:
         link.close()
         raise
-    return LinkTransport(link)
+    return Transport(link)
 
 
 def link_to(address: str) -> Link:

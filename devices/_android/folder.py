@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from devices._adb.transport import Transport
+from devices._adb.reconnection import Reconnecting
 from devices._android.shell import Shell
 from devices._errors import DeviceError, DeviceLostError
 
@@ -61,7 +61,7 @@ class Folder:
         path: Where it is.
     """
 
-    def __init__(self, transport: Transport, shell: Shell) -> None:
+    def __init__(self, transport: Reconnecting, shell: Shell) -> None:
         self.path = f"{shell.root}{PARENT}/cars_hw"
         self._transport, self._shell = transport, shell
 

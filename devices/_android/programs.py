@@ -9,7 +9,8 @@ import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-from devices._adb.transport import Transport, quoted
+from devices._adb.reconnection import Reconnecting
+from devices._adb.transport import quoted
 from devices._android.cores import listed, mask
 from devices._android.shell import Shell
 from devices._device import Completed
@@ -60,7 +61,9 @@ class Programs:
         processors: Where all programs run.
     """
 
-    def __init__(self, transport: Transport, shell: Shell, *, folder: str, processors: Sequence[int]) -> None:
+    def __init__(
+        self, transport: Reconnecting, shell: Shell, *, folder: str, processors: Sequence[int]
+    ) -> None:
         self._transport, self._shell = transport, shell
         self._folder, self._processors = folder, tuple(processors)
 

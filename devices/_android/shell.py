@@ -4,7 +4,8 @@ import re
 import secrets
 from collections.abc import Mapping
 
-from devices._adb.transport import Transport, quoted
+from devices._adb.reconnection import Reconnecting
+from devices._adb.transport import quoted
 from devices._device import Completed
 from devices._errors import DeviceError, DeviceLostError
 
@@ -29,7 +30,7 @@ class Shell:
         boot_id: Random name of the present boot; empty where the phone does not tell.
     """
 
-    def __init__(self, transport: Transport, root: str = "") -> None:
+    def __init__(self, transport: Reconnecting, root: str = "") -> None:
         self.root = root
         self._transport = transport
         self.boot_id: str | None = None

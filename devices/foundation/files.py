@@ -2,19 +2,28 @@
 
 import io
 import os
+import secrets
 from pathlib import Path
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Write ``content`` to ``path``, making its folder; a kill leaves the old or the new content.
+    """Write ``content`` to ``path``, making its folder; a kill or a crash leaves the old or the new content.
+
+    Several processes may do so at once: whoever reads finds what one of them wrote, whole.
 
     Raises:
-        OSError: The disk refuses.
+        OSError: The disk refuses; the old content stays.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(content)
-    os.replace(temporary, path)
+    # A name of its own for each call: two writers of one temporary would give the file a mixture.
+    temporary = path.with_name(f".{os.getpid()}-{secrets.token_hex(8)}.tmp")
+    try:
+        with io.FileIO(temporary, "x") as file:
+            write_durably(file, content)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync_folder(path.parent)
 
 
 def write_durably(file: io.FileIO, content: bytes) -> None:

@@ -1,25 +1,23 @@
-"""Programs that the user supplies for a device: where they are looked for, and what identifies them."""
+"""Programs that the user supplies for a device: where they are looked for, and how they are brought there."""
 
+import hashlib
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 from devices import DeviceError, RemoteDevice
 from devices.foundation import cache_folder
+from profilers.runtimes._program_output import output_text
 
 #: No build of these programs comes near it.
 _LARGEST_BYTES = 1 << 28
 
-#: Where the user gets them.
-_SOURCES = {
-    "benchmark_model": "download LiteRT's native benchmark binary, see "
-    "https://ai.google.dev/edge/litert/models/measurement",
-    "onnxruntime_perf_test": "build ONNX Runtime for Android, see https://onnxruntime.ai/docs/build/android.html",
-}
-
 #: What ``uname -m`` says, and how Android's builds call it.
 _ABIS = {"aarch64": "arm64-v8a", "armv8l": "armeabi-v7a", "armv7l": "armeabi-v7a", "i686": "x86"}
 
-_LIMIT_S = 20.0
+_LIMIT_S, _HELP_LIMIT_S = 20.0, 60.0
 
 
 def program_folder(abi: str) -> Path:
@@ -39,27 +37,98 @@ def device_abi(device: RemoteDevice) -> str:
     return _ABIS.get(machine, machine)
 
 
-def read_program(name: str, device: RemoteDevice, *, path: str, variable: str) -> bytes:
-    """Return the program ``name`` for ``device``: from ``path``, the variable, or the cache folder.
+@dataclass(frozen=True)
+class Program:
+    """A program that the user supplies for a device.
+
+    Attributes:
+        name: Its file's name in the cache folder.
+        variable: Environment variable that may name its file.
+        source: Where the user gets it, in an imperative.
+        is_it: Tells from what ``--help`` prints whether it is this program and runs.
+    """
+
+    name: str
+    variable: str
+    source: str
+    is_it: Callable[[str], bool]
+
+    def read(self, device: RemoteDevice, path: str = "") -> bytes:
+        """Return its file for ``device``: at ``path``, where the variable says, or in the cache folder.
+
+        Args:
+            device: Where it is to run.
+            path: What the user named; empty where nothing was named.
+
+        Raises:
+            DeviceError: It is nowhere, or cannot be read; the message names the three ways.
+        """
+        named = path or os.environ.get(self.variable, "")
+        found = Path(named) if named else program_folder(device_abi(device)) / self.name
+        try:
+            if found.is_file() and found.stat().st_size <= _LARGEST_BYTES:
+                return found.read_bytes()
+            problem = f"{found} is no file of up to {_LARGEST_BYTES} bytes"
+        except OSError as error:
+            problem = f"{found} cannot be read: {error.strerror}"
+        raise DeviceError(
+            f"no {self.name} for this device: {problem}; name one by option or {self.variable}, or put it "
+            f"there ({self.source})"
+        )
+
+    def install(self, device: RemoteDevice, content: bytes) -> "InstalledProgram":
+        """Bring ``content`` to ``device`` and see that it is this program.
+
+        Raises:
+            DeviceError: It does not run there, or is another program.
+        """
+        path = device.push(content, executable=True)
+        completed = device.run([path, "--help"], timeout_s=_HELP_LIMIT_S)
+        help_text = output_text(completed)
+        if not self.is_it(help_text):
+            raise DeviceError(
+                f"the {self.name} given does not run on this device, or is another program (exit status "
+                f"{completed.exit_status}); get the build for its instruction set"
+            )
+        return InstalledProgram(device, path, hashlib.sha256(content).hexdigest(), help_text)
+
+
+@dataclass(frozen=True)
+class InstalledProgram:
+    """A program in place on a device.
+
+    Attributes:
+        device: Where it is.
+        path: Its file there.
+        sha256: Of its file: builds of these programs tell no version.
+        help_text: What ``--help`` prints.
+    """
+
+    device: RemoteDevice
+    path: str
+    sha256: str
+    help_text: str
+
+
+class Installer:
+    """Brings a program to devices, once to each.
 
     Args:
-        name: Its file's name in the cache folder.
-        device: Where it is to run.
-        path: What the user named; empty where he did not.
-        variable: Environment variable that may name it instead.
-
-    Raises:
-        DeviceError: It is nowhere, or cannot be read; the message names the three ways.
+        program: Which.
+        path: Of its file; empty: from the environment or the cache folder.
     """
-    named = path or os.environ.get(variable, "")
-    found = Path(named) if named else program_folder(device_abi(device)) / name
-    try:
-        if found.is_file() and found.stat().st_size <= _LARGEST_BYTES:
-            return found.read_bytes()
-        problem = f"{found} is no file of up to {_LARGEST_BYTES} bytes"
-    except OSError as error:
-        problem = f"{found} cannot be read: {error.strerror}"
-    source = _SOURCES.get(name, "`cars-hw devices` says where to get it")
-    raise DeviceError(
-        f"no {name} for this device: {problem}; name one by option or {variable}, or put it there ({source})"
-    )
+
+    def __init__(self, program: Program, path: str = "") -> None:
+        self._program, self._path = program, path
+        self._installed: WeakKeyDictionary[RemoteDevice, InstalledProgram] = WeakKeyDictionary()
+
+    def on(self, device: RemoteDevice) -> InstalledProgram:
+        """Return the program on ``device``, which it is brought to the first time.
+
+        Raises:
+            DeviceError: There is none for this device, or it does not run there.
+        """
+        if device not in self._installed:
+            content = self._program.read(device, self._path)
+            self._installed[device] = self._program.install(device, content)
+        return self._installed[device]

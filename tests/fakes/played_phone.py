@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from devices._adb.link import Deadline, Link, Stream
 from devices._adb.transport import Transport
 from devices._device import Completed
 from devices._errors import DeviceError, DeviceLostError, DeviceTimeoutError
@@ -164,6 +165,19 @@ class PlayedPhone:
             self.write(f"lists/{sum(1 << i for i in numbers):x}", text)
 
 
+class _NoLink(Link):
+    """The way to a phone that is played: it leads nowhere, for nothing is sent."""
+
+    def open(self, service: str, deadline: Deadline) -> Stream:
+        raise AssertionError(f"{service} is played, not sent")
+
+    def reconnect(self) -> None:
+        raise AssertionError("a played phone is reconnected to by its transport")
+
+    def close(self) -> None:
+        pass
+
+
 class PlayedTransport(Transport):
     """Runs on this machine what a phone's shell is told.
 
@@ -180,6 +194,7 @@ class PlayedTransport(Transport):
     """
 
     def __init__(self, phone: PlayedPhone) -> None:
+        super().__init__(_NoLink())
         self.commands: list[str] = []
         self.calls_until_lost: int | None = None
         self.comes_back = False

@@ -53,7 +53,7 @@ def test_a_phone_that_stays_away_is_looked_for_three_times_with_growing_pauses(t
         address = f"tcp:127.0.0.1:{device.port}"
         link = _adb.link_to(address)
         link.reconnect()
-        transport = _adb.LinkTransport(link, pause=pauses_s.append)
+        transport = _adb.Transport(link, pause=pauses_s.append)
     with pytest.raises(DeviceLostError):
         transport.shell("true", timeout_s=5)
     with pytest.raises(DeviceLostError, match=address):

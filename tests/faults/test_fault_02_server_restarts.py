@@ -43,7 +43,7 @@ def test_a_server_that_knows_the_phone_no_more_is_asked_three_times(
     with FakeAdbDevice(tmp_path) as device:
         serial = f"127.0.0.1:{device.port}"
         server.connect(serial)
-        transport = _adb.LinkTransport(_adb.link_to(serial), pause=pauses_s.append)
+        transport = _adb.Transport(_adb.link_to(serial), pause=pauses_s.append)
         assert transport.shell("true", timeout_s=10).exit_status == 0
     server.adb("disconnect", serial)
     with pytest.raises(DeviceLostError, match="plug it in"):

@@ -11,7 +11,7 @@ import pytest
 
 from devices._adb.direct import DirectLink, TcpCarrier
 from devices._adb.keys import Key
-from devices._adb.transport import LinkTransport
+from devices._adb.transport import Transport
 from devices._errors import DeviceError
 from tests.fakes.adb_device import FakeAdbDevice
 
@@ -51,7 +51,7 @@ def test_no_log_or_message_holds_the_key_or_what_it_signs(
     key = Key(tmp_path)
     with FakeAdbDevice(tmp_path, keys=[key.public_key()]) as device:
         link = DirectLink(TcpCarrier("127.0.0.1", device.port), "phone", keys=tmp_path, authorization_s=0.2)
-        transport = LinkTransport(link)
+        transport = Transport(link)
         transport.reconnect()
         assert transport.shell("echo secret", timeout_s=5).exit_status == 0
         device.keys = []

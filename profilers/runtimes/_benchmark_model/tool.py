@@ -4,11 +4,11 @@ Two generations answer to that name: the classic tool around the interpreter, an
 CompiledModel API. They share the flags of a run and the file of results; ``--help`` tells them apart.
 """
 
-import hashlib
 import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from devices import Completed, DeviceError, RemoteDevice
 from devices.foundation import one_line
@@ -25,12 +25,11 @@ from profilers.runtimes._program_output import (
     output_text,
     require_sha256,
 )
+from profilers.runtimes._programs import InstalledProgram, Program
 
 #: A result is of 150 bytes; an account of a graph of a thousand nodes, of some hundred thousand.
 _LARGEST_RESULT_BYTES = 1 << 16
 _LARGEST_ACCOUNT_BYTES = 1 << 26
-
-_HELP_LIMIT_S = 30.0
 
 _FLAG = re.compile(r"^\s*--([a-z0-9_]{1,64})=", re.MULTILINE)
 
@@ -49,38 +48,34 @@ _UNSUPPORTED = re.compile(
 Flags = Mapping[str, str | int | float]
 
 
+def _flags(help_text: str) -> frozenset[str]:
+    return frozenset(_FLAG.findall(help_text))
+
+
+BENCHMARK_MODEL = Program(
+    "benchmark_model",
+    variable="CARS_HW_BENCHMARK_MODEL",
+    source="download LiteRT's native benchmark binary, see "
+    "https://ai.google.dev/edge/litert/models/measurement",
+    is_it=lambda help_text: _flags(help_text) >= _NEEDED,
+)
+
+
 @dataclass(frozen=True)
 class BenchmarkModel:
-    """The tool, in place on a device.
+    """The tool, in place on a device."""
 
-    Attributes:
-        device: Where it is.
-        path: Its file there.
-        flags: Names of the flags that it knows.
-        sha256: Of its file.
-    """
+    program: InstalledProgram
 
-    device: RemoteDevice
-    path: str
-    flags: frozenset[str]
-    sha256: str
+    @property
+    def device(self) -> RemoteDevice:
+        """Where it is."""
+        return self.program.device
 
-    @classmethod
-    def install(cls, device: RemoteDevice, program: bytes) -> "BenchmarkModel":
-        """Bring ``program`` to ``device`` and ask it for its flags.
-
-        Raises:
-            DeviceError: It does not run there, or is another program.
-        """
-        path = device.push(program, executable=True)
-        told = device.run([path, "--help"], timeout_s=_HELP_LIMIT_S)
-        flags = frozenset(_FLAG.findall(output_text(told)))
-        if not flags >= _NEEDED:
-            raise DeviceError(
-                f"the benchmark_model given does not run on this device, or is another program "
-                f"(exit status {told.exit_status}); get the build for its instruction set"
-            )
-        return cls(device, path, flags, hashlib.sha256(program).hexdigest())
+    @cached_property
+    def flags(self) -> frozenset[str]:
+        """Names of the flags that it knows."""
+        return _flags(self.program.help_text)
 
     @property
     def is_compiled_model(self) -> bool:
@@ -91,7 +86,7 @@ class BenchmarkModel:
     def version(self) -> str:
         """What runs: the generation, and the file, for its builds have no versions."""
         generation = "CompiledModel" if self.is_compiled_model else "Interpreter"
-        return f"benchmark_model ({generation}), SHA-256 {self.sha256}"
+        return f"benchmark_model ({generation}), SHA-256 {self.program.sha256}"
 
     def timings(self, flags: Flags, *, folder: str, timeout_s: float) -> tuple[Timings, str]:
         """Run it once; return its timings and all of its text.
@@ -111,7 +106,7 @@ class BenchmarkModel:
         result = f"{folder}/{secrets.token_hex(8)}.pb"
         has_file = "result_file_path" in self.flags
         words = {**flags, **({"result_file_path": result} if has_file else {})}
-        argv = [self.path, *(f"--{name}={value}" for name, value in words.items())]
+        argv = [self.program.path, *(f"--{name}={value}" for name, value in words.items())]
         text = succeeded(self.device.run(argv, timeout_s=timeout_s))
         if not has_file:
             return text_timings(text), text

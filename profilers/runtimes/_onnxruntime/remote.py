@@ -4,23 +4,25 @@ The tool makes its own random inputs and shows no output, so nothing can be comp
 does keep is the time of every single call.
 """
 
-import hashlib
 import re
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from statistics import median
-from weakref import WeakKeyDictionary
 
 from devices import DeviceError, RemoteDevice
 from latency_tables import Conditions, OpSpec
 from profilers.errors import FellBackError, GarbledOutputError, ProfilingError, UnsupportedOperationError
 from profilers.runtimes._onnxruntime.settings import OnnxRuntimeSettings
 from profilers.runtimes._program_output import NOT_STARTED, complaint, output_text, require_sha256, twice
-from profilers.runtimes._programs import read_program
+from profilers.runtimes._programs import Installer, Program
 
-VARIABLE = "CARS_HW_ONNXRUNTIME_PERF_TEST"
+PERF_TEST = Program(
+    "onnxruntime_perf_test",
+    variable="CARS_HW_ONNXRUNTIME_PERF_TEST",
+    source="build ONNX Runtime for Android, see https://onnxruntime.ai/docs/build/android.html",
+    is_it=lambda help_text: "perf_test" in help_text,
+)
 
 _SEED = 0
 _LIMIT_S = 60.0
@@ -38,12 +40,6 @@ _FELL_BACK = re.compile(r"fallback to CPU EP has been explicitly disabled|assign
 _UNSUPPORTED = re.compile(r"NOT_IMPLEMENTED|Could not find an implementation|not supported|INVALID_GRAPH")
 
 
-@dataclass(frozen=True)
-class _Tool:
-    path: str
-    sha256: str
-
-
 class RemoteOrt:
     """ONNX Runtime on remote devices.
 
@@ -54,7 +50,7 @@ class RemoteOrt:
 
     def __init__(self, threads: int, settings: OnnxRuntimeSettings) -> None:
         self._threads, self._settings = threads, settings
-        self._tools: WeakKeyDictionary[RemoteDevice, _Tool] = WeakKeyDictionary()
+        self._installer = Installer(PERF_TEST, settings.benchmark_binary)
 
     def version(self, device: RemoteDevice) -> str:
         """Return what runs on ``device``: its builds tell no version, so the file's hash.
@@ -62,7 +58,7 @@ class RemoteOrt:
         Raises:
             DeviceError: There is no tool for this device, or it does not run there.
         """
-        return f"onnxruntime_perf_test, SHA-256 {self._tool(device).sha256}"
+        return f"onnxruntime_perf_test, SHA-256 {self._installer.on(device).sha256}"
 
     @contextmanager
     def prepared(self, model: bytes, spec: OpSpec, device: RemoteDevice) -> Iterator["RemoteSession"]:
@@ -77,7 +73,7 @@ class RemoteOrt:
             ProfilingError: It does not run there as asked for.
             DeviceError: The device was lost.
         """
-        tool, content = self._tool(device), device.push(model)
+        tool, content = self._installer.on(device), device.push(model)
         with device.scratch() as folder:
             path = f"{folder}/model.onnx"  # the tool goes by the end of the name
             device.run(["ln", "-s", content, path], timeout_s=_LIMIT_S)
@@ -89,21 +85,6 @@ class RemoteOrt:
             loaded = RemoteSession(device, argv, model=path, folder=folder, spec=spec)
             loaded(1)
             yield loaded
-
-    def _tool(self, device: RemoteDevice) -> _Tool:
-        if device not in self._tools:
-            program = read_program(
-                "onnxruntime_perf_test", device, path=self._settings.benchmark_binary, variable=VARIABLE
-            )
-            path = device.push(program, executable=True)
-            told = device.run([path, "--help"], timeout_s=_LIMIT_S)
-            if "perf_test" not in output_text(told):
-                raise DeviceError(
-                    "the onnxruntime_perf_test given does not run on this device, or is another program "
-                    f"(exit status {told.exit_status}); get the build for its instruction set"
-                )
-            self._tools[device] = _Tool(path, hashlib.sha256(program).hexdigest())
-        return self._tools[device]
 
 
 class RemoteSession:

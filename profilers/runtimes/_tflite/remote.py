@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -11,14 +10,12 @@ from latency_tables import Conditions, OpSpec
 from profilers._layout import nchw, nhwc, nhwc_shape
 from profilers.errors import FellBackError, WrongOutputError
 from profilers.runtimes._benchmark_model.timings import Timings
-from profilers.runtimes._benchmark_model.tool import BenchmarkModel, Flags
+from profilers.runtimes._benchmark_model.tool import BENCHMARK_MODEL, BenchmarkModel, Flags
 from profilers.runtimes._coverage import Coverage
 from profilers.runtimes._program_output import require_sha256, twice
-from profilers.runtimes._programs import read_program
+from profilers.runtimes._programs import Installer
 from profilers.runtimes._reference import Array, check_outputs, random_inputs
 from profilers.runtimes._tflite.settings import TfLiteSettings
-
-VARIABLE = "CARS_HW_BENCHMARK_MODEL"
 
 #: Of the models that ``profilers.lowering.tflite`` writes; further ones are "input_1" and so on.
 INPUT_NAME = "input"
@@ -46,7 +43,7 @@ class RemoteTfLite:
 
     def __init__(self, threads: int, settings: TfLiteSettings) -> None:
         self._threads, self._settings = threads, settings
-        self._tools: WeakKeyDictionary[RemoteDevice, BenchmarkModel] = WeakKeyDictionary()
+        self._installer = Installer(BENCHMARK_MODEL, settings.benchmark_binary)
 
     def tool(self, device: RemoteDevice) -> BenchmarkModel:
         """Return the tool on ``device``, which it is brought to the first time.
@@ -54,12 +51,7 @@ class RemoteTfLite:
         Raises:
             DeviceError: There is none for this device, or it does not run there.
         """
-        if device not in self._tools:
-            program = read_program(
-                "benchmark_model", device, path=self._settings.benchmark_binary, variable=VARIABLE
-            )
-            self._tools[device] = BenchmarkModel.install(device, program)
-        return self._tools[device]
+        return BenchmarkModel(self._installer.on(device))
 
     @contextmanager
     def prepared(

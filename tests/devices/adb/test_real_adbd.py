@@ -12,7 +12,7 @@ import pytest
 from devices import _adb
 from devices._adb.direct import DirectLink, TcpCarrier
 from devices._adb.keys import Key
-from devices._adb.transport import LinkTransport, Transport
+from devices._adb.transport import Transport
 from devices._errors import DeviceError, DeviceLostError
 from tests.fakes.adb_daemon import AdbServer, RealDaemon, adb_server, real_daemon, wait_until_gone
 
@@ -33,9 +33,9 @@ def strict_daemon(tmp_path: Path) -> Iterator[RealDaemon]:
         yield daemon
 
 
-def _direct(daemon: RealDaemon, keys: Path) -> LinkTransport:
+def _direct(daemon: RealDaemon, keys: Path) -> Transport:
     link = DirectLink(TcpCarrier("127.0.0.1", daemon.port), daemon.address, keys=keys, authorization_s=0.5)
-    return LinkTransport(link, pause=lambda _: time.sleep(0.05))
+    return Transport(link, pause=lambda _: time.sleep(0.05))
 
 
 def test_it_listens_on_loopback_only(daemon: RealDaemon) -> None:

@@ -13,7 +13,7 @@ from adb_shell import exceptions
 from devices import _adb
 from devices._adb.direct import DirectLink, TcpCarrier
 from devices._adb.keys import Key
-from devices._adb.transport import LinkTransport, quoted
+from devices._adb.transport import Transport, quoted
 from devices._adb.usb import UsbCarrier
 from devices._errors import DeviceError, DeviceLostError
 from tests.fakes.adb_daemon import free_port
@@ -115,9 +115,9 @@ def test_a_closed_transport_says_so(tmp_path: Path) -> None:
             transport.shell("true", timeout_s=1)
 
 
-def _direct(device: FakeAdbDevice, keys: Path) -> LinkTransport:
+def _direct(device: FakeAdbDevice, keys: Path) -> Transport:
     carrier = TcpCarrier("127.0.0.1", device.port)
-    return LinkTransport(DirectLink(carrier, "phone", keys=keys, authorization_s=0.3), pause=lambda _: None)
+    return Transport(DirectLink(carrier, "phone", keys=keys, authorization_s=0.3), pause=lambda _: None)
 
 
 def test_a_phone_that_knows_our_key_lets_us_in(tmp_path: Path) -> None:

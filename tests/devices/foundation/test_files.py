@@ -1,6 +1,8 @@
 """Files are whole: the old content or the new one, and never a part."""
 
 import io
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,13 +31,42 @@ def test_a_file_is_replaced_in_a_folder_that_is_made(tmp_path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_a_disk_that_refuses_leaves_the_old_content(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    path.write_bytes(b"old")
-    (tmp_path / ".file.tmp").mkdir()  # in the way of what is written
+def test_what_cannot_be_replaced_stays_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "folder"
+    path.mkdir()
     with pytest.raises(OSError, match="Is a directory"):
         replace_file(path, b"new")
-    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_name_as_long_as_the_disk_takes_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / ("n" * 255)
+    replace_file(path, b"content")
+    assert path.read_bytes() == b"content"
+
+
+#: Replaces a file many times by a letter that is repeated.
+_WRITER = """
+import sys
+from pathlib import Path
+from devices.foundation.files import replace_file
+for _ in range(60):
+    replace_file(Path(sys.argv[1]), sys.argv[2].encode() * 100_000)
+"""
+
+
+def test_of_several_processes_that_write_a_file_a_reader_finds_what_one_wrote(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"-" * 100_000)
+    writers = [subprocess.Popen([sys.executable, "-c", _WRITER, path, letter]) for letter in "abc"]
+    found = set()
+    while any(writer.poll() is None for writer in writers):
+        content = path.read_bytes()
+        assert content == content[:1] * 100_000
+        found.add(content[:1])
+    assert [writer.returncode for writer in writers] == [0, 0, 0]
+    assert len(found) > 1
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize(("value", "expected"), [("/elsewhere", "/elsewhere"), ("", "/home/me/.cache")])

@@ -1,13 +1,16 @@
 """Where programs for devices are looked for."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
 
 from devices._device import Completed
 from devices._errors import DeviceError
-from profilers.runtimes._programs import device_abi, program_folder, read_program
+from profilers.runtimes._programs import Installer, Program, device_abi, program_folder
 from tests.fakes.local_remote import LocalRemote
+
+TOOL = Program("the_tool", variable="THE_TOOL", source="build it", is_it=lambda text: "a tool" in text)
 
 
 class Machine(LocalRemote):
@@ -28,7 +31,7 @@ def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
 
 
 def find(device: Machine, path: str = "") -> bytes:
-    return read_program("the_tool", device, path=path, variable="THE_TOOL")
+    return TOOL.read(device, path)
 
 
 def test_the_path_comes_before_the_variable_and_that_before_the_cache(
@@ -46,7 +49,7 @@ def test_the_path_comes_before_the_variable_and_that_before_the_cache(
 
 
 def test_a_missing_one_names_the_three_ways(device: Machine) -> None:
-    with pytest.raises(DeviceError, match=r"no the_tool .*arm64-v8a.*option or THE_TOOL.*cars-hw devices"):
+    with pytest.raises(DeviceError, match=r"no the_tool .*arm64-v8a.*option or THE_TOOL.*\(build it\)"):
         find(device)
 
 
@@ -71,3 +74,24 @@ def test_what_names_no_instruction_set_is_no_folder(device: Machine, printed: by
     device.printed = printed
     with pytest.raises(DeviceError, match="names no instruction set"):
         device_abi(device)
+
+
+def test_a_program_is_brought_to_each_device_once_and_known_by_its_hash(tmp_path: Path) -> None:
+    content = b"#!/bin/sh\necho a tool\n"
+    (tmp_path / "file").write_bytes(content)
+    installer = Installer(TOOL, str(tmp_path / "file"))
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        device = LocalRemote(tmp_path / name)
+        installed = installer.on(device)
+        assert installer.on(device) is installed
+        assert device.ran == [[installed.path, "--help"]]
+        assert installed.sha256 == hashlib.sha256(content).hexdigest()
+        assert installed.help_text.strip() == "a tool"
+
+
+def test_another_program_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    with pytest.raises(
+        DeviceError, match=r"the_tool given .*another program \(exit status 3\).*instruction set"
+    ):
+        TOOL.install(LocalRemote(tmp_path), b"#!/bin/sh\nexit 3\n")

@@ -8,7 +8,7 @@ import pytest
 from devices._device import Completed
 from devices._errors import DeviceError
 from profilers.errors import FellBackError, GarbledOutputError, ProfilingError, UnsupportedOperationError
-from profilers.runtimes._benchmark_model.tool import BenchmarkModel, succeeded
+from profilers.runtimes._benchmark_model.tool import BENCHMARK_MODEL, BenchmarkModel, succeeded
 from profilers.runtimes._coverage import Coverage
 from profilers.runtimes._program_output import twice
 from tests.fakes import protos
@@ -44,7 +44,7 @@ class Scripted(LocalRemote):
 
 
 def tool(device: LocalRemote) -> BenchmarkModel:
-    return BenchmarkModel.install(device, b"a program")
+    return BenchmarkModel(BENCHMARK_MODEL.install(device, b"a program"))
 
 
 def test_its_flags_tell_the_generations_apart(tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_its_flags_tell_the_generations_apart(tmp_path: Path) -> None:
     assert (classic.is_compiled_model, compiled.is_compiled_model) == (False, True)
     assert "use_gpu" in classic.flags
     assert classic.version != compiled.version
-    assert classic.sha256 in classic.version
+    assert classic.program.sha256 in classic.version
 
 
 @pytest.mark.parametrize("printed", [b"", b"sh: not executable: 64-bit ELF file", b"\xff\x00", b"--graph="])

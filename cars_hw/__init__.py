@@ -10,7 +10,7 @@ from devices.foundation import lazy
 if TYPE_CHECKING:
     from cars_hw import data, objectives, spaces, strategies
     from cars_hw.assembly import open_search
-    from cars_hw.candidate import Candidate
+    from cars_hw.candidate import Candidate, Front
     from cars_hw.checkpoint import CheckpointFolder
     from cars_hw.config import SearchConfig
     from cars_hw.errors import (
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
         SelectionError,
     )
     from cars_hw.evolution.screening import Screen
-    from cars_hw.front import Front, Generation
     from cars_hw.networks.architecture import Architecture, from_text, to_text
     from cars_hw.networks.graph import Graph
     from cars_hw.objectives import Error, Latency, Limits, Macs, Objective, Parameters, PeakMemoryBytes
+    from cars_hw.record import Generation
     from cars_hw.results.bench import Bench, bench, bench_architecture
     from cars_hw.results.exporter import Export, export_network
     from cars_hw.results.members import export
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from cars_hw.runs import Run
     from cars_hw.search import Schedule, Search
     from cars_hw.tabular_trainer import TabularCost, TabularTrainer, read_figures
-    from cars_hw.training_plan import TrainingPlan
     from cars_hw.weights.supernet_trainer import SuperNetTrainer
+    from cars_hw.weights.training_plan import TrainingPlan
     from devices import CarsHwError
     from latency_tables import LatencyModel, LatencyTable, OpSpec
 
@@ -104,8 +104,8 @@ _HOMES = {
     "DataError": "cars_hw.errors",
     "Error": "cars_hw.objectives",
     "Export": "cars_hw.results.exporter",
-    "Front": "cars_hw.front",
-    "Generation": "cars_hw.front",
+    "Front": "cars_hw.candidate",
+    "Generation": "cars_hw.record",
     "Graph": "cars_hw.networks.graph",
     "Latency": "cars_hw.objectives",
     "LatencyModel": "latency_tables",
@@ -126,7 +126,7 @@ _HOMES = {
     "SuperNetTrainer": "cars_hw.weights.supernet_trainer",
     "TabularCost": "cars_hw.tabular_trainer",
     "TabularTrainer": "cars_hw.tabular_trainer",
-    "TrainingPlan": "cars_hw.training_plan",
+    "TrainingPlan": "cars_hw.weights.training_plan",
     "bench": "cars_hw.results.bench",
     "bench_architecture": "cars_hw.results.bench",
     "data": "cars_hw.data",

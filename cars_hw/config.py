@@ -10,7 +10,7 @@ from typing import Annotated, Any, Self, get_args
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
-from cars_hw.training_plan import TrainingPlan
+from cars_hw.weights.training_plan import TrainingPlan
 from devices.foundation import ConfigError, UnknownNameError, added, before
 
 _MAX_BYTES = 1 << 20

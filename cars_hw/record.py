@@ -1,15 +1,62 @@
-"""Record: what a checkpoint says, without a search that goes on from it."""
+"""Generation, a round of a search; Record, what a checkpoint says, without a search that goes on from it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import pandas as pd
 from pydantic import TypeAdapter, ValidationError
 
+from cars_hw.candidate import Candidate, Front, frame_of
 from cars_hw.checkpoint import Checkpoint
 from cars_hw.errors import CheckpointError
-from cars_hw.front import Generation
 from cars_hw.ledger import Json
 from cars_hw.trainer import TrainerState
+
+
+@dataclass(frozen=True)
+class Generation:
+    """One round of a search.
+
+    Attributes:
+        index: 0 after warm-up, then 1, 2, ...
+        population: The candidates that the strategy keeps.
+        front: The non-dominated ones among them, sorted by cost.
+        objectives: Names of the costs.
+        ledger: What has been spent so far.
+        seconds: Time of this round.
+    """
+
+    index: int
+    population: tuple[Candidate, ...]
+    front: Front
+    objectives: tuple[str, ...]
+    ledger: Mapping[str, Json]
+    seconds: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "front", Front(self.front, self.objectives))
+
+    def costs_of(self, member: Candidate) -> dict[str, float]:
+        """Return the costs of ``member`` by the names of the objectives."""
+        return dict(zip(self.objectives, member.costs, strict=True))
+
+    def toframe_of(self) -> pd.DataFrame:
+        """Return a row for each member of the population: architecture, costs, whether it is in the front."""
+        frame = frame_of(self.population, self.objectives)
+        in_front = {member.architecture for member in self.front}
+        return frame.assign(in_front=[member.architecture in in_front for member in self.population])
+
+    def __str__(self) -> str:
+        best = ", ".join(
+            f"{name} {min(member.costs[i] for member in self.population):.4g}"
+            for i, name in enumerate(self.objectives)
+        )
+        return (
+            f"generation {self.index}: front of {len(self.front)} among {len(self.population)}; best {best}"
+        )
+
+    def __repr__(self) -> str:
+        return f"<{self}>"
 
 
 @dataclass(frozen=True)

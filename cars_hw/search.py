@@ -4,14 +4,13 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from cars_hw.candidate import Candidate
+from cars_hw.candidate import Candidate, Front
 from cars_hw.checkpoint import CheckpointFolder
 from cars_hw.errors import CheckpointError
 from cars_hw.evolution.screening import Screen
-from cars_hw.front import Front, Generation
 from cars_hw.networks.architecture import Architecture
 from cars_hw.objectives import Objective
-from cars_hw.record import Record, read_record
+from cars_hw.record import Generation, Record, read_record
 from cars_hw.strategies._strategy import SearchFacts, Strategy
 from cars_hw.trainer import Trainer, TrainerState
 from devices.foundation import ConfigError

@@ -9,11 +9,11 @@ from cars_hw.candidate import Candidate
 from cars_hw.cli._measuring import measuring_bars
 from cars_hw.cli._output import print_table, say
 from cars_hw.config import SearchConfig
-from cars_hw.front import Generation
 from cars_hw.latency.contents import network_workload
 from cars_hw.ledger import Json
 from cars_hw.networks.architecture import to_text
 from cars_hw.networks.graph import Graph
+from cars_hw.record import Generation
 from cars_hw.results.bench import Bench
 from cars_hw.results.bench import bench as bench_files
 from cars_hw.results.exporter import Export

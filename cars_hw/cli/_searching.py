@@ -2,9 +2,9 @@
 
 from cars_hw.assembly import open_search, table_trust
 from cars_hw.cli._output import print_table, progress, say
-from cars_hw.front import Generation
 from cars_hw.ledger import Ledger
 from cars_hw.networks.architecture import to_text
+from cars_hw.record import Generation
 from cars_hw.results import spending
 from cars_hw.runs import Run
 

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cars_hw.assembly import make_space, make_trainer, table_key, table_trust
-from cars_hw.candidate import Candidate
+from cars_hw.candidate import Candidate, Front
 from cars_hw.config import LatencySection
 from cars_hw.data import Data
 from cars_hw.errors import CheckpointError
-from cars_hw.front import Front
 from cars_hw.ledger import Json
 from cars_hw.networks.architecture import to_text
 from cars_hw.record import Record, read_record

@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cars_hw import objectives
-from cars_hw.candidate import Candidate
-from cars_hw.front import Front
+from cars_hw.candidate import Candidate, Front
 from devices.foundation import ConfigError, UnknownNameError
 
 #: What follows it is how many members are picked, far apart from each other.

@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 
 from cars_hw.assembly import table_trust
 from cars_hw.config import SearchConfig
-from cars_hw.front import Generation
 from cars_hw.ledger import Json
 from cars_hw.networks.architecture import to_text
+from cars_hw.record import Generation
 from cars_hw.results import spending
 from cars_hw.runs import Run
 from devices.foundation import replace_file

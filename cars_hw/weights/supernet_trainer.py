@@ -25,12 +25,12 @@ from cars_hw.ledger import Json, Ledger, Weights
 from cars_hw.networks.architecture import Architecture
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.trainer import OptionGradients, TrainerState
-from cars_hw.training_plan import TrainingPlan
 from cars_hw.weights import option_gradients
 from cars_hw.weights.augmentation import Augmentation
 from cars_hw.weights.batch_norm import recalibrate, reset_what_is_not_finite
 from cars_hw.weights.network import Network
 from cars_hw.weights.supernet import SuperNet
+from cars_hw.weights.training_plan import TrainingPlan
 from devices.foundation import ConfigError
 
 _ALLOWED = TypeAdapter(tuple[tuple[int, ...], ...])

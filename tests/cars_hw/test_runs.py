@@ -5,6 +5,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from pydantic import JsonValue
 
 from cars_hw.config import SearchConfig
 from cars_hw.errors import CheckpointError, PluginNotAllowedError
@@ -14,7 +15,7 @@ from devices.foundation import ConfigError, UnknownNameError
 _OLD = Path(__file__).parents[1] / "golden" / "before-the-moves"
 
 
-def _config(**values: object) -> SearchConfig:
+def _config(**values: JsonValue) -> SearchConfig:
     return SearchConfig.load(None, {key.replace("__", "."): value for key, value in values.items()})
 
 
@@ -76,7 +77,7 @@ def test_another_configuration_is_refused_by_key_and_both_values(tmp_path: Path)
 )
 def test_a_setting_that_no_plug_in_has_leaves_no_folder(key: str, closest: str, tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError, match=f"did you mean '{closest}'"):
-        value = ["error", "parameter"] if key == "search.objectives" else 3
+        value: JsonValue = ["error", "parameter"] if key == "search.objectives" else 3
         Run.create(tmp_path / "run", SearchConfig.load(None, {key: value}))
     assert not (tmp_path / "run").exists()
 

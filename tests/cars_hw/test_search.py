@@ -18,11 +18,10 @@ from cars_hw.candidate import Candidate
 from cars_hw.checkpoint import CheckpointFolder
 from cars_hw.errors import CheckpointError
 from cars_hw.evolution.screening import Screen
-from cars_hw.front import Generation
 from cars_hw.ledger import Json, Weights
 from cars_hw.networks.architecture import Architecture
 from cars_hw.objectives import Error, Objective, Parameters
-from cars_hw.record import read_record
+from cars_hw.record import Generation, read_record
 from cars_hw.search import Schedule, Search
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.spaces.darts import Darts

@@ -9,8 +9,8 @@ import pytest
 from cars_hw import spaces, strategies
 from cars_hw.assembly import make_search, make_space, make_trainer
 from cars_hw.config import SearchConfig
-from cars_hw.front import Generation
 from cars_hw.ledger import Ledger
+from cars_hw.record import Generation
 from cars_hw.results.members import restored
 from cars_hw.runs import Run
 from cars_hw.search import Search

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cars_hw.candidate import Candidate
-from cars_hw.front import Front
+from cars_hw.candidate import Candidate, Front
 from cars_hw.results.picks import expanded, pick, spread
 from devices.foundation.errors import ConfigError, UnknownNameError
 

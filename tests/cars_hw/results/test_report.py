@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from cars_hw.candidate import Candidate
+from cars_hw.candidate import Candidate, Front
 from cars_hw.config import SearchConfig
-from cars_hw.front import Front, Generation
 from cars_hw.networks.architecture import to_text
+from cars_hw.record import Generation
 from cars_hw.results.report import write_report
 from profilers.errors import ExportError
 

@@ -9,8 +9,8 @@ from cars_hw.search import Schedule, Search
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.spaces.darts import Darts
 from cars_hw.strategies.g_evonas import GEvonas
-from cars_hw.training_plan import TrainingPlan
 from cars_hw.weights.supernet_trainer import SuperNetTrainer
+from cars_hw.weights.training_plan import TrainingPlan
 
 
 def parameters(space: SearchSpace) -> int:

@@ -11,8 +11,8 @@ from cars_hw import data
 from cars_hw.data import Data, ImageSet
 from cars_hw.errors import CheckpointError
 from cars_hw.spaces.darts import Darts
-from cars_hw.training_plan import TrainingPlan
 from cars_hw.weights.supernet_trainer import SuperNetTrainer
+from cars_hw.weights.training_plan import TrainingPlan
 from devices.foundation.errors import ConfigError
 
 _PLAN = TrainingPlan(

@@ -13,8 +13,8 @@ from cars_hw.data import Data
 from cars_hw.errors import ArchitectureError, CheckpointError
 from cars_hw.spaces.darts import Darts
 from cars_hw.trainer import TrainerState
-from cars_hw.training_plan import TrainingPlan
 from cars_hw.weights.supernet_trainer import SuperNetTrainer
+from cars_hw.weights.training_plan import TrainingPlan
 
 _PLAN = TrainingPlan(batch_size=16, learning_rate=0.1, crop_padding=1, recalibration_images=32)
 SPACE = Darts(deploy="search", channels=2, cells=3, image_size=8, image_channels=1, classes=10)

@@ -101,7 +101,7 @@ class Bench:
         }
 
 
-def bench(
+def bench(  # noqa: PLR0913  (what, and how it is measured and predicted)
     models: Sequence[Path],
     config: SearchConfig,
     *,

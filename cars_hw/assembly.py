@@ -9,6 +9,7 @@ import devices
 from cars_hw import data, objectives, spaces, strategies
 from cars_hw.config import LATENCY, LatencySection, SearchConfig
 from cars_hw.latency.model import latency_model, needed_specs, trust
+from cars_hw.networks import kinds
 from cars_hw.objectives import Ingredients, Limits, Objective
 from cars_hw.runs import Run
 from cars_hw.search import Schedule, Search
@@ -87,6 +88,7 @@ def make_space(config: SearchConfig) -> SearchSpace:
         UnknownNameError: There is no such space, kind of operation or setting.
         ConfigError: A setting has a value that the space does not take.
     """
+    kinds.load_kinds(config.space.operation_kinds)
     return spaces.load(config.space.name, **config.space.settings)
 
 

@@ -14,6 +14,7 @@ from cars_hw.latency.contents import network_workload
 from cars_hw.latency.model import latency_model, needed_specs, trust
 from cars_hw.latency.prediction import predict
 from cars_hw.ledger import Json
+from cars_hw.networks import kinds
 from cars_hw.networks.architecture import Architecture, from_text, to_text
 from cars_hw.results.model_card import read_card
 from cars_hw.spaces._space import SearchSpace
@@ -202,6 +203,7 @@ def _predict_file(
     for name in (card.space.name, *card.space.operation_kinds):
         if name not in allowed and "." in name:
             raise PluginNotAllowedError(f"the model card of {model}", name)
+    kinds.load_kinds(card.space.operation_kinds)
     space = spaces.load(card.space.name, **card.space.settings)
     if card.scale == "search" and not space.deploys_search_graph:
         return _UNKNOWN_COST  # the table is of the deployed network's operations

@@ -64,7 +64,7 @@ class TabularTrainer:
     Attributes:
         stepped: What each step was taken on.
         activated: The options that it was asked to keep, and whether on soft paths.
-        resets: How often all weights were drawn anew.
+        resets: For each time that all weights were drawn anew, the steps that it was said to be for.
         search: The search that ``play`` runs with it.
     """
 
@@ -74,15 +74,15 @@ class TabularTrainer:
         self.ledger = Ledger()
         self.stepped: list[list[Architecture]] = []
         self.activated: list[tuple[tuple[tuple[int, ...], ...], bool]] = []
-        self.resets = 0
+        self.resets: list[int] = []
         self.search: Search | None = None
         self._previous = 0
 
     def activate(self, space: SearchSpace, *, soft_path: bool = False) -> None:
         self.activated.append((space.allowed, soft_path))
 
-    def reset(self) -> None:
-        self.resets += 1
+    def reset(self, steps: int) -> None:
+        self.resets.append(steps)
 
     def option_gradients(self, chosen: Architecture, other: Architecture) -> OptionGradients:
         """Return a loss that falls with every larger option."""

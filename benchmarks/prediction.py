@@ -18,7 +18,7 @@ import devices
 from cars_hw import spaces
 from cars_hw.assembly import make_space
 from cars_hw.config import SearchConfig
-from cars_hw.latency.contents import network_workload, table_workloads
+from cars_hw.latency.contents import TableContents, network_workload
 from cars_hw.latency.model import latency_model
 from cars_hw.spaces._space import SearchSpace
 from latency_tables import AccuracyReport, LatencyModel, LatencyTable, Measurement, accuracy_report, halves_s
@@ -61,7 +61,7 @@ def observe(space: SearchSpace, folder: Path, plan: MeasurementPlan) -> Seen:
     with devices.connect("cpu") as device:
         profiler = Profiler(device, runtimes.load("onnxruntime"), plan)
         with LatencyTable.append(folder / "table.jsonl", profiler.header()) as table:
-            list(profiler.fill(table, table_workloads(space)))
+            list(profiler.fill(table, TableContents(space).workloads()))
             models = latency_model(space, table), LatencyModel(table)
         entries = profiler.measure([network_workload(space, architecture) for architecture in architectures])
     measured = [entry for entry in entries if isinstance(entry, Measurement)]

@@ -10,7 +10,8 @@ import devices
 from cars_hw import data, objectives, spaces, strategies
 from cars_hw.config import LatencySection, SearchConfig
 from cars_hw.evolution.screening import Screen
-from cars_hw.latency.model import latency_model, needed_specs, trust
+from cars_hw.latency.contents import TableContents
+from cars_hw.latency.model import latency_model, trust
 from cars_hw.objectives import Ingredients, Latency, Limits, Objective
 from cars_hw.runs import Run
 from cars_hw.search import Schedule, Search
@@ -100,7 +101,7 @@ def make_search(run: Run, trainer: SuperNetTrainer) -> Search:
     wanted = config.search.screening
     is_screened = strategy.is_screened if wanted is None else wanted
     fingerprint = {
-        "latency table": "none" if table is None else table.digest(needed_specs(space)),
+        "latency table": "none" if table is None else table.digest(TableContents(space).specs),
         "images": trainer.data.digest(),
         "configuration": hashlib.sha256(config.to_toml().encode()).hexdigest(),
     }

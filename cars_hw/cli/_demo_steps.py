@@ -9,7 +9,7 @@ from cars_hw.candidate import Candidate
 from cars_hw.cli._measuring import measuring_bars
 from cars_hw.cli._output import print_table, say
 from cars_hw.config import SearchConfig
-from cars_hw.latency.contents import network_workload, table_workloads
+from cars_hw.latency.contents import TableContents, network_workload
 from cars_hw.ledger import Json
 from cars_hw.networks.architecture import to_text
 from cars_hw.networks.graph import Graph
@@ -54,7 +54,7 @@ class Member:
 
 def profile(config: SearchConfig) -> None:
     """Measure every operation of the space that the table lacks."""
-    workloads = table_workloads(make_space(config))
+    workloads = TableContents(make_space(config)).workloads()
     with measuring_bars("operations") as show:
         filled = fill_table(Path(config.latency.table), workloads, make_setup(config.latency), on_round=show)
     entries = filled.entries

@@ -49,14 +49,14 @@ def profile(
     """Measure every operation of a space that the table lacks. Safe to stop and to repeat."""
     from cars_hw.assembly import make_setup, make_space
     from cars_hw.cli._measuring import measuring_bars
-    from cars_hw.latency.contents import table_workloads
+    from cars_hw.latency.contents import TableContents
     from cars_hw.latency.model import trust
     from profilers import Quality, fill_table
 
     first = device[0] if device else None
     resolved = resolve_measuring(config, overrides, space, first, runtime, threads, table, benchmark_binary)
     searched, latency = make_space(resolved), resolved.latency
-    workloads, quality = table_workloads(searched), Quality(precision, max_drift)
+    workloads, quality = TableContents(searched).workloads(), Quality(precision, max_drift)
     with measuring_bars("operations") as show:
         filled = fill_table(
             Path(latency.table),

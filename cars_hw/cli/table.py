@@ -22,7 +22,8 @@ from cars_hw.cli._options import (
     resolve_measuring,
 )
 from cars_hw.cli._output import print_json, print_table, show_line
-from cars_hw.latency.model import VALIDATION_NETWORKS, trust
+from cars_hw.latency.contents import VALIDATION_NETWORKS
+from cars_hw.latency.model import trust
 from latency_tables import AccuracyReport, LatencyTable, ValidationReport
 
 table = typer.Typer(no_args_is_help=True, help="Read latency tables, and hold them against whole networks.")

@@ -10,8 +10,8 @@ from cars_hw import spaces
 from cars_hw.assembly import make_setup, open_table
 from cars_hw.config import LatencySection, SearchConfig, with_table
 from cars_hw.errors import ArchitectureError
-from cars_hw.latency.contents import network_workload
-from cars_hw.latency.model import latency_model, needed_specs, trust
+from cars_hw.latency.contents import TableContents, network_workload
+from cars_hw.latency.model import latency_model, trust
 from cars_hw.latency.prediction import predict
 from cars_hw.ledger import Json
 from cars_hw.networks.architecture import Architecture, from_text, to_text
@@ -187,7 +187,7 @@ def _predict_file(model: Path, config: SearchConfig, *, has_table: bool) -> _Sai
         return _UNTOLD  # the table is of the deployed network's operations
     named = config if has_table else with_table(config, card.latency.table)
     table = open_table(named)
-    if not has_table and table.digest(needed_specs(space)) != card.latency.sha256:
+    if not has_table and table.digest(TableContents(space).specs) != card.latency.sha256:
         return _UNTOLD
     return _predict(table, space, from_text(card.architecture, space.choices), named)
 

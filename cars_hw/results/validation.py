@@ -4,13 +4,8 @@ from pathlib import Path
 
 from cars_hw.assembly import make_setup, make_space, open_table
 from cars_hw.config import SearchConfig
-from cars_hw.latency.contents import network_workload
-from cars_hw.latency.model import (
-    VALIDATION_NETWORKS,
-    latency_model,
-    predicted_networks,
-    validation_architectures,
-)
+from cars_hw.latency.contents import VALIDATION_NETWORKS, TableContents, network_workload
+from cars_hw.latency.model import latency_model, predicted_networks
 from latency_tables import LatencyTable, ValidationReport
 from profilers import USUAL, OnRound, ProfilingError, Quality, fill_table, ignore_rounds
 
@@ -41,7 +36,7 @@ def validate_table(
     space, path = make_space(config), Path(config.latency.table)
     before = open_table(config)
     latency_model(space, before, remedy=config.profile_command())
-    chosen = validation_architectures(space, networks)
+    chosen = TableContents(space).validation(networks)
     workloads = [network_workload(space, architecture) for architecture in chosen]
     setup = make_setup(config.latency)
     fill_table(path, workloads, setup, quality=quality, retry_failures=True, again=again, on_round=on_round)

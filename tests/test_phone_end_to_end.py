@@ -62,7 +62,7 @@ class Bench:
     def fill(self, path: Path, *, unplugged_after: int | None = None, group_size: int = 128) -> int:
         """Measure what the table lacks; return how many entries came, until the cable was pulled."""
         n, plan = 0, replace(PLAN, group_size=group_size)
-        with self.profiler(plan) as profiler, LatencyTable.append(path, profiler.header()) as table:
+        with self.profiler(plan) as profiler, LatencyTable.open_for_writing(path, profiler.header()) as table:
             for n, _ in enumerate(profiler.fill(table, TableContents(SPACE).workloads()), start=1):
                 if n == unplugged_after:
                     self.daemon.stop()

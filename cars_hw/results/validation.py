@@ -40,7 +40,7 @@ def validate_table(
     workloads = [network_workload(space, architecture) for architecture in chosen]
     setup = make_setup(config.latency)
     fill_table(path, workloads, setup, quality=quality, retry_failures=True, again=again, on_round=on_round)
-    with LatencyTable.append(path, before.header) as table:
+    with LatencyTable.open_for_writing(path, before.header) as table:
         for workload in workloads:
             if workload.spec in table.failures:
                 failure = table.failures[workload.spec]

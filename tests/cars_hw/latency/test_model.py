@@ -99,7 +99,7 @@ def test_the_validation_networks_are_distinct_and_unseen_by_the_calibration() ->
 
 
 def _validated_table(path: Path) -> LatencyTable:
-    with LatencyTable.append(write_table(path, _SPACE), LatencyTable.open(path).header) as table:
+    with LatencyTable.open_for_writing(write_table(path, _SPACE), LatencyTable.open(path).header) as table:
         chosen = TableContents(_SPACE).validation()
         specs = [network_spec(_SPACE.graph(architecture, "deploy")) for architecture in chosen]
         table.add(*(Measurement(spec, (4e-3, 5e-3 + i * 1e-4)) for i, spec in enumerate(specs)))
@@ -120,6 +120,6 @@ def test_a_table_tells_how_far_it_may_be_trusted(tmp_path: Path) -> None:
 def test_a_validation_by_entries_that_were_measured_anew_is_not_believed(tmp_path: Path) -> None:
     path = tmp_path / "t.jsonl"
     table = _validated_table(path)
-    with LatencyTable.append(path, table.header) as again:
+    with LatencyTable.open_for_writing(path, table.header) as again:
         again.add(Measurement(_SPACE.all_operations()[0], (2e-5,)))
     assert "validated for other entries" in trust(LatencyTable.open(path), _SPACE)

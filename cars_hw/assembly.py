@@ -8,7 +8,8 @@ import numpy as np
 import devices
 from cars_hw import data, objectives, spaces, strategies
 from cars_hw.config import LATENCY, LatencySection, SearchConfig
-from cars_hw.latency.model import latency_model, needed_specs, trust
+from cars_hw.latency.contents import TableContents
+from cars_hw.latency.model import latency_model, trust
 from cars_hw.networks import kinds
 from cars_hw.objectives import Ingredients, Limits, Objective
 from cars_hw.runs import Run
@@ -137,7 +138,7 @@ def make_search(run: Run, trainer: SuperNetTrainer) -> Search:
         violation=violation,
         **config.strategy.settings,
     )
-    contents = needed_specs(space)
+    contents = TableContents(space).specs
     digests = {table_key(config, name): (table.digest(contents),) for name, table in tables.items()}
     fingerprint: dict[str, tuple[str, ...]] = {
         **(digests or {"latency table": ("none",)}),

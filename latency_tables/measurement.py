@@ -71,7 +71,7 @@ class Measurement:
         return float(np.median(self.samples_s))
 
     @property
-    def half_width(self) -> float:
+    def relative_half_width(self) -> float:
         """Half the interval, relative to ``latency_s``."""
         low, high = self.interval_s
         return (high - low) / 2 / self.latency_s

@@ -107,7 +107,7 @@ def fill_table(  # noqa: PLR0913  (what, where, on what and how)
         )
     else:
         with _profiler(setup, shared[0], quality, on_round) as profiler:
-            with LatencyTable.append(path, profiler.header()) as table:
+            with LatencyTable.open_for_writing(path, profiler.header()) as table:
                 entries = list(profiler.fill(table, workloads, retry_failures=retry_failures, again=again))
             filled = Filled(entries, profiler.resting_s)
     failures = LatencyTable.open(path).failures

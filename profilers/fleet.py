@@ -147,7 +147,7 @@ class Fleet:
         there += [LatencyTable.open(path)] if path.exists() else []
         with ExitStack() as opened:
             parts = {
-                serial: opened.enter_context(LatencyTable.append(part_path(path, serial), header))
+                serial: opened.enter_context(LatencyTable.open_for_writing(part_path(path, serial), header))
                 for serial, header in self._headers.items()
             }
             self._work.put(_lacking(workloads, [*there, *parts.values()], retry_failures=retry_failures))

@@ -47,7 +47,7 @@ def is_precise(measured: Measurement, plan: MeasurementPlan) -> bool:
     Two in a row, because one narrow interval among seven looks is too often luck.
     """
     n = len(measured.samples_s)
-    if n not in plan.looks[1:] or measured.half_width > plan.precision:
+    if n not in plan.looks[1:] or measured.relative_half_width > plan.precision:
         return False
     before = plan.looks[plan.looks.index(n) - 1]
-    return replace(measured, samples_s=measured.samples_s[:before]).half_width <= plan.precision
+    return replace(measured, samples_s=measured.samples_s[:before]).relative_half_width <= plan.precision

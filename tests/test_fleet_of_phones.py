@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cars_hw.latency.contents import table_workloads
+from cars_hw.latency.contents import TableContents
 from devices.android import Android
 from latency_tables.table import LatencyTable
 from profilers.fleet import Fleet
@@ -17,7 +17,7 @@ from tests.fakes.played_phone import SERIAL, PlayedPhone, PlayedTransport
 from tests.fakes.two_options import TwoOptions
 
 _SERIALS = ("A11111111111", "B22222222222")
-WORKLOADS = table_workloads(TwoOptions())
+WORKLOADS = TableContents(TwoOptions()).workloads()
 SENTINELS = WORKLOADS[-1:]
 
 #: This machine is shared and in no way steady, so its sentinels may drift as they like.

@@ -10,8 +10,8 @@ from cars_hw import spaces
 from cars_hw.assembly import make_setup, open_table
 from cars_hw.config import LatencySection, SearchConfig
 from cars_hw.errors import ArchitectureError, PluginNotAllowedError
-from cars_hw.latency.contents import network_workload
-from cars_hw.latency.model import latency_model, needed_specs, trust
+from cars_hw.latency.contents import TableContents, network_workload
+from cars_hw.latency.model import latency_model, trust
 from cars_hw.latency.prediction import predict
 from cars_hw.ledger import Json
 from cars_hw.networks import kinds
@@ -209,7 +209,7 @@ def _predict_file(
         return _UNKNOWN_COST  # the table is of the deployed network's operations
     path = latency.table if has_table or known is None else known.table
     table = open_table(latency.model_copy(update={"table": path}))
-    if not has_table and (known is None or table.digest(needed_specs(space)) != known.sha256):
+    if not has_table and (known is None or table.digest(TableContents(space).specs) != known.sha256):
         return _UNKNOWN_COST
     return _predict(table, space, from_text(card.architecture, space.choices))
 

@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import replace
 from pathlib import Path
 
-from cars_hw.latency.model import needed_specs
+from cars_hw.latency.contents import TableContents
 from cars_hw.spaces._space import SearchSpace
 from devices import connect
 from latency_tables.header import Extent, TableHeader
@@ -26,7 +26,7 @@ def write_table(
     """Write a table that holds all of ``space``, as if measured on this machine."""
     device = replace(connect("cpu").info(), kind=kind)
     with LatencyTable.create(path, TableHeader(device, runtime, "0", threads, executes=executes)) as table:
-        table.add(*(Measurement(spec, (_latency_s(spec),)) for spec in needed_specs(space)))
+        table.add(*(Measurement(spec, (_latency_s(spec),)) for spec in TableContents(space).specs))
     return path
 
 

@@ -93,7 +93,7 @@ def test_one_of_the_phones_alone_adds_whole_networks_and_all_of_them_more_operat
     path, network = tmp_path / "t.jsonl", Workload(OpSpec.of("network", (1, 8, 4, 4)), Path("never read"))
     fill(path, member("a1"), member("b2"))
     alone = Profiler(*member("b2"), PLAN)
-    with LatencyTable.append(path, alone.header()) as table:
+    with LatencyTable.open_for_writing(path, alone.header()) as table:
         [added] = alone.fill(table, [network])
     fleet = Fleet([member("a1"), member("b2")], PLAN)
     more = [*WORKLOADS, Workload(OpSpec.of("new", (1, 8, 4, 4)), Path("never read"))]

@@ -49,7 +49,7 @@ def test_a_wide_interval_at_this_look_or_the_one_before_is_not_enough() -> None:
     plan = MeasurementPlan()
     assert not is_precise(measured(80, noise=2.0), plan)
     wild_until_the_look_before = Measurement(SPEC, (*np.linspace(1e-3, 2e-3, 56).tolist(), *[0.9e-3] * 24))
-    assert wild_until_the_look_before.half_width <= plan.precision
+    assert wild_until_the_look_before.relative_half_width <= plan.precision
     assert not is_precise(wild_until_the_look_before, plan)
 
 

@@ -13,7 +13,7 @@ from latency_tables.validation import MIN_NETWORKS, Validation
 
 
 @dataclass(frozen=True)
-class AccuracyReport:
+class PredictionErrorReport:
     """How well predictions of networks agree with their measurements, in percent of the measured latency.
 
     Attributes:
@@ -41,7 +41,9 @@ class AccuracyReport:
     constant_median_difference_percent: float
 
 
-def accuracy_report(predicted_s: Sequence[float], measured_s: Sequence[float]) -> AccuracyReport:
+def prediction_error_report(
+    predicted_s: Sequence[float], measured_s: Sequence[float]
+) -> PredictionErrorReport:
     """Compare predictions with measurements of the same networks, ``(n,)`` seconds each.
 
     Raises:
@@ -50,15 +52,15 @@ def accuracy_report(predicted_s: Sequence[float], measured_s: Sequence[float]) -
     if len(predicted_s) != len(measured_s) or len(measured_s) < MIN_NETWORKS:
         raise TableError(
             f"{len(predicted_s)} predictions and {len(measured_s)} measurements; "
-            f"an accuracy needs both of the same networks, {MIN_NETWORKS} or more"
+            f"a prediction error needs both of the same networks, {MIN_NETWORKS} or more"
         )
     predicted, measured = np.asarray(predicted_s, dtype=float), np.asarray(measured_s, dtype=float)
     if not all(np.all(np.isfinite(values) & (values > 0)) for values in (predicted, measured)):
-        raise TableError("an accuracy needs positive, finite latencies")
+        raise TableError("a prediction error needs positive, finite latencies")
     others_mean = (measured.sum() - measured) / (len(measured) - 1)
     differences = predicted / measured - 1
     constant_differences = others_mean / measured - 1
-    return AccuracyReport(
+    return PredictionErrorReport(
         n=len(measured),
         bias_percent=100 * float(np.mean(differences)),
         rmspe_percent=_root_mean_square_percent(differences),
@@ -76,23 +78,23 @@ class ValidationReport:
     """How far a table may be trusted.
 
     Attributes:
-        accuracy: Predictions against measurements, and the constant predictor's score.
+        prediction_error: Predictions against measurements, and the constant predictor's score.
         floor: The halves of the networks' own samples (even and odd) against each other: no prediction can
             be seen to be better than that.
         covered_percent: Share of the measurements inside of the predicted 95 % interval.
     """
 
-    accuracy: AccuracyReport
-    floor: AccuracyReport
+    prediction_error: PredictionErrorReport
+    floor: PredictionErrorReport
     covered_percent: float
 
     @property
     def beats_constant(self) -> bool:
         """Whether the table says more than the mean of the networks does."""
-        return self.accuracy.rmspe_percent < self.accuracy.constant_rmspe_percent
+        return self.prediction_error.rmspe_percent < self.prediction_error.constant_rmspe_percent
 
     def __str__(self) -> str:
-        said, floor = self.accuracy, self.floor
+        said, floor = self.prediction_error, self.floor
         verdict = "" if self.beats_constant else "; NO BETTER than the constant predictor"
         return (
             f"{said.n} whole networks: RMSPE {said.rmspe_percent:.1f} % (noise floor "
@@ -120,8 +122,8 @@ def validation_report(validation: Validation, measurements: Mapping[OpSpec, Meas
         for network, latency_s in zip(validation.networks, measured_s, strict=True)
     ]
     return ValidationReport(
-        accuracy_report([network.latency_s for network in validation.networks], measured_s),
-        accuracy_report(*halves_s(measured)),
+        prediction_error_report([network.latency_s for network in validation.networks], measured_s),
+        prediction_error_report(*halves_s(measured)),
         100 * sum(inside) / len(inside),
     )
 

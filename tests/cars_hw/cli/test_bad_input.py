@@ -63,7 +63,11 @@ _SEARCH = ("search", "--run", "run", "--config", "config.toml", "--table", "tabl
         ((*_SEARCH, "--set", "search.sed=3"), "search.seed", "search.generations"),
         ((*_SEARCH, "--set", "serch.seed=3"), "search", "latency"),
         ((*_SEARCH, "--set", "space.chanels=3"), "space.channels", "space.cells"),
-        ((*_SEARCH, "--set", "strategy.population=3"), "strategy.population_size", "strategy.members_per_step"),
+        (
+            (*_SEARCH, "--set", "strategy.population=3"),
+            "strategy.population_size",
+            "strategy.members_per_step",
+        ),
     ],
 )
 def test_an_unknown_name_is_refused_with_the_known_ones_and_the_closest(

@@ -43,7 +43,7 @@ def read_records(path: Path) -> Iterator[tuple[int, Record]]:
     """
     try:
         if not _is_file(path):
-            raise TableError(f"{path} is not a file; `cars-hw profile` writes one")
+            raise TableError(f"{path} is not a file; profile a space to write one")
         with path.open("rb") as file:
             end = 0
             for number, line in enumerate(_whole_lines(path, file), start=1):

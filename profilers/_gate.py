@@ -138,15 +138,15 @@ class SentinelGate(Gate):
         rested_s = 0.0
         while True:
             self._before_run()
-            hindrance = self._hindrance()
-            if hindrance is None:
+            disturbance = self._disturbance()
+            if disturbance is None:
                 found = run()
                 self._is_fresh = False
-                hindrance = self._hindrance()
-                if hindrance is None:
+                disturbance = self._disturbance()
+                if disturbance is None:
                     return found
             if rested_s >= self._plan.patience_s:
-                raise ThrottledError(f"{hindrance}; {rested_s:.0f} s of rest did not help")
+                raise ThrottledError(f"{disturbance}; {rested_s:.0f} s of rest did not help")
             self._rest()
             rested_s += self._plan.rest_s
             self._is_fresh = False
@@ -170,13 +170,13 @@ class SentinelGate(Gate):
             left_s -= _NAP_S
         self.resting_s += self._plan.rest_s
 
-    def _hindrance(self) -> str | None:
+    def _disturbance(self) -> str | None:
         """Say what is wrong now; a look that passed is good until something else has run."""
         if self._is_fresh:
             return None
-        hindrance = self._device.hindrance()
-        if hindrance is not None or self._sampler is None:
-            return hindrance
+        disturbance = self._device.why_not_ready()
+        if disturbance is not None or self._sampler is None:
+            return disturbance
         look_s = self._look_s(self._sampler)
         drift = look_s / self._level_s() - 1
         if drift > self._plan.max_drift:

@@ -177,7 +177,7 @@ class HotPhone(Phone):
 
     rested_s = 0.0
 
-    def hindrance(self) -> str | None:
+    def why_not_ready(self) -> str | None:
         return "thermal status 2 (moderate): let it cool"
 
     def pause(self, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""When blocks count: a sentinel beside them, a device that says when it is hindered, and bounded rests."""
+"""When blocks count: a sentinel beside them, a device that says when it is not ready, and bounded rests."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -38,19 +38,19 @@ Speed = Callable[[float], float]
 
 
 class Phone(Fake):
-    """Scripted hardware that is hindered at times.
+    """Scripted hardware that is not ready at times.
 
     Args:
-        hindered: Spans of seconds, each with what it is hindered by.
+        unready: Spans of seconds, each with its reason.
     """
 
-    def __init__(self, *hindered: tuple[float, float, str]) -> None:
+    def __init__(self, *unready: tuple[float, float, str]) -> None:
         super().__init__(lambda _: DeviceState())
-        self._hindered = hindered
+        self._unready = unready
 
-    def hindrance(self) -> str | None:
+    def why_not_ready(self) -> str | None:
         now_s = self.clock_s()
-        return next((why for start, end, why in self._hindered if start <= now_s < end), None)
+        return next((why for start, end, why in self._unready if start <= now_s < end), None)
 
 
 def steady(_: float) -> float:
@@ -286,7 +286,7 @@ def test_a_gate_that_gives_up_says_why_and_how_long_it_waited() -> None:
         SentinelGate(phone, runtime, plan) as gate,
         pytest.raises(ThrottledError, match="battery at 12 %; charge it; 6 s of rest"),
     ):
-        gate.undisturbed(lambda: pytest.fail("measured while hindered"))
+        gate.undisturbed(lambda: pytest.fail("measured while not ready"))
 
 
 def test_leaving_the_gate_unloads_the_sentinel_even_after_an_error() -> None:

@@ -23,7 +23,7 @@ def latency_model(
     """Return the predictor of ``space`` from ``table``.
 
     Args:
-        space: Whose deployed networks are predicted.
+        space: The space whose deployed networks are predicted.
         table: Holds ``TableContents(space).specs``.
         remedy: The command that measures what the table lacks.
 
@@ -68,8 +68,8 @@ def trust(table: LatencyTable, space: SearchSpace | None = None, *, remedy: str 
 
     Args:
         table: The table.
-        space: What it is used for; then a validation by other entries than the present ones is named so.
-        remedy: What validates the table.
+        space: The space that it is used for; then a validation by other entries than its own is named so.
+        remedy: The command that validates the table.
     """
     report = table.validation_report()
     remedy = remedy or "cars-hw table validate"

@@ -1,4 +1,4 @@
-"""What was measured: pure data. Imports no machine-learning framework and no hardware."""
+"""Measurements and predictions: pure data. Imports no machine-learning framework and no hardware."""
 
 from latency_tables.errors import (
     DamagedFileError,

@@ -59,7 +59,7 @@ class Journal:
     """A journal that nobody else may append to until it is closed. A context manager; not thread-safe.
 
     Args:
-        path: Where it is.
+        path: Path of the file.
         file: That file, unbuffered, in append mode and locked; the journal closes it.
     """
 

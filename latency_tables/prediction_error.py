@@ -1,4 +1,4 @@
-"""How good predictions are: held against measurements, beside what noise and a constant would score."""
+"""Prediction error: predictions held against measurements, beside the scores of noise and of a constant."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from latency_tables.validation import MIN_NETWORKS, Validation
 
 @dataclass(frozen=True)
 class PredictionErrorReport:
-    """How well predictions of networks agree with their measurements, in percent of the measured latency.
+    """Differences of predictions of networks from their measurements, in percent of the measured latency.
 
     Attributes:
         n: Networks.
@@ -22,7 +22,7 @@ class PredictionErrorReport:
         rmspe_percent: Root of the mean squared difference.
         median_difference_percent: Median of the absolute differences.
         within_5_percent: Share of the networks predicted to within 5 %.
-        within_10_percent: The same within 10 %.
+        within_10_percent: Share of the networks predicted to within 10 %.
         kendall_tau: Agreement of the two orders, -1 to 1; NaN where all predictions, or all measurements, are
             equal.
         constant_rmspe_percent: ``rmspe_percent`` of predicting each network as the mean of the others'
@@ -75,7 +75,7 @@ def prediction_error_report(
 
 @dataclass(frozen=True)
 class ValidationReport:
-    """How far a table may be trusted.
+    """The prediction error of a table, beside the least and the most that it may sensibly be.
 
     Attributes:
         prediction_error: Predictions against measurements, and the constant predictor's score.
@@ -94,13 +94,13 @@ class ValidationReport:
         return self.prediction_error.rmspe_percent < self.prediction_error.constant_rmspe_percent
 
     def __str__(self) -> str:
-        said, floor = self.prediction_error, self.floor
+        error, floor = self.prediction_error, self.floor
         verdict = "" if self.beats_constant else "; NO BETTER than the constant predictor"
         return (
-            f"{said.n} whole networks: RMSPE {said.rmspe_percent:.1f} % (noise floor "
-            f"{floor.rmspe_percent:.1f} %, constant predictor {said.constant_rmspe_percent:.1f} %), "
-            f"within 5 % {said.within_5_percent:.0f} %, within 10 % {said.within_10_percent:.0f} %, "
-            f"Kendall tau {said.kendall_tau:.2f} (floor {floor.kendall_tau:.2f}){verdict}"
+            f"{error.n} whole networks: RMSPE {error.rmspe_percent:.1f} % (noise floor "
+            f"{floor.rmspe_percent:.1f} %, constant predictor {error.constant_rmspe_percent:.1f} %), "
+            f"within 5 % {error.within_5_percent:.0f} %, within 10 % {error.within_10_percent:.0f} %, "
+            f"Kendall tau {error.kendall_tau:.2f} (floor {floor.kendall_tau:.2f}){verdict}"
         )
 
 
@@ -138,14 +138,17 @@ def halves_s(measured: Sequence[Measurement]) -> tuple[list[float], list[float]]
 
 
 def _root_mean_square_percent(differences: NDArray[np.float64]) -> float:
+    """Return the root of the mean square of relative ``differences`` (n,)."""
     return 100 * float(np.sqrt(np.mean(differences**2)))
 
 
 def _median_percent(differences: NDArray[np.float64]) -> float:
+    """Return the median of the absolute relative ``differences`` (n,)."""
     return 100 * float(np.median(np.abs(differences)))
 
 
 def _kendall_tau(predicted: NDArray[np.float64], measured: NDArray[np.float64]) -> float:
+    """Return Kendall's tau-b of two series, (n,) each."""
     from scipy.stats import kendalltau  # takes over a second, which a search need not spend
 
     return float(kendalltau(predicted, measured).statistic)

@@ -188,11 +188,18 @@ class LatencyTable:
         """Return the distinct ones of ``specs`` that are still to be measured, in order.
 
         Args:
-            specs: What is needed.
+            specs: The operations that are needed.
             retry_failures: Count an operation that failed as still to be measured.
         """
         failed = {} if retry_failures else self._failures
         return tuple(s for s in dict.fromkeys(specs) if s not in self._measurements and s not in failed)
+
+    def __repr__(self) -> str:
+        header, where = self.header, "in memory" if self._path is None else str(self._path)
+        return (
+            f"LatencyTable({where}: {len(self._measurements)} measured, {len(self._failures)} failed; "
+            f"{header.device}; {header.runtime} {header.runtime_version}, threads={header.threads})"
+        )
 
     @property
     def measurements(self) -> Mapping[OpSpec, Measurement]:

@@ -1,4 +1,4 @@
-"""What a latency table holds of a space: a call, every deployed operation, and a few whole networks.
+"""The contents of a latency table for a space: a call, every deployed operation, and a few whole networks.
 
 The networks are the same ones wherever the table is read; they correct the operations jointly. Others, once
 the table was validated, tell how good its predictions are.
@@ -24,7 +24,7 @@ _SEED = 20_200_614
 
 @dataclass(frozen=True)
 class TableContents:
-    """What a table holds of ``space``."""
+    """The contents of a table for ``space``, listed in one place."""
 
     space: SearchSpace
 

@@ -21,7 +21,7 @@ def latency_model(space: SearchSpace, table: LatencyTable) -> LatencyModel:
     """Return the predictor of ``space`` from ``table``.
 
     Args:
-        space: Whose deployed networks are predicted.
+        space: The space whose deployed networks are predicted.
         table: Holds ``TableContents(space).specs``.
 
     Raises:
@@ -78,7 +78,7 @@ def trust(table: LatencyTable, space: SearchSpace | None = None) -> Trust:
 
     Args:
         table: The table.
-        space: What it is used for; then a validation by other entries than the present ones is named so.
+        space: The space that it is used for; then a validation by other entries than its own is named so.
     """
     report = table.validation_report()
     if report is None or table.validation is None:

@@ -188,6 +188,15 @@ def test_a_table_takes_nothing_measured_under_another_header(
     LatencyTable.open_for_writing(path, HEADER).close()  # the refusal has released the lock
 
 
+def test_a_table_shows_where_it_is_what_it_holds_and_on_what_it_was_measured(tmp_path: Path) -> None:
+    conditions = "cpu: Xeon, 2 cores, Linux 6.1; onnxruntime 1.22.0, threads=1"
+    assert repr(table_of(measured(CONV), crashed(POOL))) == (
+        f"LatencyTable(in memory: 1 measured, 1 failed; {conditions})"
+    )
+    path = file_of(tmp_path / "a.jsonl", HEADER_RECORD)
+    assert repr(LatencyTable.open(path)) == f"LatencyTable({path}: 0 measured, 0 failed; {conditions})"
+
+
 def test_required_conditions_are_compared_with_the_header() -> None:
     table = table_of()
     table.require()

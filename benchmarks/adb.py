@@ -223,7 +223,11 @@ def _phone_s_per_entry() -> float:
     sentinel = plan.sentinel or SentinelPlan()
     first_and_checked = 2 * _PROCESS_S
     blocks_s = plan.max_rounds * (plan.block_s + _PROCESS_S)
-    return first_and_checked + blocks_s + plan.max_rounds / sentinel.stretch * (sentinel.block_s + _PROCESS_S)
+    return (
+        first_and_checked
+        + blocks_s
+        + plan.max_rounds / sentinel.blocks_between * (sentinel.block_s + _PROCESS_S)
+    )
 
 
 def main() -> None:

@@ -34,7 +34,7 @@ PLAN = MeasurementPlan(
     spread_s=0.0,
     max_rounds=3,
     first_calls=3,
-    sentinel=SentinelPlan(stretch=8, max_drift=1e6, block_s=0.01, rest_s=1.0),
+    sentinel=SentinelPlan(blocks_between=8, max_drift=1e6, block_s=0.01, rest_s=1.0),
 )
 
 

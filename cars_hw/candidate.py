@@ -45,7 +45,7 @@ class Front(tuple[Candidate, ...]):
         front.objectives = tuple(objectives)
         return front
 
-    def toframe_of(self) -> pd.DataFrame:
+    def to_frame(self) -> pd.DataFrame:
         """Return a row for each member: ``architecture`` as text, and its costs by their names."""
         return frame_of(self, self.objectives)
 

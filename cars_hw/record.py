@@ -40,7 +40,7 @@ class Generation:
         """Return the costs of ``member`` by the names of the objectives."""
         return dict(zip(self.objectives, member.costs, strict=True))
 
-    def toframe_of(self) -> pd.DataFrame:
+    def to_frame(self) -> pd.DataFrame:
         """Return a row for each member of the population: architecture, costs, whether it is in the front."""
         frame = frame_of(self.population, self.objectives)
         in_front = {member.architecture for member in self.front}

@@ -232,12 +232,6 @@ def test_nothing_from_outside_is_unpickled_evaluated_or_given_to_a_shell() -> No
             assert not forbidden.search(path.read_text()), path
 
 
-def test_the_documents_name_files_that_exist() -> None:
-    for document in [_ROOT / "README.md", *(_ROOT / "docs").glob("*.md")]:
-        for link in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
-            assert (document.parent / link).exists(), f"{document.name} links to {link}"
-
-
 def test_the_code_of_the_readme_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -51,8 +51,8 @@ class Search:
         fingerprint: Facts that a resumed run must share with the one that wrote the checkpoint (table hash,
             configuration); saved in each checkpoint, with the number of the strategy's ``numerics``.
         screening: Whether new architectures are screened: of many that are drawn, those few are evaluated
-            that known costs and a model of the error promise most of. ``None``: as the strategy says, where
-            there is a known cost.
+            that are most promising by known costs and a model of the error. ``None``: as the strategy says,
+            where there is a known cost.
         screen: Screens with settings of its own; ``None`` for the default ones.
 
     Raises:

@@ -184,13 +184,13 @@ def test_new_members_come_through_the_screen() -> None:
     strategy = evnas(selection="classic")
     wanted: list[int] = []
 
-    def screening(draw: Any, n: int) -> list[Architecture]:
+    def screen(draw: Any, n: int) -> list[Architecture]:
         wanted.append(n)
         drawn: list[Architecture] = draw(5 * n)
         assert len(drawn) == len(set(drawn)) == 5 * n
         return sorted(drawn)[:n]
 
-    strategy.begin(SearchFacts(screening=screening))
+    strategy.begin(SearchFacts(screen=screen))
     told(strategy, by_order(strategy))
     assert wanted == [11]
     best, *new = strategy.ask()

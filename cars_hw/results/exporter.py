@@ -44,7 +44,7 @@ class Export:
 
     Attributes:
         path: The file; its card is a JSON file beside it.
-        size_bytes: Of the file.
+        size_bytes: Size of the file.
         max_difference: Largest absolute difference of a logit to torch, over all images.
         error: Share of the images that the file classifies wrongly.
         file_format: Name of its format.

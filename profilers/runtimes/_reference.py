@@ -20,7 +20,7 @@ from profilers.lowering._evaluation import evaluating
 RELATIVE_TOLERANCE = 1e-3
 SCALE_TOLERANCE = 1e-4
 
-#: Of the inputs, which are normal: all-zero or denormal numbers would take other paths through a processor.
+#: Seed of the inputs, which are normal: all-zero or denormal numbers would take other paths through a processor.
 _SEED = 0
 
 Array = NDArray[np.float32]

@@ -59,7 +59,7 @@ class Layers:
 
     def convolution(self, x: Value, weights: Array, bias: Array, windows: Windows, groups: int) -> Value:
         """Convolve; ``weights`` are (c_out, c_in / groups, height, width)."""
-        shape = (x.shape[0], len(weights), *_places(x, windows))
+        shape = (x.shape[0], len(weights), *_positions(x, windows))
         source, padding = self._padded(x, windows)
         options = {
             **_sliding(windows, padding),
@@ -80,7 +80,7 @@ class Layers:
 
     def max_pool(self, x: Value, windows: Windows) -> Value:
         """Take the largest pixel of each window; padding never wins."""
-        shape = (*x.shape[:2], *_places(x, windows))
+        shape = (*x.shape[:2], *_positions(x, windows))
         padding = padding_of(windows, x.size)
         if padding is None:
             x, padding = self._repeated_edges(x, windows), Padding.VALID
@@ -89,7 +89,7 @@ class Layers:
 
     def average_pool(self, x: Value, windows: Windows, *, counts_padding: bool) -> Value:
         """Average the pixels of each window, and the zeros of its padding where they are counted."""
-        shape = (*x.shape[:2], *_places(x, windows))
+        shape = (*x.shape[:2], *_positions(x, windows))
         padding = padding_of(windows, x.size)
         is_plain = padding == Padding.VALID or (padding == Padding.SAME and not counts_padding)
         source, padding = (x, padding) if is_plain else (self._zeros_around(x, windows), Padding.VALID)
@@ -200,8 +200,8 @@ def _axes(x: Value) -> Sequence[int]:
     return (0, 2, 3, 1) if len(x.shape) == IMAGE_RANK else range(len(x.shape))
 
 
-def _places(x: Value, windows: Windows) -> list[int]:
-    return [window.places(size) for window, size in zip(windows, x.size, strict=True)]
+def _positions(x: Value, windows: Windows) -> list[int]:
+    return [window.positions(size) for window, size in zip(windows, x.size, strict=True)]
 
 
 def _sliding(windows: Windows, padding: Padding) -> dict[str, int]:

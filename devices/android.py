@@ -51,7 +51,7 @@ class Android(RemoteDevice):
     """An Android phone: ``android:tcp:HOST:PORT``, ``android:usb:SERIAL``, ``android:SERIAL``, ``android``.
 
     An address may end in ``?cores=big`` (the fastest kind, the default), ``mid``, ``little`` or ``all``:
-    where programs run. Making one asks the phone who it is, and undoes what a crashed process of ours left there.
+    where programs run. Making one asks the phone who it is, and undoes what a crashed process of ours left.
 
     Args:
         transport: The connection; made anew where it breaks, and closed with the device.

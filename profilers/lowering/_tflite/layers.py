@@ -58,7 +58,7 @@ class Layers:
         return Value(self.graph.constant(nhwc(values)), values.shape)
 
     def convolution(self, x: Value, weights: Array, bias: Array, windows: Windows, groups: int) -> Value:
-        """Convolve; ``weights`` are (c_out, c_in / groups, height, width)."""
+        """Convolve (n, c_in, h, w); ``weights`` are (c_out, c_in / groups, h, w), ``bias`` is (c_out,)."""
         shape = (x.shape[0], len(weights), *_positions(x, windows))
         source, padding = self._padded(x, windows)
         options = {
@@ -74,7 +74,7 @@ class Layers:
         return self._add("CONV_2D", inputs, shape, options)
 
     def linear(self, x: Value, weights: Array, bias: Array) -> Value:
-        """Connect (n, c_in) fully to (n, c_out); ``weights`` are (c_out, c_in)."""
+        """Connect (n, c_in) fully to (n, c_out); ``weights`` are (c_out, c_in), ``bias`` is (c_out,)."""
         inputs = self._weighted(x, weights, bias)
         return self._add("FULLY_CONNECTED", inputs, (x.shape[0], len(weights)), _INACTIVE)
 
@@ -97,6 +97,8 @@ class Layers:
         pooled = self._add("AVERAGE_POOL_2D", (source.tensor,), shape, options)
         if is_plain or counts_padding:
             return pooled
+        # The kernel divides by all taps, the zeros that were put around included; torch does not count those
+        # and divides by the pixels that are there: rows[y] * columns[x] of them.
         rows, columns = (np.array(w.valid_pixels(n)) for w, n in zip(windows, x.size, strict=True))
         taps = windows[0].kernel * windows[1].kernel
         correction = (taps / np.outer(rows, columns)).astype(np.float32)[None, :, :, None]
@@ -162,6 +164,7 @@ class Layers:
         return (self._zeros_around(x, windows), Padding.VALID) if padding is None else (x, padding)
 
     def _zeros_around(self, x: Value, windows: Windows) -> Value:
+        """Pad (n, c, h, w) with as many zeros as the windows reach."""
         margins = [window.margins(size) for window, size in zip(windows, x.size, strict=True)]
         widths = np.array([(0, 0), *margins, (0, 0)], dtype=np.int32)
         height, width = (n + sum(margin) for n, margin in zip(x.size, margins, strict=True))
@@ -201,6 +204,7 @@ def _axes(x: Value) -> Sequence[int]:
 
 
 def _positions(x: Value, windows: Windows) -> list[int]:
+    """Return height and width of what windows that slide over the image ``x`` give."""
     return [window.positions(size) for window, size in zip(windows, x.size, strict=True)]
 
 

@@ -194,7 +194,10 @@ def _execution_flags(
 
 
 def _output(content: bytes, reference: Array) -> Array:
-    """Read the tool's output, raw numbers NHWC, as NCHW; of the wrong size, it stays a row of numbers."""
+    """Read the tool's output, raw float32 in (n, h, w, c), in the shape of ``reference``, (n, c, h, w).
+
+    An output of another size stays a row of numbers, which the comparison refuses by its shape.
+    """
     values = np.frombuffer(content[: len(content) // 4 * 4], dtype="<f4").astype(np.float32)
     if values.size != reference.size:
         return values

@@ -24,7 +24,7 @@ import numpy as np
 from _rows import Row, finish, parse_options
 
 from cars_hw import spaces
-from cars_hw.latency.contents import table_workloads
+from cars_hw.latency.contents import TableContents
 from devices import Device, _adb
 from devices.android import Android
 from latency_tables import Measurement
@@ -193,7 +193,7 @@ def entry_rows(folder: Path, n: int, n_groups: int) -> list[Row]:
         n: Entries.
         n_groups: In so many sessions, whose range is the spread.
     """
-    table = table_workloads(spaces.load("darts"))
+    table = TableContents(spaces.load("darts")).workloads()
     chosen = [table[(2 * i + 1) * len(table) // (2 * n)] for i in range(n)]
     with played_phone(folder) as (device, runtime, on_device_s):
         overhead_s(device, runtime, chosen[:1], on_device_s)  # loads torch, and brings the tool there
@@ -223,7 +223,11 @@ def _phone_s_per_entry() -> float:
     sentinel = plan.sentinel or SentinelPlan()
     first_and_checked = 2 * _PROCESS_S
     blocks_s = plan.max_rounds * (plan.block_s + _PROCESS_S)
-    return first_and_checked + blocks_s + plan.max_rounds / sentinel.stretch * (sentinel.block_s + _PROCESS_S)
+    return (
+        first_and_checked
+        + blocks_s
+        + plan.max_rounds / sentinel.blocks_between * (sentinel.block_s + _PROCESS_S)
+    )
 
 
 def main() -> None:

@@ -18,10 +18,17 @@ import devices
 from cars_hw import spaces
 from cars_hw.assembly import make_space
 from cars_hw.config import SearchConfig
-from cars_hw.latency.contents import network_workload, table_workloads
+from cars_hw.latency.contents import TableContents, network_workload
 from cars_hw.latency.model import latency_model
 from cars_hw.spaces._space import SearchSpace
-from latency_tables import AccuracyReport, LatencyModel, LatencyTable, Measurement, accuracy_report, halves_s
+from latency_tables import (
+    LatencyModel,
+    LatencyTable,
+    Measurement,
+    PredictionErrorReport,
+    halves_s,
+    prediction_error_report,
+)
 from profilers import MeasurementPlan, Profiler, runtimes
 
 Floats = NDArray[np.float64]
@@ -60,8 +67,8 @@ def observe(space: SearchSpace, folder: Path, plan: MeasurementPlan) -> Seen:
     architectures = [space.sample(rng) for _ in range(_NETWORKS)]
     with devices.connect("cpu") as device:
         profiler = Profiler(device, runtimes.load("onnxruntime"), plan)
-        with LatencyTable.append(folder / "table.jsonl", profiler.header()) as table:
-            list(profiler.fill(table, table_workloads(space)))
+        with LatencyTable.open_for_writing(folder / "table.jsonl", profiler.header()) as table:
+            list(profiler.fill(table, TableContents(space).workloads()))
             models = latency_model(space, table), LatencyModel(table)
         entries = profiler.measure([network_workload(space, architecture) for architecture in architectures])
     measured = [entry for entry in entries if isinstance(entry, Measurement)]
@@ -76,9 +83,9 @@ def observe(space: SearchSpace, folder: Path, plan: MeasurementPlan) -> Seen:
     )
 
 
-def compare(predicted_s: Floats, measured_s: Floats) -> AccuracyReport:
+def compare(predicted_s: Floats, measured_s: Floats) -> PredictionErrorReport:
     """Hold predictions against measurements."""
-    return accuracy_report(predicted_s.tolist(), measured_s.tolist())
+    return prediction_error_report(predicted_s.tolist(), measured_s.tolist())
 
 
 def rows(name: str, seen: Seen) -> list[Row]:

@@ -8,7 +8,9 @@ import numpy as np
 import devices
 from cars_hw import data, objectives, spaces, strategies
 from cars_hw.config import LATENCY, LatencySection, SearchConfig
-from cars_hw.latency.model import latency_model, needed_specs, trust
+from cars_hw.latency.contents import TableContents
+from cars_hw.latency.model import latency_model, trust
+from cars_hw.networks import kinds
 from cars_hw.objectives import Ingredients, Limits, Objective
 from cars_hw.runs import Run
 from cars_hw.search import Schedule, Search
@@ -87,6 +89,7 @@ def make_space(config: SearchConfig) -> SearchSpace:
         UnknownNameError: There is no such space, kind of operation or setting.
         ConfigError: A setting has a value that the space does not take.
     """
+    kinds.load_kinds(config.space.operation_kinds)
     return spaces.load(config.space.name, **config.space.settings)
 
 
@@ -135,7 +138,7 @@ def make_search(run: Run, trainer: SuperNetTrainer) -> Search:
         violation=violation,
         **config.strategy.settings,
     )
-    contents = needed_specs(space)
+    contents = TableContents(space).specs
     digests = {table_key(config, name): (table.digest(contents),) for name, table in tables.items()}
     fingerprint: dict[str, tuple[str, ...]] = {
         **(digests or {"latency table": ("none",)}),

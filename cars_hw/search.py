@@ -13,7 +13,10 @@ from cars_hw.objectives import Objective
 from cars_hw.record import Generation, Record, read_record
 from cars_hw.strategies._strategy import SearchFacts, Strategy
 from cars_hw.trainer import Trainer, TrainerState
-from devices.foundation import ConfigError
+from devices.foundation import ConfigError, plugin_name
+
+#: Of a checkpoint that does not say.
+_FIRST_NUMERICS = "1"
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ class Search:
         checkpoints: Where each round is saved; ``None`` saves nothing.
         fingerprint: Facts that a resumed run must share with the one that wrote the checkpoint (table hash,
             configuration), each in one or more forms: the first is saved in each checkpoint, any is accepted.
+            The number of the strategy's ``numerics`` is saved with them.
         screening: Whether new architectures are screened: of many that are drawn, those few are evaluated
             that known costs and a model of the error promise most of. ``None``: as the strategy says, where
             there is a known cost.
@@ -74,18 +78,20 @@ class Search:
         self.schedule = schedule
         self.history: list[Generation] = []
         self._checkpoints = checkpoints
-        self._fingerprint = dict(fingerprint or {})
+        self._numerics = f"numerics of {plugin_name(type(strategy))}"
+        self._fingerprint = {**(fingerprint or {}), self._numerics: (str(strategy.numerics),)}
         self._screen = screen if screen is not None else self._default_screen(screening)
         self._next = 0
         known_costs = {objective.name: objective for objective in self.objectives[1:]}
-        strategy.begin(SearchFacts(schedule.generations, known_costs, self._screen))
+        strategy.begin(SearchFacts(schedule.generations, schedule.steps, known_costs, self._screen))
         self._activate()
 
     def resume(self) -> bool:
         """Continue from the newest checkpoint, if there is one; return whether there was.
 
         Raises:
-            CheckpointError: It is damaged, or of a search with another fingerprint.
+            CheckpointError: It is damaged, of a search with another fingerprint, or of other numerics of the
+                strategy.
         """
         checkpoint = self._checkpoints.load_newest() if self._checkpoints else None
         if checkpoint is None:
@@ -178,8 +184,14 @@ class Search:
         self._checkpoints.save(record.to_checkpoint(self._next, trainer))
 
     def _check_fingerprint(self, found: Mapping[str, str]) -> None:
+        written, (now, *_) = found.get(self._numerics, _FIRST_NUMERICS), self._fingerprint[self._numerics]
+        if written != now:
+            raise CheckpointError(
+                f"the checkpoint was written with {self._numerics} {written}, which are {now} by now: it "
+                "would go on otherwise; start anew in another folder, or use the version that wrote it"
+            )
         for name, forms in self._fingerprint.items():
-            if found.get(name) not in forms:
+            if name != self._numerics and found.get(name) not in forms:
                 raise CheckpointError(
                     f"the checkpoint was written with {name} {found.get(name)}, this search has {forms[0]}; "
                     "restore that, or start anew in another folder"

@@ -66,8 +66,8 @@ class TabularTrainer:
     def activate(self, space: SearchSpace, *, soft_path: bool = False) -> None:
         """Do nothing: there are no weights to keep, and a soft path has the accuracy of its architecture."""
 
-    def reset(self) -> None:
-        """Go back to the first epoch."""
+    def reset(self, steps: int) -> None:
+        """Go back to the first epoch; a table has no learning rate."""
         self._steps = self._previous_steps = 0
 
     def option_gradients(self, chosen: Architecture, other: Architecture) -> OptionGradients:

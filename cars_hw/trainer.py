@@ -69,8 +69,12 @@ class Trainer(Protocol):
         """
         ...
 
-    def reset(self) -> None:
-        """Draw all weights anew, and forget the optimiser's state and the previous weights."""
+    def reset(self, steps: int) -> None:
+        """Draw all weights anew, and forget the optimiser's state and the previous weights.
+
+        Args:
+            steps: Over which the learning rate falls again, from the first to the final one.
+        """
         ...
 
     def option_gradients(self, chosen: Architecture, other: Architecture) -> OptionGradients:

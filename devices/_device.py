@@ -130,7 +130,7 @@ class Device(ABC):
     def quiet(self, threads: int) -> AbstractContextManager[None]:
         """Fix what may be fixed for measuring with ``threads`` threads; leaving restores it."""
 
-    def hindrance(self) -> str | None:
+    def why_not_ready(self) -> str | None:
         """Say why measuring now would mislead, and what helps; ``None``: the device is ready.
 
         A hot device, a low battery: what may pass if it is waited for.

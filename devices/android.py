@@ -151,9 +151,9 @@ class Android(RemoteDevice):
             threads=self._threads,
         )
 
-    def hindrance(self) -> str | None:
+    def why_not_ready(self) -> str | None:
         now = _fitness(self._shell.texts(_FITNESS))
-        return readiness.hindrance(now, self._fitness_at_start or now)
+        return readiness.why_not_ready(now, self._fitness_at_start or now)
 
     @contextmanager
     def quiet(self, threads: int) -> Iterator[None]:

@@ -1,12 +1,5 @@
-"""What was measured: pure data. Imports no machine-learning framework and no hardware."""
+"""Measurements and predictions: pure data. Imports no machine-learning framework and no hardware."""
 
-from latency_tables.accuracy import (
-    AccuracyReport,
-    ValidationReport,
-    accuracy_report,
-    halves_s,
-    validation_report,
-)
 from latency_tables.errors import (
     DamagedFileError,
     MissingEntryError,
@@ -24,6 +17,13 @@ from latency_tables.measurement import (
     Measurement,
 )
 from latency_tables.prediction import CALL_OVERHEAD, LatencyModel, Observation, Prediction, Term
+from latency_tables.prediction_error import (
+    PredictionErrorReport,
+    ValidationReport,
+    halves_s,
+    prediction_error_report,
+    validation_report,
+)
 from latency_tables.spec import OpSpec
 from latency_tables.table import LatencyTable
 from latency_tables.validation import PredictedNetwork, Validation
@@ -31,7 +31,6 @@ from latency_tables.validation import PredictedNetwork, Validation
 __all__ = [
     "CALL_OVERHEAD",
     "FAST_MODE_QUANTILE",
-    "AccuracyReport",
     "Conditions",
     "DamagedFileError",
     "Entry",
@@ -46,6 +45,7 @@ __all__ = [
     "OpSpec",
     "PredictedNetwork",
     "Prediction",
+    "PredictionErrorReport",
     "Setting",
     "SpecError",
     "TableError",
@@ -54,7 +54,7 @@ __all__ = [
     "Term",
     "Validation",
     "ValidationReport",
-    "accuracy_report",
     "halves_s",
+    "prediction_error_report",
     "validation_report",
 ]

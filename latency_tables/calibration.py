@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-#: Standard deviation of an operation's true share in a network, relative to its scaled measurement.
+#: Standard deviation of an operation's true cost in a network, relative to its scaled measurement.
 PRIOR_DEVIATION = 0.10
-#: Standard deviation of a measured network from the sum of its operations' true shares, relative.
+#: Standard deviation of a measured network from the sum of its operations' true costs, relative.
 NETWORK_DEVIATION = 0.03
 
 
 @dataclass(frozen=True)
 class Beliefs:
-    """What operations cost inside of networks.
+    """The costs of operations inside of networks.
 
     Attributes:
         mean_s: Seconds, (d,).
@@ -45,9 +45,11 @@ def update(alone_s: Floats, counts: Floats, networks_s: Floats) -> Beliefs:
 
     Args:
         alone_s: Operations measured alone, net of the call overhead, (d,).
-        counts: How often each network has each operation, (k, d).
+        counts: Occurrences of each operation in each network, (k, d).
         networks_s: The networks, net of one call overhead, (k,); positive.
     """
+    # The posterior of a Gaussian prior N(prior, P) after linear observations counts @ x + noise, in the form
+    # of a Kalman update; P is diagonal, so that k x k systems are solved, not d x d ones.
     prior = _factor(counts @ alone_s, networks_s) * alone_s
     prior_covariance = np.diag((PRIOR_DEVIATION * prior) ** 2)
     cross = counts @ prior_covariance
@@ -58,6 +60,6 @@ def update(alone_s: Floats, counts: Floats, networks_s: Floats) -> Beliefs:
 
 
 def _factor(sums_s: Floats, networks_s: Floats) -> float:
-    """Return the factor on ``sums_s`` with the least squared relative difference to ``networks_s``."""
+    """Return the factor on ``sums_s`` (k,) of least squared relative difference to ``networks_s`` (k,)."""
     ratios = sums_s / networks_s
     return float(ratios.sum() / (ratios @ ratios))

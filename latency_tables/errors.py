@@ -35,9 +35,9 @@ class TableMismatchError(TableError):
     """A table measured under other conditions than those asked for.
 
     Args:
-        field: What differs ("device", "runtime", "threads").
-        found: What the table says.
-        wanted: What was asked for.
+        field: The fact that differs ("device", "runtime", "threads").
+        found: The value in the table.
+        wanted: The value that was asked for.
     """
 
     def __init__(self, field: str, *, found: str, wanted: str) -> None:
@@ -54,7 +54,7 @@ class DamagedFileError(TableError):
     Args:
         path: The file.
         where: Line or byte offset.
-        what: What is wrong there.
+        what: The damage.
     """
 
     def __init__(self, path: Path, where: str, what: str) -> None:

@@ -15,12 +15,12 @@ Extent = Literal["live", "whole"]
 
 @dataclass(frozen=True)
 class TableHeader:
-    """What latencies were measured on and with; those under equal headers may be compared.
+    """Device, runtime and settings of measurements; latencies under equal headers may be compared.
 
     Attributes:
         device: Hardware.
         runtime: Name of the runtime: ``"onnxruntime"``.
-        runtime_version: As the runtime reports it.
+        runtime_version: The version that the runtime reports.
         threads: Threads of one call.
         settings: Whatever else makes latencies incomparable: ``{"provider": "CPUExecutionProvider"}``.
         executes: What the runtime executes of a network.

@@ -43,7 +43,7 @@ def read_records(path: Path) -> Iterator[tuple[int, Record]]:
     """
     try:
         if not _is_file(path):
-            raise TableError(f"{path} is not a file; `cars-hw profile` writes one")
+            raise TableError(f"{path} is not a file; profile a space to write one")
         with path.open("rb") as file:
             end = 0
             for number, line in enumerate(_whole_lines(path, file), start=1):
@@ -59,7 +59,7 @@ class Journal:
     """A journal that nobody else may append to until it is closed. A context manager; not thread-safe.
 
     Args:
-        path: Where it is.
+        path: Path of the file.
         file: That file, unbuffered, in append mode and locked; the journal closes it.
     """
 

@@ -12,7 +12,7 @@ from latency_tables.errors import TableError
 from latency_tables.spec import OpSpec
 
 #: The machine has slow modes that last tens of seconds; its undisturbed fast mode is the 10th percentile of
-#: the block means, which varies far less from one session to the next than their median.
+#: the block means, which varies far less from one process to the next than their median.
 FAST_MODE_QUANTILE = 0.10
 
 _RESAMPLES = 1000
@@ -28,7 +28,7 @@ class Measurement:
     """One fact: the raw samples of an operation's latency and the conditions they were taken under.
 
     Attributes:
-        spec: What was measured.
+        spec: The operation that was measured.
         samples_s: ``(n,)`` seconds per call, in order of time; one value a block of
             ``conditions["inner_calls"]`` calls.
         conditions: Facts about the measuring: inner calls, rounds, load, whether the wanted precision was
@@ -57,7 +57,11 @@ class Measurement:
 
     @cached_property
     def latency_s(self) -> float:
-        """Seconds per call in the undisturbed fast mode: the 10th percentile of the samples."""
+        """Seconds per call in the undisturbed fast mode: the 10th percentile of the samples.
+
+        Each sample is the mean of a block of calls. Neither their mean nor their median, which slow modes
+        shift; ``median_s`` is beside it.
+        """
         return float(np.quantile(self.samples_s, FAST_MODE_QUANTILE))
 
     @cached_property
@@ -71,7 +75,7 @@ class Measurement:
         return float(np.median(self.samples_s))
 
     @property
-    def half_width(self) -> float:
+    def relative_half_width(self) -> float:
         """Half the interval, relative to ``latency_s``."""
         low, high = self.interval_s
         return (high - low) / 2 / self.latency_s

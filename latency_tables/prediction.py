@@ -31,11 +31,11 @@ _NORMAL_95 = 1.96
 
 @dataclass(frozen=True)
 class Term:
-    """What one operation adds to a network.
+    """The contribution of one operation to a network.
 
     Attributes:
         spec: The operation.
-        count: How often the network has it.
+        count: Its occurrences in the network.
         latency_s: Seconds of one occurrence, net of the call overhead; 0 where it costs no more than a call.
         interval_s: 95 % interval of ``latency_s``, (low, high), for the overhead as measured.
     """
@@ -73,7 +73,7 @@ class Observation:
 
     Attributes:
         specs: Its operations, repeats included.
-        latency_s: Seconds per call.
+        latency_s: Seconds per call: ``Measurement.latency_s`` of the network, so the 10th percentile.
     """
 
     specs: tuple[OpSpec, ...]
@@ -104,9 +104,13 @@ class LatencyModel:
         self._index = {spec: i for i, spec in enumerate(specs)} if observations else {}
         self._beliefs = self._calibrated(observations) if observations else None
 
+    def __repr__(self) -> str:
+        calibrated = "" if self._beliefs is None else ", calibrated by whole networks"
+        return f"LatencyModel({self._table!r}{calibrated})"
+
     @property
     def executes(self) -> Extent:
-        """What the table's runtime executes of a network: whose operations ``predict`` is to be given."""
+        """The part of a network that the table's runtime executes; ``predict`` takes its operations."""
         return self._table.header.executes
 
     def predict(self, specs: Sequence[OpSpec]) -> Prediction:

@@ -30,7 +30,7 @@ class OpSpec:
     text and a text one spec, so either may be the key.
 
     Attributes:
-        kind: What is computed: ``"sep_conv"``.
+        kind: Kind of operation: ``"sep_conv"``.
         input_shape: Shape of each input, NCHW for images.
         params: Pairs sorted by name. An operation of several equal inputs has ``inputs``.
         dtype: Element type of weights and activations.

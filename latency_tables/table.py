@@ -14,7 +14,6 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Self
 
 from devices.foundation import sync_folder
-from latency_tables.accuracy import ValidationReport, validation_report
 from latency_tables.errors import (
     DamagedFileError,
     MissingEntryError,
@@ -25,6 +24,7 @@ from latency_tables.errors import (
 from latency_tables.header import Setting, TableHeader
 from latency_tables.journal import Journal, Record, read_records
 from latency_tables.measurement import Entry, Failure, Measurement
+from latency_tables.prediction_error import ValidationReport, validation_report
 from latency_tables.records import (
     SCHEMA_VERSION,
     entry_from_record,
@@ -53,7 +53,7 @@ class LatencyTable:
     table opened for appending holds its file until it is closed, and can be read on afterwards. Not
     thread-safe.
 
-    Made by ``create``, ``open``, ``append`` and ``in_memory``.
+    Made by ``create``, ``open``, ``open_for_writing`` and ``in_memory``.
 
     Attributes:
         header: The conditions that all entries share.
@@ -96,7 +96,7 @@ class LatencyTable:
         return cls._loaded(Path(path), journal=None)
 
     @classmethod
-    def append(cls, path: str | Path, header: TableHeader) -> Self:
+    def open_for_writing(cls, path: str | Path, header: TableHeader) -> Self:
         """Open a table for adding to what it holds; create it where there is none.
 
         Raises:
@@ -151,7 +151,9 @@ class LatencyTable:
         if self._journal is not None:
             self._journal.append(*records)
         elif self._path is not None:
-            raise TableError(f"{self._path} is open for reading only; open it with LatencyTable.append")
+            raise TableError(
+                f"{self._path} is open for reading only; open it with LatencyTable.open_for_writing"
+            )
 
     def _read(self, record: Record) -> None:
         if is_validation(record):
@@ -186,11 +188,18 @@ class LatencyTable:
         """Return the distinct ones of ``specs`` that are still to be measured, in order.
 
         Args:
-            specs: What is needed.
+            specs: The operations that are needed.
             retry_failures: Count an operation that failed as still to be measured.
         """
         failed = {} if retry_failures else self._failures
         return tuple(s for s in dict.fromkeys(specs) if s not in self._measurements and s not in failed)
+
+    def __repr__(self) -> str:
+        header, where = self.header, "in memory" if self._path is None else str(self._path)
+        return (
+            f"LatencyTable({where}: {len(self._measurements)} measured, {len(self._failures)} failed; "
+            f"{header.device}; {header.runtime} {header.runtime_version}, threads={header.threads})"
+        )
 
     @property
     def measurements(self) -> Mapping[OpSpec, Measurement]:

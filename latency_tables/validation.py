@@ -17,7 +17,7 @@ _LONGEST_S = 1e6
 
 @dataclass(frozen=True)
 class PredictedNetwork:
-    """What a table said of one network before it was looked at.
+    """The prediction of one network, made before its measurement was known to the table.
 
     Attributes:
         spec: The network's key; its measurement is an entry of the table.

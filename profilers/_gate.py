@@ -22,28 +22,28 @@ if TYPE_CHECKING:
 _CHANNELS, _SIZE, _KERNEL = 32, 32, 3
 SENTINEL_SPEC = OpSpec.of("sentinel", (1, _CHANNELS, _SIZE, _SIZE), kernel=_KERNEL)
 
-#: Looks before the first blocks; the best of them is where the level starts.
-_FIRST_LOOKS = 3
+#: Runs of the sentinel before the first blocks; the fastest of them is where the level starts.
+_FIRST_RUNS = 3
 
 _FIRST_CALLS = 3
 
 #: Longest that nobody is asked whether to go on.
 _NAP_S = 1.0
 
-#: Name of the condition that an entry keeps it under.
-_LOOK = "sentinel_s"
+#: Name of the condition of an entry that holds the sentinel's latency beside it.
+_SENTINEL_S = "sentinel_s"
 
 Found = TypeVar("Found")
 
 
 class Gate(AbstractContextManager["Gate"], ABC):
-    """Runs stretches of blocks, and gives only what was measured undisturbed.
+    """Runs blocks, a few at once, and gives only what was measured undisturbed.
 
     A context manager: what it needs on the device is there while it is entered. It may be entered again.
     """
 
-    #: Blocks that are run at once.
-    stretch: int = 1
+    #: Blocks that are run, and discarded, together.
+    blocks_at_once: int = 1
 
     #: Seconds that were waited for the device to be ready, in all.
     resting_s: float = 0.0
@@ -60,7 +60,7 @@ class Gate(AbstractContextManager["Gate"], ABC):
         """Learn what was measured earlier under the same header."""
 
     def facts(self) -> Conditions:
-        """Return what belongs on record with each entry that is finished now."""
+        """Return what is kept with each entry that is finished now."""
         return {}
 
     def __exit__(self, *_: object) -> None:
@@ -81,8 +81,8 @@ class OpenGate(Gate):
 class SentinelGate(Gate):
     """Lets pass what was measured while the device was ready, and as fast as at its best.
 
-    The level is the fast mode of all looks at the sentinel that passed; those of earlier sessions count, so
-    that a table is not filled at two speeds.
+    The level is the fast mode of all runs of the sentinel that passed; those beside a table's earlier entries
+    count, so that the table is not filled at two speeds.
 
     Args:
         device: What is measured on.
@@ -91,7 +91,7 @@ class SentinelGate(Gate):
         before_run: Called before each try, and at least every second of a rest; may raise to end it.
 
     Attributes:
-        looks_s: Latencies of the sentinel that passed.
+        passed_s: Latency of the sentinel at each run that passed.
     """
 
     def __init__(
@@ -102,8 +102,8 @@ class SentinelGate(Gate):
         *,
         before_run: Callable[[], None] = lambda: None,
     ) -> None:
-        self.stretch = plan.stretch
-        self.looks_s: list[float] = []
+        self.blocks_at_once = plan.blocks_between
+        self.passed_s: list[float] = []
         self._device, self._runtime, self._plan = device, runtime, plan
         self._before_run = before_run
         self._loaded = ExitStack()
@@ -112,7 +112,7 @@ class SentinelGate(Gate):
         self._is_fresh = False
 
     def __enter__(self) -> Self:
-        """Load the sentinel, and look at it where it was never seen.
+        """Load the sentinel, and run it where no latency of it is known.
 
         Raises:
             ProfilingError: It does not run: then nothing else would either.
@@ -124,8 +124,8 @@ class SentinelGate(Gate):
             self._calls = calls_lasting(self._plan.block_s, fmean(sampler(_FIRST_CALLS)))
             self._loaded = on_error.pop_all()
         self._sampler, self._is_fresh = sampler, False
-        if not self.looks_s:
-            self.looks_s = [min(self._look_s(sampler) for _ in range(_FIRST_LOOKS))]
+        if not self.passed_s:
+            self.passed_s = [min(self._sentinel_s(sampler) for _ in range(_FIRST_RUNS))]
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -134,33 +134,33 @@ class SentinelGate(Gate):
         self._loaded.close()
 
     def undisturbed(self, run: Callable[[], Found]) -> Found:
-        """Call ``run`` between two looks, until both find the device ready; rest before each further try."""
+        """Call ``run`` between two checks, until both find the device ready; rest before each further try."""
         rested_s = 0.0
         while True:
             self._before_run()
-            hindrance = self._hindrance()
-            if hindrance is None:
+            disturbance = self._disturbance()
+            if disturbance is None:
                 found = run()
                 self._is_fresh = False
-                hindrance = self._hindrance()
-                if hindrance is None:
+                disturbance = self._disturbance()
+                if disturbance is None:
                     return found
             if rested_s >= self._plan.patience_s:
-                raise ThrottledError(f"{hindrance}; {rested_s:.0f} s of rest did not help")
+                raise ThrottledError(f"{disturbance}; {rested_s:.0f} s of rest did not help")
             self._rest()
             rested_s += self._plan.rest_s
             self._is_fresh = False
 
     def remember(self, measurements: Iterable[Measurement]) -> None:
-        """Hold the sentinel against its looks when ``measurements`` were made, unless it was seen since."""
-        if self.looks_s:
-            return  # a table's entries are those looks, and would outweigh the others each time it is opened
-        looks_s = [measured.conditions.get(_LOOK) for measured in measurements]
-        self.looks_s += [look_s for look_s in looks_s if isinstance(look_s, float) and look_s > 0]
+        """Take over the sentinel's latencies beside ``measurements``, unless it has run since."""
+        if self.passed_s:
+            return  # a table's entries hold those runs, and would outweigh the others each time it is opened
+        earlier_s = [measured.conditions.get(_SENTINEL_S) for measured in measurements]
+        self.passed_s += [run_s for run_s in earlier_s if isinstance(run_s, float) and run_s > 0]
 
     def facts(self) -> Conditions:
-        """Return the sentinel's latency at the last look, and the level that it was held against."""
-        return {_LOOK: self.looks_s[-1], "sentinel_level_s": self._level_s()}
+        """Return the sentinel's latency at its last run, and the level that it was compared with."""
+        return {_SENTINEL_S: self.passed_s[-1], "sentinel_level_s": self._level_s()}
 
     def _rest(self) -> None:
         left_s = self._plan.rest_s
@@ -170,25 +170,25 @@ class SentinelGate(Gate):
             left_s -= _NAP_S
         self.resting_s += self._plan.rest_s
 
-    def _hindrance(self) -> str | None:
-        """Say what is wrong now; a look that passed is good until something else has run."""
+    def _disturbance(self) -> str | None:
+        """Say what disturbs the device now; a check that passed holds until something else has run."""
         if self._is_fresh:
             return None
-        hindrance = self._device.hindrance()
-        if hindrance is not None or self._sampler is None:
-            return hindrance
-        look_s = self._look_s(self._sampler)
-        drift = look_s / self._level_s() - 1
+        disturbance = self._device.why_not_ready()
+        if disturbance is not None or self._sampler is None:
+            return disturbance
+        sentinel_s = self._sentinel_s(self._sampler)
+        drift = sentinel_s / self._level_s() - 1
         if drift > self._plan.max_drift:
             return f"the sentinel takes {drift:.0%} longer than at its best, over {self._plan.max_drift:.0%}"
-        self.looks_s.append(look_s)
+        self.passed_s.append(sentinel_s)
         self._is_fresh = True
         return None
 
     def _level_s(self) -> float:
-        return float(np.quantile(self.looks_s, FAST_MODE_QUANTILE))
+        return float(np.quantile(self.passed_s, FAST_MODE_QUANTILE))
 
-    def _look_s(self, sampler: Sampler) -> float:
+    def _sentinel_s(self, sampler: Sampler) -> float:
         return fmean(sampler(self._calls))
 
 

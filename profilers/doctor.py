@@ -93,9 +93,9 @@ def twins(findings: Iterable[Finding]) -> list[str]:
 
 
 def _faults(device: Device) -> Iterable[str]:
-    hindrance = device.hindrance()
-    if hindrance is not None:
-        yield hindrance
+    reason = device.why_not_ready()
+    if reason is not None:
+        yield reason
     if isinstance(device, RemoteDevice):
         if device.state().is_charging:
             yield _CHARGING

@@ -16,7 +16,7 @@ from profilers.profiler import Profiler, plan_for
 from profilers.runtimes._runtime import Runtime, Workload
 
 #: Whole networks that each of several devices measures, to see whether they agree.
-SENTINELS = 3
+CONTROLS = 3
 
 #: Called with a device's address, the rounds of its present group that are done, and the most that there are.
 OnRound = Callable[[str, int, int], None]
@@ -86,7 +86,7 @@ def fill_table(  # noqa: PLR0913  (what, where, on what and how)
 
     Args:
         path: The table; made where there is none.
-        workloads: What it is to hold; several devices all measure the last ``SENTINELS`` of them.
+        workloads: What it is to hold; several devices all measure the last ``CONTROLS`` of them.
         setup: On what.
         addresses: Identical devices that share the work; that of ``setup`` if empty. Parts of the table that
             an earlier call left are merged.
@@ -107,7 +107,7 @@ def fill_table(  # noqa: PLR0913  (what, where, on what and how)
         )
     else:
         with _profiler(setup, shared[0], quality, on_round) as profiler:
-            with LatencyTable.append(path, profiler.header()) as table:
+            with LatencyTable.open_for_writing(path, profiler.header()) as table:
                 entries = list(profiler.fill(table, workloads, retry_failures=retry_failures, again=again))
             filled = Filled(entries, profiler.resting_s)
     failures = LatencyTable.open(path).failures
@@ -153,7 +153,7 @@ def _fill_by_fleet(  # noqa: PLR0913  (those of fill_table)
         fleet = Fleet(
             members, plan, on_round=lambda serial, n: on_round(address_of[serial], n, plan.max_rounds)
         )
-        entries = list(fleet.fill(path, workloads, workloads[-SENTINELS:], retry_failures=retry_failures))
+        entries = list(fleet.fill(path, workloads, workloads[-CONTROLS:], retry_failures=retry_failures))
         return Filled(entries, fleet.resting_s, lost=tuple(fleet.lost.values()))
 
 

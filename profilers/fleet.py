@@ -1,7 +1,7 @@
 """Fleet: several devices of one model share the measuring of one table.
 
 Each device measures into a part of its own, ``TABLE.part-SERIALHASH``, so that nothing is lost whatever ends
-the work. All of them measure the sentinels; the parts become one table only where the sentinels agree. MLPerf
+the work. All of them measure the *controls*; the parts become one table only where these agree. MLPerf
 Mobile asks a phone to repeat its own figure to within 5 % (mobile_open/rules); the same is asked of two.
 """
 
@@ -74,7 +74,7 @@ class Fleet:
     Args:
         members: Each device with its runtime; the caller closes the devices.
         plan: How long to measure.
-        tolerance: Largest relative difference of a sentinel between two devices.
+        tolerance: Largest relative difference of a control between two devices.
         on_round: Called, in any thread, with the hash of a serial number and that device's rounds, for
             progress.
 
@@ -119,7 +119,7 @@ class Fleet:
         self,
         path: Path,
         workloads: Sequence[Workload],
-        sentinels: Sequence[Workload],
+        controls: Sequence[Workload],
         *,
         retry_failures: bool = False,
     ) -> Iterator[Entry]:
@@ -130,7 +130,7 @@ class Fleet:
         Args:
             path: The table; it appears, or grows, when all parts are merged.
             workloads: What it is to hold, each spec once.
-            sentinels: Those of ``workloads`` that every device measures.
+            controls: Those of ``workloads`` that every device measures.
             retry_failures: Measure again what failed before.
 
         Yields:
@@ -138,7 +138,7 @@ class Fleet:
 
         Raises:
             DeviceLostError: All devices were lost; the parts keep what was measured.
-            ProfilingError: The sentinels disagree; the parts stay as they are.
+            ProfilingError: The controls disagree; the parts stay as they are.
             TableError: A part, or the table, cannot be read or written.
         """
         self._work = _Work(self._chunk_size)
@@ -147,23 +147,21 @@ class Fleet:
         there += [LatencyTable.open(path)] if path.exists() else []
         with ExitStack() as opened:
             parts = {
-                serial: opened.enter_context(LatencyTable.append(part_path(path, serial), header))
+                serial: opened.enter_context(LatencyTable.open_for_writing(part_path(path, serial), header))
                 for serial, header in self._headers.items()
             }
             self._work.put(_lacking(workloads, [*there, *parts.values()], retry_failures=retry_failures))
-            yield from self._measured(parts, sentinels)
+            yield from self._measured(parts, controls)
             if _lacking(workloads, [*there, *parts.values()], retry_failures=False):
                 raise DeviceLostError(f"all devices were lost: {'; '.join(self.lost.values())}; run it again")
-        merge(path, sentinels, tolerance=self._tolerance)
+        merge(path, controls, tolerance=self._tolerance)
 
-    def _measured(self, parts: Mapping[str, LatencyTable], sentinels: Sequence[Workload]) -> Iterator[Entry]:
+    def _measured(self, parts: Mapping[str, LatencyTable], controls: Sequence[Workload]) -> Iterator[Entry]:
         """Yield what the devices, each in a thread of its own, add to their parts."""
         entries = queue.SimpleQueue[Entry | None]()
         with ThreadPoolExecutor(len(parts)) as threads:
             try:
-                ends = [
-                    threads.submit(self._measure, *part, sentinels, entries.put) for part in parts.items()
-                ]
+                ends = [threads.submit(self._measure, *part, controls, entries.put) for part in parts.items()]
                 for end in ends:
                     end.add_done_callback(lambda _: entries.put(None))
                 for _ in ends:
@@ -175,12 +173,12 @@ class Fleet:
                 self._work.stop()
 
     def _measure(
-        self, serial: str, part: LatencyTable, sentinels: Sequence[Workload], report: Callable[[Entry], None]
+        self, serial: str, part: LatencyTable, controls: Sequence[Workload], report: Callable[[Entry], None]
     ) -> None:
-        """Measure the sentinels, then chunk after chunk; a device that is lost gives its chunk back."""
+        """Measure the controls, then chunk after chunk; a device that is lost gives its chunk back."""
         chunk: list[Workload] | None = None
         try:
-            for entry in self._profilers[serial].fill(part, sentinels):
+            for entry in self._profilers[serial].fill(part, controls):
                 report(entry)
             while (chunk := self._work.take()) is not None:
                 for entry in self._profilers[serial].fill(part, chunk, retry_failures=True):

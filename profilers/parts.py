@@ -11,7 +11,7 @@ from latency_tables import LatencyTable, Measurement, OpSpec, TableHeader
 from profilers.errors import ProfilingError
 from profilers.runtimes._runtime import Workload
 
-#: Largest relative difference of a sentinel between two devices whose entries may stand in one table.
+#: Largest relative difference of a control between two devices whose entries may stand in one table.
 TOLERANCE = 0.05
 
 
@@ -30,18 +30,18 @@ def part_path(path: Path, serial: str) -> Path:
     return path.with_name(f"{path.name}.part-{serial}")
 
 
-def merge(path: Path, sentinels: Sequence[Workload], *, tolerance: float = TOLERANCE) -> None:
+def merge(path: Path, controls: Sequence[Workload], *, tolerance: float = TOLERANCE) -> None:
     """Make one table of the parts beside ``path``, and remove them.
 
     Raises:
-        ProfilingError: The sentinels of two parts disagree; all parts stay.
+        ProfilingError: The controls, which every device measures, disagree between two parts; all stay.
         TableError: A part is of other hardware, or a file cannot be read or written.
     """
     parts = [LatencyTable.open(part) for part in parts_of(path)]
     before = [LatencyTable.open(path)] if path.exists() else []
     for table in [*before, *parts][1:]:
         require_alike([*before, *parts][0].header, table.header)
-    _require_agreement([*before, *parts], [workload.spec for workload in sentinels], tolerance)
+    _require_agreement([*before, *parts], [workload.spec for workload in controls], tolerance)
     serials = {serial for table in [*before, *parts] for serial in table.header.device.serials}
     first = parts[0].header
     header = replace(first, device=replace(first.device, serial_hash="+".join(sorted(serials))))
@@ -73,9 +73,9 @@ def require_alike(first: TableHeader, other: TableHeader) -> None:
             )
 
 
-def _require_agreement(tables: Sequence[LatencyTable], sentinels: Sequence[OpSpec], tolerance: float) -> None:
-    """Check that whoever measured a sentinel measured the same."""
-    for spec in sentinels:
+def _require_agreement(tables: Sequence[LatencyTable], controls: Sequence[OpSpec], tolerance: float) -> None:
+    """Check that all devices that measured a control measured the same."""
+    for spec in controls:
         seen = {table.header.device.serial_hash: table[spec].latency_s for table in tables if spec in table}
         if len(seen) < 2:
             continue

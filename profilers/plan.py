@@ -51,22 +51,22 @@ USUAL = Quality()
 class SentinelPlan:
     """When blocks count: while the device is ready, and as fast as at its best.
 
-    A *sentinel* is one fixed workload that runs before and after each *stretch* of blocks. Where either run
-    is slow, or the device says that it is hindered, the blocks between are discarded, the device rests, and
-    they are run anew.
+    A *sentinel* is one fixed workload that runs before and after every few blocks. Where either run is slow,
+    or the device says that it is not ready, the blocks between are discarded, the device rests, and they are
+    run anew.
 
     Attributes:
-        stretch: Blocks between two runs of the sentinel. More of them cost less, and lose more.
+        blocks_between: Blocks between two runs of the sentinel. More of them cost less, and lose more.
         block_s: How long the sentinel runs.
         max_drift: How much slower than at its best, relative, the sentinel may be: see ``Quality``.
-        rest_s: Seconds of rest before looking again.
-        patience_s: Seconds of rest after which a stretch is given up as throttled.
+        rest_s: Seconds of rest before the next try.
+        patience_s: Seconds of rest after which the workloads are given up as throttled.
 
     Raises:
         ProfilingError: A value is out of bounds.
     """
 
-    stretch: int = 4
+    blocks_between: int = 4
     block_s: float = 0.25
     max_drift: float = USUAL.max_drift
     rest_s: float = 5.0
@@ -75,8 +75,10 @@ class SentinelPlan:
     def __post_init__(self) -> None:
         for name in ("block_s", "max_drift", "rest_s", "patience_s"):
             _require_positive(name, getattr(self, name))
-        if self.stretch < 1:
-            raise ProfilingError(f"stretch of a measurement plan is {self.stretch}; it is at least 1")
+        if self.blocks_between < 1:
+            raise ProfilingError(
+                f"blocks_between of a measurement plan is {self.blocks_between}; it is at least 1"
+            )
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ class MeasurementPlan:
         block_s: Shortest block of calls that is timed as one; a shorter one would measure the clock.
         precision: Relative half-width of the 95 % interval at which a workload is done. A noisy shared host
             reproduces its fast mode within 1 to 3 %, so a narrower interval would promise too much.
-        min_rounds: Blocks before the interval is looked at for the first time.
+        min_rounds: Blocks before the interval is checked for the first time.
         spread_s: Seconds over which the first ``min_rounds`` rounds are spread, by resting between them: a
             group that is measured within one slow mode of the machine would be wrong as a whole.
         max_rounds: Blocks after which the workload is done anyway.
@@ -149,11 +151,11 @@ class MeasurementPlan:
             )
 
     @cached_property
-    def looks(self) -> tuple[int, ...]:
-        """Numbers of rounds after which the interval is looked at: 10, 14, 20, 28, 40, 56, 80.
+    def check_rounds(self) -> tuple[int, ...]:
+        """Numbers of rounds after which the interval is checked: 10, 14, 20, 28, 40, 56, 80.
 
-        Few and fixed, each a factor of the square root of 2 after the one before: who looks after every round
-        stops at the first interval that is narrow by luck.
+        Few and fixed, each a factor of the square root of 2 after the one before: a check after every round
+        would stop at the first interval that is narrow by luck.
         """
         steps = int(2 * math.log2(self.max_rounds / self.min_rounds)) + 1
         rounds = {int(self.min_rounds * math.sqrt(2) ** step) for step in range(steps)}

@@ -98,8 +98,8 @@ class Profiler:
         missing = set(by_spec if again else table.missing(by_spec, retry_failures=retry_failures))
         for start in range(0, len(wanted), size):  # of all that is wanted: resuming finds the same groups
             group = wanted[start : start + size]
-            places = {place for place, workload in enumerate(group) if workload.spec in missing}
-            for _, entry in self._measured(group, places):
+            positions = {position for position, workload in enumerate(group) if workload.spec in missing}
+            for _, entry in self._measured(group, positions):
                 table.add(entry)
                 yield entry
 
@@ -112,26 +112,26 @@ class Profiler:
         entries = dict(self._measured(workloads, range(len(workloads))))
         return [entries[position] for position in range(len(workloads))]
 
-    def _measured(self, group: Sequence[Workload], places: Collection[int]) -> Iterator[tuple[int, Entry]]:
-        """Yield the place in ``group`` and the entry of each workload at ``places`` once it is finished."""
-        if not places:
+    def _measured(self, group: Sequence[Workload], positions: Collection[int]) -> Iterator[tuple[int, Entry]]:
+        """Yield the position in ``group`` and the entry of each workload at ``positions``, as it is finished."""
+        if not positions:
             return
         with self.device.quiet(self.runtime.threads), ExitStack() as loaded:
             gate = loaded.enter_context(self._gate)
             active: dict[int, Sampling] = {}
-            for place in sorted(places):
-                prepared = self._prepared(group[place], loaded)
+            for position in sorted(positions):
+                prepared = self._prepared(group[position], loaded)
                 if isinstance(prepared, Sampling):
-                    active[place] = prepared
+                    active[position] = prepared
                 else:
-                    yield place, prepared
+                    yield position, prepared
             rng = np.random.default_rng(self.plan.seed)
             for rounds in itertools.count():
                 if not active:
                     return
                 if 0 < rounds < self.plan.min_rounds:
                     self.device.pause(self.plan.spread_s / (self.plan.min_rounds - 1))
-                order = [place for place in rng.permutation(len(group)).tolist() if place in active]
+                order = [position for position in rng.permutation(len(group)).tolist() if position in active]
                 yield from self._round(active, order, gate)
                 self._on_round(rounds + 1)
 
@@ -139,26 +139,26 @@ class Profiler:
         self, active: dict[int, Sampling], order: Sequence[int], gate: Gate
     ) -> Iterator[tuple[int, Entry]]:
         """Run a block of each; take what is finished out of ``active`` and yield it."""
-        for start in range(0, len(order), gate.stretch):
-            places = order[start : start + gate.stretch]
+        for start in range(0, len(order), gate.blocks_at_once):
+            positions = order[start : start + gate.blocks_at_once]
             try:
-                blocks = gate.undisturbed(partial(self._blocks, active, places))
+                blocks = gate.undisturbed(partial(self._blocks, active, positions))
             except ThrottledError as error:
-                entries = {place: sampling.throttled(error) for place, sampling in active.items()}
+                entries = {position: sampling.throttled(error) for position, sampling in active.items()}
                 active.clear()
                 yield from entries.items()
                 return
-            for place, block in blocks.items():
-                entry = block if isinstance(block, Failure) else active[place].keep(block, gate.facts())
+            for position, block in blocks.items():
+                entry = block if isinstance(block, Failure) else active[position].keep(block, gate.facts())
                 if entry is not None:
-                    del active[place]
-                    yield place, entry
+                    del active[position]
+                    yield position, entry
 
-    def _blocks(self, active: Mapping[int, Sampling], places: Sequence[int]) -> dict[int, float | Failure]:
+    def _blocks(self, active: Mapping[int, Sampling], positions: Sequence[int]) -> dict[int, float | Failure]:
         blocks = {}
-        for place in places:
+        for position in positions:
             self._before_run()
-            blocks[place] = active[place].block()
+            blocks[position] = active[position].block()
         return blocks
 
     def _prepared(self, workload: Workload, loaded: ExitStack) -> Sampling | Entry:

@@ -42,12 +42,12 @@ def calls_lasting(block_s: float, latency_s: float) -> int:
 
 
 def is_precise(measured: Measurement, plan: MeasurementPlan) -> bool:
-    """Tell whether this is one of the plan's looks, with a narrow interval now and at the look before.
+    """Tell whether the plan checks the interval now, and it is narrow now and at the check before.
 
-    Two in a row, because one narrow interval among seven looks is too often luck.
+    Twice in a row, because one narrow interval among seven checks is too often luck.
     """
     n = len(measured.samples_s)
-    if n not in plan.looks[1:] or measured.half_width > plan.precision:
+    if n not in plan.check_rounds[1:] or measured.relative_half_width > plan.precision:
         return False
-    before = plan.looks[plan.looks.index(n) - 1]
-    return replace(measured, samples_s=measured.samples_s[:before]).half_width <= plan.precision
+    before = plan.check_rounds[plan.check_rounds.index(n) - 1]
+    return replace(measured, samples_s=measured.samples_s[:before]).relative_half_width <= plan.precision

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cars_hw.latency.contents import table_workloads
+from cars_hw.latency.contents import TableContents
 from devices.android import Android
 from latency_tables.table import LatencyTable
 from profilers.fleet import Fleet
@@ -17,17 +17,17 @@ from tests.fakes.played_phone import SERIAL, PlayedPhone, PlayedTransport
 from tests.fakes.two_options import TwoOptions
 
 _SERIALS = ("A11111111111", "B22222222222")
-WORKLOADS = table_workloads(TwoOptions())
-SENTINELS = WORKLOADS[-1:]
+WORKLOADS = TableContents(TwoOptions()).workloads()
+CONTROLS = WORKLOADS[-1:]
 
-#: This machine is shared and in no way steady, so its sentinels may drift as they like.
+#: This machine is shared and in no way steady, so its sentinel may drift as it likes.
 PLAN = MeasurementPlan(
     block_s=0.02,
     min_rounds=3,
     spread_s=0.0,
     max_rounds=3,
     first_calls=3,
-    sentinel=SentinelPlan(stretch=8, max_drift=1e6, block_s=0.01, rest_s=1.0),
+    sentinel=SentinelPlan(blocks_between=8, max_drift=1e6, block_s=0.01, rest_s=1.0),
 )
 
 
@@ -51,7 +51,7 @@ def test_two_phones_fill_one_table_though_one_is_unplugged(
         members = [(phone, TfLite(benchmark_binary=str(tool))) for phone in (first, second)]
         fleet = Fleet(members, PLAN, tolerance=1e6)
         serials = {phone.info().serial_hash for phone in (first, second)}
-        entries = fleet.fill(path, WORKLOADS, SENTINELS)
+        entries = fleet.fill(path, WORKLOADS, CONTROLS)
         next(entries)
         cable.calls_until_lost = 0
         list(entries)

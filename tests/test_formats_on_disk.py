@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from cars_hw.assembly import make_search, make_space, make_trainer
-from cars_hw.latency.model import needed_specs
+from cars_hw.latency.contents import TableContents
 from cars_hw.networks.architecture import to_text
 from cars_hw.results.model_card import read_card
 from cars_hw.runs import Run
@@ -39,7 +39,7 @@ def _search(run: Run) -> Search:
 def test_an_old_table_holds_what_the_space_needs(folder: Path) -> None:
     table = LatencyTable.open(folder / "table.jsonl")
     space = make_space(Run.open(folder / "cars").config)
-    assert all(spec in table for spec in needed_specs(space))
+    assert all(spec in table for spec in TableContents(space).specs)
 
 
 @pytest.mark.parametrize("strategy", sorted(_EXPECTED.keys() - {"nse"}))

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from cars_hw.latency.contents import table_workloads
-from cars_hw.latency.model import latency_model, needed_specs
+from cars_hw.latency.contents import TableContents
+from cars_hw.latency.model import latency_model
 from devices import _adb
 from devices._errors import DeviceLostError
 from devices.android import Android
@@ -34,7 +34,7 @@ PLAN = MeasurementPlan(
     spread_s=0.0,
     max_rounds=3,
     first_calls=3,
-    sentinel=SentinelPlan(stretch=8, max_drift=1e6, block_s=0.01, rest_s=1.0),
+    sentinel=SentinelPlan(blocks_between=8, max_drift=1e6, block_s=0.01, rest_s=1.0),
 )
 
 
@@ -62,8 +62,8 @@ class Bench:
     def fill(self, path: Path, *, unplugged_after: int | None = None, group_size: int = 128) -> int:
         """Measure what the table lacks; return how many entries came, until the cable was pulled."""
         n, plan = 0, replace(PLAN, group_size=group_size)
-        with self.profiler(plan) as profiler, LatencyTable.append(path, profiler.header()) as table:
-            for n, _ in enumerate(profiler.fill(table, table_workloads(SPACE)), start=1):
+        with self.profiler(plan) as profiler, LatencyTable.open_for_writing(path, profiler.header()) as table:
+            for n, _ in enumerate(profiler.fill(table, TableContents(SPACE).workloads()), start=1):
                 if n == unplugged_after:
                     self.daemon.stop()
         return n
@@ -84,7 +84,7 @@ def test_a_table_measured_over_the_real_daemon_predicts_the_networks_of_its_spac
     bench: Bench, tmp_path: Path
 ) -> None:
     path = tmp_path / "phone.jsonl"
-    assert bench.fill(path) == len(needed_specs(SPACE))
+    assert bench.fill(path) == len(TableContents(SPACE).specs)
     table = LatencyTable.open(path)
     assert not table.failures
     for measured in table.measurements.values():
@@ -115,9 +115,9 @@ def test_fault_01_unplugged_after_an_entry_nothing_is_lost_and_nothing_measured_
     kept = LatencyTable.open(path)
     assert len(kept) >= unplugged_after
     assert not kept.failures
-    assert bench.fill(path) == len(needed_specs(SPACE)) - len(kept)
+    assert bench.fill(path) == len(TableContents(SPACE).specs) - len(kept)
     table = LatencyTable.open(path)
-    assert set(table.measurements) == set(needed_specs(SPACE))
+    assert set(table.measurements) == set(TableContents(SPACE).specs)
     for spec, measured in kept.measurements.items():
         assert table[spec].samples_s == measured.samples_s
     assert not [name for name in bench.phone.ours() if name.startswith(("run-", "new-"))]
@@ -132,7 +132,7 @@ def test_a_phone_that_heats_up_is_waited_for_and_the_wait_is_told(bench: Bench, 
     phone.script = cool_down
     phone.heat(status=2, skin_c="44.0")
     with bench.profiler() as profiler:
-        entries = profiler.measure(table_workloads(SPACE)[:1])
+        entries = profiler.measure(TableContents(SPACE).workloads()[:1])
         assert all(isinstance(entry, Measurement) for entry in entries)
         assert profiler.resting_s == phone.now_s == 3.0
 
@@ -149,6 +149,6 @@ def test_the_fake_device_takes_the_same_path_and_onnxruntime_too(
         transport = _adb.connect(f"tcp:127.0.0.1:{fake.port}")
         device = stack.enter_context(Android(transport, root=phone.root, sleep=phone.sleep))
         profiler = Profiler(device, OnnxRuntime(benchmark_binary=str(tool)), PLAN)
-        (entry,) = profiler.measure(table_workloads(SPACE)[:1])
+        (entry,) = profiler.measure(TableContents(SPACE).workloads()[:1])
     assert isinstance(entry, Measurement)
     assert entry.conditions["output_compared"] is False

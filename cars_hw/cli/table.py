@@ -27,8 +27,9 @@ from cars_hw.cli._options import (
     resolve_measuring,
 )
 from cars_hw.cli._output import print_json, print_table, show_line
-from cars_hw.latency.model import VALIDATION_NETWORKS, trust
-from latency_tables import AccuracyReport, LatencyTable, ValidationReport
+from cars_hw.latency.contents import VALIDATION_NETWORKS
+from cars_hw.latency.model import trust
+from latency_tables import LatencyTable, PredictionErrorReport, ValidationReport
 
 EXAMPLES = {
     "show": ("cars-hw table show cpu.jsonl", "cars-hw table show cpu.jsonl --json"),
@@ -147,14 +148,14 @@ def _report_json(report: ValidationReport | None) -> dict[str, object] | None:
     if report is None:
         return None
     return {
-        "accuracy": _figures(report.accuracy),
+        "accuracy": _figures(report.prediction_error),
         "noise_floor": _figures(report.floor),
         "covered_percent": report.covered_percent,
         "beats_constant": report.beats_constant,
     }
 
 
-def _figures(report: AccuracyReport) -> dict[str, object]:
+def _figures(report: PredictionErrorReport) -> dict[str, object]:
     return {name: None if math.isnan(value) else value for name, value in asdict(report).items()}
 
 

@@ -26,11 +26,11 @@ def load(
 
     Args:
         name: One of ``names()``, or, with a dot, a module from outside.
-        fitness_images: How many judge architectures.
+        fitness_images: Number of images that judge architectures.
         path: The file or folder that holds it; ``None`` for a set inside an installed package.
         image_size: Height and width to which zeros are added around each image; ``None`` for its own size.
-        seed: Of the split.
-        settings: Of the data set itself, by name.
+        seed: Seed of the split.
+        settings: Settings of the data set itself, by name.
 
     Raises:
         UnknownNameError: No such data set, or a setting that it does not have.
@@ -69,6 +69,7 @@ def names() -> tuple[str, ...]:
 
 
 def _padded(whole: ImageSet, image_size: int | None) -> ImageSet:
+    """Return ``whole`` with images (n, c, image_size, image_size), in the middle of zeros."""
     margins = [0 if image_size is None else image_size - side for side in whole.images.shape[2:]]
     if min(margins) < 0:
         raise DataError(
@@ -79,7 +80,7 @@ def _padded(whole: ImageSet, image_size: int | None) -> ImageSet:
 
 
 def _stratified(labels: Labels, n: int, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Mark ``n`` of ``labels``, spread over the classes as evenly as their counts allow."""
+    """Return a mask (m,) of ``n`` of ``labels`` (m,), spread over the classes as evenly as counts allow."""
     order = rng.permutation(len(labels))
     rank_in_class = np.empty(len(labels), dtype=np.int64)
     for label in np.unique(labels):
@@ -92,4 +93,5 @@ def _stratified(labels: Labels, n: int, rng: np.random.Generator) -> NDArray[np.
 
 
 def _subset(whole: ImageSet, mask: NDArray[np.bool_]) -> ImageSet:
+    """Return the images that ``mask``, (n,), marks."""
     return replace(whole, images=whole.images[mask], labels=whole.labels[mask])

@@ -25,7 +25,7 @@ class ImageSet:
         images: (n, c, h, w), 0..255.
         labels: (n,), 0..classes-1.
         flips: Whether a mirrored image keeps its label.
-        source: Where the images come from, and their terms.
+        source: The origin of the images, and their terms.
     """
 
     name: str
@@ -33,6 +33,10 @@ class ImageSet:
     labels: Labels
     flips: bool
     source: str
+
+    def __repr__(self) -> str:
+        n, c, h, w = self.images.shape
+        return f"ImageSet({self.name!r}, {n} images {c}x{h}x{w}, {self.classes} classes)"
 
     @property
     def classes(self) -> int:
@@ -83,7 +87,7 @@ class DataSet(ABC):
 
     Args:
         path: The file or folder that holds them; ``None`` where none was named.
-        settings: By name; what is not given has its default.
+        settings: Values by name; what is not given has its default.
 
     Attributes:
         settings: All of its settings.
@@ -98,6 +102,9 @@ class DataSet(ABC):
     def __init__(self, path: Path | None = None, /, **settings: object) -> None:
         self.path = path
         self.settings = settings_type(type(self)).checked(self.name, settings)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(path={str(self.path)!r}, {self.settings!r})"
 
     @property
     def name(self) -> str:

@@ -60,7 +60,7 @@ class Found(NamedTuple):
     Attributes:
         images: (n, 3, 32, 32), 0..255.
         labels: (n,), places in ``CLASSES``.
-        form: What was read.
+        form: The form in which they were found.
     """
 
     images: NDArray[np.uint8]
@@ -89,7 +89,7 @@ def read(path: Path) -> Found:
 
 
 def _from_batches(path: Path, batches: Mapping[str, bytes]) -> Found:
-    """Decode records of a label and three planes of pixels."""
+    """Decode records of a label and three planes of pixels: labels (n,), images (n, 3, 32, 32)."""
     for name in _BATCHES:
         if name not in batches:
             raise DataError(f"{path} lacks {name}; {REMEDY}")

@@ -1,1 +1,1 @@
-"""What a latency table holds of a space, and what it predicts."""
+"""The contents of a latency table for a space, and the predictor made from them."""

@@ -23,7 +23,7 @@ class Node:
 
     Attributes:
         slot: Its place, unique in a graph. Architectures with equal slot and spec share weights there.
-        spec: What is computed.
+        spec: The operation.
         inputs: Slots of earlier nodes, or ``IMAGE``.
     """
 
@@ -56,6 +56,9 @@ class Graph:
                 )
             seen.add(node.slot)
 
+    def __repr__(self) -> str:
+        return f"Graph({len(self.nodes)} nodes, from {self.nodes[0].spec} to {self.nodes[-1].spec})"
+
     @cached_property
     def live(self) -> "Graph":
         """The graph without the nodes that do not reach the output: what an optimising runtime executes."""
@@ -72,7 +75,7 @@ class Graph:
         (NAS-Bench-201 under nn-Meter and HELP).
 
         Args:
-            extent: As the header of a table says: ``executes``.
+            extent: The field ``executes`` of a table's header.
         """
         return self if extent == "whole" else self.live
 
@@ -126,7 +129,7 @@ class SoftGraph:
 
 
 def soft_weights(n: int, chosen: int | None) -> tuple[float, ...]:
-    """Return the softmax of a row of ``n`` zeros, with a one at ``chosen``, if that is not ``None``."""
+    """Return the softmax, (n,), of a row of ``n`` zeros with a one at ``chosen``, if that is not ``None``."""
     scores = [math.e if option == chosen else 1.0 for option in range(n)]
     return tuple(score / sum(scores) for score in scores)
 

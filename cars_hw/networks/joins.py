@@ -15,7 +15,7 @@ class Join:
 
     Attributes:
         reader: Slot of the node, or ``OUTPUT``.
-        position: Of the input.
+        position: Place among the inputs of the reader.
         tensor: The slot that it reads in the first network.
         other: The slot that it reads in the second one.
     """

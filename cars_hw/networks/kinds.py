@@ -68,8 +68,8 @@ class OperationKind(ABC):
     Its modules, parameters, MACs, memory and exported forms follow from the layers.
 
     Attributes:
-        name: As specs have it: letters, digits and underscores. If a subclass does not say it, the name of
-            its file.
+        name: The word for it in specs: letters, digits and underscores. If a subclass does not say it, the
+            name of its file.
     """
 
     name: str

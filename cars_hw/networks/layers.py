@@ -12,9 +12,9 @@ class Conv:
         c_in: Channels of the input.
         c_out: Channels of the output.
         kernel: Side of a square kernel, or (height, width).
-        stride: In both directions, or (down, right).
-        dilation: In both directions.
-        groups: Of input and output channels.
+        stride: Stride in both directions, or (down, right).
+        dilation: Dilation in both directions.
+        groups: Number of groups of input and output channels.
     """
 
     c_in: int
@@ -36,7 +36,7 @@ class Conv:
 
     @property
     def padding(self) -> tuple[int, int]:
-        """Zeros on each side, above and left, so that stride 1 keeps the size."""
+        """Zeros above and below, left and right, so that stride 1 keeps the size."""
         height, width = self.kernel_size
         return self.dilation * (height - 1) // 2, self.dilation * (width - 1) // 2
 

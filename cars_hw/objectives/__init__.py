@@ -56,8 +56,8 @@ def load(name: str, ingredients: Ingredients) -> Objective:
     """Return the objective ``name``, made for a search.
 
     Args:
-        name: As of ``find``.
-        ingredients: What the search has.
+        name: A name that ``find`` takes.
+        ingredients: The parts that the search has.
 
     Raises:
         UnknownNameError: No such objective, or no such target.

@@ -9,8 +9,8 @@ class Limits:
     """The constraints cost <= limit, as a total violation for Deb's rules: the sum of the relative excesses.
 
     Args:
-        names: Of the objectives of the search, in the order of its costs.
-        limits: The most of each cost that is limited, by the objective's name.
+        names: Names of the objectives of the search, in the order of its costs.
+        limits: Largest allowed cost, by the name of each objective that has a limit.
 
     Raises:
         ConfigError: The search does not have a cost that is limited, or a limit is not positive.

@@ -15,12 +15,12 @@ from latency_tables import LatencyModel
 
 @dataclass(frozen=True)
 class Ingredients:
-    """What a search has for objectives to be made of.
+    """The parts of a search that objectives are made of.
 
     Attributes:
-        space: Whose architectures are searched.
+        space: The space that is searched.
         trainer: The weights that judge them.
-        latency_models: By the name of each target on which latency is predicted; under ``""`` where a search
+        latency_models: Predictors by the name of each target; under ``""`` where a search
             has one target without a name.
         target: The target that the objective is of; empty where its name has none.
     """
@@ -70,7 +70,7 @@ class GraphObjective(Objective):
     """A cost that follows from the deployed network by arithmetic.
 
     Args:
-        space: Whose architectures are judged.
+        space: The space of the architectures.
     """
 
     def __init__(self, space: SearchSpace) -> None:

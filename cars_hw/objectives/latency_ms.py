@@ -14,8 +14,8 @@ class Latency(Objective):
     """Predicted latency of the deployed network in milliseconds.
 
     Args:
-        space: Whose architectures are judged.
-        model: Of the table.
+        space: The space of the architectures.
+        model: The predictor that was made from the target's table.
         target: The name of what the table was measured on, where a search has several; then the objective's
             name is ``latency_ms.TARGET``.
     """

@@ -10,10 +10,11 @@ from cars_hw import spaces
 from cars_hw.assembly import make_setup, open_table
 from cars_hw.config import LatencySection, SearchConfig
 from cars_hw.errors import ArchitectureError, PluginNotAllowedError
-from cars_hw.latency.contents import network_workload
-from cars_hw.latency.model import latency_model, needed_specs, trust
+from cars_hw.latency.contents import TableContents, network_workload
+from cars_hw.latency.model import latency_model, trust
 from cars_hw.latency.prediction import predict
 from cars_hw.ledger import Json
+from cars_hw.networks import kinds
 from cars_hw.networks.architecture import Architecture, from_text, to_text
 from cars_hw.results.model_card import read_card
 from cars_hw.spaces._space import SearchSpace
@@ -202,12 +203,13 @@ def _predict_file(
     for name in (card.space.name, *card.space.operation_kinds):
         if name not in allowed and "." in name:
             raise PluginNotAllowedError(f"the model card of {model}", name)
+    kinds.load_kinds(card.space.operation_kinds)
     space = spaces.load(card.space.name, **card.space.settings)
     if card.scale == "search" and not space.deploys_search_graph:
         return _UNKNOWN_COST  # the table is of the deployed network's operations
     path = latency.table if has_table or known is None else known.table
     table = open_table(latency.model_copy(update={"table": path}))
-    if not has_table and (known is None or table.digest(needed_specs(space)) != known.sha256):
+    if not has_table and (known is None or table.digest(TableContents(space).specs) != known.sha256):
         return _UNKNOWN_COST
     return _predict(table, space, from_text(card.architecture, space.choices))
 

@@ -143,7 +143,7 @@ def export_int8(
         raise ExportError(
             f"with 8-bit integers, {before.path.name} errs on {export.error:.2%} of the images instead of "
             f"{before.error:.2%}, which grows by more than {max_error_growth * 100:g} points: not kept; keep "
-            "the float file, or allow more: --max-error-growth"
+            "the float file, or allow the error to grow by more"
         )
     quantisation: dict[str, Json] = {
         "weights": "int8, a scale per output channel",

@@ -5,13 +5,8 @@ from pathlib import Path
 
 from cars_hw.assembly import make_setup, make_space, open_table
 from cars_hw.config import SearchConfig
-from cars_hw.latency.contents import network_workload, table_workloads
-from cars_hw.latency.model import (
-    VALIDATION_NETWORKS,
-    latency_model,
-    predicted_networks,
-    validation_architectures,
-)
+from cars_hw.latency.contents import VALIDATION_NETWORKS, TableContents, network_workload
+from cars_hw.latency.model import latency_model, predicted_networks
 from latency_tables import LatencyTable, ValidationReport
 from profilers import USUAL, Filled, OnRound, ProfilingError, Quality, fill_table, ignore_rounds
 
@@ -41,7 +36,7 @@ def profile(
     latency = config.for_target().latency
     return fill_table(
         Path(latency.table),
-        table_workloads(make_space(config)),
+        TableContents(make_space(config)).workloads(),
         make_setup(latency),
         addresses=devices,
         quality=quality,
@@ -76,7 +71,7 @@ def validate(
     space, latency = make_space(config), config.for_target().latency
     before = open_table(latency)
     latency_model(space, before)
-    chosen = validation_architectures(space, networks)
+    chosen = TableContents(space).validation(networks)
     workloads = [network_workload(space, architecture) for architecture in chosen]
     filled = fill_table(
         Path(latency.table),
@@ -92,7 +87,7 @@ def validate(
             f"{failure.spec} could not be measured: {failure.status}: {failure.reason}; "
             "validating again tries it again"
         )
-    with LatencyTable.append(latency.table, before.header) as table:
+    with LatencyTable.open_for_writing(latency.table, before.header) as table:
         found = predicted_networks(space, table, chosen)
         if found != table.validation:
             table.add_validation(found)

@@ -37,11 +37,11 @@ class CellNetwork:
     """Everything about a network that its two cells do not decide.
 
     Attributes:
-        channels: Of each node of the first cell; even.
-        cells: How many, at least 3.
+        channels: Channels of each node of the first cell; even.
+        cells: Number of cells, at least 3.
         image_shape: (c, h, w) of the input; h and w are even wherever the network halves them.
         classes: Number of outputs.
-        stem_stride: Of the one convolution that comes first.
+        stem_stride: Stride of the one convolution that comes first.
         deep_stem: Whether three halving convolutions come first (ImageNet), instead of that one.
         searched: Whether the network is part of a SuperNet: there, batch normalisation has no learnable scale
             and shift, and follows pooling as well.

@@ -22,7 +22,7 @@ _Hard = tuple[int | None, ...]
 
 
 class _Space(Hashable, Protocol):
-    """What is needed of a search space."""
+    """The part of a search space that mixing needs."""
 
     @property
     def allowed(self) -> tuple[tuple[int, ...], ...]: ...
@@ -57,6 +57,8 @@ class _Template:
 def soft_graph(space: _Space, architecture: Architecture) -> SoftGraph:
     """Return the soft graph of ``architecture``; see ``SearchSpace.soft_graph``."""
     hard: _Hard = (None,) * len(architecture)
+    # Making one decision hard changes the base graph, and with it where the others' options re-join: repeat
+    # until nothing changes. A hard decision stays hard, so it ends after at most one round a decision.
     while (found := _hard(space, architecture, hard)) != hard:
         hard = found
     template = _template(space, hard)
@@ -95,6 +97,8 @@ def _places(space: _Space, hard: _Hard) -> tuple[_Place, ...]:
     found = [place for d in soft if (place := _place(space, base, d))]
     taken: set[str] = set()
     places = []
+    # A decision whose options change other decisions' operations has a region around theirs: smallest first
+    # keeps the inner ones soft, and makes the outer one hard.
     for place in sorted(found, key=lambda place: (len(place.region), place.decision)):
         if taken.isdisjoint(place.region):
             taken |= place.region
@@ -110,6 +114,8 @@ def _place(space: _Space, base: Architecture, decision: int) -> _Place | None:
     exits: dict[str, list[str]] = {}
     for n, other in enumerate(others):
         for join in joins(graph, other, region):
+            # Several nodes may read one exit. All must read the same tensor in its stead, and that outside of
+            # the region nothing may change: else the options do not run side by side.
             tensors = exits.setdefault(join.tensor, [])
             if len(tensors) == n:
                 tensors.append(join.other)
@@ -144,7 +150,7 @@ class _Assembly:
     """Puts the nodes of other options beside those of a base graph.
 
     Attributes:
-        places: Of the soft decisions.
+        places: The places of the soft decisions.
         shared: The slot in architectures of each node that has another one here.
     """
 
@@ -197,6 +203,7 @@ class _Assembly:
         if slot == IMAGE or (mine and slot not in place.region and mine.spec == other[slot].spec):
             return self._read(slot, place)
         node = other[slot]
+        # Options often have nodes in common: equal nodes with equal inputs are one node here.
         copied = Node(slot, node.spec, tuple(self._copy(other, before, place) for before in node.inputs))
         if copied not in self._names:
             name = f"{slot}~{len(self._names)}"

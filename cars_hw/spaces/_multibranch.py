@@ -19,9 +19,9 @@ class Operation:
     """What a branch computes, at any width and size.
 
     Attributes:
-        name: As it is published here: "mb_k3_t6_d1".
-        kind: Of the op spec.
-        params: Of the op spec, but for ``out`` and ``stride``.
+        name: The published name: "mb_k3_t6_d1".
+        kind: Kind of the op spec.
+        params: Parameters of the op spec, but for ``out`` and ``stride``.
     """
 
     name: str
@@ -77,7 +77,7 @@ class Layer:
 
     Attributes:
         width: Channels of the output, as an index into a network's widths.
-        stride: Of every branch.
+        stride: Stride of every branch.
         joins_input: Whether the output is of the input's shape; then the mean includes the input.
     """
 
@@ -91,8 +91,8 @@ class Plan:
     """Everything about a family of networks that its widths and sizes do not decide.
 
     Attributes:
-        operations: What a branch may be.
-        transitions: How each width but the first is reached: "R" halves the image, "E" does not.
+        operations: The operations that a branch may be.
+        transitions: The way to each width but the first: "R" halves the image, "E" does not.
         repeats: Layers after each transition, before the next one; the first is for the first width.
     """
 
@@ -121,11 +121,11 @@ class BranchNetwork:
     """Everything about a network that its branches do not decide.
 
     Attributes:
-        plan: Its layers.
+        plan: The layers.
         widths: Channels for each width of the plan, and of the last convolution.
         image_shape: (c, h, w) of the input.
         classes: Number of outputs.
-        stem_stride: Of the first convolution.
+        stem_stride: Stride of the first convolution.
     """
 
     plan: Plan
@@ -181,9 +181,9 @@ class BranchNetwork:
         for i, (layer, branches) in enumerate(zip(self.plan.layers, weights, strict=True)):
             terms = self._branches(nodes, i, layer, tensor, list(branches))
             terms = [tensor, *terms] if layer.joins_input else terms
-            shares = [1.0] * layer.joins_input + list(branches.values())
+            relative = [1.0] * layer.joins_input + list(branches.values())
             tensor = Tensor(f"layer{i}.mix", terms[0].shape)
-            mixed[tensor.slot] = tuple(share / sum(shares) for share in shares)
+            mixed[tensor.slot] = tuple(weight / sum(relative) for weight in relative)
             spec = OpSpec.of(WEIGHTED_SUM, tensor.shape, inputs=len(terms))
             nodes.nodes.append(Node(tensor.slot, spec, tuple(term.slot for term in terms)))
         self._head(nodes, tensor)

@@ -12,7 +12,7 @@ _spec = lru_cache(maxsize=4096)(OpSpec.of)
 
 
 class Tensor(NamedTuple):
-    """What a node computes: the node's slot, and the shape."""
+    """The output of a node: the node's slot, and the shape."""
 
     slot: str
     shape: tuple[int, ...]
@@ -22,7 +22,7 @@ class NodeList:
     """Appends nodes.
 
     Attributes:
-        nodes: Those appended so far.
+        nodes: The nodes appended so far.
         weights: By the slot of each mixture, the weight of each of its inputs.
     """
 
@@ -35,9 +35,9 @@ class NodeList:
 
         Args:
             slot: Its place.
-            kind: Of its operation.
-            inputs: What it reads, of one shape.
-            params: Of its operation; the number of inputs is added where there are several.
+            kind: Kind of its operation.
+            inputs: The tensors that it reads, of one shape.
+            params: Parameters of its operation; the number of inputs is added where there are several.
         """
         if len(inputs) > 1:
             params["inputs"] = len(inputs)

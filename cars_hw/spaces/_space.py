@@ -32,7 +32,7 @@ class BranchSet:
     Attributes:
         decisions: One for each operation that may be a branch.
         fewest: Branches of the layer, at least; with fewer, an architecture is a synonym of another.
-        most: At most; with more, it is one too.
+        most: Branches of the layer, at most; with more, it is one too.
     """
 
     decisions: tuple[int, ...]
@@ -66,7 +66,7 @@ class SearchSpace(ABC):
     ``branch_sets`` in strategies/_nse/places.py.
 
     Args:
-        settings: By name; what is not given has its default.
+        settings: Values by name; what is not given has its default.
 
     Attributes:
         settings: All of its settings; with them, the space can be built again.
@@ -94,6 +94,12 @@ class SearchSpace(ABC):
         self.settings = settings_type(type(self)).checked(self.name, settings)
         for kind in self.kinds:
             define(kind)
+
+    def __repr__(self) -> str:
+        settings = ", ".join(f"{name}={value!r}" for name, value in self.settings.values().items())
+        left, all_options = sum(map(len, self.allowed)), sum(self.choices)
+        restriction = "" if left == all_options else f" restricted to {left} of {all_options} options"
+        return f"{type(self).__name__}({settings}){restriction}"
 
     @property
     def name(self) -> str:

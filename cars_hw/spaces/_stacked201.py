@@ -36,8 +36,8 @@ class StackedNetwork:
     """Everything about a network that its cell does not decide.
 
     Attributes:
-        channels: Of the first stage.
-        cells: In each stage.
+        channels: Channels of the first stage.
+        cells: Number of cells in each stage.
         image_shape: (c, h, w) of the input.
         classes: Number of outputs.
         searched: Whether normalisation in the cells has no learnable scale and shift, as in a SuperNet.

@@ -46,15 +46,15 @@ _Row = TypeVar("_Row")
 
 
 class DartsSettings(ImageSettings):
-    """What a space of two cells may be told.
+    """Settings of the space of two cells.
 
     Attributes:
-        deploy: What an architecture is for: "cifar" (20 cells, 36 channels, 3x32x32), "imagenet" (14 cells,
+        deploy: The network that is deployed: "cifar" (20 cells, 36 channels, 3x32x32), "imagenet" (14 cells,
             48 channels, 3x224x224, 1000 classes), or "search" (the search graph itself).
-        channels: Of the search graph's first cell.
-        cells: Of the search graph; two of them are reduction cells.
+        channels: Channels of the search graph's first cell.
+        cells: Number of cells of the search graph; two of them are reduction cells.
         image_size: Height and width of its images, a multiple of 4 times the stem's stride.
-        stem_stride: Of its first convolution: 2 searches at half of the size.
+        stem_stride: Stride of its first convolution: 2 searches at half of the size.
         classes: Number of classes, also of a network deployed for "cifar".
     """
 
@@ -78,7 +78,7 @@ class Genotype:
 
     Attributes:
         normal: Operation and predecessor of the edges of the normal cell, two for each of four nodes.
-        reduce: Those of the reduction cell.
+        reduce: The same of the reduction cell.
     """
 
     normal: tuple[Edge, ...]
@@ -233,7 +233,12 @@ def _edge_weights(present: Sequence[str], chosen: str | None) -> tuple[float, ..
 
 
 def _decoded(options: Sequence[Sequence[int]], rows: Sequence[Sequence[float]]) -> Iterator[int]:
-    """Yield the options of one cell that score best."""
+    """Yield the options of one cell that score best.
+
+    Args:
+        options: The allowed options of each of its decisions.
+        rows: One row for each edge, by node, then by predecessor; in each, ``none`` and all operations.
+    """
     start = 0
     for pairs, (chosen, *operations) in zip(_PAIRS, _by_node(options), strict=True):
         best = {
@@ -256,6 +261,7 @@ def _decoded(options: Sequence[Sequence[int]], rows: Sequence[Sequence[float]]) 
 
 
 def _softmax(row: Sequence[float]) -> list[float]:
+    """Return the softmax of ``row``, (n,)."""
     powers = [math.exp(score - max(row)) for score in row]
     return [power / sum(powers) for power in powers]
 

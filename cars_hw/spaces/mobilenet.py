@@ -52,17 +52,17 @@ _STEM, _FIRST, _TAIL = 32, 16, 1280
 
 
 class MobilenetSettings(ImageSettings):
-    """What a space of inverted residuals may be told.
+    """Settings of the space of inverted residuals.
 
     Attributes:
-        deploy: What an architecture is for: "imagenet" (a stem of 32 channels, 3x224x224, 1000 classes), or
+        deploy: The network that is deployed: "imagenet" (a stem of 32 channels, 3x224x224, 1000 classes), or
             "search" (the search graph itself).
         resolution: Height and width of the images of a network deployed for "imagenet".
         layers: The most in each stage but the last, which has one; at both scales.
-        channels: Of the search graph's stem; all of its widths are to "imagenet"'s as this is to 32.
+        channels: Channels of the search graph's stem; all of its widths are to "imagenet"'s as this is to 32.
         image_size: Height and width of the search graph's images.
-        stem_stride: Of the search graph's first convolution. Its first stage has stride 1: it is for images
-            far smaller than those of "imagenet".
+        stem_stride: Stride of the search graph's first convolution. Its first stage has stride 1: it is for
+            images far smaller than those of "imagenet".
     """
 
     deploy: Literal["imagenet", "search"] = "imagenet"
@@ -173,9 +173,9 @@ class _Network:
     Attributes:
         image_shape: (c, h, w) of the input.
         classes: Number of outputs.
-        channels: Of the stem; all other widths grow with it.
-        stem_stride: Of the first convolution.
-        first_stride: Of the first stage.
+        channels: Channels of the stem; all other widths grow with it.
+        stem_stride: Stride of the first convolution.
+        first_stride: Stride of the first stage.
     """
 
     image_shape: tuple[int, int, int]

@@ -28,13 +28,13 @@ _MAX_TEXT = 256
 
 
 class Nasbench201Settings(ImageSettings):
-    """What the space of NAS-Bench-201 may be told.
+    """Settings of the space of NAS-Bench-201.
 
     Attributes:
-        deploy: What an architecture is for: "nasbench201" (the benchmark's networks: 5 cells in each stage,
+        deploy: The network that is deployed: "nasbench201" (the benchmark's networks: 5 cells in each stage,
             16 channels in the first, 3x32x32), or "search" (the search graph itself).
-        channels: Of the search graph's first stage.
-        cells: In each of its three stages.
+        channels: Channels of the search graph's first stage.
+        cells: Number of cells in each of its three stages.
         image_size: Height and width of its images.
         classes: Number of classes, also of the benchmark's networks.
     """

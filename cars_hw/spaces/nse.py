@@ -27,9 +27,9 @@ class _Variant:
     """A published setting.
 
     Attributes:
-        plan: Its layers.
+        plan: The layers.
         widths: Channels before they are multiplied.
-        multiplier: Of the final network's widths.
+        multiplier: Factor on the final network's widths.
     """
 
     plan: Plan
@@ -51,18 +51,18 @@ _SAMPLED_BRANCHES = 3
 
 
 class NseSettings(ImageSettings):
-    """What a space of branches may be told.
+    """Settings of the space of branches.
 
     Attributes:
         variant: The published setting: "nsenet-27", "nsenet" (72 operations) or "nsenet-gpu" (19).
-        deploy: What an architecture is for: "imagenet" (the variant's widths times its multiplier, 3x224x224,
-            1000 classes), or "search" (the search graph itself).
-        channels: Of the search graph's first layer. The others grow in proportion.
+        deploy: The network that is deployed: "imagenet" (the variant's widths times its multiplier,
+            3x224x224, 1000 classes), or "search" (the search graph itself).
+        channels: Channels of the search graph's first layer. The others grow in proportion.
         stages: Widths that are kept, at most; fewer make a smaller space, at both scales.
         depth: Layers after a change of width that are kept, at most.
-        max_branches: Of a layer; the published networks have up to 5.
+        max_branches: Branches of a layer, at most; the published networks have up to 5.
         image_size: Height and width of the search graph's images.
-        stem_stride: Of its first convolution.
+        stem_stride: Stride of its first convolution.
     """
 
     variant: Literal["nsenet-27", "nsenet", "nsenet-gpu"] = "nsenet-27"

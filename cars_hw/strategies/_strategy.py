@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 from pydantic import TypeAdapter
@@ -35,11 +36,13 @@ class SearchFacts:
 
     Attributes:
         generations: How many are planned after the first round; ``None`` where nobody said.
+        steps: Training steps in each of them; ``None`` where nobody said.
         known_costs: By their names, the costs that are minimised beside the error.
         screening: Chooses among new architectures before they are evaluated; ``None`` takes all.
     """
 
     generations: int | None = None
+    steps: int | None = None
     known_costs: Mapping[str, KnownCost] = field(default_factory=dict)
     screening: Screening | None = None
 
@@ -80,6 +83,8 @@ class Strategy(ABC):
         space: The architectures that are searched now: the given ones, or a restriction that ``tell`` chose.
         population: The candidates kept by the last ``tell``, with their costs of then.
         facts: What the search told; nothing before ``begin``.
+        numerics: Raised when the same checkpoint would go on otherwise than before; a search refuses one of
+            another number.
         is_screened: Whether its new architectures are screened where a configuration does not say.
         soft_path: Whether weights are trained and judged on the soft graphs of architectures.
 
@@ -90,6 +95,7 @@ class Strategy(ABC):
 
     settings: Settings
 
+    numerics: ClassVar[int] = 1
     is_screened = False
     soft_path = False
 

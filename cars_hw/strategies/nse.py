@@ -14,7 +14,8 @@ Differs from the paper:
 * Where decisions are choices among alternatives (all spaces but ``nse``), a place is a decision and a set has
   exactly one operation: its probability is proportional to the odds of its indicator. That is ours.
 * A front larger than the population is thinned by NSGA-III.
-* The trainer's learning rate falls once over the whole search, not once a round.
+* Weights are trained as the trainer does: without Nesterov's momentum, and without the two epochs in which
+  the paper's learning rate rises before it falls.
 """
 
 import math
@@ -105,6 +106,7 @@ class Nse(Strategy):
     """
 
     settings: NseSettings
+    numerics = 2  # 1: one fall of the learning rate over the whole search
 
     def __init__(
         self,
@@ -118,7 +120,7 @@ class Nse(Strategy):
         super().__init__(space, rng, violation=violation, **settings)
         self._whole, self._places = space, Places(space)
         self._generation = self._round = 0
-        self._needs_reset = False
+        self._needs_reset = True
         self._penalty = _penalty(self.settings)
         self._open_round(SubSpace.first(self._places, self.settings.operations_per_place, rng))
 
@@ -129,7 +131,7 @@ class Nse(Strategy):
     def train(self, trainer: Trainer, steps: int) -> None:
         """Take ``steps`` weight steps, and after every few of them a step of the indicators."""
         if self._needs_reset:
-            trainer.reset()
+            trainer.reset(self._steps_of_round(steps))
             self._needs_reset = False
         for step in range(steps):
             self._clean()
@@ -199,6 +201,14 @@ class Nse(Strategy):
         """Whether the generation that goes on is the last one of its round."""
         is_last = self._generation == self.facts.generations
         return is_last or (self._generation + 1) % self.settings.generations_per_round == 0
+
+    def _steps_of_round(self, steps: int) -> int:
+        """Return the weight steps of the round that begins, ``steps`` of them in its first generation."""
+        per_round = self.settings.generations_per_round
+        n_left = per_round - 1 - self._generation % per_round
+        if self.facts.generations is not None:
+            n_left = max(0, min(n_left, self.facts.generations - self._generation))
+        return steps + n_left * (steps if self.facts.steps is None else self.facts.steps)
 
     def _open_round(self, sub_space: SubSpace) -> None:
         """Let ``sub_space`` compete, with nothing known about it."""

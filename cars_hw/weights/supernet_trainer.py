@@ -46,7 +46,7 @@ class SuperNetTrainer:
         space: Whose architectures share the weights.
         data: Training and fitness images.
         plan: How to train.
-        total_steps: Steps over which the learning rate falls.
+        total_steps: Steps over which the learning rate falls, where no ``reset`` says otherwise.
         seed: Of initialisation, batches and augmentation.
         device: Where to compute, as torch names it.
 
@@ -69,7 +69,8 @@ class SuperNetTrainer:
     ) -> None:
         _check_fit(space, data, plan)
         self.space, self.data, self.plan, self.seed = space, data, plan, seed
-        self._whole_space, self._total_steps = space, total_steps
+        self._whole_space = space
+        self._rate_start, self._rate_steps = 0, total_steps
         self._soft_path = False
         self.ledger = Ledger()
         self._device = _usable_device(device)
@@ -106,9 +107,10 @@ class SuperNetTrainer:
             self._optimize_what_there_is()
         self.space = space
 
-    def reset(self) -> None:
-        """Draw all weights anew, and forget momenta and previous weights; the learning rate goes on."""
+    def reset(self, steps: int) -> None:
+        """Draw all weights anew, forget momenta and previous weights; the rate falls anew over ``steps``."""
         self.supernet.reset()
+        self._rate_start, self._rate_steps = self.ledger.steps, steps
         self._previous = None
         self._optimize_what_there_is()
 
@@ -196,7 +198,7 @@ class SuperNetTrainer:
         return self._recalibration
 
     def state(self) -> TrainerState:
-        """Return copies of weights, normalisation statistics, momentum, batch numbers and ledger."""
+        """Return copies of weights, normalisation statistics and momenta, and all counters."""
         arrays = {f"weights/{name}": _array(tensor) for name, tensor in self.supernet.state_dict().items()}
         for name, parameter in self.supernet.named_parameters():
             momentum = self._optimizer.state.get(parameter, {}).get("momentum_buffer")
@@ -207,6 +209,8 @@ class SuperNetTrainer:
             "resets": self.supernet.resets,
             "batches": self._batches,
             "fitness_batches": self._fitness_batches,
+            "rate_start": self._rate_start,
+            "rate_steps": self._rate_steps,
             "ledger": self.ledger.to_json(),
         }
         return TrainerState(arrays, values)
@@ -225,6 +229,9 @@ class SuperNetTrainer:
             self.supernet.resets = int(str(state.values["resets"]))
             self._batches = int(str(state.values["batches"]))
             self._fitness_batches = int(str(state.values["fitness_batches"]))
+            # States of versions that never started the learning rate anew lack these two.
+            self._rate_start = int(str(state.values.get("rate_start", self._rate_start)))
+            self._rate_steps = int(str(state.values.get("rate_steps", self._rate_steps)))
             self.ledger.restore(state.values["ledger"])
         except (ArchitectureError, RuntimeError, KeyError, ValueError) as error:
             raise CheckpointError(
@@ -287,8 +294,8 @@ class SuperNetTrainer:
 
     @property
     def learning_rate(self) -> float:
-        """Rate of the next step: a cosine from the first to the final rate over ``total_steps``."""
-        progress = min(self.ledger.steps / max(self._total_steps, 1), 1.0)
+        """Rate of the next step: a cosine from the first to the final rate, anew after each ``reset``."""
+        progress = min((self.ledger.steps - self._rate_start) / max(self._rate_steps, 1), 1.0)
         span = self.plan.learning_rate - self.plan.final_learning_rate
         return self.plan.final_learning_rate + span * (1 + math.cos(math.pi * progress)) / 2
 

@@ -33,7 +33,7 @@ class Fitness:
     is_saving: bool | None = None
 
 
-def hindrance(now: Fitness, at_start: Fitness) -> str | None:
+def why_not_ready(now: Fitness, at_start: Fitness) -> str | None:
     """Say what makes the phone unfit, the most pressing first, and what helps; ``None``: it is fit.
 
     Args:

@@ -11,8 +11,9 @@ from profilers.errors import ProfilingError
 from profilers.runtimes._runtime import Runtime, Sampler, Workload
 
 
-def _nanosecond_per_element(spec: OpSpec, _: float) -> float:
-    return 1e-9 * math.prod(spec.input_shape)
+def _microsecond_and_elements(spec: OpSpec, _: float) -> float:
+    """Return a microsecond for the call, and a nanosecond for each element of the input."""
+    return 1e-6 + 1e-9 * math.prod(spec.input_shape)
 
 
 class FakeRuntime(Runtime):
@@ -33,7 +34,7 @@ class FakeRuntime(Runtime):
         self,
         threads: int = 1,
         *,
-        latency_s: Callable[[OpSpec, float], float] = _nanosecond_per_element,
+        latency_s: Callable[[OpSpec, float], float] = _microsecond_and_elements,
         errors: Mapping[str, ProfilingError] | None = None,
         **settings: object,
     ) -> None:

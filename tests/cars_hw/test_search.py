@@ -197,6 +197,31 @@ def test_a_checkpoint_without_screening_is_not_gone_on_from_with_it(tmp_path: Pa
     assert _search(tmp_path, screening=False).resume()
 
 
+class ThirdCars(Cars):
+    """CARS as if it had gone on otherwise twice before."""
+
+    numerics = 3
+
+
+class FourthCars(Cars):
+    """The same a version later, and under the same name: that of this module."""
+
+    numerics = 4
+
+
+def test_a_checkpoint_of_other_numerics_is_refused_by_name_with_the_remedy(tmp_path: Path) -> None:
+    def search(algorithm: type[Cars]) -> Search:
+        space, trainer = TinySpace(), TabularTrainer()
+        strategy = algorithm(space, np.random.default_rng(0), population_size=6)
+        objectives: list[Objective] = [Error(trainer), Parameters(space)]
+        return Search(trainer, strategy, objectives, _SCHEDULE, checkpoints=CheckpointFolder(tmp_path))
+
+    next(search(ThirdCars).run())
+    assert search(ThirdCars).resume()
+    with pytest.raises(CheckpointError, match=r"numerics of .*test_search 3.* 4 by now.*another folder"):
+        search(FourthCars).resume()
+
+
 class FixedErrors(tabular_trainer.TabularTrainer):
     """A table of accuracies at one epoch, that remembers what is looked up."""
 
@@ -220,8 +245,8 @@ class Witness(TabularTrainer):
         super().activate(space, soft_path=soft_path)
         self.events.append(f"activate {space.size()}{' soft' if soft_path else ''}")
 
-    def reset(self) -> None:
-        super().reset()
+    def reset(self, steps: int) -> None:
+        super().reset(steps)
         self.events.append("reset")
 
     def remember(self) -> None:
@@ -250,7 +275,7 @@ class Growing(Cars):
 
     def train(self, trainer: Trainer, steps: int) -> None:
         if self.rounds % 2 == 0:
-            trainer.reset()
+            trainer.reset(steps)
         super().train(trainer, steps)
 
     def tell(self, evaluated: Sequence[Candidate]) -> None:

@@ -55,7 +55,7 @@ def test_a_reset_goes_back_to_the_first_epoch() -> None:
     known = trainer()
     for _ in range(400):
         known.step([A])
-    known.reset()
+    known.reset(10)
     assert known.accuracy(B) == 0.4
 
 

@@ -42,7 +42,8 @@ def test_the_search_takes_98_000_single_path_steps_and_45_generations_of_128_mem
     strategy = strategies.load(
         CONFIG.strategy.name, space, rng, violation=unconstrained, **CONFIG.strategy.settings
     )
-    search = Search(trainer, strategy, [Error(trainer), Size()], make_schedule(CONFIG, TRAINING_IMAGES))
+    schedule, screening = make_schedule(CONFIG, TRAINING_IMAGES), CONFIG.search.screening
+    search = Search(trainer, strategy, [Error(trainer), Size()], schedule, screening=screening)
     generations = list(search.run())
 
     assert [generation.index for generation in generations] == list(range(46))

@@ -108,7 +108,7 @@ def test_a_system_that_tells_nothing_can_be_measured_on_as_one_cluster(phone: Pl
         None,
         (),
     )
-    assert device.hindrance() is None
+    assert device.why_not_ready() is None
 
 
 def test_quiet_holds_the_clock_and_lets_it_go(phone: PlayedPhone, device: Android) -> None:
@@ -168,7 +168,7 @@ def test_connecting_to_look_does_not_disturb_who_measures(phone: PlayedPhone, de
         assert Path(folder).is_dir()
 
 
-def test_it_is_hindered_by_heat_until_it_has_cooled(phone: PlayedPhone, device: Android) -> None:
+def test_a_hot_phone_is_not_ready_until_it_has_cooled(phone: PlayedPhone, device: Android) -> None:
     def warm_room(phone: PlayedPhone) -> None:
         phone.heat(status=2 if phone.now_s < 60 else 0, skin_c="45.0" if phone.now_s < 90 else "33.0")
 
@@ -176,16 +176,16 @@ def test_it_is_hindered_by_heat_until_it_has_cooled(phone: PlayedPhone, device: 
     found = []
     for _ in range(4):
         device.pause(30.0)
-        found.append((device.hindrance() or "ready").partition(":")[0])
+        found.append((device.why_not_ready() or "ready").partition(":")[0])
     assert found == ["thermal status 2 (moderate)", "skin at 45.0 °C, above 38", "ready", "ready"]
 
 
-def test_a_low_battery_and_a_saver_hinder(phone: PlayedPhone, device: Android) -> None:
+def test_a_phone_with_a_low_battery_or_its_saver_on_is_not_ready(phone: PlayedPhone, device: Android) -> None:
     phone.charge(level=12)
-    assert "battery at 12 %" in str(device.hindrance())
+    assert "battery at 12 %" in str(device.why_not_ready())
     phone.charge(level=90)
     phone.write("low-power", "1\n")
-    assert "battery saver" in str(device.hindrance())
+    assert "battery saver" in str(device.why_not_ready())
 
 
 def test_what_runs_gets_its_words_and_its_environment_as_they_are(device: Android) -> None:

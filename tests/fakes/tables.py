@@ -1,37 +1,5 @@
-"""Latency tables without measuring: every entry follows from the operation's text."""
+"""Latency tables without measuring, which lie with the shipped suites."""
 
-import hashlib
-from dataclasses import replace
-from pathlib import Path
+from cars_hw.testing._tables import write_table
 
-from cars_hw.latency.model import needed_specs
-from cars_hw.spaces._space import SearchSpace
-from devices import connect
-from latency_tables.header import Extent, TableHeader
-from latency_tables.measurement import Measurement
-from latency_tables.prediction import CALL_OVERHEAD
-from latency_tables.spec import OpSpec
-from latency_tables.table import LatencyTable
-
-
-def write_table(
-    path: Path,
-    space: SearchSpace,
-    *,
-    kind: str = "cpu",
-    runtime: str = "onnxruntime",
-    threads: int = 1,
-    executes: Extent = "live",
-) -> Path:
-    """Write a table that holds all of ``space``, as if measured on this machine."""
-    device = replace(connect("cpu").info(), kind=kind)
-    with LatencyTable.create(path, TableHeader(device, runtime, "0", threads, executes=executes)) as table:
-        table.add(*(Measurement(spec, (_latency_s(spec),)) for spec in needed_specs(space)))
-    return path
-
-
-def _latency_s(spec: OpSpec) -> float:
-    if spec == CALL_OVERHEAD:
-        return 1e-6
-    share = int.from_bytes(hashlib.sha256(str(spec).encode()).digest()[:4]) / 2**32
-    return (3e-3 if spec.kind == "network" else 1e-5) * (1 + share)
+__all__ = ["write_table"]

@@ -17,7 +17,7 @@ CONTENT = b"#!/bin/sh\necho measured\n"
 def measure(device: Android, content: bytes = CONTENT) -> bytes:
     """Do what a runtime does with a phone."""
     with device.quiet(1):
-        assert device.hindrance() is None
+        assert device.why_not_ready() is None
         program = device.push(content, executable=True)
         with device.scratch() as folder:
             done = device.run([program], timeout_s=10)

@@ -9,7 +9,7 @@ from tests.fakes.played_phone import PlayedPhone
 def test_a_restart_is_noticed_by_the_next_question(phone: PlayedPhone) -> None:
     device = phone.device()
     phone.restart()
-    for ask in (device.state, device.hindrance):
+    for ask in (device.state, device.why_not_ready):
         with pytest.raises(
             DeviceLostError, match="restarted; connect again, what was measured before is kept"
         ):

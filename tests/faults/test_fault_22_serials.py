@@ -23,7 +23,7 @@ def test_neither_table_nor_phone_nor_log_holds_it(
     path = tmp_path / "table.jsonl"
     with phone.device() as device:
         header = TableHeader(device.info(), "tflite", "2.0", threads=1)
-        with device.quiet(1), LatencyTable.append(path, header) as table:
+        with device.quiet(1), LatencyTable.open_for_writing(path, header) as table:
             before = device.state()
             device.push(b"model")
             conditions = recorded(before, device.state())

@@ -53,7 +53,7 @@ def test_the_interval_lies_within_the_samples_and_ignores_their_order(
 def test_equal_samples_have_an_interval_without_width() -> None:
     assert fast_mode_interval((0.3,)) == (0.3, 0.3)
     assert fast_mode_interval((0.3,) * 17) == (0.3, 0.3)
-    assert Measurement(SPEC, (0.3,) * 17).half_width == 0.0
+    assert Measurement(SPEC, (0.3,) * 17).relative_half_width == 0.0
 
 
 def test_a_million_samples_need_no_million_resamples() -> None:
@@ -65,7 +65,7 @@ def test_a_million_samples_need_no_million_resamples() -> None:
 def test_the_half_width_is_relative_to_the_latency() -> None:
     measurement = Measurement(SPEC, tuple(np.random.default_rng(0).uniform(1.0, 2.0, 50)))
     low, high = measurement.interval_s
-    assert measurement.half_width * measurement.latency_s == pytest.approx((high - low) / 2)
+    assert measurement.relative_half_width * measurement.latency_s == pytest.approx((high - low) / 2)
 
 
 @pytest.mark.parametrize("sample", [math.nan, math.inf, -math.inf, -1e-3, 0.0, 1e-10, 3601.0])

@@ -98,18 +98,18 @@ def test_a_header_says_what_is_executed_where_that_is_unusual(
 
 def test_appending_creates_a_table_or_goes_on_with_it(tmp_path: Path) -> None:
     for n, spec in enumerate((CONV, POOL, SKIP)):
-        with LatencyTable.append(tmp_path / "a.jsonl", HEADER) as table:
+        with LatencyTable.open_for_writing(tmp_path / "a.jsonl", HEADER) as table:
             assert len(table) == n
             table.add(measured(spec))
     assert list(LatencyTable.open(tmp_path / "a.jsonl").measurements) == [CONV, POOL, SKIP]
 
 
 def test_what_is_measured_can_be_read_while_it_is_being_measured(tmp_path: Path) -> None:
-    with LatencyTable.append(tmp_path / "a.jsonl", HEADER) as table:
+    with LatencyTable.open_for_writing(tmp_path / "a.jsonl", HEADER) as table:
         table.add(measured(CONV))
         assert CONV in LatencyTable.open(tmp_path / "a.jsonl")
         with pytest.raises(TableError, match="being written already"):
-            LatencyTable.append(tmp_path / "a.jsonl", HEADER)
+            LatencyTable.open_for_writing(tmp_path / "a.jsonl", HEADER)
 
 
 def test_a_table_open_for_reading_takes_no_entry_and_changes_no_file(tmp_path: Path) -> None:
@@ -180,12 +180,21 @@ def test_a_table_takes_nothing_measured_under_another_header(
     path = file_of(tmp_path / "a.jsonl", HEADER_RECORD, CONV_RECORD)
     content = path.read_bytes()
     with pytest.raises(TableMismatchError) as caught:
-        LatencyTable.append(path, other)
+        LatencyTable.open_for_writing(path, other)
     assert caught.value.field == field
     for header in (HEADER, other):
         assert repr(str(header.facts().get(field, "unset"))) in str(caught.value)
     assert path.read_bytes() == content
-    LatencyTable.append(path, HEADER).close()  # the refusal has released the lock
+    LatencyTable.open_for_writing(path, HEADER).close()  # the refusal has released the lock
+
+
+def test_a_table_shows_where_it_is_what_it_holds_and_on_what_it_was_measured(tmp_path: Path) -> None:
+    conditions = "cpu: Xeon, 2 cores, Linux 6.1; onnxruntime 1.22.0, threads=1"
+    assert repr(table_of(measured(CONV), crashed(POOL))) == (
+        f"LatencyTable(in memory: 1 measured, 1 failed; {conditions})"
+    )
+    path = file_of(tmp_path / "a.jsonl", HEADER_RECORD)
+    assert repr(LatencyTable.open(path)) == f"LatencyTable({path}: 0 measured, 0 failed; {conditions})"
 
 
 def test_required_conditions_are_compared_with_the_header() -> None:
@@ -350,7 +359,7 @@ def refuses(path: Path, where: str) -> None:
     content = path.read_bytes()
     for _ in range(2):
         with pytest.raises(DamagedFileError, match=f"damaged at {where}: ") as caught:
-            LatencyTable.append(path, HEADER)
+            LatencyTable.open_for_writing(path, HEADER)
         assert "\n" not in str(caught.value)
     with pytest.raises(DamagedFileError, match=f"damaged at {where}: "):
         LatencyTable.open(path)
@@ -359,6 +368,6 @@ def refuses(path: Path, where: str) -> None:
 
 def test_a_path_that_the_system_refuses_is_one_clear_error(tmp_path: Path) -> None:
     path = tmp_path / ("x" * 300)  # pathlib's exists raises for it, as below a folder of somebody else
-    for use in (LatencyTable.open, lambda path: LatencyTable.append(path, HEADER)):
+    for use in (LatencyTable.open, lambda path: LatencyTable.open_for_writing(path, HEADER)):
         with pytest.raises(TableError, match="File name too long"):
             use(path)

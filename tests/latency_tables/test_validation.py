@@ -32,13 +32,13 @@ def test_a_validation_is_read_back_and_reported(tmp_path: Path) -> None:
     assert table.validation == VALIDATION
     report = table.validation_report()
     assert report is not None
-    assert report.accuracy.n == 3
+    assert report.prediction_error.n == 3
 
 
 def test_a_later_validation_takes_the_place_of_an_earlier_one(tmp_path: Path) -> None:
     path = table_with_validation(tmp_path / "t.jsonl")
     later = Validation("0b", VALIDATION.networks)
-    with LatencyTable.append(path, HEADER) as table:
+    with LatencyTable.open_for_writing(path, HEADER) as table:
         table.add_validation(later)
     assert LatencyTable.open(path).validation == later
 

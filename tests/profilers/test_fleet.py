@@ -34,7 +34,7 @@ from tests.fakes.played_phone import SERIAL, PlayedPhone
 
 PLAN = MeasurementPlan(min_rounds=3, max_rounds=3, spread_s=0.0)
 WORKLOADS = [Workload(OpSpec.of(f"k{i}", (1, 8, 4, 4)), Path("never read")) for i in range(40)]
-SENTINELS = WORKLOADS[-3:]
+CONTROLS = WORKLOADS[-3:]
 
 
 class Phone(Fake):
@@ -62,7 +62,7 @@ def member(serial: str, *, slower: float = 1.0, lost_after: int | None = None) -
 
 def fill(path: Path, *members: tuple[Phone, FakeRuntime]) -> Fleet:
     fleet = Fleet(members, PLAN)
-    list(fleet.fill(path, WORKLOADS, SENTINELS))
+    list(fleet.fill(path, WORKLOADS, CONTROLS))
     return fleet
 
 
@@ -93,11 +93,11 @@ def test_one_of_the_phones_alone_adds_whole_networks_and_all_of_them_more_operat
     path, network = tmp_path / "t.jsonl", Workload(OpSpec.of("network", (1, 8, 4, 4)), Path("never read"))
     fill(path, member("a1"), member("b2"))
     alone = Profiler(*member("b2"), PLAN)
-    with LatencyTable.append(path, alone.header()) as table:
+    with LatencyTable.open_for_writing(path, alone.header()) as table:
         [added] = alone.fill(table, [network])
     fleet = Fleet([member("a1"), member("b2")], PLAN)
     more = [*WORKLOADS, Workload(OpSpec.of("new", (1, 8, 4, 4)), Path("never read"))]
-    list(fleet.fill(path, more, SENTINELS))
+    list(fleet.fill(path, more, CONTROLS))
     merged = LatencyTable.open(path)
     assert merged[network.spec].samples_s == added.samples_s  # type: ignore[union-attr]
     assert len(merged) == len(more) + 1
@@ -124,12 +124,12 @@ def test_when_all_are_lost_the_next_call_goes_on_from_the_parts(lost_after: int,
     fill(path, member("a1"))
     table = LatencyTable.open(path)
     assert table.missing([workload.spec for workload in WORKLOADS]) == ()
-    shared = set(kept) - {workload.spec for workload in SENTINELS}
+    shared = set(kept) - {workload.spec for workload in CONTROLS}
     assert all(table[spec].samples_s == kept[spec].samples_s for spec in shared)
     assert parts_of(path) == []
 
 
-def test_phones_whose_sentinels_disagree_are_not_merged(tmp_path: Path) -> None:
+def test_phones_whose_controls_disagree_are_not_merged(tmp_path: Path) -> None:
     path = tmp_path / "t.jsonl"
     with pytest.raises(ProfilingError, match=r"b2 takes 10% longer than a1 .*the parts are kept"):
         fill(path, member("a1"), member("b2", slower=1.1))
@@ -163,7 +163,7 @@ def test_an_operation_that_fails_is_a_fact_of_the_merged_table(tmp_path: Path) -
 @pytest.mark.parametrize("n", [1, 5])
 def test_leaving_early_keeps_what_was_measured(n: int, tmp_path: Path) -> None:
     path = tmp_path / "t.jsonl"
-    entries = Fleet([member("a1"), member("b2")], PLAN).fill(path, WORKLOADS, SENTINELS)
+    entries = Fleet([member("a1"), member("b2")], PLAN).fill(path, WORKLOADS, CONTROLS)
     for _ in range(n):
         next(entries)
     entries.close()  # type: ignore[attr-defined]
@@ -177,7 +177,7 @@ class HotPhone(Phone):
 
     rested_s = 0.0
 
-    def hindrance(self) -> str | None:
+    def why_not_ready(self) -> str | None:
         return "thermal status 2 (moderate): let it cool"
 
     def pause(self, seconds: float) -> None:
@@ -189,7 +189,7 @@ def test_leaving_early_does_not_wait_until_a_hot_phone_has_cooled(tmp_path: Path
     path, hot = tmp_path / "t.jsonl", HotPhone("a1")
     plan = replace(PLAN, group_size=2, sentinel=SentinelPlan(rest_s=50.0, patience_s=5000.0))
     fleet = Fleet([(hot, FakeRuntime(latency_s=lambda *_: 2e-3)), member("b2")], plan)
-    entries = fleet.fill(path, WORKLOADS, SENTINELS)
+    entries = fleet.fill(path, WORKLOADS, CONTROLS)
     next(entries)
     entries.close()  # type: ignore[attr-defined]
     assert hot.rested_s < plan.sentinel.rest_s  # type: ignore[union-attr]
@@ -211,8 +211,8 @@ def test_a_phone_takes_whole_groups_so_that_no_sentinel_runs_for_a_few_left_over
 
     plan = replace(PLAN, group_size=group_size, sentinel=SentinelPlan(max_drift=1e6))
     fleet = Fleet([(Phone("a1"), Counting(latency_s=lambda *_: 2e-3))], plan)
-    list(fleet.fill(tmp_path / "t.jsonl", WORKLOADS, SENTINELS))
-    others = len(WORKLOADS) - len(SENTINELS)
+    list(fleet.fill(tmp_path / "t.jsonl", WORKLOADS, CONTROLS))
+    others = len(WORKLOADS) - len(CONTROLS)
     assert loaded.count("sentinel") == 1 + math.ceil(others / group_size)
 
 

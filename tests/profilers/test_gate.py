@@ -1,4 +1,4 @@
-"""When blocks count: a sentinel beside them, a device that says when it is hindered, and bounded rests."""
+"""When blocks count: a sentinel beside them, a device that says when it is not ready, and bounded rests."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -31,26 +31,26 @@ PLAN = MeasurementPlan(
     max_rounds=5,
     group_size=2,
     first_calls=3,
-    sentinel=SentinelPlan(stretch=2, block_s=0.005, rest_s=1.0, patience_s=10.0),
+    sentinel=SentinelPlan(blocks_between=2, block_s=0.005, rest_s=1.0, patience_s=10.0),
 )
 
 Speed = Callable[[float], float]
 
 
 class Phone(Fake):
-    """Scripted hardware that is hindered at times.
+    """Scripted hardware that is not ready at times.
 
     Args:
-        hindered: Spans of seconds, each with what it is hindered by.
+        unready: Spans of seconds, each with its reason.
     """
 
-    def __init__(self, *hindered: tuple[float, float, str]) -> None:
+    def __init__(self, *unready: tuple[float, float, str]) -> None:
         super().__init__(lambda _: DeviceState())
-        self._hindered = hindered
+        self._unready = unready
 
-    def hindrance(self) -> str | None:
+    def why_not_ready(self) -> str | None:
         now_s = self.clock_s()
-        return next((why for start, end, why in self._hindered if start <= now_s < end), None)
+        return next((why for start, end, why in self._unready if start <= now_s < end), None)
 
 
 def steady(_: float) -> float:
@@ -77,20 +77,20 @@ def measured(entries: list[Entry]) -> list[Measurement]:
     return [entry for entry in entries if isinstance(entry, Measurement)]
 
 
-def test_a_sentinel_stands_before_and_after_each_stretch() -> None:
+def test_a_sentinel_runs_before_and_after_every_few_blocks() -> None:
     owner = profiler()
     owner.measure(workloads("abc"))
     blocks = order(owner).lstrip("|")[len("abc") :].strip("|").split("|")
-    assert {len(stretch) for stretch in blocks} <= {1, 2}
+    assert {len(between) for between in blocks} <= {1, 2}
     assert sorted("".join(blocks[:2])) == ["a", "b", "c"]
 
 
-def test_the_sentinel_between_two_stretches_serves_both() -> None:
+def test_the_sentinel_between_blocks_serves_those_before_and_those_after() -> None:
     owner = profiler()
     owner.measure(workloads("ab"))
-    looks = order(owner).count("|")
-    stretches = order(owner).lstrip("|")[len("ab") :].strip("|").count("|") + 1
-    assert looks == 1 + 3 + 1 + stretches  # its size, its level, and a look around each stretch
+    runs = order(owner).count("|")
+    groups = order(owner).lstrip("|")[len("ab") :].strip("|").count("|") + 1
+    assert runs == 1 + 3 + 1 + groups  # its size, its level, and a run around each group of blocks
 
 
 def test_a_block_is_sized_by_one_short_block() -> None:
@@ -110,7 +110,7 @@ def test_what_was_measured_in_a_slow_mode_is_discarded_and_measured_anew() -> No
     assert owner.resting_s >= 1.0
 
 
-def test_a_slow_mode_that_begins_within_a_stretch_costs_that_stretch() -> None:
+def test_a_slow_mode_that_begins_between_two_sentinels_costs_what_lies_between() -> None:
     begins = itertools.count()
     slow: Iterator[float] = (1.0 if i < 12 or i > 14 else 1.5 for i in begins)
     owner = profiler(lambda _: next(slow))
@@ -155,7 +155,7 @@ def test_fault_23_what_was_finished_before_the_heat_is_kept_and_the_next_group_t
     assert workloads()[2].spec in table
 
 
-def test_fault_24_a_charger_that_is_plugged_in_midway_discards_that_stretch_only() -> None:
+def test_fault_24_a_charger_that_is_plugged_in_midway_discards_those_blocks_only() -> None:
     owner = profiler(phone=Phone((0.1, 2.0, "a charger was plugged in; unplug it")))
     assert len(measured(owner.measure(workloads("ab")))) == 2
     assert 1.0 <= owner.resting_s <= 3.0
@@ -173,13 +173,13 @@ def test_fault_25_rests_are_counted_and_not_read_from_a_clock_that_may_jump() ->
     assert owner.resting_s == 10.0
 
 
-def test_the_looks_are_on_record_with_each_entry() -> None:
+def test_the_sentinels_latency_is_kept_with_each_entry() -> None:
     for entry in measured(profiler().measure(workloads("ab"))):
         assert entry.conditions["sentinel_s"] == pytest.approx(1e-3)
         assert entry.conditions["sentinel_level_s"] == pytest.approx(1e-3)
 
 
-def test_a_second_session_is_held_against_the_sentinel_of_the_first() -> None:
+def test_a_second_run_is_compared_with_the_sentinel_of_the_first() -> None:
     first = profiler()
     table = LatencyTable.in_memory(first.header())
     list(first.fill(table, workloads("ab")))
@@ -190,7 +190,7 @@ def test_a_second_session_is_held_against_the_sentinel_of_the_first() -> None:
     assert "20% longer" in entry.reason
 
 
-def test_the_level_does_not_follow_looks_that_did_not_pass() -> None:
+def test_the_level_does_not_follow_runs_that_did_not_pass() -> None:
     owner = profiler(lambda now_s: 1.0 if now_s < 0.05 else 1.3)
     owner.measure(workloads("a"))
     (entry,) = owner.measure(workloads("a"))
@@ -274,7 +274,7 @@ def test_two_hundred_operations_fit_thirty_minutes_of_a_phones_time() -> None:
 def test_an_open_gate_lets_everything_pass() -> None:
     with OpenGate() as gate:
         assert gate.undisturbed(lambda: 7) == 7
-        assert (gate.stretch, gate.resting_s, gate.facts()) == (1, 0.0, {})
+        assert (gate.blocks_at_once, gate.resting_s, gate.facts()) == (1, 0.0, {})
 
 
 def test_a_gate_that_gives_up_says_why_and_how_long_it_waited() -> None:
@@ -286,7 +286,7 @@ def test_a_gate_that_gives_up_says_why_and_how_long_it_waited() -> None:
         SentinelGate(phone, runtime, plan) as gate,
         pytest.raises(ThrottledError, match="battery at 12 %; charge it; 6 s of rest"),
     ):
-        gate.undisturbed(lambda: pytest.fail("measured while hindered"))
+        gate.undisturbed(lambda: pytest.fail("measured while not ready"))
 
 
 def test_leaving_the_gate_unloads_the_sentinel_even_after_an_error() -> None:

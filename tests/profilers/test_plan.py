@@ -10,17 +10,17 @@ from profilers.plan import MeasurementPlan, Quality, SentinelPlan
 from profilers.profiler import plan_for
 
 
-def test_the_looks_are_those_of_the_protocol() -> None:
-    assert MeasurementPlan().looks == (10, 14, 20, 28, 40, 56, 80)
+def test_the_interval_is_checked_at_the_rounds_of_the_protocol() -> None:
+    assert MeasurementPlan().check_rounds == (10, 14, 20, 28, 40, 56, 80)
 
 
 @pytest.mark.parametrize(
-    ("min_rounds", "max_rounds", "looks"), [(5, 10, (5, 7, 10)), (10, 15, (10, 14, 15)), (3, 3, (3,))]
+    ("min_rounds", "max_rounds", "check_rounds"), [(5, 10, (5, 7, 10)), (10, 15, (10, 14, 15)), (3, 3, (3,))]
 )
-def test_the_last_look_is_after_the_last_round(
-    min_rounds: int, max_rounds: int, looks: tuple[int, ...]
+def test_the_last_check_is_after_the_last_round(
+    min_rounds: int, max_rounds: int, check_rounds: tuple[int, ...]
 ) -> None:
-    assert MeasurementPlan(min_rounds=min_rounds, max_rounds=max_rounds).looks == looks
+    assert MeasurementPlan(min_rounds=min_rounds, max_rounds=max_rounds).check_rounds == check_rounds
 
 
 @pytest.mark.parametrize("name", ["block_s", "precision", "budget_s"])
@@ -54,9 +54,9 @@ def test_a_sentinel_has_positive_bounds(name: str, value: float) -> None:
         replace(SentinelPlan(), **{name: value})  # type: ignore[arg-type]
 
 
-def test_a_stretch_has_a_block() -> None:
-    with pytest.raises(ProfilingError, match="stretch of a measurement plan is 0"):
-        SentinelPlan(stretch=0)
+def test_between_two_sentinels_there_is_a_block() -> None:
+    with pytest.raises(ProfilingError, match="blocks_between of a measurement plan is 0"):
+        SentinelPlan(blocks_between=0)
 
 
 @pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
@@ -79,4 +79,4 @@ def test_a_phone_is_asked_for_the_quality_that_the_user_asks_for() -> None:
     assert plan.precision == 0.1
     assert plan.sentinel is not None
     assert plan.sentinel.max_drift == 0.3
-    assert plan.looks == (3, 4, 5)
+    assert plan.check_rounds == (3, 4, 5)

@@ -232,7 +232,7 @@ def test_an_interrupt_keeps_what_was_finished() -> None:
 
 def test_an_entry_is_on_the_disk_before_it_is_yielded_and_leaving_the_loop_keeps_it(tmp_path: Path) -> None:
     owner = profiler(noisy("b"))
-    with LatencyTable.append(tmp_path / "t.jsonl", owner.header()) as table:
+    with LatencyTable.open_for_writing(tmp_path / "t.jsonl", owner.header()) as table:
         filling = owner.fill(table, workloads())
         entry = next(filling)
         assert entry.spec in LatencyTable.open(tmp_path / "t.jsonl")

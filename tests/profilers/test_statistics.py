@@ -41,16 +41,16 @@ def measured(n: int, noise: float) -> Measurement:
 
 
 @pytest.mark.parametrize(("n", "expected"), [(10, False), (13, False), (14, True), (15, False), (20, True)])
-def test_two_looks_in_a_row_decide(n: int, expected: bool) -> None:
+def test_two_checks_in_a_row_decide(n: int, expected: bool) -> None:
     assert is_precise(measured(n, noise=0.001), MeasurementPlan()) is expected
 
 
-def test_a_wide_interval_at_this_look_or_the_one_before_is_not_enough() -> None:
+def test_a_wide_interval_at_this_check_or_the_one_before_is_not_enough() -> None:
     plan = MeasurementPlan()
     assert not is_precise(measured(80, noise=2.0), plan)
-    wild_until_the_look_before = Measurement(SPEC, (*np.linspace(1e-3, 2e-3, 56).tolist(), *[0.9e-3] * 24))
-    assert wild_until_the_look_before.half_width <= plan.precision
-    assert not is_precise(wild_until_the_look_before, plan)
+    wild_until_the_check_before = Measurement(SPEC, (*np.linspace(1e-3, 2e-3, 56).tolist(), *[0.9e-3] * 24))
+    assert wild_until_the_check_before.relative_half_width <= plan.precision
+    assert not is_precise(wild_until_the_check_before, plan)
 
 
 @pytest.mark.parametrize(

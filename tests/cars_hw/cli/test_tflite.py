@@ -10,7 +10,7 @@ import devices
 from cars_hw.assembly import make_space
 from cars_hw.cli import app
 from cars_hw.config import SearchConfig
-from cars_hw.latency.contents import table_workloads
+from cars_hw.latency.contents import TableContents
 from cars_hw.results.model_card import read_card
 from latency_tables.table import LatencyTable
 from profilers import runtimes
@@ -47,7 +47,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with devices.connect("cpu") as device:
         profiler = Profiler(device, runtimes.load("tflite"), _HASTY)
         with LatencyTable.create(folder / "table.jsonl", profiler.header()) as table:
-            list(profiler.fill(table, table_workloads(space)))
+            list(profiler.fill(table, TableContents(space).workloads()))
             assert not table.failures
     config = ("--config", str(folder / "config.toml"), "--table", str(folder / "table.jsonl"))
     _run("search", "--run", str(folder / "run"), *config)

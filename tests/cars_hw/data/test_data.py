@@ -96,3 +96,8 @@ def test_a_set_from_outside_is_loaded_by_its_module_and_has_settings_of_its_own(
 def test_a_set_takes_no_setting_that_it_does_not_declare() -> None:
     with pytest.raises(UnknownNameError, match="unknown setting of digits 'width'"):
         data.load("digits", fitness_images=100, width=5)
+
+
+def test_images_show_their_number_and_shape_and_no_pixels() -> None:
+    fitness = data.load("tests.fakes.stripes", fitness_images=4).fitness
+    assert repr(fitness) == "ImageSet('tests.fakes.stripes', 4 images 1x8x8, 2 classes)"

@@ -6,15 +6,8 @@ import numpy as np
 import pytest
 
 from cars_hw import spaces
-from cars_hw.latency.model import (
-    Trust,
-    calibration_architectures,
-    latency_model,
-    needed_specs,
-    predicted_networks,
-    trust,
-    validation_architectures,
-)
+from cars_hw.latency.contents import TableContents
+from cars_hw.latency.model import Trust, latency_model, predicted_networks, trust
 from cars_hw.networks.graph import network_spec
 from cars_hw.objectives import Latency
 from cars_hw.spaces.darts import Darts
@@ -31,24 +24,24 @@ _SPACE = TinySpace((4, 3, 4))
 
 def test_the_calibration_networks_are_distinct_and_always_the_same() -> None:
     space = Darts(deploy="cifar")
-    drawn = calibration_architectures(space)
+    drawn = TableContents(space).calibration
     assert len(set(drawn)) == len(drawn) == 16
-    assert drawn == calibration_architectures(Darts(deploy="imagenet"))
+    assert drawn == TableContents(Darts(deploy="imagenet")).calibration
 
 
 def test_a_space_smaller_than_the_calibration_is_drawn_whole() -> None:
-    assert set(calibration_architectures(TinySpace((3, 2), ((0,), (1,))))) == set(np.ndindex(3, 2))
+    assert set(TableContents(TinySpace((3, 2), ((0,), (1,)))).calibration) == set(np.ndindex(3, 2))
 
 
 def test_a_network_with_a_constant_output_calibrates_nothing() -> None:
     space = spaces.load("nasbench201")
-    drawn = calibration_architectures(space)
+    drawn = TableContents(space).calibration
     assert len(set(drawn)) == 16
     rng = np.random.default_rng(20_200_614)
     plain = [space.sample(rng) for _ in range(200)]
     connected = [a for a in dict.fromkeys(plain) if space.graph(a, "deploy").is_connected]
     assert len(connected) < len(set(plain))
-    assert drawn == connected[:16]
+    assert drawn == tuple(connected[:16])
 
 
 def test_operations_that_a_runtime_drops_are_neither_calibrated_nor_charged(tmp_path: Path) -> None:
@@ -65,10 +58,10 @@ def test_operations_that_a_runtime_drops_are_neither_calibrated_nor_charged(tmp_
 
 
 def test_a_table_holds_a_call_every_operation_and_the_networks() -> None:
-    needed = needed_specs(_SPACE)
+    needed = TableContents(_SPACE).specs
     assert needed[0] == CALL_OVERHEAD
     assert set(_SPACE.all_operations()) <= set(needed)
-    networks = {network_spec(_SPACE.graph(a, "deploy")) for a in calibration_architectures(_SPACE)}
+    networks = {network_spec(_SPACE.graph(a, "deploy")) for a in TableContents(_SPACE).calibration}
     assert networks <= set(needed)
     assert len(needed) == 1 + len(_SPACE.all_operations()) + 16
 
@@ -76,7 +69,7 @@ def test_a_table_holds_a_call_every_operation_and_the_networks() -> None:
 def test_the_predictor_is_corrected_by_the_measured_networks(tmp_path: Path) -> None:
     table = LatencyTable.open(write_table(tmp_path / "t.jsonl", _SPACE))
     model = latency_model(_SPACE, table)
-    for architecture in calibration_architectures(_SPACE):
+    for architecture in TableContents(_SPACE).calibration:
         graph = _SPACE.graph(architecture, "deploy")
         measured_s = table[network_spec(graph)].latency_s
         plain_s = LatencyModel(table).predict(graph.live.specs()).latency_s
@@ -99,15 +92,15 @@ def test_an_entry_that_was_never_measured_or_failed_is_named(tmp_path: Path) -> 
 
 def test_the_validation_networks_are_distinct_and_unseen_by_the_calibration() -> None:
     space = Darts(deploy="cifar")
-    drawn = validation_architectures(space)
+    drawn = TableContents(space).validation()
     assert len(set(drawn)) == len(drawn) == 20
-    assert not set(drawn) & set(calibration_architectures(space))
-    assert validation_architectures(space, 30)[:20] == drawn
+    assert not set(drawn) & set(TableContents(space).calibration)
+    assert TableContents(space).validation(30)[:20] == drawn
 
 
 def _validated_table(path: Path) -> LatencyTable:
-    with LatencyTable.append(write_table(path, _SPACE), LatencyTable.open(path).header) as table:
-        chosen = validation_architectures(_SPACE)
+    with LatencyTable.open_for_writing(write_table(path, _SPACE), LatencyTable.open(path).header) as table:
+        chosen = TableContents(_SPACE).validation()
         specs = [network_spec(_SPACE.graph(architecture, "deploy")) for architecture in chosen]
         table.add(*(Measurement(spec, (4e-3, 5e-3 + i * 1e-4)) for i, spec in enumerate(specs)))
         table.add_validation(predicted_networks(_SPACE, table, chosen))
@@ -126,7 +119,7 @@ def test_a_table_tells_how_far_it_may_be_trusted(tmp_path: Path) -> None:
 def test_a_validation_by_entries_that_were_measured_anew_is_not_believed(tmp_path: Path) -> None:
     path = tmp_path / "t.jsonl"
     table = _validated_table(path)
-    with LatencyTable.append(path, table.header) as again:
+    with LatencyTable.open_for_writing(path, table.header) as again:
         again.add(Measurement(_SPACE.all_operations()[0], (2e-5,)))
     again_trust = trust(LatencyTable.open(path), _SPACE)
     assert "validated for other entries" in str(again_trust)

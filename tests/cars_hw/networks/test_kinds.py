@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from cars_hw import spaces
-from cars_hw.latency.contents import table_workloads
+from cars_hw.latency.contents import TableContents
 from cars_hw.latency.model import latency_model
 from cars_hw.networks import kinds, operations
 from cars_hw.networks.layers import Layer, Relu
@@ -71,7 +71,7 @@ def test_a_table_of_it_is_measured_and_predicts() -> None:
     runtime = FakeRuntime(latency_s=lambda spec, _: 1e-6 * math.prod(spec.input_shape))
     profiler = Profiler(connect("fake"), runtime)
     table = LatencyTable.in_memory(profiler.header())
-    filled = list(profiler.fill(table, table_workloads(space)))
+    filled = list(profiler.fill(table, TableContents(space).workloads()))
     assert {entry.spec.kind for entry in filled} == {"call_overhead", "strip", "classifier", "network"}
     assert not table.failures
     assert Latency(space, latency_model(space, table))((1, 0)) > 0

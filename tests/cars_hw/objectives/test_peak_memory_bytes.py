@@ -66,16 +66,12 @@ def played_elements(graph: Graph) -> int:
                 sizes[writes] = math.prod(shape)
                 steps.append((reads, writes))
                 reads = [writes]
+    first = {IMAGE: -1} | {writes: step for step, (_, writes) in enumerate(steps)}
+    last = first | {tensor: step for step, (reads, _) in enumerate(steps) for tensor in reads}
     return max(
-        sum(size for tensor, size in sizes.items() if is_held(tensor, step, steps))
+        sum(size for tensor, size in sizes.items() if first[tensor] <= step <= last[tensor])
         for step in range(len(steps))
     )
-
-
-def is_held(tensor: str, step: int, steps: list[tuple[list[str], str]]) -> bool:
-    written = [i for i, (_, writes) in enumerate(steps) if writes == tensor]
-    read = [i for i, (reads, _) in enumerate(steps) if tensor in reads]
-    return max(written, default=-1) <= step <= max(written + read)
 
 
 def reaching(graph: Graph, slot: str) -> set[str]:

@@ -10,6 +10,7 @@ from cars_hw.networks.architecture import Architecture
 from cars_hw.networks.graph import Graph
 from cars_hw.objectives import Macs, Parameters, PeakMemoryBytes
 from cars_hw.spaces import Scale
+from cars_hw.spaces.nasbench201 import Nasbench201
 from tests.fakes.tabular import TinySpace
 
 
@@ -44,3 +45,16 @@ def test_what_is_no_member_is_never_remembered() -> None:
     for _ in range(2):
         with pytest.raises(ArchitectureError):
             TinySpace().deployed((9, 9))
+
+
+def test_a_space_shows_its_settings_and_how_far_it_is_restricted() -> None:
+    space = Nasbench201(deploy="search", channels=8)
+    shown = "deploy='search', channels=8, cells=5, image_size=32"
+    assert repr(space) == f"Nasbench201(image_channels=3, classes=10, {shown})"
+    assert repr(space.restrict([(0,)] * 6)) == f"{space!r} restricted to 6 of 30 options"
+
+
+def test_a_graph_shows_its_size_and_its_ends() -> None:
+    graph = TinySpace().graph((0, 0, 0, 1))
+    first, *_, last = graph.specs()
+    assert repr(graph) == f"Graph(4 nodes, from {first} to {last})"

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ import pytest
 from cars_hw.candidate import Candidate
 from cars_hw.errors import CheckpointError
 from cars_hw.networks.architecture import Architecture
+from cars_hw.objectives import Error, Parameters
+from cars_hw.search import Schedule, Search
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.strategies._strategy import SearchFacts
 from cars_hw.strategies.nse import Nse
@@ -204,7 +207,7 @@ def test_a_round_starts_afresh_from_what_the_front_uses() -> None:
     space = BranchSpace(operations=6)
     strategy, trainer = nse(space), Preferring(space, [3.0, 2.0, 1.0, 0.0, -1.0, -2.0])
     strategy.train(trainer, 40)
-    assert trainer.resets == 0
+    assert len(trainer.resets) == 1
     first = competing(strategy)
     assert max(np.abs(indicators(strategy))) > 0
     strategy.tell(evaluate(strategy, trainer))
@@ -218,7 +221,7 @@ def test_a_round_starts_afresh_from_what_the_front_uses() -> None:
         assert set(now) - used <= set(space.groups[place]) - set(before)
     strategy.train(trainer, 1)
     strategy.train(trainer, 1)
-    assert trainer.resets == 1
+    assert len(trainer.resets) == 2
 
 
 def test_the_front_of_the_last_round_is_judged_again_beside_samples() -> None:
@@ -242,13 +245,39 @@ def test_a_round_may_take_several_generations() -> None:
     for _ in range(6):
         sizes.append(len(strategy.ask()))
         play(strategy, trainer, generations=20)
-        resets.append(trainer.resets)
+        resets.append(len(trainer.resets))
         spaces.append(competing(strategy))
-    assert resets == [0, 0, 0, 1, 1, 1]
+    assert resets == [1, 1, 1, 2, 2, 2]
     assert sizes[:3] == [1, 1, 12]
     assert spaces[0] == spaces[1] == first != spaces[2]
     assert spaces[3] == spaces[4] == spaces[2] != spaces[5]
     assert sizes[3] == sizes[4] < sizes[5]
+
+
+@pytest.mark.parametrize(
+    ("generations_per_round", "generations", "steps_of_rounds"),
+    [(1, 2, [7, 5, 5]), (3, 6, [17, 15, 5]), (3, 4, [17, 10]), (50, 2, [17])],
+)
+def test_weights_start_anew_for_the_steps_of_each_round_the_last_of_which_may_be_shorter(
+    generations_per_round: int, generations: int, steps_of_rounds: list[int]
+) -> None:
+    space, trainer = BranchSpace(), TabularTrainer()
+    strategy = nse(space, generations_per_round=generations_per_round)
+    schedule = Schedule(7, 5, generations)
+    list(Search(trainer, strategy, [Error(trainer), Parameters(space)], schedule).run())
+    assert trainer.resets == steps_of_rounds
+    assert sum(steps_of_rounds) == trainer.ledger.steps == schedule.total_steps
+
+
+def test_a_round_that_is_gone_on_with_keeps_its_weights(tmp_path: Path) -> None:
+    strategy, trainer = nse(generations_per_round=3), TabularTrainer()
+    play(strategy, trainer, 2, generations=5, folder=tmp_path)
+    assert trainer.resets == [15]
+    twin, twin_trainer = nse(generations_per_round=3, seed=5), TabularTrainer()
+    play(twin, twin_trainer, 1, generations=5, folder=tmp_path)
+    assert twin_trainer.resets == []
+    play(twin, twin_trainer, 1, generations=5)
+    assert twin_trainer.resets == [15]
 
 
 def test_generations_within_a_round_drop_no_member_of_the_front() -> None:

@@ -1,6 +1,8 @@
 """NSE on shared weights and real images: duels of branches, fresh rounds, resumed runs, exported networks."""
 
 import itertools
+import math
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ from torch.nn import functional
 
 from cars_hw import assembly
 from cars_hw.config import SearchConfig
+from cars_hw.errors import CheckpointError
 from cars_hw.ledger import Json
 from cars_hw.networks.architecture import Architecture
 from cars_hw.results.exporter import export_network
@@ -21,6 +24,8 @@ from cars_hw.weights.option_gradients import option_gradients
 from cars_hw.weights.supernet import SuperNet
 from cars_hw.weights.supernet_trainer import SuperNetTrainer
 from tests.fakes.tables import write_table
+
+_GOLDEN = Path(__file__).parents[2] / "golden" / "before-the-moves"
 
 _TINY: dict[str, Json] = {
     "space.name": "nse",
@@ -60,16 +65,16 @@ def search_in(folder: Path, config: SearchConfig) -> tuple[Search, SuperNetTrain
     return assembly.make_search(run, trainer), trainer
 
 
-@pytest.mark.parametrize("generations_per_round", [1, 2])
+@pytest.mark.parametrize(("generations_per_round", "killed_after"), [(1, 2), (2, 2), (3, 1), (3, 2)])
 def test_a_killed_search_resumes_to_the_same_weights_and_front(
-    tmp_path: Path, config: SearchConfig, generations_per_round: int
+    tmp_path: Path, config: SearchConfig, generations_per_round: int, killed_after: int
 ) -> None:
     config = SearchConfig.load(None, {**_TINY, "strategy.generations_per_round": generations_per_round})
     straight, trainer = search_in(tmp_path / "straight", config)
     whole = [generation.population for generation in straight.run()]
 
     killed, _ = search_in(tmp_path / "killed", config)
-    begun = [generation.population for generation in itertools.islice(killed.run(), 2)]
+    begun = [generation.population for generation in itertools.islice(killed.run(), killed_after)]
     resumed, resumed_trainer = search_in(tmp_path / "killed", config)
     assert resumed.resume()
     rest = [generation.population for generation in resumed.run()]
@@ -102,6 +107,33 @@ def test_a_round_starts_with_fresh_weights_and_fresh_statistics(tmp_path: Path, 
     for name, buffer in trainer.supernet.named_buffers():
         assert torch.equal(buffer, dict(fresh.named_buffers())[name]), name
     assert not any(name.startswith("momentum/") for name in trainer.state().arrays)
+
+
+def test_the_learning_rate_falls_anew_in_each_round(tmp_path: Path) -> None:
+    config = SearchConfig.load(None, {**_TINY, "strategy.generations_per_round": 3})
+    search, trainer = search_in(tmp_path, config)
+    after: dict[int, float] = {}
+    trainer.ledger.listener = lambda ledger: after.update({ledger.steps: trainer.learning_rate})
+    list(search.run())
+    high, low = config.training.learning_rate, config.training.final_learning_rate
+    n = trainer.ledger.steps // 4  # of a generation; the first round has three, the second is cut to one
+    shares = [k / (3 * n) for k in range(1, 3 * n + 1)] + [k / n for k in range(1, n + 1)]
+    expected = [low + (high - low) * (1 + math.cos(math.pi * share)) / 2 for share in shares]
+    assert [after[k] for k in range(1, 4 * n + 1)] == pytest.approx(expected)
+
+
+def test_a_run_from_before_the_learning_rate_started_anew_is_refused_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(_GOLDEN, tmp_path / "old")
+    monkeypatch.chdir(tmp_path / "old")
+    run = Run.open(Path("nse"))
+    search = assembly.make_search(run, assembly.make_trainer(run.config, assembly.make_space(run.config)))
+    with pytest.raises(
+        CheckpointError, match=r"numerics of nse 1, which are 2 by now.*another folder"
+    ) as caught:
+        search.resume()
+    assert "\n" not in str(caught.value)
 
 
 def test_the_weights_of_a_round_are_those_of_its_sub_space(tmp_path: Path, config: SearchConfig) -> None:

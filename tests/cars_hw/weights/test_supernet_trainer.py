@@ -11,6 +11,7 @@ from cars_hw import data
 from cars_hw.data import Data, ImageSet
 from cars_hw.errors import CheckpointError
 from cars_hw.spaces.darts import Darts
+from cars_hw.trainer import TrainerState
 from cars_hw.weights.supernet_trainer import SuperNetTrainer
 from cars_hw.weights.training_plan import TrainingPlan
 from devices.foundation.errors import ConfigError
@@ -195,6 +196,34 @@ def test_the_learning_rate_falls_along_a_cosine(space: Darts, digits: Data) -> N
     assert rates[1] == pytest.approx(0.02 + 0.08 * (1 + math.cos(math.pi / 2)) / 2)
     assert rates == sorted(rates, reverse=True)
     assert rates[-1] == pytest.approx(0.02)
+
+
+def test_a_reset_lets_the_learning_rate_fall_anew_over_its_steps(space: Darts, digits: Data) -> None:
+    plan = TrainingPlan(batch_size=8, learning_rate=0.1, final_learning_rate=0.02)
+    trainer = _trainer(space, digits, plan, total_steps=100)
+    architecture = space.sample(np.random.default_rng(8))
+    trainer.step([architecture])
+    trainer.reset(4)
+    resumed = _trainer(space, digits, plan, total_steps=100)
+    resumed.restore(trainer.state())
+    for each in (trainer, resumed):
+        rates = [each.learning_rate]
+        for _ in range(5):
+            each.step([architecture])
+            rates.append(each.learning_rate)
+        expected = [0.02 + 0.08 * (1 + math.cos(math.pi * share)) / 2 for share in (0, 0.25, 0.5, 0.75, 1, 1)]
+        assert rates == pytest.approx(expected)
+
+
+def test_a_state_that_does_not_know_the_learning_rate_goes_on_over_all_steps(
+    space: Darts, digits: Data
+) -> None:
+    trainer, resumed = _trainer(space, digits), _trainer(space, digits)
+    trainer.step([space.sample(np.random.default_rng(8))])
+    state = trainer.state()
+    old = {name: value for name, value in state.values.items() if not name.startswith("rate_")}
+    resumed.restore(TrainerState(state.arrays, old))
+    assert resumed.learning_rate == trainer.learning_rate
 
 
 def test_recalibration_images_are_of_all_classes_even_where_the_data_are_sorted(

@@ -123,7 +123,7 @@ def test_a_reset_forgets_all_that_was_learnt(digits: Data) -> None:
     trainer = _trainer(digits)
     _train(trainer, SPACE)
     trainer.remember()
-    trainer.reset()
+    trainer.reset(3)
     state = trainer.state()
     assert not [name for name in state.arrays if name.startswith("momentum/")]
     assert state.values["resets"] == 1
@@ -200,13 +200,13 @@ def test_a_restored_trainer_goes_on_in_the_space_of_its_state(digits: Data, soft
         _train(trainer, SMALLER)
         trainer.activate(SPACE, soft_path=soft_path)
         _train(trainer, SPACE)
-        trainer.reset()
+        trainer.reset(5)
         _train(trainer, SPACE)
         return trainer.state()
 
     straight = _trainer(digits)
     straight.activate(SMALLER, soft_path=soft_path)
-    straight.reset()
+    straight.reset(9)
     _train(straight, SMALLER)
     straight.option_gradients(KEPT, SMALLER.sample(np.random.default_rng(4)))
     saved = straight.state()
@@ -216,6 +216,7 @@ def test_a_restored_trainer_goes_on_in_the_space_of_its_state(digits: Data, soft
     left, right = finish(straight), finish(resumed)
     assert left.arrays.keys() == right.arrays.keys()
     assert all(np.array_equal(left.arrays[name], right.arrays[name]) for name in left.arrays)
+    assert (left.values["rate_start"], left.values["rate_steps"]) == (9, 5)
     assert left.values["fitness_batches"] == right.values["fitness_batches"] == 2
 
 

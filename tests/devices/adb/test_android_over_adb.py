@@ -46,7 +46,7 @@ def device(
 def test_it_is_the_same_phone_over_every_way(phone: PlayedPhone, device: Android) -> None:
     assert device.info() == phone.device().info()
     assert device.state() == phone.device().state()
-    assert device.hindrance() is None
+    assert device.why_not_ready() is None
 
 
 def test_a_measurement_from_push_to_pull(phone: PlayedPhone, device: Android) -> None:

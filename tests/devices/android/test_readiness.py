@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from devices._android.readiness import Fitness, hindrance
+from devices._android.readiness import Fitness, why_not_ready
 from devices._android.sensors import Battery, Heat
 
 COOL = Fitness(Heat(0, 36.0, 30.0), Battery(80.0, 28.0, True, ("USB powered",)), is_saving=False)
@@ -16,12 +16,12 @@ def with_heat(**values: object) -> Fitness:
 
 
 def test_a_cool_phone_with_a_charge_is_ready() -> None:
-    assert hindrance(COOL, COOL) is None
+    assert why_not_ready(COOL, COOL) is None
 
 
 def test_a_phone_that_tells_nothing_is_ready() -> None:
     silent = Fitness(Heat(), Battery())
-    assert hindrance(silent, silent) is None
+    assert why_not_ready(silent, silent) is None
 
 
 @pytest.mark.parametrize(
@@ -43,8 +43,8 @@ def test_a_phone_that_tells_nothing_is_ready() -> None:
         ),
     ],
 )
-def test_each_hindrance_is_named_with_its_remedy(now: Fitness, text: str) -> None:
-    found = hindrance(now, COOL)
+def test_each_reason_is_named_with_its_remedy(now: Fitness, text: str) -> None:
+    found = why_not_ready(now, COOL)
     assert found is not None
     assert re.search(text, found)
     assert "\n" not in found
@@ -52,9 +52,9 @@ def test_each_hindrance_is_named_with_its_remedy(now: Fitness, text: str) -> Non
 
 def test_limits_themselves_are_fit() -> None:
     at_limits = Fitness(Heat(0, 50.0, 38.0), replace(COOL.battery, percent=20.0, temperature_c=35.0))
-    assert hindrance(at_limits, at_limits) is None
+    assert why_not_ready(at_limits, at_limits) is None
 
 
 def test_heat_comes_before_the_charge() -> None:
     both = replace(with_heat(status=3), battery=Battery(percent=5.0))
-    assert str(hindrance(both, both)).startswith("thermal status 3")
+    assert str(why_not_ready(both, both)).startswith("thermal status 3")

@@ -22,9 +22,9 @@ def test_a_block_advances_the_clock_by_the_script() -> None:
         assert sampler(1) == pytest.approx([5e-3])
 
 
-def test_without_a_script_a_call_takes_a_nanosecond_per_element() -> None:
+def test_without_a_script_a_call_takes_a_microsecond_and_a_nanosecond_per_element() -> None:
     with FakeRuntime().prepare(WORKLOAD, Fake()) as sampler:
-        assert sampler(10) == pytest.approx([800e-9])
+        assert sampler(10) == pytest.approx([1.8e-6])
 
 
 def test_blocks_are_logged_in_order() -> None:

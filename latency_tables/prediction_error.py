@@ -1,4 +1,4 @@
-"""How good predictions are: held against measurements, beside what noise and a constant would score."""
+"""Prediction error: predictions held against measurements, beside the scores of noise and of a constant."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ from latency_tables.validation import MIN_NETWORKS, Validation
 
 
 @dataclass(frozen=True)
-class AccuracyReport:
-    """How well predictions of networks agree with their measurements, in percent of the measured latency.
+class PredictionErrorReport:
+    """Differences of predictions of networks from their measurements, in percent of the measured latency.
 
     Attributes:
         n: Networks.
@@ -22,7 +22,7 @@ class AccuracyReport:
         rmspe_percent: Root of the mean squared difference.
         median_difference_percent: Median of the absolute differences.
         within_5_percent: Share of the networks predicted to within 5 %.
-        within_10_percent: The same within 10 %.
+        within_10_percent: Share of the networks predicted to within 10 %.
         kendall_tau: Agreement of the two orders, -1 to 1; NaN where all predictions, or all measurements, are
             equal.
         constant_rmspe_percent: ``rmspe_percent`` of predicting each network as the mean of the others'
@@ -41,7 +41,9 @@ class AccuracyReport:
     constant_median_difference_percent: float
 
 
-def accuracy_report(predicted_s: Sequence[float], measured_s: Sequence[float]) -> AccuracyReport:
+def prediction_error_report(
+    predicted_s: Sequence[float], measured_s: Sequence[float]
+) -> PredictionErrorReport:
     """Compare predictions with measurements of the same networks, ``(n,)`` seconds each.
 
     Raises:
@@ -50,15 +52,15 @@ def accuracy_report(predicted_s: Sequence[float], measured_s: Sequence[float]) -
     if len(predicted_s) != len(measured_s) or len(measured_s) < MIN_NETWORKS:
         raise TableError(
             f"{len(predicted_s)} predictions and {len(measured_s)} measurements; "
-            f"an accuracy needs both of the same networks, {MIN_NETWORKS} or more"
+            f"a prediction error needs both of the same networks, {MIN_NETWORKS} or more"
         )
     predicted, measured = np.asarray(predicted_s, dtype=float), np.asarray(measured_s, dtype=float)
     if not all(np.all(np.isfinite(values) & (values > 0)) for values in (predicted, measured)):
-        raise TableError("an accuracy needs positive, finite latencies")
+        raise TableError("a prediction error needs positive, finite latencies")
     others_mean = (measured.sum() - measured) / (len(measured) - 1)
     differences = predicted / measured - 1
     constant_differences = others_mean / measured - 1
-    return AccuracyReport(
+    return PredictionErrorReport(
         n=len(measured),
         bias_percent=100 * float(np.mean(differences)),
         rmspe_percent=_root_mean_square_percent(differences),
@@ -73,32 +75,32 @@ def accuracy_report(predicted_s: Sequence[float], measured_s: Sequence[float]) -
 
 @dataclass(frozen=True)
 class ValidationReport:
-    """How far a table may be trusted.
+    """The prediction error of a table, beside the least and the most that it may sensibly be.
 
     Attributes:
-        accuracy: Predictions against measurements, and the constant predictor's score.
+        prediction_error: Predictions against measurements, and the constant predictor's score.
         floor: The halves of the networks' own samples (even and odd) against each other: no prediction can
             be seen to be better than that.
         covered_percent: Share of the measurements inside of the predicted 95 % interval.
     """
 
-    accuracy: AccuracyReport
-    floor: AccuracyReport
+    prediction_error: PredictionErrorReport
+    floor: PredictionErrorReport
     covered_percent: float
 
     @property
     def beats_constant(self) -> bool:
         """Whether the table says more than the mean of the networks does."""
-        return self.accuracy.rmspe_percent < self.accuracy.constant_rmspe_percent
+        return self.prediction_error.rmspe_percent < self.prediction_error.constant_rmspe_percent
 
     def __str__(self) -> str:
-        said, floor = self.accuracy, self.floor
+        error, floor = self.prediction_error, self.floor
         verdict = "" if self.beats_constant else "; NO BETTER than the constant predictor"
         return (
-            f"{said.n} whole networks: RMSPE {said.rmspe_percent:.1f} % (noise floor "
-            f"{floor.rmspe_percent:.1f} %, constant predictor {said.constant_rmspe_percent:.1f} %), "
-            f"within 5 % {said.within_5_percent:.0f} %, within 10 % {said.within_10_percent:.0f} %, "
-            f"Kendall tau {said.kendall_tau:.2f} (floor {floor.kendall_tau:.2f}){verdict}"
+            f"{error.n} whole networks: RMSPE {error.rmspe_percent:.1f} % (noise floor "
+            f"{floor.rmspe_percent:.1f} %, constant predictor {error.constant_rmspe_percent:.1f} %), "
+            f"within 5 % {error.within_5_percent:.0f} %, within 10 % {error.within_10_percent:.0f} %, "
+            f"Kendall tau {error.kendall_tau:.2f} (floor {floor.kendall_tau:.2f}){verdict}"
         )
 
 
@@ -120,8 +122,8 @@ def validation_report(validation: Validation, measurements: Mapping[OpSpec, Meas
         for network, latency_s in zip(validation.networks, measured_s, strict=True)
     ]
     return ValidationReport(
-        accuracy_report([network.latency_s for network in validation.networks], measured_s),
-        accuracy_report(*halves_s(measured)),
+        prediction_error_report([network.latency_s for network in validation.networks], measured_s),
+        prediction_error_report(*halves_s(measured)),
         100 * sum(inside) / len(inside),
     )
 
@@ -136,14 +138,17 @@ def halves_s(measured: Sequence[Measurement]) -> tuple[list[float], list[float]]
 
 
 def _root_mean_square_percent(differences: NDArray[np.float64]) -> float:
+    """Return the root of the mean square of relative ``differences`` (n,)."""
     return 100 * float(np.sqrt(np.mean(differences**2)))
 
 
 def _median_percent(differences: NDArray[np.float64]) -> float:
+    """Return the median of the absolute relative ``differences`` (n,)."""
     return 100 * float(np.median(np.abs(differences)))
 
 
 def _kendall_tau(predicted: NDArray[np.float64], measured: NDArray[np.float64]) -> float:
+    """Return Kendall's tau-b of two series, (n,) each."""
     from scipy.stats import kendalltau  # takes over a second, which a search need not spend
 
     return float(kendalltau(predicted, measured).statistic)

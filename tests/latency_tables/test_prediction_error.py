@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from latency_tables.accuracy import accuracy_report, validation_report
 from latency_tables.errors import TableError
 from latency_tables.measurement import Measurement
+from latency_tables.prediction_error import prediction_error_report, validation_report
 from latency_tables.spec import OpSpec
 from latency_tables.validation import PredictedNetwork, Validation
 
@@ -18,8 +18,8 @@ LATENCIES = st.lists(st.floats(1e-4, 1.0), min_size=3, max_size=8)
 NETWORKS = [OpSpec.of("network", (1, 3, 8, 8), digest=f"g{i}") for i in range(4)]
 
 
-def test_an_accuracy_worked_by_hand() -> None:
-    report = accuracy_report([1.12, 2.0, 3.84], [1.0, 2.0, 4.0])
+def test_a_prediction_error_worked_by_hand() -> None:
+    report = prediction_error_report([1.12, 2.0, 3.84], [1.0, 2.0, 4.0])
     assert report.n == 3
     assert report.bias_percent == pytest.approx((12 + 0 - 4) / 3)
     assert report.rmspe_percent == pytest.approx(math.sqrt((144 + 0 + 16) / 3))
@@ -39,19 +39,19 @@ def test_tau_is_the_surplus_of_pairs_in_order(measured: list[float], random: Ran
     random.shuffle(predicted)
     pairs = list(combinations(zip(predicted, measured, strict=True), 2))
     surplus = sum(1 if (p - q) * (m - n) > 0 else -1 for (p, m), (q, n) in pairs)
-    assert accuracy_report(predicted, measured).kendall_tau == pytest.approx(surplus / len(pairs))
+    assert prediction_error_report(predicted, measured).kendall_tau == pytest.approx(surplus / len(pairs))
 
 
 @given(LATENCIES)
 @settings(max_examples=30)
 def test_a_perfect_prediction_has_no_difference(measured: list[float]) -> None:
-    report = accuracy_report(measured, measured)
+    report = prediction_error_report(measured, measured)
     assert (report.bias_percent, report.rmspe_percent, report.median_difference_percent) == (0.0, 0.0, 0.0)
     assert (report.within_5_percent, report.within_10_percent) == (100.0, 100.0)
 
 
 def test_predictions_that_are_all_equal_have_no_order() -> None:
-    assert math.isnan(accuracy_report([1.0, 1.0, 1.0], [1.0, 2.0, 3.0]).kendall_tau)
+    assert math.isnan(prediction_error_report([1.0, 1.0, 1.0], [1.0, 2.0, 3.0]).kendall_tau)
 
 
 @pytest.mark.parametrize(
@@ -66,11 +66,11 @@ def test_predictions_that_are_all_equal_have_no_order() -> None:
         ([1.0, 2.0, 3.0], [1.0, math.inf, 3.0]),
     ],
 )
-def test_an_accuracy_of_too_little_or_of_no_latencies_is_refused(
+def test_a_prediction_error_of_too_little_or_of_no_latencies_is_refused(
     predicted: list[float], measured: list[float]
 ) -> None:
-    with pytest.raises(TableError, match="an accuracy needs"):
-        accuracy_report(predicted, measured)
+    with pytest.raises(TableError, match="a prediction error needs"):
+        prediction_error_report(predicted, measured)
 
 
 def validation(*latencies_s: float, margin_s: float = 0.1) -> Validation:
@@ -87,8 +87,8 @@ def measured(*samples_s: tuple[float, ...]) -> dict[OpSpec, Measurement]:
 
 def test_a_validation_holds_predictions_against_measurements_and_halves_against_each_other() -> None:
     report = validation_report(validation(1.1, 2.0, 4.4), measured((1.0, 1.0), (2.0, 2.2), (4.0, 4.0, 4.0)))
-    assert report.accuracy == accuracy_report([1.1, 2.0, 4.4], [1.0, 2.02, 4.0])
-    assert report.floor == accuracy_report([1.0, 2.0, 4.0], [1.0, 2.2, 4.0])
+    assert report.prediction_error == prediction_error_report([1.1, 2.0, 4.4], [1.0, 2.02, 4.0])
+    assert report.floor == prediction_error_report([1.0, 2.0, 4.0], [1.0, 2.2, 4.0])
     assert report.covered_percent == pytest.approx(200 / 3)
     assert report.beats_constant
 

@@ -1,0 +1,86 @@
+"""What every data set promises."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cars_hw import data
+from cars_hw.data import ImageSet
+from cars_hw.errors import DataError
+from devices.foundation import UnknownNameError
+
+
+class DataSetContract:
+    """Tests of a data set.
+
+        class TestMyImages(DataSetContract):
+            name = "my_lab.my_images"
+
+            def path(self) -> Path:
+                return Path("/data/my_images")
+
+    Attributes:
+        name: The plug-in's.
+    """
+
+    name: str
+
+    def path(self) -> Path | None:
+        """Return the file or folder that holds the images; ``None`` where they lie in a package."""
+        return None
+
+    def settings(self) -> Mapping[str, Any]:
+        """Return settings by name."""
+        return {}
+
+    def _read(self) -> ImageSet:
+        return data.read(self.name, self.path(), **self.settings())
+
+    def test_it_is_named_after_its_file_and_says_where_it_is_from(self) -> None:
+        whole = self._read()
+        assert whole.name == self.name
+        assert whole.source
+
+    def test_it_reads_images_of_bytes_with_a_label_each(self) -> None:
+        whole = self._read()
+        n, *shape = whole.images.shape
+        assert whole.images.dtype == np.uint8
+        assert len(shape) == 3
+        assert min(shape) >= 1
+        assert whole.labels.dtype == np.int64
+        assert whole.labels.shape == (n,)
+
+    def test_its_labels_count_from_zero_and_none_is_left_out(self) -> None:
+        assert np.unique(self._read().labels).tolist() == list(range(self._read().classes))
+
+    def test_its_images_differ(self) -> None:
+        images = self._read().images
+        assert (images != images[0]).any()
+
+    def test_it_reads_the_same_in_the_same_order_each_time(self) -> None:
+        first, again = self._read(), self._read()
+        assert np.array_equal(first.images, again.images)
+        assert np.array_equal(first.labels, again.labels)
+
+    def test_it_is_split_into_images_that_train_and_images_that_judge(self) -> None:
+        whole = self._read()
+        n = max(whole.classes, len(whole.labels) // 4)
+        path = None if self.path() is None else str(self.path())
+        split = data.load(self.name, fitness_images=n, path=path, **self.settings())
+        assert len(split.fitness.labels) == n
+        assert len(split.training.labels) == len(whole.labels) - n
+        assert set(split.fitness.labels) == set(split.training.labels) == set(range(whole.classes))
+
+    def test_an_unknown_setting_is_refused(self) -> None:
+        with pytest.raises(UnknownNameError, match="no_such_setting"):
+            data.read(self.name, self.path(), no_such_setting=1)
+
+    def test_files_that_are_not_there_are_refused_in_one_line(self, tmp_path: Path) -> None:
+        if self.path() is None:
+            pytest.skip("its images lie in a package")
+        with pytest.raises(DataError) as caught:
+            data.read(self.name, tmp_path / "nothing", **self.settings())
+        assert "\n" not in str(caught.value)

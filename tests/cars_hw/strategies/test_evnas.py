@@ -13,8 +13,8 @@ from cars_hw.networks.architecture import Architecture
 from cars_hw.spaces.darts import Darts
 from cars_hw.strategies._strategy import SearchFacts
 from cars_hw.strategies.evnas import Chromosome, Evnas, decode
+from cars_hw.testing._tabular import TabularTrainer, TinySpace, evaluate, play
 from devices.foundation.errors import ConfigError
-from tests.fakes.tabular import TabularTrainer, TinySpace, evaluate, play
 
 WIDE = TinySpace((9,) * 8, tuple((d,) for d in range(8)))
 

@@ -13,8 +13,8 @@ from cars_hw.objectives import Error, Parameters
 from cars_hw.search import Schedule, Search
 from cars_hw.strategies._strategy import SearchFacts
 from cars_hw.strategies.g_evonas import GEvonas, absent, stages
+from cars_hw.testing._tabular import TabularTrainer, TinySpace, evaluate, play
 from devices.foundation.errors import ConfigError
-from tests.fakes.tabular import TabularTrainer, TinySpace, evaluate, play
 
 #: Five groups, so four stages: the third has two groups.
 SPACE = TinySpace((7,) * 6, ((0,), (1,), (2, 3), (4,), (5,)))

@@ -15,7 +15,7 @@ from torch import nn
 
 from devices import Device, DeviceError, HostDevice
 from latency_tables import Conditions, OpSpec
-from profilers import FileFormat, ProfilingError, Runtime, Workload, lowering
+from profilers import FileFormat, ProfilingError, Runtime, Workload, formats
 from profilers.runtimes import Sampler
 
 _LARGEST_BYTES = 1 << 28
@@ -34,7 +34,7 @@ class PackedOnnx(FileFormat):
 
     def lower(self, module: nn.Module, input_shapes: Sequence[tuple[int, ...]]) -> bytes:
         with _EXPORTING:
-            return zlib.compress(lowering.onnx.lower(module, input_shapes))
+            return zlib.compress(formats.load("onnx").lower(module, input_shapes))
 
     def run(self, content: bytes, images: NDArray[np.float32]) -> NDArray[np.float32]:
         session = _session(content)

@@ -5,9 +5,14 @@ import shutil
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from cars_hw.cli import main
+
+Verb = Callable[..., tuple[int, str, str]]
 
 _LAB = Path(__file__).parent / "my_lab"
 _ROOT = Path(__file__).parents[2]
@@ -121,14 +126,26 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def _python(lab: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, *arguments], cwd=lab, capture_output=True, text=True, timeout=300)
+@pytest.fixture
+def run(lab: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Verb:
+    """What runs a verb in the laboratory's folder and returns its exit status and both outputs."""
+    monkeypatch.chdir(lab)
+    monkeypatch.setattr(sys, "path", list(sys.path))  # the command line appends the folder to it
+
+    def verb(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["cars-hw", *arguments])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        written = capsys.readouterr()
+        return int(stopped.value.code or 0), written.out, written.err
+
+    return verb
 
 
-def _run(lab: Path, *arguments: str) -> str:
-    done = _python(lab, "-m", "cars_hw", *arguments)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+def _output(run: Verb, *arguments: str) -> str:
+    status, out, err = run(*arguments)
+    assert status == 0, err
+    return out
 
 
 @pytest.mark.parametrize("what", _EXTENSIONS)
@@ -145,51 +162,51 @@ def test_every_file_of_the_laboratory_is_counted() -> None:
 
 def test_the_shipped_suites_hold_for_each_of_them(lab: Path) -> None:
     (lab / "test_lab.py").write_text(_SUITES)
-    done = _python(lab, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_lab.py")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_lab.py"]
+    done = subprocess.run(command, cwd=lab, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout[-3000:]
 
 
-def test_every_verb_works_with_all_of_them(lab: Path) -> None:
+def test_every_verb_works_with_all_of_them(lab: Path, run: Verb) -> None:
     allow = [f"--allow-plugin=my_lab.{name}" for name in _MODULES]
-    assert "my_lab.accelerator" in _run(lab, "devices", "--device", "my_lab.accelerator")
-    _run(lab, "profile", "--config", "config.toml", "--spread-s", "0", "--precision", "0.2")
-    validated = _run(
-        lab, "table", "validate", "--config", "config.toml", "--spread-s", "0", "--precision", "0.2"
+    assert "my_lab.accelerator" in _output(run, "devices", "--device", "my_lab.accelerator")
+    _output(run, "profile", "--config", "config.toml", "--spread-s", "0", "--precision", "0.2")
+    validated = _output(
+        run, "table", "validate", "--config", "config.toml", "--spread-s", "0", "--precision", "0.2"
     )
     assert "whole networks" in validated
-    assert "widening" in _run(lab, "table", "show", "accelerator.jsonl")
-    searched = json.loads(_run(lab, "search", "--config", "config.toml", "--run", "run", "--json"))
+    assert "widening" in _output(run, "table", "show", "accelerator.jsonl")
+    searched = json.loads(_output(run, "search", "--config", "config.toml", "--run", "run", "--json"))
     assert set(searched["front"][0]) == {"architecture", "error", "activation_bytes", "latency_ms"}
-    _run(lab, "search", "--run", "run", "--resume", *allow)
-    _run(lab, "report", "run", *allow)
-    _run(lab, "export", "run", "--pick", "least:activation_bytes", "--format", "my_lab.packed_onnx", *allow)
-    _run(lab, "export", "run", "--pick", "knee", *allow)
+    _output(run, "search", "--run", "run", "--resume", *allow)
+    _output(run, "report", "run", *allow)
+    _output(
+        run, "export", "run", "--pick", "least:activation_bytes", "--format", "my_lab.packed_onnx", *allow
+    )
+    _output(run, "export", "run", "--pick", "knee", *allow)
     card = json.loads((lab / "run/export/knee.json").read_text())
     assert card["space"]["operation_kinds"] == ["my_lab.widening"]
     bench = ("--config", "config.toml", "--spread-s", "0", "--json")
     architecture = ("--architecture", card["architecture"], *bench)
-    found = json.loads(_run(lab, "bench", *architecture))
+    found = json.loads(_output(run, "bench", *architecture))
     assert found["predicted_ms"] > 0
     exported = "run/export/least:activation_bytes.onnxz"
-    measured = _run(
-        lab, "bench", exported, "--format", "my_lab.packed_onnx", "--device", "cpu", "--json", *allow
+    measured = _output(
+        run, "bench", exported, "--format", "my_lab.packed_onnx", "--device", "cpu", "--json", *allow
     )
     assert json.loads(measured)["measured_ms"] > 0
-    measured = _run(lab, "bench", "run/export/knee.onnx", "--spread-s", "0", "--json", *allow)
+    measured = _output(run, "bench", "run/export/knee.onnx", "--spread-s", "0", "--json", *allow)
     assert json.loads(measured)["measured_ms"] > 0
 
-
-def test_what_a_file_names_is_imported_only_where_the_user_allows_it(lab: Path) -> None:
-    if not (lab / "run").exists():
-        pytest.skip("the run of the verbs' test is missing")
-    for verb in (("report", "run"), ("export", "run"), ("search", "--resume", "--run", "run")):
-        refused = _python(lab, "-m", "cars_hw", *verb)
-        assert refused.returncode == 1
-        assert "--allow-plugin my_lab." in refused.stderr
-        assert len(refused.stderr.splitlines()) == 1
-    card = _python(lab, "-m", "cars_hw", "bench", "run/export/knee.onnx", "--table", "accelerator.jsonl")
-    assert card.returncode == 1
-    assert "--allow-plugin my_lab.towers" in card.stderr
+    for refused in (("report", "run"), ("export", "run"), ("search", "--resume", "--run", "run")):
+        status, _, err = run(*refused)
+        assert status == 1
+        assert "names the module 'my_lab." in err
+        assert "--allow-plugin my_lab." in err
+        assert len(err.splitlines()) == 1
+    status, _, err = run("bench", "run/export/knee.onnx", "--table", "accelerator.jsonl")
+    assert status == 1
+    assert "--allow-plugin my_lab.towers" in err
 
 
 def test_a_folder_of_the_users_hides_nothing_of_ours(tmp_path: Path) -> None:

@@ -19,7 +19,13 @@ from profilers import FileFormat, ProfilingError, Runtime, Workload, formats
 from profilers.runtimes import Sampler
 
 _LARGEST_BYTES = 1 << 28
-_BROKEN = (zlib.error, ort_errors.Fail, ort_errors.InvalidProtobuf, ort_errors.InvalidGraph)
+_BROKEN = (
+    zlib.error,
+    ort_errors.Fail,
+    ort_errors.InvalidArgument,
+    ort_errors.InvalidGraph,
+    ort_errors.InvalidProtobuf,
+)
 #: Torch exports by global state.
 _EXPORTING = threading.Lock()
 

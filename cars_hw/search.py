@@ -52,8 +52,8 @@ class Search:
             configuration), each in one or more forms: the first is saved in each checkpoint, any is accepted.
             The number of the strategy's ``numerics`` is saved with them.
         screening: Whether new architectures are screened: of many that are drawn, those few are evaluated
-            that known costs and a model of the error promise most of. ``None``: as the strategy says, where
-            there is a known cost.
+            that are most promising by known costs and a model of the error. ``None``: as the strategy says,
+            where there is a known cost.
         screen: Screens with settings of its own; ``None`` for the default ones.
 
     Raises:

@@ -1,7 +1,7 @@
 """TabularTrainer: known accuracies in the place of weights, so that a search takes seconds.
 
 A file in CSV holds, for every architecture of a space, what its accuracy was after so many epochs on its own.
-An evaluation looks it up; training steps only move the epoch at which it looks.
+An evaluation looks it up; training steps only move the epoch that it reads.
 """
 
 import csv
@@ -139,7 +139,7 @@ class TabularCost(Objective):
     """An objective whose values are looked up.
 
     Args:
-        name: With its unit, ``"latency_ms"``.
+        name: The cost's name with its unit, ``"latency_ms"``.
         figures: One for each architecture.
     """
 
@@ -175,7 +175,7 @@ def read_figures(
         columns: The figures to read.
         key: The column that names the architecture.
         parse: Reads that name, and refuses by ``ArchitectureError`` what is none of the space's.
-        scale: By which every figure is multiplied: 0.01 for percentages.
+        scale: Factor of every figure: 0.01 for percentages.
 
     Raises:
         DataError: The file cannot be read, a column is missing or occurs twice, a figure is no finite number,

@@ -33,7 +33,7 @@ class OptionGradients:
     reads that both have, summed over the places that the decision governs. What both add there is left out.
 
     Attributes:
-        loss: Of the chosen architecture.
+        loss: Loss of the chosen architecture.
         chosen: For each decision, the inner product of dL/d(out) and what the chosen option computed; 0 where
             both agree.
         other: The same with what the other option computes from the chosen architecture's own tensors.

@@ -51,7 +51,7 @@ class Android(RemoteDevice):
     """An Android phone: ``android:tcp:HOST:PORT``, ``android:usb:SERIAL``, ``android:SERIAL``, ``android``.
 
     An address may end in ``?cores=big`` (the fastest kind, the default), ``mid``, ``little`` or ``all``:
-    where programs run. Making one asks the phone who it is, and undoes what a crashed session left there.
+    where programs run. Making one asks the phone who it is, and undoes what a crashed process of ours left.
 
     Args:
         transport: The connection; made anew where it breaks, and closed with the device.
@@ -74,9 +74,9 @@ class Android(RemoteDevice):
         connection = Reconnecting(transport)
         self._connection, self._cores, self._sleep = connection, cores, sleep
         self._shell = Shell(connection, root)
-        self._told = self._shell.texts(_IDENTITY)
-        self._properties = identity.properties(self._told["properties"])
-        if noexec_mount(self._told["mounts"]):
+        self._reports = self._shell.texts(_IDENTITY)
+        self._properties = identity.properties(self._reports["properties"])
+        if noexec_mount(self._reports["mounts"]):
             raise DeviceError(
                 "programs cannot run on this phone: its /data is mounted noexec; use another phone"
             )
@@ -112,14 +112,14 @@ class Android(RemoteDevice):
         return [phone.serial for phone in _adb.list_devices()] or [""]
 
     def info(self) -> DeviceInfo:
-        told, found = self._told, self._properties
+        reports, found = self._reports, self._properties
         chip = identity.chip(found) or "unknown chip"
-        present = processors(told["present"])
+        present = processors(reports["present"])
         return DeviceInfo(
             kind="android",
-            model=identity.model(found) or _plain_model(told["cpuinfo"]),
+            model=identity.model(found) or _plain_model(reports["cpuinfo"]),
             platform=f"{chip}; {self._cores} cores {listed(self._processors)}",
-            os_build=identity.build(found) or identity.plain(told["kernel"]) or "unknown",
+            os_build=identity.build(found) or identity.plain(reports["kernel"]) or "unknown",
             cores=len(present) or max(self._processors) + 1,
             serial_hash=self._serial_hash,
         )
@@ -130,24 +130,24 @@ class Android(RemoteDevice):
             name: f'cat "$R"/sys/devices/system/cpu/cpu{first}/cpufreq/{name}'
             for name in ("scaling_cur_freq", "scaling_governor", "stats/time_in_state")
         }
-        told = self._shell.texts({**_STATE, **scaling})
-        fitness = _fitness(told)
+        reports = self._shell.texts({**_STATE, **scaling})
+        fitness = _fitness(reports)
         heat, battery = fitness.heat, fitness.battery
         return DeviceState(
-            clock_mhz=_proc.scaling_mhz(told["scaling_cur_freq"]),
-            residency_s=clock.residency_s(told["stats/time_in_state"]),
-            governor=identity.plain(told["scaling_governor"]) or None,
+            clock_mhz=_proc.scaling_mhz(reports["scaling_cur_freq"]),
+            residency_s=clock.residency_s(reports["stats/time_in_state"]),
+            governor=identity.plain(reports["scaling_governor"]) or None,
             is_clock_fixed=self._clock.is_fixed,
-            temperature_c=heat.hottest_c or sensors.zones_c(told["zones"].splitlines()),
+            temperature_c=heat.hottest_c or sensors.zones_c(reports["zones"].splitlines()),
             skin_c=heat.skin_c,
             thermal_status=heat.status,
             cooling=heat.cooling,
             battery_percent=battery.percent,
             battery_c=battery.temperature_c,
             is_charging=battery.is_charging,
-            load=_proc.number(told["load"].partition(" ")[0]),
+            load=_proc.number(reports["load"].partition(" ")[0]),
             affinity=self._processors,
-            cpuset=identity.plain(told["cpuset"]) or None,
+            cpuset=identity.plain(reports["cpuset"]) or None,
             threads=self._threads,
         )
 
@@ -206,14 +206,14 @@ class Android(RemoteDevice):
 
     def _chosen(self) -> tuple[int, ...]:
         """Return the processors of the chosen kind that are awake, and that the phone lets its shell use."""
-        allowed = _ALLOWED.search(self._told["status"])
-        online = set(processors(self._told["online"]))
+        allowed = _ALLOWED.search(self._reports["status"])
+        online = set(processors(self._reports["online"]))
         usable = set(processors(allowed[1])) if allowed else online
-        by_khz = clusters(self._told["frequencies"])
+        by_khz = clusters(self._reports["frequencies"])
         return chosen(by_khz, self._cores, usable & online if online else usable)
 
     def _recover(self) -> None:
-        """Undo what a crashed session left, unless another process measures on the phone now."""
+        """Undo what a crashed process of ours left, unless another process measures on the phone now."""
         ours = '[ -d "$1" ] && [ ! -L "$1" ] && [ -O "$1" ]'
         with locks.held(self._lock_name()) as is_ours:
             if is_ours and self._shell.script(ours, self._folder.path).exit_status == 0:
@@ -225,11 +225,11 @@ class Android(RemoteDevice):
         return self._shell.boot_id or self._serial_hash or "a phone that tells nothing"
 
 
-def _fitness(told: Mapping[str, str]) -> Fitness:
-    saver = told["saver"].strip()
+def _fitness(reports: Mapping[str, str]) -> Fitness:
+    saver = reports["saver"].strip()
     return Fitness(
-        sensors.heat(told["heat"]),
-        sensors.battery(told["battery"]),
+        sensors.heat(reports["heat"]),
+        sensors.battery(reports["battery"]),
         is_saving=saver == "1" if saver in ("0", "1") else None,
     )
 

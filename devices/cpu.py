@@ -75,7 +75,7 @@ class Cpu(HostDevice):
         """Pin this thread, and every thread that it starts from now on, to ``threads`` processors.
 
         They are the highest-numbered ones: processor 0 serves most interrupts. A thread has the affinity of
-        the one that started it, so a session with a thread pool must be created inside of this. Where the
+        the one that started it, so a thread pool must be created inside of this. Where the
         system cannot pin (macOS, Windows), nothing is pinned.
 
         Raises:

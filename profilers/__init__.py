@@ -99,4 +99,5 @@ _HOMES = {
     "twins": "profilers.doctor",
 }
 
-__getattr__, __dir__ = lazy(__name__, _HOMES)
+if not TYPE_CHECKING:  # else a name that is not public would pass for one
+    __getattr__, __dir__ = lazy(__name__, _HOMES)

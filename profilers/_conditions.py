@@ -1,4 +1,4 @@
-"""What of a device's state goes on record with an entry."""
+"""What of a device's state is kept with an entry."""
 
 from devices import DeviceState
 from latency_tables import Conditions

@@ -22,10 +22,10 @@ def nchw_shape(shape: Sequence[int]) -> tuple[int, ...]:
 
 
 def nhwc(values: NDArray[Number]) -> NDArray[Number]:
-    """Return torch's ``values`` in TFLite's order."""
+    """Return torch's ``values``, (n, c, h, w), as (n, h, w, c); those of any other rank as they are."""
     return np.moveaxis(values, 1, -1).copy(order="C") if values.ndim == IMAGE_RANK else values
 
 
 def nchw(values: NDArray[Number]) -> NDArray[Number]:
-    """Return TFLite's ``values`` in torch's order."""
+    """Return TFLite's ``values``, (n, h, w, c), as (n, c, h, w); those of any other rank as they are."""
     return np.moveaxis(values, -1, 1).copy(order="C") if values.ndim == IMAGE_RANK else values

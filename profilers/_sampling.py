@@ -65,7 +65,7 @@ class Sampling:
 
         Args:
             latency_s: What ``block`` returned.
-            facts: What else belongs on record with an entry that is finished now.
+            facts: What else is kept with an entry that is finished now.
         """
         try:
             if self._is_too_short(latency_s):

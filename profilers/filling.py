@@ -33,8 +33,8 @@ class Setup:
     Attributes:
         device: ``NAME[:ADDRESS]``.
         runtime: A runtime of this project, or, with a dot, one from outside.
-        threads: Of one inference.
-        settings: Of the runtime.
+        threads: Threads of one inference.
+        settings: Settings of the runtime.
     """
 
     device: str = "cpu"

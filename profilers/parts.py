@@ -34,7 +34,7 @@ def merge(path: Path, controls: Sequence[Workload], *, tolerance: float = TOLERA
     """Make one table of the parts beside ``path``, and remove them.
 
     Raises:
-        ProfilingError: The controls, which every device measures, disagree between two parts; all stay.
+        ProfilingError: Two parts disagree on a control, which every device measures; all parts stay.
         TableError: A part is of other hardware, or a file cannot be read or written.
     """
     parts = [LatencyTable.open(part) for part in parts_of(path)]

@@ -113,7 +113,7 @@ class Profiler:
         return [entries[position] for position in range(len(workloads))]
 
     def _measured(self, group: Sequence[Workload], positions: Collection[int]) -> Iterator[tuple[int, Entry]]:
-        """Yield the position in ``group`` and the entry of each workload at ``positions``, as it is finished."""
+        """Yield position in ``group`` and entry of each workload at ``positions`` once it is finished."""
         if not positions:
             return
         with self.device.quiet(self.runtime.threads), ExitStack() as loaded:

@@ -36,6 +36,9 @@ FACADES = frozenset(
 #: One verb of the command line a file; counted like plug-ins.
 _VERBS = "cars_hw.cli"
 
+#: Tests that lie among the source.
+_SUITES = "cars_hw.testing"
+
 #: What finds plug-ins: a package that a call of one of these names is a folder of plug-ins.
 _FINDERS = ("plugin_names", "load_plugin")
 
@@ -334,11 +337,13 @@ def _typed(modules: Mapping[str, Module]) -> Figure:
 
 
 def _size_figures(root: Path, modules: Mapping[str, Module]) -> Iterator[Figure]:
-    source = sum(_lines(module.path) for module in modules.values())
+    suites = sum(_lines(module.path) for module in modules.values() if _is_in(module.name, _SUITES))
+    source = sum(_lines(module.path) for module in modules.values()) - suites
     tests = sum(map(_lines, (root / "tests").rglob("*.py")))
     yield Figure("lines of source", source)
     yield Figure("lines of tests", tests)
-    yield Figure("lines of tests for one of source", round(tests / max(source, 1), 2))
+    yield Figure("lines of shipped suites of tests", suites)
+    yield Figure("lines of tests and suites for one of source", round((tests + suites) / max(source, 1), 2))
 
 
 def _comment_figures(modules: Mapping[str, Module]) -> Iterator[Figure]:

@@ -19,8 +19,8 @@ import cars_hw
 import devices
 import latency_tables
 from cars_hw import spaces, strategies
+from cars_hw.testing._tables import write_table
 from profilers import runtimes
-from tests.fakes.tables import write_table
 
 _ROOT = Path(__file__).parents[1]
 _PACKAGES = {"cars_hw", "profilers", "latency_tables", "devices"}

@@ -220,9 +220,10 @@ def test_one_untyped_function_in_thousands_is_not_rounded_away(tmp_path: Path) -
 
 def test_lines_comments_and_docstrings_are_counted(tmp_path: Path) -> None:
     code = '"""Head."""\n# Why.\nX = "# no comment"  # beside code\nclass A:\n    def f(self) -> None: ...\n'
-    root = checkout(tmp_path, devices__cpu=code, tests__test_cpu="\n" * 10)
+    root = checkout(tmp_path, devices__cpu=code, tests__test_cpu="\n" * 9, cars_hw__testing___device="\n" * 6)
     assert figure(root, "lines of source").value == 5
-    assert figure(root, "lines of tests for one").value == 2
+    assert figure(root, "lines of shipped suites").value == 6
+    assert figure(root, "lines of tests and suites for one").value == 3
     assert figure(root, "lines of devices that are comments").value == 20.0
     assert figure(root, "public functions and classes without").found == ("devices.cpu.A",)
     assert figure(root, "public methods without").found == ("devices.cpu.A.f",)

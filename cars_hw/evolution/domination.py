@@ -83,4 +83,5 @@ def merged(stacks: Sequence[Sequence[Indices]]) -> Iterator[Indices]:
 
 
 def _sort(costs: Costs) -> list[Indices]:
+    """Return the fronts of ``costs`` ``(n, m)``, whatever they violate."""
     return [np.sort(np.asarray(front, dtype=np.intp)) for front in NonDominatedSorting().do(costs)]

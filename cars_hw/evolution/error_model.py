@@ -1,8 +1,9 @@
-"""ErrorModel: a cheap guess at the error of an architecture, from those that were evaluated.
+"""ErrorModel: a cheap prediction of the error of an architecture, from those that were evaluated.
 
 A Gaussian process (C. E. Rasmussen, C. K. I. Williams, "Gaussian Processes for Machine Learning", 2006;
-equation numbers are that book's). Two architectures are alike as they share options, and as their known costs
-rank alike; how far likeness reaches, and how noisy errors are, is what the evaluated ones make most likely.
+equation numbers are that book's). Two architectures are similar as they share options, and as their known
+costs rank alike; how far similarity reaches, and how noisy errors are, is what the evaluated ones make most
+likely.
 """
 
 from itertools import product
@@ -15,9 +16,9 @@ from cars_hw.evolution.domination import Costs
 
 Options = NDArray[np.intp]
 
-#: Share of decisions over which likeness by options falls to 1/e.
+#: Share of decisions over which similarity by options falls to 1/e.
 _REACHES = (0.17, 0.33, 0.67, 1.33)
-#: Distance of ranks over which likeness by costs falls to exp(-1/2).
+#: Distance of ranks over which similarity by costs falls to exp(-1/2).
 _WIDTHS = (0.15, 0.5, 1.5)
 #: Variance of noise, in that of the errors.
 _NOISES = (1e-3, 1e-2, 5e-2, 2e-1)
@@ -31,12 +32,12 @@ _BATCH = 4096
 class ErrorModel:
     """Errors of architectures, modelled by those of others.
 
-    The guess follows the errors when these are shifted or scaled.
+    The prediction follows the errors when these are shifted or scaled.
 
     Args:
-        options: Of the evaluated architectures, ``(n, d)``.
-        ranks: Of their known costs, in [0, 1], ``(n, k)``.
-        errors: ``(n,)``, finite; a few of them far off do not spoil the guess at the others.
+        options: Those of the evaluated architectures, ``(n, d)``.
+        ranks: Ranks of their known costs, in [0, 1], ``(n, k)``.
+        errors: ``(n,)``, finite; a few of them far off do not spoil the prediction of the others.
     """
 
     def __init__(self, options: Options, ranks: Costs, errors: NDArray[np.float64]) -> None:
@@ -45,7 +46,7 @@ class ErrorModel:
         targets = (capped - self._centre) / self._unit
         self._options, self._ranks = options, ranks
         self._reach, self._width, self._noise = self._most_likely(targets)
-        covariance = self._likeness(options, ranks) + self._noise * np.eye(len(errors))
+        covariance = self._similarity(options, ranks) + self._noise * np.eye(len(errors))
         self._root: Costs = cholesky(covariance, lower=True)
         self._weights: Costs = solve_triangular(self._root, targets, lower=True)
         self._variance = float(np.mean(self._weights**2))
@@ -55,30 +56,35 @@ class ErrorModel:
 
         Args:
             options: ``(q, d)``.
-            ranks: Of their known costs, on the scale of the evaluated ones, ``(q, k)``.
+            ranks: Ranks of their known costs, on the scale of the evaluated ones, ``(q, k)``.
         """
         means, deviations = np.empty(len(options)), np.empty(len(options))
         for start in range(0, len(options), _BATCH):
             part = slice(start, start + _BATCH)
-            likeness = self._likeness(options[part], ranks[part])
-            whitened = solve_triangular(self._root, likeness.T, lower=True)
+            similarity = self._similarity(options[part], ranks[part])
+            whitened = solve_triangular(self._root, similarity.T, lower=True)
             means[part] = whitened.T @ self._weights  # eq. 2.25
             unexplained = np.maximum(1.0 - (whitened**2).sum(axis=0), 1e-9)  # eq. 2.26
             deviations[part] = np.sqrt(self._variance * unexplained)
         return self._centre + self._unit * means, self._unit * deviations
 
-    def _likeness(self, options: Options, ranks: Costs) -> Costs:
+    def _similarity(self, options: Options, ranks: Costs) -> Costs:
+        """Return the prior covariance ``(q, n)`` of ``q`` architectures with the evaluated ones."""
         return _covariance(
             _differing(options, self._options), _apart(ranks, self._ranks), self._reach, self._width
         )
 
     def _most_likely(self, targets: NDArray[np.float64]) -> tuple[float, float, float]:
-        """Return reach, width and noise that make the targets most likely, at their best scale (eq. 2.30)."""
+        """Return reach, width and noise that make the targets ``(n,)`` most likely (eq. 2.30).
+
+        Each choice is judged at the scale of the covariance that suits it best.
+        """
         some = np.unique(np.linspace(0, len(targets) - 1, _N_COMPARED).round().astype(np.intp))
         options, ranks = self._options[some], self._ranks[some]
         differing, apart = _differing(options, options), _apart(ranks, ranks)
         best, found = -np.inf, (_REACHES[0], _WIDTHS[0], _NOISES[0])
         for reach, width in product(_REACHES, _WIDTHS):
+            # One eigendecomposition serves all noises: noise only shifts the eigenvalues.
             values, vectors = np.linalg.eigh(_covariance(differing, apart, reach, width))
             power = (vectors.T @ targets[some]) ** 2
             for noise in _NOISES:
@@ -91,14 +97,15 @@ class ErrorModel:
 
 
 def fence(errors: NDArray[np.float64]) -> float:
-    """Return the error beyond which one is an outlier (J. W. Tukey's outer fence)."""
+    """Return the error beyond which one of ``(n,)`` is an outlier (J. W. Tukey's fence)."""
     lower, upper = np.quantile(errors, [0.25, 0.75])
     return float(upper + _FENCE * (upper - lower))
 
 
 def _covariance(differing: Costs, apart: Costs, reach: float, width: float) -> Costs:
-    likeness: Costs = 0.5 * np.exp(-differing / reach) + 0.5 * np.exp(-apart / (2.0 * width**2))
-    return likeness
+    """Return the covariance of architectures, 1 for equal ones, of the shape of both distances."""
+    similarity: Costs = 0.5 * np.exp(-differing / reach) + 0.5 * np.exp(-apart / (2.0 * width**2))
+    return similarity
 
 
 def _differing(a: Options, b: Options) -> Costs:

@@ -16,12 +16,12 @@ _BATCH = 4096
 def choose(archive: ArrayLike, candidates: ArrayLike, n: int) -> Indices:
     """Choose ``n`` candidates, each time the one that adds the most hypervolume to archive and chosen ones.
 
-    Costs are taken relative to the front of the archive; an error far above its others does not stretch the
-    scale. So the choice depends on no unit, shift or order of the other costs.
+    Costs are taken relative to the front of the archive; an outlying error does not widen the scale. So the
+    choice depends on no unit, shift or order of the other costs.
 
     Args:
         archive: Costs of what is known, ``(a, m)``; the first is the error.
-        candidates: Costs that are hoped for, ``(q, m)``.
+        candidates: Optimistic costs of those to choose among, ``(q, m)``.
         n: How many to choose; all of them where there are no more.
 
     Returns:
@@ -30,24 +30,29 @@ def choose(archive: ArrayLike, candidates: ArrayLike, n: int) -> Indices:
     Raises:
         SelectionError: Costs cannot be ranked.
     """
-    known, hoped = as_costs(archive), as_costs(candidates)
-    known, hoped = _scaled(known[fronts(known)[0]], hoped)
-    improvements = _improvements(known, hoped)
+    known, optimistic = as_costs(archive), as_costs(candidates)
+    known, optimistic = _scaled(known[fronts(known)[0]], optimistic)
+    improvements = _improvements(known, optimistic)
     chosen: list[int] = []
-    for _ in range(min(n, len(hoped))):
-        best = _largest(improvements, known, hoped)
+    for _ in range(min(n, len(optimistic))):
+        best = _largest(improvements, known, optimistic)
         chosen.append(best)
         improvements[best] = -1.0
-        known = np.concatenate([known, hoped[best : best + 1]])
+        known = np.concatenate([known, optimistic[best : best + 1]])
     return np.array(chosen, dtype=np.intp)
 
 
-def _largest(improvements: NDArray[np.float64], known: Costs, hoped: Costs) -> int:
+def _largest(improvements: NDArray[np.float64], known: Costs, optimistic: Costs) -> int:
     """Return the first candidate of largest improvement.
 
-    Improvements are as of an earlier ``known``, and can only have fallen: those that matter are computed
-    anew.
+    Args:
+        improvements: Those as of an earlier ``known``, ``(q,)``; those that matter are computed anew, in
+            place.
+        known: Scaled costs, ``(a, m)``.
+        optimistic: Scaled costs of the candidates, ``(q, m)``.
     """
+    # What one point adds to a hypervolume only shrinks as others join. So an improvement of before is an
+    # upper bound, and the largest is found as soon as it is fresh: most others are never computed anew.
     boxes = _Boxes(known)
     fresh = improvements < 0
     while True:
@@ -56,31 +61,34 @@ def _largest(improvements: NDArray[np.float64], known: Costs, hoped: Costs) -> i
             return best
         stale = np.flatnonzero(~fresh)
         block = stale[np.argsort(-improvements[stale], kind="stable")[:_BLOCK]]
-        improvements[block] = boxes.improvements(hoped[block])
+        improvements[block] = boxes.improvements(optimistic[block])
         fresh[block] = True
 
 
-def _improvements(known: Costs, hoped: Costs) -> NDArray[np.float64]:
+def _improvements(known: Costs, optimistic: Costs) -> NDArray[np.float64]:
+    """Return the hypervolume ``(q,)`` that each of ``optimistic`` ``(q, m)`` adds to ``known`` ``(a, m)``."""
     boxes = _Boxes(known)
-    parts = [boxes.improvements(hoped[start : start + _BATCH]) for start in range(0, len(hoped), _BATCH)]
+    parts = [
+        boxes.improvements(optimistic[start : start + _BATCH]) for start in range(0, len(optimistic), _BATCH)
+    ]
     return np.concatenate(parts) if parts else np.empty(0)
 
 
-def _scaled(front: Costs, hoped: Costs) -> tuple[Costs, Costs]:
-    """Return both with the ends of the front at 0 and 1."""
+def _scaled(front: Costs, optimistic: Costs) -> tuple[Costs, Costs]:
+    """Return front ``(a, m)`` and candidates ``(q, m)`` with the ends of the front at 0 and 1."""
     ideal, worst = front.min(axis=0), front.max(axis=0)
     worst[0] = min(worst[0], fence(front[:, 0]))
-    everything = np.concatenate([front, hoped])
+    everything = np.concatenate([front, optimistic])
     spread = everything.max(axis=0) - everything.min(axis=0)
     unit = np.where(worst > ideal, worst - ideal, np.where(spread > 0, spread, 1.0))
-    return (front - ideal) / unit, (hoped - ideal) / unit
+    return (front - ideal) / unit, (optimistic - ideal) / unit
 
 
 class _Boxes:
     """The space of all costs but the error, cut into boxes within which the least known error is one number.
 
     Args:
-        known: Scaled costs ``(a, m)``.
+        known: Scaled costs, ``(a, m)``.
     """
 
     def __init__(self, known: Costs) -> None:
@@ -88,6 +96,8 @@ class _Boxes:
         free_low, free_high = np.full((1, n_others), -np.inf), np.full((1, n_others), _REFERENCE)
         lows, highs, errors = [], [], []
         inside = known[(known < _REFERENCE).all(axis=1)]
+        # By growing error, each point takes from the free space all that it dominates there: its box has its
+        # error as the least, and what remains free is cut into boxes again.
         for error, *others in inside[np.argsort(inside[:, 0], kind="stable")]:
             corner = np.array(others)
             hit = (free_high > corner).all(axis=1)
@@ -101,19 +111,23 @@ class _Boxes:
         self._highs = np.concatenate([*highs, free_high])
         self._errors = np.concatenate([*errors, np.full(len(free_low), _REFERENCE)])
 
-    def improvements(self, hoped: Costs) -> NDArray[np.float64]:
-        """Return the hypervolume that each of ``hoped`` ``(q, m)`` adds alone, ``(q,)``."""
-        volumes: Costs = np.maximum(self._errors - hoped[:, :1], 0.0)
+    def improvements(self, optimistic: Costs) -> NDArray[np.float64]:
+        """Return the hypervolume that each of ``optimistic`` ``(q, m)`` adds alone, ``(q,)``."""
+        # In each box: the volume beyond its other costs, times how far its error is below the box's.
+        volumes: Costs = np.maximum(self._errors - optimistic[:, :1], 0.0)
         for k in range(self._lows.shape[1]):
             volumes *= np.maximum(
-                self._highs[:, k] - np.maximum(self._lows[:, k], hoped[:, k + 1, None]), 0.0
+                self._highs[:, k] - np.maximum(self._lows[:, k], optimistic[:, k + 1, None]), 0.0
             )
         total: NDArray[np.float64] = volumes.sum(axis=1)
         return total
 
 
 def _outside(lows: Costs, highs: Costs, corner: NDArray[np.float64]) -> tuple[Costs, Costs]:
-    """Cut what is not beyond ``corner`` in every cost out of boxes; the parts are boxes again."""
+    """Return the parts of boxes ``(b, m - 1)`` that are not beyond ``corner`` ``(m - 1,)`` in every cost.
+
+    They are boxes again, and disjoint: part k is below ``corner`` in cost k, and beyond it in those before.
+    """
     parts_low, parts_high = [], []
     for k, start in enumerate(corner):
         below = lows[:, k] < start

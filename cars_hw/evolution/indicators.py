@@ -63,6 +63,7 @@ def front_recall(costs: ArrayLike, front: ArrayLike) -> float:
 
 
 def _pair(costs: ArrayLike, front: ArrayLike) -> tuple[Costs, Costs]:
+    """Return both as arrays, ``(n, m)`` and ``(r, m)``, neither of them empty."""
     found, known = as_costs(costs), as_costs(front)
     if not len(found) or not len(known) or found.shape[1] != known.shape[1]:
         raise SelectionError(

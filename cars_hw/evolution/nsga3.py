@@ -81,7 +81,14 @@ def reference_points(n_objectives: int, n_max: int) -> Costs:
 
 
 def _niched(costs: Costs, kept: Indices, stage: Indices, n: int) -> Indices:
-    """Choose ``n`` members of ``stage``, each time from a niche with the fewest survivors (Algorithm 4)."""
+    """Choose ``n`` members of ``stage``, each time from a niche with the fewest survivors (Algorithm 4).
+
+    Args:
+        costs: Those of all candidates, ``(c, m)``.
+        kept: Indices of the survivors so far.
+        stage: Indices of those to choose among.
+        n: How many to choose.
+    """
     members = np.append(kept, stage)
     points = _normalised(costs[members])
     distances = _distances(points, reference_points(costs.shape[1], len(kept) + n))
@@ -90,6 +97,7 @@ def _niched(costs: Costs, kept: Indices, stage: Indices, n: int) -> Indices:
     count = np.bincount(niche[: len(kept)], minlength=distances.shape[1])
     candidates = list(range(len(kept), len(members)))
     chosen = []
+    # Crowding comes first, so that fronts stay spread; closeness and then order stand for the paper's draws.
     for _ in range(n):
         nearest = min(candidates, key=lambda i: (count[niche[i]], closeness[i], i))
         candidates.remove(nearest)
@@ -99,7 +107,9 @@ def _niched(costs: Costs, kept: Indices, stage: Indices, n: int) -> Indices:
 
 
 def _distances(points: Costs, references: Costs) -> Costs:
-    """Return the distances ``(n, r)`` of the points to the lines through the references (Algorithm 3).
+    """Return the distances ``(n, r)`` of points ``(n, m)`` to the lines through references ``(r, m)``.
+
+    Algorithm 3.
 
     The lines are in the order of these very distances: by that to the nearest point, to the second nearest,
     and so on, and in the end by the points' order. So neither the order of the objectives nor that of the
@@ -113,7 +123,7 @@ def _distances(points: Costs, references: Costs) -> Costs:
 
 
 def _normalised(costs: Costs) -> Costs:
-    """Return ``costs`` with the ideal point at 0 and the intercepts at 1 (Algorithm 2)."""
+    """Return ``costs`` ``(n, m)`` with the ideal point at 0 and the intercepts at 1 (Algorithm 2)."""
     first_front = fronts(costs)[0]
     ideal = costs.min(axis=0)
     spread = costs.max(axis=0) - ideal
@@ -124,7 +134,9 @@ def _normalised(costs: Costs) -> Costs:
 
 
 def _intercepts(front: Costs, *, worst: Costs) -> Costs:
-    """Return where the plane through the extreme points meets each axis, at most ``worst``.
+    """Return where the plane through the extreme points of ``front`` ``(f, m)`` meets each axis, ``(m,)``.
+
+    No intercept exceeds ``worst``, ``(m,)``.
 
     The extreme point of an axis has the least cost in all others: it minimises the achievement function of
     eq. 4. Without such a plane, ones: the front's own range.

@@ -53,7 +53,7 @@ def select(
 
 
 def _by_speed(costs: Costs, speeds: ArrayLike) -> Costs:
-    """Return ``costs`` with the negated speed in the error's place: fast is good."""
+    """Return ``costs`` ``(n, m)`` with the negated speed ``(n,)`` in the error's place: fast is good."""
     column = np.asarray(speeds, dtype=np.float64)
     if column.shape != (len(costs),):
         raise SelectionError(

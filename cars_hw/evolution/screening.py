@@ -1,4 +1,4 @@
-"""Screen: spends evaluations where known costs and a cheap guess at the error promise most.
+"""Screen: spends evaluations where known costs and a model of the error are most promising.
 
 Parameters or latency of an architecture cost nothing to know; its error costs an evaluation. So many more
 architectures are drawn than are evaluated, and those are chosen that, if their errors were as low as they
@@ -34,7 +34,7 @@ class Screen:
             table; called once for each architecture.
         violation: Total constraint violation of all costs ``(m,)``.
         pool_size: Architectures that are drawn to choose from.
-        optimism: Standard deviations by which a plausible error lies below the guess.
+        optimism: Standard deviations by which a plausible error lies below the predicted one.
         remembers: Whether errors stand still, so that what was evaluated in earlier rounds still holds. Those
             of shared weights move: then each round learns from its own evaluations alone.
 
@@ -65,7 +65,7 @@ class Screen:
         self._evaluated.update((candidate.architecture, candidate.costs) for candidate in evaluated)
 
     def __call__(self, draw: Callable[[int], list[Architecture]], n: int) -> list[Architecture]:
-        """Return up to ``n`` of the architectures that ``draw`` returns, in the order of their promise.
+        """Return up to ``n`` of the architectures that ``draw`` returns, the most promising first.
 
         Before anything was learnt, those that it returns first. What was evaluated already, and still holds,
         is left out.
@@ -79,8 +79,8 @@ class Screen:
         pool = [found for found in drawn if not (self._remembers and found in self._evaluated)]
         if len(pool) <= n:
             return pool
-        hoped = self._hoped(pool)
-        return [pool[i] for i in self._chosen(hoped, n)]
+        optimistic = self._optimistic_costs(pool)
+        return [pool[i] for i in self._chosen(optimistic, n)]
 
     def state(self) -> Json:
         """Return, as JSON, what decides the next choice."""
@@ -103,7 +103,7 @@ class Screen:
             raise CheckpointError(f"the screen's state cannot be restored: {reason}") from error
         self._evaluated = {candidate.architecture: candidate.costs for candidate in evaluated}
 
-    def _hoped(self, pool: Sequence[Architecture]) -> Costs:
+    def _optimistic_costs(self, pool: Sequence[Architecture]) -> Costs:
         """Return the costs ``(q, m)`` that are plausible at best: the known ones, and an optimistic error."""
         evaluated = as_costs(list(self._evaluated.values()))
         known = as_costs([self._known_costs(architecture) for architecture in pool])
@@ -113,28 +113,34 @@ class Screen:
         return np.column_stack([mean - self._optimism * deviation, known])
 
     def _known_costs(self, architecture: Architecture) -> tuple[float, ...]:
+        """Return all costs but the error, ``(m - 1,)``."""
         if architecture not in self._known:
             self._known[architecture] = tuple(cost(architecture) for cost in self._costs)
         return self._known[architecture]
 
-    def _chosen(self, hoped: Costs, n: int) -> Indices:
-        """Choose among the least violating, the others only where those are too few."""
+    def _chosen(self, optimistic: Costs, n: int) -> Indices:
+        """Return the indices of ``n`` rows of ``optimistic`` ``(q, m)``.
+
+        They are of the least violating, and of the others only where those are too few.
+        """
         archive = as_costs(list(self._evaluated.values()))
         is_feasible = self._violations(archive) == 0
         archive = archive[is_feasible] if is_feasible.any() else archive
         chosen = np.empty(0, dtype=np.intp)
-        for level in levels(self._violations(hoped), len(hoped)):
-            best = improvement.choose(archive, hoped[level], n - len(chosen))
+        for level in levels(self._violations(optimistic), len(optimistic)):
+            best = improvement.choose(archive, optimistic[level], n - len(chosen))
             chosen = np.append(chosen, level[best])
             if len(chosen) == n:
                 break
         return chosen
 
     def _violations(self, costs: Costs) -> Costs:
+        """Return the total violation of each row of ``costs`` ``(n, m)``, ``(n,)``."""
         return np.array([self._violation(tuple(row)) for row in costs.tolist()])
 
 
 def _options(architectures: Sequence[Architecture] | Mapping[Architecture, object]) -> Options:
+    """Return the options of ``n`` architectures, ``(n, d)``."""
     return np.array(list(architectures), dtype=np.intp)
 
 

@@ -35,6 +35,7 @@ _CALIBRATION_IMAGES = 256
 _BATCH = 256
 _PACKAGES = ("cars-hw", "torch", "numpy")
 
+#: (n, classes).
 Logits = NDArray[np.float32]
 
 
@@ -44,7 +45,7 @@ class Export:
 
     Attributes:
         path: The file; its card is a JSON file beside it.
-        size_bytes: Of the file.
+        size_bytes: Size of the file.
         max_difference: Largest absolute difference of a logit to torch, over all images.
         error: Share of the images that the file classifies wrongly.
         file_format: Name of its format.
@@ -96,6 +97,7 @@ def export_network(
     content = made_by.lower(network, [(1, *images.shape[1:])])
     reference = _torch_logits(network, images)
     export = _examined(path, content, images, labels, reference, made_by)
+    # An error is judged relative to the largest logit: the smaller ones are sums that cancel out.
     scale = float(np.abs(reference).max())
     rounding = min(_rounding(network, images, reference), _MOST_ROUNDING * scale)
     tolerance = PARITY_TOLERANCE * scale + rounding
@@ -170,6 +172,7 @@ def _examined(
 
 
 def _torch_logits(network: nn.Module, images: Tensor) -> Logits:
+    """Return the logits (n, classes) of ``images`` (n, c, h, w), in batches that fit the memory."""
     with torch.inference_mode():
         return torch.cat([network(batch) for batch in images.split(_BATCH)]).numpy()
 

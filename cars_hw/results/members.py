@@ -66,12 +66,13 @@ class RestoredRun:
                 "the run has weights for the search graph, not for the larger network that it deploys: "
                 "retrain that first (not in this version), or write the search network: scale search"
             )
-        suffix = formats.load(file_format).suffix
+        made_by = formats.load(file_format)
         member = pick(self.front, choice)
         card = {"pick": choice, "scale": scale, **self._card(member)}
         name = f"member-{int(choice):03d}" if choice.isdecimal() else choice
         network = self.trainer.network(member.architecture)
-        return export_network(network, *self.trainer.fitness, folder / f"{name}{suffix}", card=card)
+        path = folder / f"{name}{made_by.suffix}"
+        return export_network(network, *self.trainer.fitness, path, card=card, made_by=made_by)
 
     def export_with_int8(self, before: Export, max_error_growth: float) -> Export:
         """Write an exported float file anew with 8-bit integers inside, calibrated on training images.

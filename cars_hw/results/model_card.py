@@ -18,7 +18,7 @@ class CardSpace(BaseModel):
     """The space of a model card's network."""
 
     name: str
-    settings: dict[str, bool | int | float | str]
+    settings: dict[str, JsonValue]
     operation_kinds: tuple[str, ...] = ()
 
 

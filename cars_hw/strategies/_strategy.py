@@ -26,8 +26,8 @@ KnownCost = Callable[[Architecture], float]
 #: Draws so many new architectures; fewer where there are no more.
 Draw = Callable[[int], list[Architecture]]
 
-#: Chooses, of what it draws, so many architectures that are worth an evaluation.
-Screening = Callable[[Draw, int], list[Architecture]]
+#: Chooses, of what it draws, so many architectures that are worth an evaluation; see evolution/screening.py.
+NewcomerScreen = Callable[[Draw, int], list[Architecture]]
 
 
 @dataclass(frozen=True)
@@ -35,16 +35,16 @@ class SearchFacts:
     """What a search tells its strategy before the first round.
 
     Attributes:
-        generations: How many are planned after the first round; ``None`` where nobody said.
-        steps: Training steps in each of them; ``None`` where nobody said.
-        known_costs: By their names, the costs that are minimised beside the error.
-        screening: Chooses among new architectures before they are evaluated; ``None`` takes all.
+        generations: Number of generations after the first round; ``None`` where there is no plan.
+        steps: Training steps in each of them; ``None`` where there is no plan.
+        known_costs: The costs that are minimised beside the error, by their names.
+        screen: Chooses among new architectures before they are evaluated; ``None`` takes all.
     """
 
     generations: int | None = None
     steps: int | None = None
     known_costs: Mapping[str, KnownCost] = field(default_factory=dict)
-    screening: Screening | None = None
+    screen: NewcomerScreen | None = None
 
 
 @dataclass(frozen=True)
@@ -82,10 +82,10 @@ class Strategy(ABC):
         settings: The hyper-parameters, checked.
         space: The architectures that are searched now: the given ones, or a restriction that ``tell`` chose.
         population: The candidates kept by the last ``tell``, with their costs of then.
-        facts: What the search told; nothing before ``begin``.
+        facts: What the search knows; nothing before ``begin``.
         numerics: Raised when the same checkpoint would go on otherwise than before; a search refuses one of
             another number.
-        is_screened: Whether its new architectures are screened where a configuration does not say.
+        is_screened: Whether its new architectures are screened where a search is not told.
         soft_path: Whether weights are trained and judged on the soft graphs of architectures.
 
     Raises:
@@ -152,7 +152,7 @@ class Strategy(ABC):
 
     def screen(self, draw: Draw, n: int) -> list[Architecture]:
         """Return up to ``n`` new architectures that are worth an evaluation; no other new ones are asked."""
-        return draw(n) if self.facts.screening is None else self.facts.screening(draw, n)
+        return draw(n) if self.facts.screen is None else self.facts.screen(draw, n)
 
     def front(self) -> tuple[Candidate, ...]:
         """Return the non-dominated members of the population: of its feasible ones, if there are any.

@@ -12,9 +12,9 @@ Differs from the paper:
   large where the paper protects what learns fast.
 * Offspring differ from each other too; the paper compares them to the members alone. A space with fewer
   architectures than are wanted gives what it has.
-* Offspring are screened (evolution/screening.py): of many that are drawn by the paper's shares, those are
-  evaluated that known costs and a model of the error promise most of. With ``search.screening = false``, as
-  in the paper, they are not.
+* New architectures are screened (evolution/screening.py): of many that are drawn by the paper's shares, those
+  are evaluated that are most promising by known costs and a model of the error. Without screening, as in the
+  paper, all are.
 * A warm-up step takes N_b random paths, as every later step takes N_b members. With N_b = 1, which the
   paper's experiments use, there is no difference.
 """
@@ -85,7 +85,11 @@ class Cars(Strategy):
             trainer.step(self._random_paths())
 
     def to_train(self) -> Sequence[Architecture]:
-        """Draw N_b distinct members, whose mean gradient stands for that of all N."""
+        """Draw N_b distinct members, whose mean gradient stands for that of all N.
+
+        Section 3.2: with g_i the gradient of member i, masked by its connections, (1 / N) sum_i g_i is
+        approximated by the mean over N_b members n_j, (1 / N_b) sum_j g_(n_j).
+        """
         if not self.population:
             return self._random_paths()
         n = min(self.settings.members_per_step, len(self.population))
@@ -94,7 +98,10 @@ class Cars(Strategy):
         ]
 
     def ask(self) -> Sequence[Architecture]:
-        """Return N random architectures at first; later the members, whose weights moved, and t*N more."""
+        """Return N random architectures at first; later the members, whose weights moved, and t*N offspring.
+
+        So a selection is among (t + 1) * N, all with today's errors.
+        """
         members = [member.architecture for member in self.population]
         if not members:
             return self.screen(
@@ -104,7 +111,7 @@ class Cars(Strategy):
         return members + self.screen(lambda n: self._offspring(members, n), n_offspring)
 
     def tell(self, evaluated: Sequence[Candidate]) -> None:
-        """Keep N by ``selection``; all of them where there are no more, as in the first round.
+        """Keep N of (t + 1) * N by ``selection``; all of them where there are no more, as in the first round.
 
         Raises:
             SelectionError: Nothing was evaluated, a cost is NaN or infinite, or there is a choice to make and
@@ -126,6 +133,7 @@ class Cars(Strategy):
         return pnsga3.select(costs, speeds, self.settings.population_size, violations=violations)
 
     def _offspring(self, members: Sequence[Architecture], n: int) -> list[Architecture]:
+        """Mutate and cross members by the shares, and draw the rest at random; a group moves as a whole."""
         return variation.offspring(
             members,
             self.space,

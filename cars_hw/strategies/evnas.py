@@ -120,17 +120,17 @@ class Evnas(Strategy):
         self._add(self._random, self.settings.population_size)
 
     def warm_up(self, trainer: Trainer, steps: int) -> None:
-        """Train the random first population: the paper has no other warm-up."""
+        """Train the random first population, as later ones: the paper has no other warm-up."""
         self.train(trainer, steps)
 
     def to_train(self) -> Sequence[Architecture]:
-        """Take the next member: every one has its turn, in each generation anew from the first."""
+        """Train: step s takes member s modulo the population size, in each generation anew from the first."""
         members = list(self._members)
         self._turn += 1
         return [members[(self._turn - 1) % len(members)]]
 
     def ask(self) -> Sequence[Architecture]:
-        """Return the whole population, decoded: its weights moved, so that no fitness is used again."""
+        """Evaluate: the whole population, decoded. Its weights moved, so that no fitness is used again."""
         return list(self._members)
 
     def tell(self, evaluated: Sequence[Candidate]) -> None:
@@ -147,6 +147,7 @@ class Evnas(Strategy):
                 raise SelectionError(f"{candidate.architecture} is not in the population that was asked for")
         parents = [self._members[candidate.architecture] for candidate in candidates]
         self.population = tuple(candidates)
+        # Elitism; then tournament selection, crossover and mutation until the generation is full.
         self._members = {candidates[i].architecture: parents[i] for i in elite}
         self._turn = 0
         self._add(lambda: self._child(parents, ranks), self.settings.population_size - len(self._members))
@@ -173,7 +174,7 @@ class Evnas(Strategy):
         self._turn = turn
 
     def _random(self) -> Chromosome:
-        """Draw every score from U[0, 1)."""
+        """Initialise a chromosome: every score from U[0, 1)."""
         return tuple(tuple(self.rng.random(n).tolist()) for n in places(self.space))
 
     def _ranked(self, candidates: Sequence[Candidate]) -> tuple[list[int], list[int]]:
@@ -192,7 +193,7 @@ class Evnas(Strategy):
         return ranks, [int(i) for i in elite]
 
     def _child(self, parents: Sequence[Chromosome], ranks: Sequence[int]) -> Chromosome:
-        """Cross two different winners of tournaments row by row, and mutate rows."""
+        """Cross two different winners of tournaments row by row, and draw some rows of the child anew."""
         first = self._winner(range(len(parents)), ranks)
         others = [i for i in range(len(parents)) if i != first] or [first]
         second = self._winner(others, ranks)

@@ -14,7 +14,7 @@ So everything else is ours:
   grown yet has the option that the space calls ``absent``, by default its first one; the weights of grown
   stages are inherited.
 * The rounds of a search are divided evenly among the stages. With fewer rounds than stages, several stages
-  grow at once; a strategy that is not told the number grows one each round. So the last round's networks are
+  grow at once; without a known number, one grows in each round. So the last round's networks are
   grown fully, and the front holds no others.
 * The first round of a stage trains a share of its steps on random networks, since new operations are
   untrained; all other steps train the members in turn.
@@ -94,7 +94,7 @@ class _Growth:
     """What decides the next actions, beside population and generator.
 
     Attributes:
-        round: Of the search, from 0.
+        round: Index of the search's round, from 0.
         turn: How many members were trained in it.
         allowed: The options of the space that is searched now.
         newcomers: The members with which a stage starts; none in its further rounds.
@@ -117,8 +117,8 @@ class GEvonasSettings(Settings):
         elite_size: Members that a stage leaves; their options are all that the SuperNet keeps.
         warm_up_share: Share of the steps in a stage's first round that train random networks.
         crossover_share: Share of offspring by crossover; all mutate.
-        mutation_rate: Of each group of the newest stage.
-        old_mutation_rate: Of each group of earlier stages.
+        mutation_rate: Probability that a group of the newest stage is drawn anew.
+        old_mutation_rate: The same for a group of an earlier stage.
     """
 
     population_size: int = Field(32, ge=1)
@@ -214,7 +214,10 @@ class GEvonas(Strategy):
         self.space = space
 
     def _n_grown(self, round_: int) -> int:
-        """Return how many stages are grown in a round: all of them in the last one of the search."""
+        """Return how many stages are grown in a round: all of them in the last one of the search.
+
+        That is the least number of stages that keeps pace with the share of rounds begun: a ceiling.
+        """
         n_stages = len(self._stages)
         n_rounds = n_stages if self.facts.generations is None else self.facts.generations + 1
         return min(n_stages, -(-(round_ + 1) * n_stages // n_rounds))

@@ -129,7 +129,10 @@ class Nse(Strategy):
         self.train(trainer, steps)
 
     def train(self, trainer: Trainer, steps: int) -> None:
-        """Take ``steps`` weight steps, and after every few of them a step of the indicators."""
+        """Take ``steps`` W-steps, and after every few of them an A-step.
+
+        A round starts from fresh weights. Before each W-step, the space is cleaned.
+        """
         if self._needs_reset:
             trainer.reset(self._steps_of_round(steps))
             self._needs_reset = False
@@ -140,7 +143,7 @@ class Nse(Strategy):
                 self._a_step(trainer)
 
     def to_train(self) -> Sequence[Architecture]:
-        """Draw one architecture of the sub-space with balanced gates, whatever the indicators say."""
+        """Draw one architecture of the sub-space with balanced gates: p = 1/2, whatever theta is."""
         return self._draw(np.zeros_like(self._indicators), 1)
 
     def ask(self) -> Sequence[Architecture]:
@@ -152,7 +155,7 @@ class Nse(Strategy):
         return [*front, *fresh, *self._scouts(exclude=[*front, *fresh])]
 
     def tell(self, evaluated: Sequence[Candidate]) -> None:
-        """Take the new costs of the front; when a round ends, choose a front, and replace the space by it."""
+        """Take the new costs of the front; when a round ends, let the space evolve from a new front."""
         candidates = distinct_candidates(evaluated)
         costs, violations = self.ranking(candidates)
         self._needs_reset = self._ends_round
@@ -211,7 +214,7 @@ class Nse(Strategy):
         return steps + n_left * (steps if self.facts.steps is None else self.facts.steps)
 
     def _open_round(self, sub_space: SubSpace) -> None:
-        """Let ``sub_space`` compete, with nothing known about it."""
+        """Let ``sub_space`` compete, with theta = 0: between rounds, only the front is remembered."""
         self._sub_space = sub_space
         self._indicators = np.zeros(self._places.n_operations)
         self._adam = branching.Adam(np.zeros(self._places.n_operations))
@@ -224,7 +227,7 @@ class Nse(Strategy):
         )
 
     def _a_step(self, trainer: Trainer) -> None:
-        """Let two sets duel at each place, and move the indicators down the loss's gradient."""
+        """A-step: draw S and U at each place, and move the indicators down the loss's gradient."""
         duels = [
             branching.Duel.drawn(place, operations, self._indicators, self.rng)
             for place, operations in self._competitions()
@@ -249,13 +252,18 @@ class Nse(Strategy):
         *,
         found: OptionGradients,
     ) -> NDArray[np.float64]:
-        """Return the derivative of the loss and of the expected cost's penalty by each indicator."""
+        """Return the derivative of the loss and of the expected cost's penalty by each indicator, ``(o,)``.
+
+        The loss is L + penalty(expected cost). By p_S, with p_U = 1 - p_S, L has the derivative
+        <dL/d(out), out_S> - <dL/d(out), out_U>, and the expected cost has cost(S) - cost(U).
+        """
         savings, slope = (0.0,) * len(duels), 0.0
         if self._penalty is not None:
             expected = branching.expected_cost(self._cost, duels, chosen, other)
             savings, slope = expected.savings, self._penalty.slope(expected.cost)
         gradient = np.zeros_like(self._indicators)
         for duel, saving in zip(duels, savings, strict=True):
+            # Decisions of one place re-join in one tensor: each that differs has the same inner products.
             differing = [d for d in duel.place.decisions if chosen[d] != other[d]]
             if differing:
                 by_share = found.chosen[differing[0]] - found.other[differing[0]] + slope * saving
@@ -266,7 +274,7 @@ class Nse(Strategy):
         yield from zip(self._places, self._sub_space.competing, strict=True)
 
     def _draw(self, indicators: NDArray[np.float64], n: int) -> list[Architecture]:
-        """Draw ``n`` architectures of the sub-space, each set of operations with its probability."""
+        """Draw ``n`` architectures of the sub-space by the indicators ``(o,)`` of all operations."""
         drawn = [
             gates.draw(branching.probabilities(indicators[list(operations)]), place.size, n, self.rng)
             for place, operations in self._competitions()
@@ -329,7 +337,12 @@ class Nse(Strategy):
     ) -> list[Candidate]:
         """Return the best of ``candidates``, without the scouts where there are others.
 
-        The members of the last front win ties.
+        The members of the last front win ties: their errors count for a little less.
+
+        Args:
+            candidates: Those evaluated, n of them.
+            costs: ``(n, m)``; the first is the error.
+            violations: ``(n,)``.
         """
         members = {member.architecture for member in self.population}
         errors = costs[:, 0] - _TIE_BONUS * np.array([c.architecture in members for c in candidates])

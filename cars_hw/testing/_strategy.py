@@ -91,7 +91,7 @@ class StrategyContract:
         least = min(member.costs[2] for member in strategy.population)
         assert all(member.costs[2] == least for member in strategy.front())
 
-    def test_the_same_seed_makes_the_same__run(self) -> None:
+    def test_the_same_seed_makes_the_same_run(self) -> None:
         assert _run(self.strategy(seed=3)) == _run(self.strategy(seed=3))
         assert _run(self.strategy(seed=3)) != _run(self.strategy(seed=4))
 

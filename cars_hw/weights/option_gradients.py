@@ -40,7 +40,7 @@ class _Variation:
 def option_gradients(
     supernet: SuperNet, chosen: Architecture, other: Architecture, images: Tensor, labels: Tensor
 ) -> OptionGradients:
-    """Return what ``Trainer.option_gradients`` promises, for one batch.
+    """Return the gradients of ``Trainer.option_gradients``, for one batch.
 
     Args:
         supernet: The weights; neither they nor any statistics change.
@@ -79,6 +79,8 @@ def _variations(
         joint = _joins(graph, together)
         for decision in differing:
             alone = _joins(graph, supernet.space.graph(_mixed(chosen, other, [decision])))
+            # A decision that re-joins elsewhere alone than with its group has no gate of its own there: it
+            # takes all of the group's.
             own = tuple(join for edge, join in joint.items() if edge in alone)
             found[decision] = _Variation(together, own or tuple(joint.values()))
     return found
@@ -103,6 +105,7 @@ def _run(
     def reading(reader: str, position: int, slot: str) -> Tensor:
         if (reader, position) not in edges:
             return tensors[slot]
+        # A view of its own, so that the gradient is that of this read, and not of all that read the tensor.
         apart = tensors[slot].view_as(tensors[slot])
         read[reader, position] = apart if apart.requires_grad else apart.requires_grad_()
         return apart
@@ -121,7 +124,15 @@ def _products(
     tensors: Mapping[str, Tensor],
     gradients: Mapping[_Edge, Tensor],
 ) -> tuple[float, float]:
-    """Return the inner products of the gradients at the joins with what either option computes there."""
+    """Return <dL/d(out), out_S> and <dL/d(out), out_U>, summed over the joins of a decision.
+
+    Args:
+        supernet: The weights.
+        graph: The chosen network.
+        variation: What the decision changes.
+        tensors: Those of the chosen network by slot, (n, c, h, w) each.
+        gradients: Those of the loss by what is read along each edge, of the same shapes.
+    """
     other = _Other(supernet, by_slot(graph), by_slot(variation.graph), tensors)
     mine = its = 0.0
     for join in variation.joins:

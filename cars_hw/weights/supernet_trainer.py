@@ -47,7 +47,7 @@ class SuperNetTrainer:
         data: Training and fitness images.
         plan: How to train.
         total_steps: Steps over which the learning rate falls, where no ``reset`` says otherwise.
-        seed: Of initialisation, batches and augmentation.
+        seed: Seed of initialisation, batches and augmentation.
         device: Where to compute, as torch names it.
 
     Raises:
@@ -244,6 +244,7 @@ class SuperNetTrainer:
                 self._optimizer.state[parameter]["momentum_buffer"] = momenta[name].to(self._device)
 
     def _next_batch(self) -> tuple[Tensor, Tensor]:
+        """Return augmented training images (b, c, h, w) and their labels (b,)."""
         images, labels = self._training
         chosen = self._batch(self._batches, size=self.plan.batch_size, n=len(labels))
         generator = torch.Generator().manual_seed(
@@ -300,6 +301,7 @@ class SuperNetTrainer:
         return self.plan.final_learning_rate + span * (1 + math.cos(math.pi * progress)) / 2
 
     def _tensors(self, images: ImageSet) -> tuple[Tensor, Tensor]:
+        """Return normalised images (n, c, h, w) and their labels (n,), where weights are."""
         scaled = torch.from_numpy(images.images).to(self._device, torch.float32) / 255
         return (scaled - self._mean) / self._std, torch.from_numpy(images.labels).to(self._device)
 

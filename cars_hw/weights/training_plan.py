@@ -13,8 +13,8 @@ class TrainingPlan(Settings):
     Attributes:
         batch_size: Images per step. Batch normalisation takes two: one has no variance where the feature maps
             are of one pixel.
-        learning_rate: At the first step.
-        final_learning_rate: At the last; in between, the rate falls along a cosine.
+        learning_rate: Rate of the first step.
+        final_learning_rate: Rate after the last; in between, it falls along a cosine.
         momentum: Momentum of the optimiser, SGD.
         weight_decay: L2 penalty, on the weights of the step's paths alone.
         clip_norm: Largest norm of the mean gradient.

@@ -195,10 +195,10 @@ def _start_where_none_runs(host: str, port: int) -> None:
         socket.create_connection((host, port), timeout=_CONNECT_S).close()
     except ConnectionRefusedError as error:
         start = [_adbutils().adb_path(), "start-server"]
-        said = subprocess.run(start, capture_output=True, timeout=_START_S, check=False)  # noqa: S603
-        if said.returncode != 0:
+        started = subprocess.run(start, capture_output=True, timeout=_START_S, check=False)  # noqa: S603
+        if started.returncode != 0:
             reason = one_line(
-                said.stderr.strip().splitlines()[-1] if said.stderr.strip() else b"no reason given"
+                started.stderr.strip().splitlines()[-1] if started.stderr.strip() else b"no reason given"
             )
             raise DeviceError(
                 f"no adb server runs, and none starts: {reason}; see `adb start-server`"
@@ -248,12 +248,12 @@ def _demand_one_version() -> None:
     if adb is None:
         return
     try:
-        said = subprocess.run([adb, "version"], capture_output=True, timeout=_CONNECT_S, check=False)  # noqa: S603
+        answer = subprocess.run([adb, "version"], capture_output=True, timeout=_CONNECT_S, check=False)  # noqa: S603
     except (OSError, subprocess.TimeoutExpired) as error:
         raise DeviceError(
             f"{adb} does not tell its version ({type(error).__name__}); install it anew"
         ) from error
-    installed = _VERSION.search(said.stdout.decode("utf-8", "replace"))
+    installed = _VERSION.search(answer.stdout.decode("utf-8", "replace"))
     running = _ask("host:version")
     if installed is not None and int(installed[1]) != int(running, 16):
         raise DeviceError(

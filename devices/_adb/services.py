@@ -1,4 +1,4 @@
-"""What is said on a stream: a shell command (protocol shell_v2) and files (protocol sync).
+"""What goes over a stream: a shell command (protocol shell_v2) and files (protocol sync).
 
 Formats: system/core/adb/shell_protocol.h and SYNC.TXT of AOSP. All that comes from the phone is bounded
 before it is kept.
@@ -44,7 +44,7 @@ def read_shell(stream: Stream, output: ShellOutput, deadline: Deadline) -> int:
     """Follow a command to its end with an empty standard input; return its exit status.
 
     Args:
-        stream: Of the service ``shell,v2``.
+        stream: That of the service ``shell,v2``.
         output: Filled as it comes.
         deadline: When it must have ended.
 
@@ -77,7 +77,7 @@ def send_file(stream: Stream, content: bytes, path: str, mode: int, deadline: De
     """Write ``content`` to the phone's file ``path``.
 
     Args:
-        stream: Of the service ``sync:``.
+        stream: That of the service ``sync:``.
         content: All of it.
         path: Absolute.
         mode: Permission bits.
@@ -95,7 +95,7 @@ def send_file(stream: Stream, content: bytes, path: str, mode: int, deadline: De
             stream.write(_framed(memoryview(content)[start : start + step]), deadline)
         stream.write(_SYNC_HEADER.pack(b"DONE", _MODIFIED_S), deadline)
     except EndOfStreamError:
-        pass  # it gave up early: why, it has said
+        pass  # it gave up early; its answer has the reason
     try:
         answer, n_bytes = _SYNC_HEADER.unpack(stream.read(_SYNC_HEADER.size, deadline))
         if answer != b"OKAY":
@@ -116,7 +116,7 @@ def receive_file(stream: Stream, path: str, max_bytes: int, deadline: Deadline) 
     """Return the content of the phone's file ``path``.
 
     Args:
-        stream: Of the service ``sync:``.
+        stream: That of the service ``sync:``.
         path: Absolute.
         max_bytes: Most that is taken.
         deadline: When it must be here.

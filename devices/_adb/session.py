@@ -194,14 +194,14 @@ class SessionStream(Stream):
         """Take a packet that came for this stream.
 
         Raises:
-            DeviceLostError: The phone sends on before it was told that we took what it sent.
+            DeviceLostError: The phone sends on before we confirmed what it sent.
         """
         if packet.command == b"OKAY":
             self._remote_id = self._remote_id or packet.first
             self._is_taken = True
         elif packet.command == b"WRTE":
             if self._owes_okay:
-                raise self._channel.lost("it sends more than it was told to")
+                raise self._channel.lost("it sends more than was confirmed")
             self._received += packet.payload
             self._owes_okay = True
         elif packet.command == b"CLSE":

@@ -77,10 +77,10 @@ class Transport:
             with closing(self._link.open(run.service, deadline)) as stream:
                 status = read_shell(stream, output, deadline)
         except DeviceLostError:
-            self._left_running += run.killer(output.stderr)
+            self._left_running += run.kill_commands(output.stderr)
             raise
         except BaseException as error:  # when the user interrupts, too
-            self._kill(run.killer(output.stderr))
+            self._kill(run.kill_commands(output.stderr))
             if isinstance(error, DeviceTimeoutError):
                 raise DeviceTimeoutError(
                     f"a program on the phone took longer than {timeout_s:g} s"
@@ -88,16 +88,16 @@ class Transport:
             raise
         return Completed(bytes(output.stdout), run.without_mark(output.stderr), status)
 
-    def _kill(self, killers: Sequence[str]) -> None:
+    def _kill(self, kill_commands: Sequence[str]) -> None:
         """End a process group now, or, where the phone does not answer, when it is connected again."""
-        for killer in killers:
+        for command in kill_commands:
             deadline = Deadline(_KILL_S)
             try:
-                with closing(self._link.open(_SHELL + killer, deadline)) as stream:
+                with closing(self._link.open(_SHELL + command, deadline)) as stream:
                     read_shell(stream, ShellOutput(), deadline)
             except DeviceError:
                 logger.warning("a program may still run on the phone; it is ended at the next connection")
-                self._left_running.append(killer)
+                self._left_running.append(command)
 
     def push(self, content: bytes, path: str, *, mode: int = 0o644, timeout_s: float) -> None:
         """Write ``content`` to the file ``path``, replacing what is there, be it a file or a link.
@@ -159,9 +159,9 @@ class Transport:
 
 
 class _Run:
-    """One command line in a shell that first says its process id, so that its process group can be killed.
+    """One command line in a shell that first prints its process id, so that its process group can be killed.
 
-    adbd makes each shell the leader of a session; a number of our own in its command line tells it
+    adbd makes each shell the leader of its process group; a number of our own in its command line tells it
     from another process that has got the same id since.
     """
 
@@ -177,20 +177,20 @@ class _Run:
         # "exit $?" keeps the shell: the last command of a line would take its place.
         self.service = f"{_SHELL}echo $$ {self._mark} >&2; {command}\nexit $?"
 
-    def _said(self, stderr: bytes | bytearray) -> re.Match[bytes] | None:
+    def _first_line(self, stderr: bytes | bytearray) -> re.Match[bytes] | None:
         return re.match(rb"([0-9]{1,10}) %s\n" % self._mark.encode(), stderr)
 
     def without_mark(self, stderr: bytes | bytearray) -> bytes:
         """Return what the command itself wrote there."""
-        said = self._said(stderr)
-        return bytes(stderr[said.end() :] if said else stderr)
+        mark = self._first_line(stderr)
+        return bytes(stderr[mark.end() :] if mark else stderr)
 
-    def killer(self, stderr: bytes | bytearray) -> list[str]:
-        """Return the command that ends the run's process group; none where it has not begun."""
-        said = self._said(stderr)
-        if said is None:
+    def kill_commands(self, stderr: bytes | bytearray) -> list[str]:
+        """Return what ends the run's process group, one command; none where it has not begun."""
+        mark = self._first_line(stderr)
+        if mark is None:
             return []
-        pid = said[1].decode()
+        pid = mark[1].decode()
         return [f"if grep -qF {self._mark} /proc/{pid}/cmdline; then kill -9 -{pid}; fi"]
 
 

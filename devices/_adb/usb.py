@@ -62,7 +62,7 @@ class UsbCarrier:
     """Takes bytes over USB.
 
     Args:
-        serial: Of the phone.
+        serial: The phone's serial number.
         find: How to find its interface, anew for each connection.
     """
 

@@ -26,7 +26,7 @@ cmd power set-fixed-performance-mode-enabled false && rm -f "$1/fixed-performanc
 
 _RESIDENCY = re.compile(r"^([0-9]{1,9}) ([0-9]{1,15})$", re.MULTILINE)
 
-#: Of ``time_in_state``: the kernel's USER_HZ.
+#: The unit of ``time_in_state``, the kernel's USER_HZ.
 _TICKS_PER_S = 100
 
 
@@ -65,7 +65,7 @@ class Clock:
                 logger.warning("the phone's clock is restored at the next connection: %s", error)
 
     def release(self) -> None:
-        """Let the clock go, if we hold it, or a crashed session did.
+        """Let the clock go, if we hold it, or a process that crashed did.
 
         Raises:
             DeviceError: The phone was lost.

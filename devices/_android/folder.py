@@ -116,7 +116,7 @@ class Folder:
                 self._shell.script('rm -rf "$1"', path)
 
     def remove_leftovers(self) -> None:
-        """Remove what crashed sessions left half-written, and their results.
+        """Remove what crashed processes of ours left half-written, and their results.
 
         Raises:
             DeviceError: The phone was lost.

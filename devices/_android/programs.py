@@ -1,7 +1,7 @@
 """Programs on a phone: on chosen processors, verified, and none left running.
 
 Each writes its process number, and when that process was born, to a file of ours before it starts. Numbers
-are used again, births are not: what a crashed session left running is found by both.
+are used again, births are not: what a crashed process of ours left running is found by both.
 """
 
 import re

@@ -65,8 +65,8 @@ class Shell:
         self._require_same_boot(found.pop("boot").strip())
         return found
 
-    def _require_same_boot(self, told: str) -> None:
-        boot_id = told if _BOOT_ID.fullmatch(told) else ""
+    def _require_same_boot(self, found: str) -> None:
+        boot_id = found if _BOOT_ID.fullmatch(found) else ""
         if self.boot_id is None:
             self.boot_id = boot_id
         elif boot_id != self.boot_id:

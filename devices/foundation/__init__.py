@@ -3,7 +3,7 @@
 from devices.foundation.errors import CarsHwError, ConfigError, StorageError, UnknownNameError
 from devices.foundation.facades import lazy
 from devices.foundation.files import cache_folder, replace_file, sync_folder, write_durably
-from devices.foundation.plugins import check_settings, load_plugin, plugin_name, plugin_names
+from devices.foundation.plugins import load_plugin, plugin_name, plugin_names
 from devices.foundation.settings import Settings, added, before, settings_type
 from devices.foundation.text import first_line, one_line, printable
 
@@ -16,7 +16,6 @@ __all__ = [
     "added",
     "before",
     "cache_folder",
-    "check_settings",
     "first_line",
     "lazy",
     "load_plugin",

@@ -4,7 +4,6 @@ import importlib
 import inspect
 import pkgutil
 import re
-from collections.abc import Collection, Iterable
 from typing import TypeVar
 
 from devices.foundation.errors import CarsHwError, UnknownNameError
@@ -70,22 +69,3 @@ def plugin_name(plugin: type) -> str:
     # The contract is the farthest abstract class; it lies in the plug-in folder.
     is_ours = bool(contracts) and contracts[-1].__module__.rpartition(".")[0] == package
     return file_name if is_ours else module
-
-
-def check_settings(plugin: type, settings: Iterable[str], *, except_for: Collection[str] = ()) -> None:
-    """Refuse settings that the constructor of ``plugin`` does not take as keywords.
-
-    Args:
-        plugin: The plug-in's class.
-        settings: Their names.
-        except_for: Keywords of the constructor that are no settings: whoever loads the plug-in gives them.
-
-    Raises:
-        UnknownNameError: Naming the first of them, those that exist, and the closest.
-    """
-    parameters = inspect.signature(plugin).parameters.values()
-    keywords = [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
-    known = [name for name in keywords if name not in except_for]
-    for name in settings:
-        if name not in known:
-            raise UnknownNameError(f"setting of {plugin.__module__.rpartition('.')[2]}", name, known)

@@ -1,4 +1,4 @@
-"""What a device, a program or a library said, cut down to what a message of one line can hold."""
+"""Text from a device, a program or a library, cut down to what a message of one line can hold."""
 
 
 def printable(text: str) -> str:
@@ -6,10 +6,10 @@ def printable(text: str) -> str:
     return "".join(character if character.isprintable() else "?" for character in text)
 
 
-def one_line(said: bytes | str, limit: int = 120) -> str:
-    """Return the beginning of ``said`` as one printable line of at most ``limit`` characters."""
-    text = said[: 4 * limit].decode("utf-8", "replace") if isinstance(said, bytes) else said
-    return printable(text.strip()[:limit])
+def one_line(text: bytes | str, limit: int = 120) -> str:
+    """Return the beginning of ``text`` as one printable line of at most ``limit`` characters."""
+    decoded = text[: 4 * limit].decode("utf-8", "replace") if isinstance(text, bytes) else text
+    return printable(decoded.strip()[:limit])
 
 
 def first_line(error: Exception) -> str:

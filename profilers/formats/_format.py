@@ -25,10 +25,10 @@ class FileFormat(ABC):
     """A kind of file that holds a network. Knowing it loads no framework; writing or running a file does.
 
     Attributes:
-        suffix: Of its files: ``".onnx"``.
-        layout: Of the images that a file's network takes.
+        suffix: The suffix of its files: ``".onnx"``.
+        layout: The order of the images that a file's network takes.
         runtime: Name of the runtime that runs such files, where the user names none.
-        packages: Distributions that write and run it; their versions go on record with a file.
+        packages: Distributions that write and run it; a model card has their versions.
         has_int8: Whether ``quantize`` writes files with 8-bit integers inside.
     """
 
@@ -55,7 +55,7 @@ class FileFormat(ABC):
         """Return the logits (n, classes) of a file's network for ``images`` (n, c, h, w), one at a time.
 
         Args:
-            content: Of a file of this format for one image, trusted.
+            content: A file of this format that takes one image, trusted.
             images: Normalised, in torch's order whatever the layout of the file.
         """
 

@@ -12,8 +12,8 @@ class Coverage:
     Attributes:
         delegates: Names of the delegates that run anything, sorted.
         partitions: Pieces of the graph that they run, each as a whole; one where nothing divides it.
-        nodes_outside: Nodes that run outside of them all; ``None`` where it is not told how many.
-        nodes: Of the model, before delegates took some; likewise.
+        nodes_outside: Nodes that run outside of them all; ``None`` where their number is not known.
+        nodes: Nodes of the model, before delegates took some; likewise.
     """
 
     delegates: tuple[str, ...]
@@ -27,10 +27,10 @@ class Coverage:
         return self.nodes_outside == 0 and self.partitions == 1
 
     def facts(self) -> Conditions:
-        """Return what belongs on record with an entry: all that is told."""
-        told = {"nodes": self.nodes, "nodes_outside": self.nodes_outside}
+        """Return what is kept with an entry: all that is known."""
+        counts = {"nodes": self.nodes, "nodes_outside": self.nodes_outside}
         return {
             "delegates": ",".join(self.delegates) or "none",
             "partitions": self.partitions,
-            **{name: n for name, n in told.items() if n is not None},
+            **{name: n for name, n in counts.items() if n is not None},
         }

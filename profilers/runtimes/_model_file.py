@@ -37,8 +37,8 @@ def file_spec(path: Path, content: bytes, *, kind: str, shapes: Sequence[tuple[i
     Args:
         path: Where it was read, for messages.
         content: What the key has the digest of.
-        kind: Of the spec: "onnx".
-        shapes: Of its inputs in torch's order; a size of 0 is one that is not known.
+        kind: The kind of the spec: "onnx".
+        shapes: Shape of each input in torch's order; a size of 0 is one that is not known.
 
     Raises:
         ProfilingError: The inputs are not all of one shape and known size.

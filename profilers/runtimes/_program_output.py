@@ -1,4 +1,4 @@
-"""What a program on a remote device has written: not trusted, and told in one line."""
+"""What a program on a remote device has written: not trusted, and summed up in one line."""
 
 import hashlib
 import re
@@ -9,7 +9,7 @@ from devices import Completed, RemoteDevice
 from devices.foundation import one_line
 from profilers.errors import GarbledOutputError
 
-#: What a shell says of a program that it cannot find or start.
+#: Exit statuses of a shell for a program that it cannot find or start.
 NOT_STARTED = (126, 127)
 
 #: What a program or its system prints when it dies; not every exit status arrives.
@@ -35,7 +35,7 @@ def complaint(text: str) -> str:
     return one_line(found[0] if found else text.strip().rpartition("\n")[2], 160) or "it printed nothing"
 
 
-def twice(run: Callable[[], Result]) -> Result:
+def retried(run: Callable[[], Result]) -> Result:
     """Return what ``run`` returns, with a second try where the first gave what cannot be trusted.
 
     A byte that a cable dropped is no fact about an operation.
@@ -52,6 +52,6 @@ def require_sha256(device: RemoteDevice, path: str, content: bytes) -> None:
     Raises:
         GarbledOutputError: It is not.
     """
-    said = device.run(["sha256sum", path], timeout_s=_LIMIT_S).stdout.decode("ascii", errors="replace")
-    if said.split(maxsplit=1)[:1] != [hashlib.sha256(content).hexdigest()]:
+    answer = device.run(["sha256sum", path], timeout_s=_LIMIT_S).stdout.decode("ascii", errors="replace")
+    if answer.split(maxsplit=1)[:1] != [hashlib.sha256(content).hexdigest()]:
         raise GarbledOutputError("a result changed on its way from the device; run it again")

@@ -115,7 +115,7 @@ class Installer:
 
     Args:
         program: Which.
-        path: Of its file; empty: from the environment or the cache folder.
+        path: Where its file is; empty: from the environment or the cache folder.
     """
 
     def __init__(self, program: Program, path: str = "") -> None:

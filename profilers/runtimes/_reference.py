@@ -20,7 +20,7 @@ from profilers.lowering._evaluation import evaluating
 RELATIVE_TOLERANCE = 1e-3
 SCALE_TOLERANCE = 1e-4
 
-#: Of the inputs, which are normal: all-zero or denormal numbers would take other paths through a processor.
+#: Seed of the inputs, which are normal: a processor takes other paths for all-zero or denormal numbers.
 _SEED = 0
 
 Array = NDArray[np.float32]
@@ -29,7 +29,7 @@ _TORCH = threading.RLock()
 
 
 def random_inputs(spec: OpSpec) -> tuple[Array, ...]:
-    """Return the N(0, 1) inputs of ``spec``, the same ones each time."""
+    """Return the N(0, 1) inputs of ``spec``, of its ``input_shapes``, the same ones each time."""
     rng = np.random.default_rng(_SEED)
     return tuple(rng.standard_normal(shape, dtype=np.float32) for shape in spec.input_shapes)
 
@@ -53,7 +53,11 @@ def torch_threads(n: int) -> Iterator[None]:
 
 
 def torch_output(module: nn.Module, inputs: Sequence[Array]) -> Array:
-    """Return what ``module`` computes in evaluation mode.
+    """Return what ``module`` computes in evaluation mode, in the shape that it gives.
+
+    Args:
+        module: Takes tensors in the shapes of ``inputs`` and returns one tensor.
+        inputs: In torch's order, with the batch first.
 
     Raises:
         UnsupportedOperationError: It is not one tensor.
@@ -74,8 +78,8 @@ def check_outputs(
 
     Args:
         spec: What was computed.
-        outputs: What the runtime computed.
-        reference: What torch computes.
+        outputs: What the runtime computed, in torch's order.
+        reference: What torch computes, in the shape of ``outputs[0]``.
         slack: Times the tolerances, for kernels of less than single precision.
 
     Raises:
@@ -90,6 +94,7 @@ def check_outputs(
 
 
 def _check_equal(spec: OpSpec, output: Array, reference: Array, slack: float) -> None:
+    """Check that two arrays have one shape and, up to the tolerances, the same numbers."""
     if output.shape != reference.shape:
         raise WrongOutputError(
             f"the output of {spec} has shape {output.shape}; torch's has {reference.shape}"

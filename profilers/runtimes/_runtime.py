@@ -38,14 +38,14 @@ class Sampler(Protocol):
         ...
 
     def facts(self) -> Conditions:
-        """Return what belongs on record with the entry beside the latencies, such as a delegate's share."""
+        """Return what is kept with the entry beside the latencies, such as a delegate's share."""
         ...
 
 
 class Runtime(ABC):
     """Software that executes workloads with a fixed number of threads.
 
-    A runtime that may be told more declares it as ``settings: MySettings`` in its class body; one with a
+    A runtime with settings declares their type as ``settings: MySettings`` in its class body; one with a
     constructor of its own hands the settings on to this one.
 
     Args:

@@ -28,11 +28,11 @@ from cars_hw.spaces.darts import Darts
 from cars_hw.strategies._strategy import unconstrained
 from cars_hw.strategies.cars import Cars
 from cars_hw.strategies.random_search import RandomSearch
+from cars_hw.testing._tables import write_table
+from cars_hw.testing._tabular import TabularTrainer, TinySpace
 from cars_hw.trainer import Trainer, TrainerState
 from devices.foundation import ConfigError
 from tests.fakes.configurations import TINY
-from tests.fakes.tables import write_table
-from tests.fakes.tabular import TabularTrainer, TinySpace
 
 _SCHEDULE = Schedule(warm_up_steps=5, steps=3, generations=4)
 

@@ -7,9 +7,9 @@ import pytest
 from cars_hw.assembly import make_objectives, make_search, make_space, make_trainer, table_trust
 from cars_hw.config import SearchConfig, parse_override
 from cars_hw.runs import Run
+from cars_hw.testing._tables import write_table
 from devices.foundation import ConfigError, UnknownNameError
 from tests.fakes.configurations import TINY
-from tests.fakes.tables import write_table
 
 _TARGETS = f"""{TINY}
 [targets.pixel]

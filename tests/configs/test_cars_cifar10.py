@@ -13,7 +13,7 @@ from cars_hw.objectives import Error, Objective
 from cars_hw.results.spending import expenses
 from cars_hw.search import Search
 from cars_hw.strategies._strategy import unconstrained
-from tests.fakes.tabular import TabularTrainer
+from cars_hw.testing._tabular import TabularTrainer
 
 CONFIG = SearchConfig.load(Path(__file__).parents[2] / "configs/cars-cifar10.toml")
 TRAINING_IMAGES = 25_000

@@ -8,8 +8,8 @@ from pydantic import JsonValue
 from cars_hw.assembly import make_search, make_space, make_trainer
 from cars_hw.config import SearchConfig
 from cars_hw.runs import Run
+from cars_hw.testing._tables import write_table
 from latency_tables.errors import TableMismatchError
-from tests.fakes.tables import write_table
 
 _PATH = Path(__file__).parents[2] / "configs" / "cars-latency.toml"
 

@@ -1,6 +1,6 @@
 """The smallest space with a choice: two convolutions, the first of two kernels."""
 
-from tests.fakes.tabular import TinySpace
+from cars_hw.testing._tabular import TinySpace
 
 
 class TwoOptions(TinySpace):

@@ -1,6 +1,8 @@
 """Fault 4: commands that never end. The host gives up in time, and nothing is left running on the phone."""
 
+import os
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -13,15 +15,23 @@ from devices._adb.session import Session
 from devices._errors import DeviceError, DeviceTimeoutError
 from tests.fakes.adb_daemon import shells
 from tests.fakes.adb_device import FakeAdbDevice, connected
+from tests.fakes.processes import ended, running
 
 #: Ignores what can be ignored, and has children.
 _STUBBORN = "trap '' HUP TERM INT; (while :; do echo | tee -a {beats}; sleep 0.02; done) & wait"
 
 
-def _is_running(beats: Path) -> bool:
-    n_bytes = beats.stat().st_size
-    time.sleep(0.2)
-    return beats.stat().st_size > n_bytes + 1
+def test_a_process_is_known_by_its_command_line(tmp_path: Path) -> None:
+    command = ["sh", "-c", f": {tmp_path}; echo begun; sleep 1000"]
+    with subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"begun\n"
+            assert running(str(tmp_path)) == [process.pid]
+            assert not ended(str(tmp_path), within_s=0)
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+    assert ended(str(tmp_path))
 
 
 @pytest.mark.parametrize("shell", shells())
@@ -32,7 +42,7 @@ def test_a_command_that_ignores_every_signal_is_killed(tmp_path: Path, shell: st
         with pytest.raises(DeviceTimeoutError, match=r"took longer than 0\.3 s"):
             transport.shell(_STUBBORN.format(beats=beats), timeout_s=0.3)
         assert time.monotonic() - start_s <= 0.3 + 2.0
-        assert not _is_running(beats)
+        assert ended(str(beats))
         assert transport.shell("exit 3", timeout_s=5).exit_status == 3
 
 
@@ -47,7 +57,7 @@ def test_what_the_user_interrupts_is_killed(tmp_path: Path) -> None:
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, before)
-        assert not _is_running(beats)
+        assert ended(str(beats))
         assert transport.shell("exit 3", timeout_s=5).exit_status == 3
 
 
@@ -78,10 +88,10 @@ def test_what_could_not_be_killed_at_once_is_killed_at_the_next_connection(tmp_p
         device.faults.refuses = ("shell,v2,raw:if",)  # the command that kills
         with pytest.raises(DeviceTimeoutError):
             transport.shell(_STUBBORN.format(beats=beats), timeout_s=0.3)
-        assert _is_running(beats)
+        assert running(str(beats))
         device.faults.refuses = ()
         transport.reconnect()
-        assert not _is_running(beats)
+        assert ended(str(beats))
 
 
 def test_only_our_own_process_is_killed(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ _BETA, _EPSILON = 0.999, 1e-8
 
 
 def probabilities(indicators: ArrayLike) -> Vector:
-    """Return the probability of each branch, from its indicator theta."""
+    """Return the probability of each branch ``(k,)``, from its indicator theta ``(k,)``."""
     return _SLOPE * _sigmoid(np.asarray(indicators, dtype=np.float64)) + _FLOOR
 
 
@@ -36,7 +36,7 @@ def share(indicators: ArrayLike, first: ArrayLike, other: ArrayLike) -> float:
     """Return p_S, the share of the set ``first`` against ``other``.
 
     Args:
-        indicators: Of the branches, ``(k,)``.
+        indicators: Theta of each branch, ``(k,)``.
         first: Whether each branch is in S.
         other: Whether it is in U.
     """
@@ -48,6 +48,7 @@ def share_gradient(indicators: ArrayLike, first: ArrayLike, other: ArrayLike) ->
     sigmoid = _sigmoid(np.asarray(indicators, dtype=np.float64))
     p = probabilities(indicators)
     signs = np.asarray(first, dtype=np.float64) - np.asarray(other, dtype=np.float64)
+    # d log(P_S / P_U) / d theta_i = +-1 * p_i' / (p_i (1 - p_i)), with p' = 0.999 sigmoid (1 - sigmoid).
     log_odds_slopes = signs * _SLOPE * sigmoid * (1 - sigmoid) / (p * (1 - p))
     p_first = share(indicators, first, other)
     return p_first * (1 - p_first) * log_odds_slopes
@@ -133,7 +134,7 @@ class Penalty:
     Attributes:
         target: The cost to meet.
         factor: The weight of the penalty in the loss.
-        power: At least 1.
+        power: Exponent, at least 1.
     """
 
     target: float

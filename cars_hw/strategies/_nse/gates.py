@@ -22,8 +22,8 @@ class Size:
     """How many gates may be on together.
 
     Attributes:
-        fewest: At least so many.
-        most: At most so many, no fewer than ``fewest``.
+        fewest: The least number.
+        most: The largest number, no less than ``fewest``.
     """
 
     fewest: int
@@ -34,15 +34,17 @@ def draw(probabilities: ArrayLike, size: Size, n: int, rng: np.random.Generator)
     """Draw ``n`` sets, independent of each other.
 
     Args:
-        probabilities: Of each gate, all within (0, 1).
-        size: Of a set; ``fewest`` is at most the number of gates.
-        n: How many.
+        probabilities: That of each gate, ``(gates,)``, all within (0, 1).
+        size: The admissible sizes of a set; ``fewest`` is at most the number of gates.
+        n: Number of sets.
         rng: The only source of randomness.
     """
     p = np.asarray(probabilities, dtype=np.float64)
     ahead = _ahead(p, size)
     gates = np.zeros((n, len(p)), dtype=np.bool_)
     on = np.zeros(n, dtype=np.intp)
+    # Gate by gate: given those before, gate i is on with probability p_i A(i + 1, on + 1) / A(i, on), where
+    # A(i, on) is the probability that gates i and later make the number admissible. Nothing is rejected.
     for i, uniform in enumerate(rng.random((len(p), n))):
         gates[:, i] = uniform * ahead[i, on] < p[i] * ahead[i + 1, on + 1]
         on += gates[:, i]
@@ -59,6 +61,7 @@ def draw_other(
     if not differing[0, 0]:
         return None
     gates = np.zeros(len(p), dtype=np.bool_)
+    # As in ``draw``, but while all gates equal those of ``first``, the rest has to differ somewhere.
     on, still_same = 0, True
     for i, uniform in enumerate(rng.random(len(p))):
         after = {gate: differing if still_same and gate == first[i] else ahead for gate in (False, True)}
@@ -70,14 +73,17 @@ def draw_other(
 
 
 def log_odds(probabilities: ArrayLike, first: ArrayLike, other: ArrayLike) -> float:
-    """Return log(P(first) / P(other)), in which Z cancels."""
+    """Return log(P(first) / P(other)) of two sets ``(gates,)``, in which Z cancels."""
     p = np.asarray(probabilities, dtype=np.float64)
     signs = np.asarray(first, dtype=np.float64) - np.asarray(other, dtype=np.float64)
     return float(signs @ np.log(p / (1 - p)))
 
 
 def _ahead(p: NDArray[np.float64], size: Size) -> NDArray[np.float64]:
-    """Return, for gate i and a number that is on before it, the probability that the sum is admissible."""
+    """Return A ``(gates + 1, gates + 2)``: the probability that the number that is on is admissible.
+
+    Row i, column k: given that k of the first i gates are on. Filled from the last gate to the first.
+    """
     ahead = np.zeros((len(p) + 1, len(p) + 2))
     ahead[-1, size.fewest : size.most + 1] = 1.0
     for i in range(len(p) - 1, -1, -1):
@@ -88,7 +94,13 @@ def _ahead(p: NDArray[np.float64], size: Size) -> NDArray[np.float64]:
 def _differing(
     p: NDArray[np.float64], first: NDArray[np.bool_], ahead: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return the same as ``ahead`` for sets that differ from ``first`` at gate i or later."""
+    """Return the probability that a set is admissible and differs from ``first`` at gate i or later.
+
+    Args:
+        p: Probabilities, ``(gates,)``.
+        first: The set to differ from, ``(gates,)``.
+        ahead: A, of the shape of what is returned, ``(gates + 1, gates + 2)``.
+    """
     differing = np.zeros_like(ahead)
     for i in range(len(p) - 1, -1, -1):
         if_off, if_on = (ahead, differing) if first[i] else (differing, ahead)

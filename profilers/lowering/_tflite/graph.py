@@ -55,7 +55,7 @@ class Graph:
     """Operations on numbered tensors.
 
     Attributes:
-        shapes: Of each tensor.
+        shapes: The shape of each tensor.
         constants: What is known of tensors before anything runs.
         operations: In the order of execution.
         inputs: Tensors given from outside.

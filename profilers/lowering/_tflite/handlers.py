@@ -284,8 +284,10 @@ def _constant(layers: Layers, values: Tensor | float) -> Value:
 
 
 def _number(value: float) -> Array:
+    """Return ``value`` as (1,)."""
     return np.array([value], dtype=np.float32)
 
 
 def _array(values: Tensor) -> Array:
+    """Return ``values`` in their own shape, as float32 on this machine's memory."""
     return values.detach().cpu().contiguous().numpy().astype(np.float32)

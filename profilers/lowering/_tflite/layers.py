@@ -58,8 +58,8 @@ class Layers:
         return Value(self.graph.constant(nhwc(values)), values.shape)
 
     def convolution(self, x: Value, weights: Array, bias: Array, windows: Windows, groups: int) -> Value:
-        """Convolve; ``weights`` are (c_out, c_in / groups, height, width)."""
-        shape = (x.shape[0], len(weights), *_places(x, windows))
+        """Convolve (n, c_in, h, w); ``weights`` are (c_out, c_in / groups, h, w), ``bias`` is (c_out,)."""
+        shape = (x.shape[0], len(weights), *_positions(x, windows))
         source, padding = self._padded(x, windows)
         options = {
             **_sliding(windows, padding),
@@ -74,13 +74,13 @@ class Layers:
         return self._add("CONV_2D", inputs, shape, options)
 
     def linear(self, x: Value, weights: Array, bias: Array) -> Value:
-        """Connect (n, c_in) fully to (n, c_out); ``weights`` are (c_out, c_in)."""
+        """Connect (n, c_in) fully to (n, c_out); ``weights`` are (c_out, c_in), ``bias`` is (c_out,)."""
         inputs = self._weighted(x, weights, bias)
         return self._add("FULLY_CONNECTED", inputs, (x.shape[0], len(weights)), _INACTIVE)
 
     def max_pool(self, x: Value, windows: Windows) -> Value:
         """Take the largest pixel of each window; padding never wins."""
-        shape = (*x.shape[:2], *_places(x, windows))
+        shape = (*x.shape[:2], *_positions(x, windows))
         padding = padding_of(windows, x.size)
         if padding is None:
             x, padding = self._repeated_edges(x, windows), Padding.VALID
@@ -89,7 +89,7 @@ class Layers:
 
     def average_pool(self, x: Value, windows: Windows, *, counts_padding: bool) -> Value:
         """Average the pixels of each window, and the zeros of its padding where they are counted."""
-        shape = (*x.shape[:2], *_places(x, windows))
+        shape = (*x.shape[:2], *_positions(x, windows))
         padding = padding_of(windows, x.size)
         is_plain = padding == Padding.VALID or (padding == Padding.SAME and not counts_padding)
         source, padding = (x, padding) if is_plain else (self._zeros_around(x, windows), Padding.VALID)
@@ -97,6 +97,8 @@ class Layers:
         pooled = self._add("AVERAGE_POOL_2D", (source.tensor,), shape, options)
         if is_plain or counts_padding:
             return pooled
+        # The kernel divides by all taps, the zeros that were put around included; torch does not count those
+        # and divides by the pixels that are there: rows[y] * columns[x] of them.
         rows, columns = (np.array(w.valid_pixels(n)) for w, n in zip(windows, x.size, strict=True))
         taps = windows[0].kernel * windows[1].kernel
         correction = (taps / np.outer(rows, columns)).astype(np.float32)[None, :, :, None]
@@ -162,6 +164,7 @@ class Layers:
         return (self._zeros_around(x, windows), Padding.VALID) if padding is None else (x, padding)
 
     def _zeros_around(self, x: Value, windows: Windows) -> Value:
+        """Pad (n, c, h, w) with as many zeros as the windows reach."""
         margins = [window.margins(size) for window, size in zip(windows, x.size, strict=True)]
         widths = np.array([(0, 0), *margins, (0, 0)], dtype=np.int32)
         height, width = (n + sum(margin) for n, margin in zip(x.size, margins, strict=True))
@@ -200,8 +203,9 @@ def _axes(x: Value) -> Sequence[int]:
     return (0, 2, 3, 1) if len(x.shape) == IMAGE_RANK else range(len(x.shape))
 
 
-def _places(x: Value, windows: Windows) -> list[int]:
-    return [window.places(size) for window, size in zip(windows, x.size, strict=True)]
+def _positions(x: Value, windows: Windows) -> list[int]:
+    """Return height and width of what windows that slide over the image ``x`` give."""
+    return [window.positions(size) for window, size in zip(windows, x.size, strict=True)]
 
 
 def _sliding(windows: Windows, padding: Padding) -> dict[str, int]:

@@ -9,14 +9,19 @@ from profilers.lowering._tflite.graph import ACTIVATION, SCALE_SHIFT, Activation
 
 Floats = NDArray[np.float64]
 
-#: Where the weights of an operation have their output channels.
+#: The axis of the output channels: CONV_2D has weights (c_out, h, w, c_in / groups), DEPTHWISE_CONV_2D
+#: (1, h, w, c_out), FULLY_CONNECTED (c_out, c_in).
 _CHANNEL_AXIS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": -1, "FULLY_CONNECTED": 0}
 
 _ACTIVATIONS = {"RELU": Activation.RELU, "RELU6": Activation.RELU6}
 
 
 def simplify(graph: Graph) -> None:
-    """Drop what does not reach the result, merge equal operations, fold normalisations, fuse activations."""
+    """Drop what does not reach the result, merge equal operations, fold normalisations, fuse activations.
+
+    The order matters: folding needs to know who reads a tensor, so dead and double readers go first; and an
+    activation can be fused only into what stands before it once the normalisation between them is gone.
+    """
     _drop_dead(graph)
     _merge_equal(graph)
     _fold(graph)
@@ -25,6 +30,7 @@ def simplify(graph: Graph) -> None:
 
 
 def _drop_dead(graph: Graph) -> None:
+    """Drop what the result does not depend on, from the end on: readers come before what they read."""
     needed = {graph.output}
     kept = []
     for operation in reversed(graph.operations):
@@ -61,6 +67,7 @@ def _fold(graph: Graph) -> None:
         if not parts:
             kept.append(operation)
             continue
+        # A normalisation may follow a concatenation of convolutions: each takes its part of the channels.
         channels = graph.shapes[source][-1]
         scale, shift = (
             np.broadcast_to(graph.constants[each].astype(np.float64), (channels,))
@@ -78,17 +85,24 @@ def _foldable(
 ) -> list[Operation]:
     """Return the operations whose weights make the channels of ``tensor`` alone, in the channels' order."""
     operation = producers.get(tensor)
+    # Another reader would find its input scaled.
     if operation is None or readers[tensor] != 1:
         return []
     if operation.code in _CHANNEL_AXIS:
+        # An activation comes between weights and scale: relu(w x) * s is not relu(s w x) where s < 0.
         return [operation] if operation.options[ACTIVATION] == Activation.NONE else []
     if operation.code != "CONCATENATION" or operation.options["axis"] != len(graph.shapes[tensor]) - 1:
         return []
     parts = [_foldable(graph, source, readers, producers) for source in operation.inputs]
+    # All or none: a part that cannot be folded would need a scale of its own.
     return [operation for part in parts for operation in part] if all(parts) else []
 
 
 def _scale_weights(graph: Graph, operation: Operation, scale: Floats, shift: Floats) -> None:
+    """Let ``operation`` make ``scale * y + shift`` of its result ``y``; both are (c_out,), in float64.
+
+    ``scale * (W x + b) + shift = (scale W) x + (scale b + shift)``, rounded to float32 once.
+    """
     source, weights, bias = operation.inputs
     shape = [1] * len(graph.shapes[weights])
     shape[_CHANNEL_AXIS[operation.code]] = -1
@@ -107,6 +121,7 @@ def _expand(graph: Graph) -> None:
             continue
         source, scale, shift = operation.inputs
         if np.any(graph.constants[scale] != 1):
+            # Without an addition behind it the product is the result; else it is a tensor of its own.
             product = source if np.any(graph.constants[shift] != 0) else operation.output
             if product == source:
                 product = graph.add_tensor(graph.shapes[source])
@@ -140,7 +155,10 @@ def _fuse(graph: Graph) -> None:
 
 
 def _bypass(operation: Operation, producers: dict[int, Operation]) -> None:
-    """Let the operation whose result ``operation`` reads first make the result of ``operation``."""
+    """Let the operation whose result ``operation`` reads first make the result of ``operation``.
+
+    Several in a row are bypassed one by one, so ``producers`` is kept up to date.
+    """
     before = producers[operation.inputs[0]]
     before.output = operation.output
     producers[operation.output] = before

@@ -13,7 +13,7 @@ class Window:
 
     Attributes:
         kernel: Taps.
-        stride: Pixels between two places of the window.
+        stride: Pixels from one position of the window to the next.
         before: Padding in front of the axis.
         after: Padding behind it.
         dilation: Pixels between two taps.
@@ -30,24 +30,24 @@ class Window:
         """Pixels from the first tap to the last, both included."""
         return self.dilation * (self.kernel - 1) + 1
 
-    def places(self, size: int) -> int:
-        """Return how many times the window fits an axis of ``size`` pixels."""
+    def positions(self, size: int) -> int:
+        """Return at how many positions the window fits on an axis of ``size`` pixels."""
         return (size + self.before + self.after - self.extent) // self.stride + 1
 
     def margins(self, size: int) -> Pair:
         """Return the padding in front and behind that the windows really reach."""
-        reached = (self.places(size) - 1) * self.stride + self.extent
+        reached = (self.positions(size) - 1) * self.stride + self.extent
         return self.before, max(0, reached - size - self.before)
 
     def is_same(self, size: int) -> bool:
         """Tell whether TFLite's SAME pads an axis of ``size`` pixels like this."""
-        places = -(-size // self.stride)
-        padding = max(0, (places - 1) * self.stride + self.extent - size)
-        return self.places(size) == places and padding // 2 == self.before
+        positions = -(-size // self.stride)
+        padding = max(0, (positions - 1) * self.stride + self.extent - size)
+        return self.positions(size) == positions and padding // 2 == self.before
 
     def valid_pixels(self, size: int) -> list[int]:
-        """Count, for each place of an undilated window, the taps that are not on padding."""
-        starts = [place * self.stride - self.before for place in range(self.places(size))]
+        """Count, for each position of an undilated window, the taps that are not on padding."""
+        starts = [position * self.stride - self.before for position in range(self.positions(size))]
         return [min(start + self.kernel, size) - max(start, 0) for start in starts]
 
 

@@ -24,7 +24,7 @@ class Operator:
     Attributes:
         node_type: ``"CONV_2D"``, or ``"TfLiteXNNPackDelegate"``.
         mean_s: Seconds of one call.
-        name: Of its output.
+        name: The name of its output.
     """
 
     node_type: str

@@ -1,4 +1,4 @@
-"""Timings: what one run of ``benchmark_model`` says of its speed, whatever form it said it in."""
+"""Timings: what one run of ``benchmark_model`` reports of its speed, in whatever form."""
 
 import math
 from dataclasses import dataclass

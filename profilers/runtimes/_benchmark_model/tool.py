@@ -95,7 +95,7 @@ class BenchmarkModel:
         is enough; else its SHA-256 is compared with that on the device.
 
         Args:
-            flags: Of this run, each known to the tool.
+            flags: The flags of this run, each known to the tool.
             folder: For its results, on the device.
             timeout_s: After that it is killed.
 

@@ -14,7 +14,7 @@ from devices import DeviceError, RemoteDevice
 from latency_tables import Conditions, OpSpec
 from profilers.errors import FellBackError, GarbledOutputError, ProfilingError, UnsupportedOperationError
 from profilers.runtimes._onnxruntime.settings import OnnxRuntimeSettings
-from profilers.runtimes._program_output import NOT_STARTED, complaint, output_text, require_sha256, twice
+from profilers.runtimes._program_output import NOT_STARTED, complaint, output_text, require_sha256, retried
 from profilers.runtimes._programs import Installer, Program
 
 PERF_TEST = Program(
@@ -44,7 +44,7 @@ class RemoteOrt:
     """ONNX Runtime on remote devices.
 
     Args:
-        threads: Of one call.
+        threads: Threads of one call.
         settings: Which execution provider, and where ``onnxruntime_perf_test`` is.
     """
 
@@ -107,7 +107,7 @@ class RemoteSession:
 
     def __call__(self, n: int) -> Sequence[float]:
         """Run ``n`` calls in a process of their own; return their median (one value)."""
-        self._call_s = median(twice(lambda: self._run(n)))
+        self._call_s = median(retried(lambda: self._run(n)))
         return (self._call_s,)
 
     def facts(self) -> Conditions:

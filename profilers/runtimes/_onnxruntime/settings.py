@@ -1,4 +1,4 @@
-"""What ONNX Runtime may be told."""
+"""The settings of ONNX Runtime."""
 
 from typing import Literal
 

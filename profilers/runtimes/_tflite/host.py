@@ -31,7 +31,7 @@ def prepared(
         spec: Gives the shapes of its inputs, NCHW; the model itself takes NHWC.
         device: Whose clock times it.
         reference: What torch computes; ``None`` for a file from somewhere else.
-        threads: Of one call.
+        threads: Threads of one call.
         uses_xnnpack: Whether the XNNPACK delegate runs what it can.
 
     Raises:

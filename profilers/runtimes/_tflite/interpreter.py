@@ -28,7 +28,7 @@ class TfLiteModel:
 
     Args:
         content: A .tflite file.
-        threads: Of one call.
+        threads: Threads of one call.
         uses_xnnpack: Whether the XNNPACK delegate runs what it can; TFLite's own kernels run the rest.
 
     Raises:
@@ -56,18 +56,18 @@ class TfLiteModel:
     @property
     def input_shapes(self) -> list[tuple[int, ...]]:
         """Shape of each input in TFLite's order: images are (n, h, w, c)."""
-        return [tuple(map(int, place["shape"])) for place in self._inputs]
+        return [tuple(map(int, tensor["shape"])) for tensor in self._inputs]
 
     @property
     def input_types(self) -> list[str]:
         """Type of the numbers of each input: ``"float32"``."""
-        return [np.dtype(place["dtype"]).name for place in self._inputs]
+        return [np.dtype(tensor["dtype"]).name for tensor in self._inputs]
 
     def declared_bytes(self) -> int:
         """Return how much memory the tensors take, as the file says."""
         return sum(
-            math.prod(abs(int(n)) for n in place["shape"]) * np.dtype(place["dtype"]).itemsize
-            for place in self._interpreter.get_tensor_details()
+            math.prod(abs(int(n)) for n in tensor["shape"]) * np.dtype(tensor["dtype"]).itemsize
+            for tensor in self._interpreter.get_tensor_details()
         )
 
     def allocate(self) -> None:
@@ -83,8 +83,8 @@ class TfLiteModel:
 
     def set_inputs(self, inputs: Sequence[Values]) -> None:
         """Set the inputs of all calls from now on, in TFLite's order."""
-        for place, values in zip(self._inputs, inputs, strict=True):
-            self._interpreter.set_tensor(place["index"], values)
+        for tensor, values in zip(self._inputs, inputs, strict=True):
+            self._interpreter.set_tensor(tensor["index"], values)
 
     def run(self, n: int = 1) -> None:
         """Run ``n`` calls.
@@ -102,7 +102,7 @@ class TfLiteModel:
     def outputs(self) -> list[Values]:
         """Return what the last call computed, in TFLite's order."""
         return [
-            self._interpreter.get_tensor(place["index"]) for place in self._interpreter.get_output_details()
+            self._interpreter.get_tensor(tensor["index"]) for tensor in self._interpreter.get_output_details()
         ]
 
     def coverage(self) -> Coverage:

@@ -12,12 +12,12 @@ from profilers.errors import FellBackError, WrongOutputError
 from profilers.runtimes._benchmark_model.timings import Timings
 from profilers.runtimes._benchmark_model.tool import BENCHMARK_MODEL, BenchmarkModel, Flags
 from profilers.runtimes._coverage import Coverage
-from profilers.runtimes._program_output import require_sha256, twice
+from profilers.runtimes._program_output import require_sha256, retried
 from profilers.runtimes._programs import Installer
 from profilers.runtimes._reference import Array, check_outputs, random_inputs
 from profilers.runtimes._tflite.settings import TfLiteSettings
 
-#: Of the models that ``profilers.lowering.tflite`` writes; further ones are "input_1" and so on.
+#: First input of the models that ``profilers.lowering.tflite`` writes; the next ones are "input_1" and so on.
 INPUT_NAME = "input"
 
 #: The governor takes a few tenths of a second to raise the clock; the tool's own 0.5 s would be a third of a
@@ -37,7 +37,7 @@ class RemoteTfLite:
     """TFLite on remote devices.
 
     Args:
-        threads: Of one call.
+        threads: Threads of one call.
         settings: How models are executed, and where ``benchmark_model`` is.
     """
 
@@ -94,7 +94,7 @@ class RemoteModel:
     def __call__(self, n: int) -> Sequence[float]:
         """Run ``n`` calls in a process of their own; return the median, as fine as the mean (one value)."""
         flags = {"num_runs": n, "warmup_min_secs": _WARM_UP_S}
-        timings, _ = twice(lambda: self._run(flags, n))
+        timings, _ = retried(lambda: self._run(flags, n))
         return (timings.latency_s,)
 
     def facts(self) -> Conditions:
@@ -127,7 +127,7 @@ class RemoteModel:
                 self._compare(spec, output, reference, slack)
             return coverage
 
-        coverage = twice(checked)
+        coverage = retried(checked)
         self._facts = {"output_compared": is_compared, **(coverage.facts() if coverage else {})}
 
     def _compare(self, spec: OpSpec, path: str, reference: Array, slack: float) -> None:
@@ -194,7 +194,10 @@ def _execution_flags(
 
 
 def _output(content: bytes, reference: Array) -> Array:
-    """Read the tool's output, raw numbers NHWC, as NCHW; of the wrong size, it stays a row of numbers."""
+    """Read the tool's output, raw float32 in (n, h, w, c), in the shape of ``reference``, (n, c, h, w).
+
+    An output of another size stays a row of numbers, which the comparison refuses by its shape.
+    """
     values = np.frombuffer(content[: len(content) // 4 * 4], dtype="<f4").astype(np.float32)
     if values.size != reference.size:
         return values

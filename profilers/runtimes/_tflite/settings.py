@@ -1,4 +1,4 @@
-"""What TFLite may be told."""
+"""The settings of TFLite."""
 
 from typing import Annotated, Literal
 

@@ -11,12 +11,12 @@ import pytest
 import devices
 from cars_hw.cli import main
 from cars_hw.spaces.darts import Darts
+from cars_hw.testing._tables import write_table
 from latency_tables.measurement import Failure, FailureStatus
 from latency_tables.table import LatencyTable
 from profilers import runtimes
 from profilers.profiler import Profiler
 from tests.fakes.configurations import TINY
-from tests.fakes.tables import write_table
 
 _SPACE = Darts(deploy="search", channels=2, cells=3, image_size=8, image_channels=1)
 _CONFIG = f"""{TINY}

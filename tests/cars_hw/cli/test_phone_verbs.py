@@ -10,12 +10,12 @@ from cars_hw.assembly import open_table
 from cars_hw.cli import app
 from cars_hw.cli._commands import profile_command
 from cars_hw.cli._options import resolve_measuring
+from cars_hw.testing._tables import write_table
+from cars_hw.testing._tabular import TinySpace
 from devices._errors import DeviceError
 from latency_tables.errors import TableMismatchError
 from latency_tables.table import LatencyTable
 from tests.fakes import programs
-from tests.fakes.tables import write_table
-from tests.fakes.tabular import TinySpace
 
 SPACE = "tests.fakes.two_options"
 DEVICE = "tests.fakes.local_remote"

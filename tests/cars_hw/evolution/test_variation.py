@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from cars_hw.evolution import variation
 from cars_hw.networks.architecture import Architecture, checked
-from tests.fakes.tabular import TinySpace
+from cars_hw.testing._tabular import TinySpace
 
 WIDE = TinySpace((9,) * 12, tuple((i, i + 6) for i in range(6)))
 

@@ -11,13 +11,13 @@ from cars_hw.latency.model import Trust, latency_model, predicted_networks, trus
 from cars_hw.networks.graph import network_spec
 from cars_hw.objectives import Latency
 from cars_hw.spaces.darts import Darts
+from cars_hw.testing._tables import write_table
+from cars_hw.testing._tabular import TinySpace
 from latency_tables import Extent
 from latency_tables.errors import MissingEntryError
 from latency_tables.measurement import Failure, FailureStatus, Measurement
 from latency_tables.prediction import CALL_OVERHEAD, LatencyModel
 from latency_tables.table import LatencyTable
-from tests.fakes.tables import write_table
-from tests.fakes.tabular import TinySpace
 
 _SPACE = TinySpace((4, 3, 4))
 

@@ -7,10 +7,10 @@ import pytest
 from cars_hw import objectives
 from cars_hw.latency.model import latency_model
 from cars_hw.objectives import Ingredients, Latency, Limits
+from cars_hw.testing._tables import write_table
+from cars_hw.testing._tabular import TabularTrainer, TinySpace
 from devices.foundation import ConfigError, UnknownNameError
 from latency_tables import LatencyModel, LatencyTable
-from tests.fakes.tables import write_table
-from tests.fakes.tabular import TabularTrainer, TinySpace
 
 _SPACE = TinySpace()
 _MEMBER = (1, 0, 2, 1)

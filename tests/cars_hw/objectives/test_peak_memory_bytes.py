@@ -10,9 +10,9 @@ from cars_hw.networks import operations
 from cars_hw.networks.graph import IMAGE, Graph
 from cars_hw.networks.layers import BatchNorm, Relu, Relu6, shape_after
 from cars_hw.objectives import PeakMemoryBytes
+from cars_hw.testing._tabular import TinySpace
 from latency_tables import OpSpec
 from tests.fakes.chains import RESIDUAL, SKIP, ChainSpace
-from tests.fakes.tabular import TinySpace
 
 
 def test_of_a_chain_it_is_what_one_layer_reads_and_writes() -> None:

@@ -7,8 +7,8 @@ import pytest
 from cars_hw.networks.graph import WEIGHTED_SUM, SoftGraph, soft_weights
 from cars_hw.networks.joins import by_slot
 from cars_hw.spaces._space import SearchSpace
+from cars_hw.testing._tabular import TinySpace
 from tests.fakes.chains import CONV3, CONV5, RESIDUAL, SKIP, ChainSpace, SubsetSpace
-from tests.fakes.tabular import TinySpace
 
 
 def mixtures(soft: SoftGraph) -> dict[str, tuple[str, ...]]:

@@ -11,7 +11,7 @@ from cars_hw.networks.graph import Graph
 from cars_hw.objectives import Macs, Parameters, PeakMemoryBytes
 from cars_hw.spaces import Scale
 from cars_hw.spaces.nasbench201 import Nasbench201
-from tests.fakes.tabular import TinySpace
+from cars_hw.testing._tabular import TinySpace
 
 
 class Witness(TinySpace):

@@ -10,8 +10,8 @@ from cars_hw.candidate import Candidate
 from cars_hw.errors import SelectionError
 from cars_hw.evolution import size_protection
 from cars_hw.strategies.cars import Cars
+from cars_hw.testing._tabular import TabularTrainer, TinySpace, evaluate, play
 from devices.foundation.errors import ConfigError
-from tests.fakes.tabular import TabularTrainer, TinySpace, evaluate, play
 
 
 def cars(space: TinySpace | None = None, **settings: Any) -> Cars:

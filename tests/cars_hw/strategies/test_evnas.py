@@ -13,8 +13,8 @@ from cars_hw.networks.architecture import Architecture
 from cars_hw.spaces.darts import Darts
 from cars_hw.strategies._strategy import SearchFacts
 from cars_hw.strategies.evnas import Chromosome, Evnas, decode
+from cars_hw.testing._tabular import TabularTrainer, TinySpace, evaluate, play
 from devices.foundation.errors import ConfigError
-from tests.fakes.tabular import TabularTrainer, TinySpace, evaluate, play
 
 WIDE = TinySpace((9,) * 8, tuple((d,) for d in range(8)))
 
@@ -184,13 +184,13 @@ def test_new_members_come_through_the_screen() -> None:
     strategy = evnas(selection="classic")
     wanted: list[int] = []
 
-    def screening(draw: Any, n: int) -> list[Architecture]:
+    def screen(draw: Any, n: int) -> list[Architecture]:
         wanted.append(n)
         drawn: list[Architecture] = draw(5 * n)
         assert len(drawn) == len(set(drawn)) == 5 * n
         return sorted(drawn)[:n]
 
-    strategy.begin(SearchFacts(screening=screening))
+    strategy.begin(SearchFacts(screen=screen))
     told(strategy, by_order(strategy))
     assert wanted == [11]
     best, *new = strategy.ask()

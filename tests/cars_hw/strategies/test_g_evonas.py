@@ -13,8 +13,8 @@ from cars_hw.objectives import Error, Parameters
 from cars_hw.search import Schedule, Search
 from cars_hw.strategies._strategy import SearchFacts
 from cars_hw.strategies.g_evonas import GEvonas, absent, stages
+from cars_hw.testing._tabular import TabularTrainer, TinySpace, evaluate, play
 from devices.foundation.errors import ConfigError
-from tests.fakes.tabular import TabularTrainer, TinySpace, evaluate, play
 
 #: Five groups, so four stages: the third has two groups.
 SPACE = TinySpace((7,) * 6, ((0,), (1,), (2, 3), (4,), (5,)))
@@ -184,12 +184,12 @@ def test_new_members_come_through_the_screen() -> None:
     strategy, trainer = g_evonas(), TabularTrainer()
     asked: list[int] = []
 
-    def screening(draw: Any, n: int) -> list[Architecture]:
+    def screen(draw: Any, n: int) -> list[Architecture]:
         asked.append(n)
         drawn: list[Architecture] = draw(n)
         return drawn
 
-    strategy.begin(SearchFacts(7, screening=screening))
+    strategy.begin(SearchFacts(7, screen=screen))
     for _ in range(8):
         strategy.tell(evaluate(strategy, trainer))
     assert asked == [8] * 8  # the first draw, then offspring or, three times, the start of a stage

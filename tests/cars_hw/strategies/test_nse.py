@@ -16,10 +16,10 @@ from cars_hw.search import Schedule, Search
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.strategies._strategy import SearchFacts
 from cars_hw.strategies.nse import Nse
+from cars_hw.testing._tabular import TabularTrainer, TinySpace, evaluate, play
 from cars_hw.trainer import OptionGradients
 from devices.foundation.errors import ConfigError
 from tests.fakes.branches import BranchSpace
-from tests.fakes.tabular import TabularTrainer, TinySpace, evaluate, play
 
 
 class Preferring(TabularTrainer):

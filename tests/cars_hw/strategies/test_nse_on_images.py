@@ -20,10 +20,10 @@ from cars_hw.results.exporter import export_network
 from cars_hw.runs import Run
 from cars_hw.search import Search
 from cars_hw.spaces.nse import Nse
+from cars_hw.testing._tables import write_table
 from cars_hw.weights.option_gradients import option_gradients
 from cars_hw.weights.supernet import SuperNet
 from cars_hw.weights.supernet_trainer import SuperNetTrainer
-from tests.fakes.tables import write_table
 
 _GOLDEN = Path(__file__).parents[2] / "golden" / "before-the-moves"
 

@@ -7,8 +7,8 @@ import pytest
 
 from cars_hw.candidate import Candidate
 from cars_hw.strategies.random_search import RandomSearch
+from cars_hw.testing._tabular import TabularTrainer, TinySpace, evaluate, play
 from devices.foundation.errors import ConfigError
-from tests.fakes.tabular import TabularTrainer, TinySpace, evaluate, play
 
 
 def random_search(population_size: int) -> RandomSearch:

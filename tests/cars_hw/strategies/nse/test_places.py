@@ -2,8 +2,8 @@ import numpy as np
 
 from cars_hw.strategies._nse.gates import Size
 from cars_hw.strategies._nse.places import Places
+from cars_hw.testing._tabular import TinySpace
 from tests.fakes.branches import BranchSpace
-from tests.fakes.tabular import TinySpace
 
 
 def test_a_layer_of_branches_is_one_place_with_an_operation_for_each() -> None:

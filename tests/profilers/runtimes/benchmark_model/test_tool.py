@@ -10,7 +10,7 @@ from devices._errors import DeviceError
 from profilers.errors import FellBackError, GarbledOutputError, ProfilingError, UnsupportedOperationError
 from profilers.runtimes._benchmark_model.tool import BENCHMARK_MODEL, BenchmarkModel, succeeded
 from profilers.runtimes._coverage import Coverage
-from profilers.runtimes._program_output import twice
+from profilers.runtimes._program_output import retried
 from tests.fakes import protos
 from tests.fakes.local_remote import LocalRemote
 
@@ -178,6 +178,6 @@ def garbled(times: int) -> Callable[[], str]:
 
 
 def test_fault_05_what_cannot_be_trusted_is_run_once_more_and_no_oftener() -> None:
-    assert twice(garbled(1)) == "whole"
+    assert retried(garbled(1)) == "whole"
     with pytest.raises(GarbledOutputError):
-        twice(garbled(2))
+        retried(garbled(2))

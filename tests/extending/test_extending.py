@@ -1,0 +1,213 @@
+"""What it takes to add a plug-in of each kind from outside: its files, the shipped suites, every verb."""
+
+import json
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+_LAB = Path(__file__).parent / "my_lab"
+_ROOT = Path(__file__).parents[2]
+
+#: What a newcomer wants to add: the files that it took here, and the most that it may take.
+_EXTENSIONS = {
+    "a remote device": (("board.py",), 1),
+    "a host device that is no CPU, with its runtime": (("accelerator.py", "eager.py"), 2),
+    "an operation kind of existing layers": (("widening.py",), 4),
+    "an arithmetic objective": (("activation_bytes.py",), 1),
+    "a data set": (("stripes.py",), 1),
+    "an export format, with its runtime": (("packed_onnx.py",), 4),
+    "a search space": (("towers.py",), 1),
+    "a search algorithm": (("first_seen.py",), 1),
+}
+
+_SUITES = """
+from pathlib import Path
+
+import devices
+from cars_hw import spaces
+from cars_hw.networks import kinds
+from cars_hw.testing import (
+    DataSetContract, DeviceContract, FormatContract, ObjectiveContract, RuntimeContract, SpaceContract,
+    StrategyContract,
+)
+
+kinds.load_kinds(["my_lab.widening"])
+
+
+class TestBoard(DeviceContract):
+    name = "my_lab.board"
+
+    def device(self):
+        return devices.connect(f"my_lab.board:{Path.cwd()}")
+
+
+class TestAccelerator(DeviceContract):
+    name = "my_lab.accelerator"
+
+
+class TestEager(RuntimeContract):
+    name = "my_lab.eager"
+
+    def device(self):
+        return devices.connect("my_lab.accelerator")
+
+
+class TestPackedRuntime(RuntimeContract):
+    name = "my_lab.packed_onnx"
+
+
+class TestPackedOnnx(FormatContract):
+    name = "my_lab.packed_onnx"
+
+
+class TestActivationBytes(ObjectiveContract):
+    name = "my_lab.activation_bytes"
+
+
+class TestStripes(DataSetContract):
+    name = "my_lab.stripes"
+
+
+class TestTowers(SpaceContract):
+    name = "my_lab.towers"
+
+
+class TestFirstSeen(StrategyContract):
+    name = "my_lab.first_seen"
+"""
+
+_CONFIG = """
+[space]
+name = "my_lab.towers"
+operation_kinds = ["my_lab.widening"]
+floors = 4
+[data]
+name = "my_lab.stripes"
+images = 200
+fitness_images = 40
+[strategy]
+name = "my_lab.first_seen"
+population_size = 3
+[training]
+batch_size = 16
+crop_padding = 1
+recalibration_images = 16
+[search]
+objectives = ["error", "my_lab.activation_bytes", "latency_ms"]
+warm_up_epochs = 0.2
+epochs_per_generation = 0.2
+generations = 1
+[limits]
+"my_lab.activation_bytes" = 1e6
+[latency]
+device = "my_lab.accelerator"
+runtime = "my_lab.eager"
+table = "accelerator.jsonl"
+"""
+
+_MODULES = ("towers", "widening", "stripes", "first_seen", "activation_bytes", "accelerator", "eager")
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of somebody's own, with plug-ins that nothing of ours names."""
+    folder = tmp_path_factory.mktemp("lab")
+    shutil.copytree(_LAB, folder / "my_lab", ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "config.toml").write_text(_CONFIG)
+    return folder
+
+
+def _python(lab: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *arguments], cwd=lab, capture_output=True, text=True, timeout=300)
+
+
+def _run(lab: Path, *arguments: str) -> str:
+    done = _python(lab, "-m", "cars_hw", *arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("what", _EXTENSIONS)
+def test_a_newcomer_touches_no_more_files_than_promised(what: str) -> None:
+    files, most = _EXTENSIONS[what]
+    assert len(files) <= most
+    assert all((_LAB / name).is_file() for name in files)
+
+
+def test_every_file_of_the_laboratory_is_counted() -> None:
+    counted = {name for files, _ in _EXTENSIONS.values() for name in files}
+    assert counted == {path.name for path in _LAB.glob("*.py")}
+
+
+def test_the_shipped_suites_hold_for_each_of_them(lab: Path) -> None:
+    (lab / "test_lab.py").write_text(_SUITES)
+    done = _python(lab, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_lab.py")
+    assert done.returncode == 0, done.stdout[-3000:]
+
+
+def test_every_verb_works_with_all_of_them(lab: Path) -> None:
+    allow = [f"--allow-plugin=my_lab.{name}" for name in _MODULES]
+    assert "my_lab.accelerator" in _run(lab, "devices", "--device", "my_lab.accelerator")
+    _run(lab, "profile", "--config", "config.toml", "--spread-s", "0", "--precision", "0.2")
+    validated = _run(
+        lab, "table", "validate", "--config", "config.toml", "--spread-s", "0", "--precision", "0.2"
+    )
+    assert "whole networks" in validated
+    assert "widening" in _run(lab, "table", "show", "accelerator.jsonl")
+    searched = json.loads(_run(lab, "search", "--config", "config.toml", "--run", "run", "--json"))
+    assert set(searched["front"][0]) == {"architecture", "error", "activation_bytes", "latency_ms"}
+    _run(lab, "search", "--run", "run", "--resume", *allow)
+    _run(lab, "report", "run", *allow)
+    _run(lab, "export", "run", "--pick", "least:activation_bytes", "--format", "my_lab.packed_onnx", *allow)
+    _run(lab, "export", "run", "--pick", "knee", *allow)
+    card = json.loads((lab / "run/export/knee.json").read_text())
+    assert card["space"]["operation_kinds"] == ["my_lab.widening"]
+    bench = ("--config", "config.toml", "--spread-s", "0", "--json")
+    architecture = ("--architecture", card["architecture"], *bench)
+    found = json.loads(_run(lab, "bench", *architecture))
+    assert found["predicted_ms"] > 0
+    exported = "run/export/least:activation_bytes.onnxz"
+    measured = _run(
+        lab, "bench", exported, "--format", "my_lab.packed_onnx", "--device", "cpu", "--json", *allow
+    )
+    assert json.loads(measured)["measured_ms"] > 0
+    measured = _run(lab, "bench", "run/export/knee.onnx", "--spread-s", "0", "--json", *allow)
+    assert json.loads(measured)["measured_ms"] > 0
+
+
+def test_what_a_file_names_is_imported_only_where_the_user_allows_it(lab: Path) -> None:
+    if not (lab / "run").exists():
+        pytest.skip("the run of the verbs' test is missing")
+    for verb in (("report", "run"), ("export", "run"), ("search", "--resume", "--run", "run")):
+        refused = _python(lab, "-m", "cars_hw", *verb)
+        assert refused.returncode == 1
+        assert "--allow-plugin my_lab." in refused.stderr
+        assert len(refused.stderr.splitlines()) == 1
+    card = _python(lab, "-m", "cars_hw", "bench", "run/export/knee.onnx", "--table", "accelerator.jsonl")
+    assert card.returncode == 1
+    assert "--allow-plugin my_lab.towers" in card.stderr
+
+
+def test_a_folder_of_the_users_hides_nothing_of_ours(tmp_path: Path) -> None:
+    (tmp_path / "cars_hw.py").write_text("raise SystemExit(3)\n")
+    (tmp_path / "json.py").write_text("raise SystemExit(3)\n")
+    code = textwrap.dedent(
+        """
+        import sys
+        sys.path = [p for p in sys.path if p]  # as the installed command starts: without the folder
+        from cars_hw.cli import main
+        sys.argv = ["cars-hw", "--version"]
+        main()
+        """
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", f"import sys; sys.path.insert(0, {str(_ROOT)!r})\n{code}"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr

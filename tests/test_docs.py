@@ -1,5 +1,6 @@
 """The documents: what is generated is current, links lead somewhere, lines are short."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts import api_reference
+from scripts import api_reference, configuration_reference
 
 _ROOT = Path(__file__).parents[1]
 _PAGES = sorted([*_ROOT.glob("*.md"), *(_ROOT / "docs").glob("*.md")])
@@ -51,6 +52,44 @@ def test_the_api_reference_is_current() -> None:
     command = [sys.executable, "scripts/api_reference.py", "--check"]
     done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_list_of_configuration_keys_is_current() -> None:
+    assert (_ROOT / "docs" / "configuration.md").read_text() == configuration_reference.page()
+
+
+def test_every_key_of_a_configuration_is_listed_with_its_meaning() -> None:
+    rows = [
+        line.split(" | ") for line in configuration_reference.page().splitlines() if line.startswith("| `")
+    ]
+    assert len(rows) > 60
+    assert [row for row in rows if not row[3].removesuffix("|").strip()] == []
+
+
+def _texts() -> list[str]:
+    """Return every text in our sources, with ``...`` for what is filled in, and the scripts' lines."""
+    found = (_ROOT / "scripts" / "_venv.sh").read_text().splitlines()
+    for package in ("cars_hw", "profilers", "latency_tables", "devices"):
+        for path in (_ROOT / package).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.JoinedStr):
+                    parts = (part.value if isinstance(part, ast.Constant) else "..." for part in node.values)
+                    found.append("".join(map(str, parts)))
+                elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                    found.append(node.value)
+    return found
+
+
+def test_every_message_that_troubleshooting_explains_is_one_of_ours() -> None:
+    texts = _texts()
+    page = (_ROOT / "docs" / "troubleshooting.md").read_text()
+    cells = [line.split(" | ")[0] for line in page.splitlines() if line.startswith("| ")]
+    messages = [message for cell in cells for message in re.findall(r"`([^`]+)`", cell)]
+    assert len(messages) > 70
+    for message in messages:
+        words = ".*".join(re.escape(part) for part in message.split("..."))
+        is_ours = any(re.search(words, text, re.DOTALL) for text in texts)
+        assert is_ours or message.startswith("INFO: Created TensorFlow Lite"), message
 
 
 @pytest.fixture

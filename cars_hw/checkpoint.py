@@ -57,6 +57,9 @@ class CheckpointFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
 
+    def __repr__(self) -> str:
+        return f"CheckpointFolder({str(self.path)!r})"
+
     def holds_any(self) -> bool:
         """Tell whether there is a checkpoint, sound or not."""
         return bool(self._folders())

@@ -10,6 +10,7 @@ from typing import Self
 
 from pydantic import JsonValue
 
+from cars_hw.candidate import Front
 from cars_hw.checkpoint import Checkpoint, CheckpointFolder
 from cars_hw.config import SearchConfig, read_toml
 from cars_hw.errors import CheckpointError
@@ -128,6 +129,18 @@ class Run:
             CheckpointError: No generation is complete, or the checkpoint is damaged.
         """
         return read_record(self.checkpoint())
+
+    def front(self) -> Front:
+        """Return the front of the last generation that is complete.
+
+        Raises:
+            CheckpointError: No generation is complete, or the checkpoint is damaged.
+        """
+        return self.record().history[-1].front
+
+    def __repr__(self) -> str:
+        names = self.config
+        return f"<run {self.path}: {names.strategy.name} on {names.space.name}, {names.data.name}>"
 
 
 def write_text(path: Path, text: str) -> None:

@@ -86,6 +86,11 @@ class Search:
         strategy.begin(SearchFacts(schedule.generations, schedule.steps, known_costs, self._screen))
         self._activate()
 
+    def __repr__(self) -> str:
+        done, names = len(self.history), ", ".join(objective.name for objective in self.objectives)
+        strategy = plugin_name(type(self.strategy))
+        return f"<search by {strategy} for {names}: {done} of {self.schedule.generations + 1} rounds>"
+
     def resume(self) -> bool:
         """Continue from the newest checkpoint, if there is one; return whether there was.
 

@@ -58,6 +58,9 @@ class TabularTrainer:
         self._steps_per_epoch = steps_per_epoch
         self._steps = self._previous_steps = 0
 
+    def __repr__(self) -> str:
+        return f"<known accuracies of {len(self._accuracies)} architectures at epochs {list(self._epochs)}>"
+
     @property
     def has_fixed_errors(self) -> bool:
         """Whether accuracies are known at one epoch alone: then no step changes them."""

@@ -58,6 +58,10 @@ class Screen:
         self._evaluated: dict[Architecture, tuple[float, ...]] = {}
         self._known: dict[Architecture, tuple[float, ...]] = {}
 
+    def __repr__(self) -> str:
+        seen = f"{len(self._evaluated)} evaluations seen"
+        return f"<screen by {len(self._costs)} known costs: pool of {self._pool_size}, {seen}>"
+
     def learn(self, evaluated: Sequence[Candidate]) -> None:
         """Take what a round evaluated, members and newcomers."""
         if not self._remembers:

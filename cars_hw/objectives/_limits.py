@@ -24,7 +24,11 @@ class Limits:
                 )
             if not limit > 0:
                 raise ConfigError(f"the limit of {name} is {limit}; a limit is positive")
+        self._by_name = dict(limits)
         self._limits = {list(names).index(name): limit for name, limit in limits.items()}
+
+    def __repr__(self) -> str:
+        return f"Limits({', '.join(f'{name} <= {limit:g}' for name, limit in self._by_name.items())})"
 
     def __call__(self, costs: tuple[float, ...]) -> float:
         """Return 0 where ``costs`` are within all limits, else the sum of their relative excesses."""

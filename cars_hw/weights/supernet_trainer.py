@@ -93,6 +93,10 @@ class SuperNetTrainer:
         sample = np.random.default_rng(seed).permutation(len(data.training.labels))
         self._recalibration = self._training[0][torch.from_numpy(sample[: plan.recalibration_images])]
 
+    def __repr__(self) -> str:
+        steps = f"{self.ledger.steps} steps taken"
+        return f"<weights of {self.space.name} on {self.data.name}, {self._device}: {steps}>"
+
     @property
     def steps_per_epoch(self) -> int:
         """Batches in one pass over the training images."""

@@ -1,0 +1,132 @@
+"""The public library: what is there, what it shows of itself, and that it does what the command line does."""
+
+import inspect
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from pydantic import JsonValue
+from typer.testing import CliRunner
+
+import cars_hw
+from cars_hw.candidate import Candidate, Front
+from cars_hw.cli import app
+from cars_hw.record import Generation
+
+_FRONT = Front((Candidate((0, 1), (0.1, 900.0)), Candidate((1, 1), (0.2, 300.0))), ("error", "parameters"))
+_VALUES: dict[str, JsonValue] = {
+    "space.deploy": "search",
+    "space.channels": 2,
+    "space.cells": 3,
+    "space.image_size": 8,
+    "space.image_channels": 1,
+    "data.name": "digits",
+    "data.fitness_images": 100,
+    "training.batch_size": 16,
+    "training.crop_padding": 1,
+    "training.recalibration_images": 16,
+    "strategy.population_size": 4,
+    "search.warm_up_epochs": 0.1,
+    "search.epochs_per_generation": 0.05,
+    "search.generations": 2,
+    "latency.device": "fake",
+    "latency.runtime": "fake",
+    "latency.table": "table.jsonl",
+}
+
+
+def test_dir_lists_what_is_public_and_each_name_is_there() -> None:
+    assert dir(cars_hw) == sorted(cars_hw.__all__)
+    for name in cars_hw.__all__:
+        assert getattr(cars_hw, name) is not None
+
+
+def test_every_public_object_shows_what_it_is() -> None:
+    classes = [found for found in map(cars_hw.__getattr__, cars_hw.__all__) if inspect.isclass(found)]
+    plain = [
+        found.__name__
+        for found in classes
+        if not issubclass(found, Exception) and found.__repr__ is object.__repr__
+    ]
+    assert len(classes) > 20
+    assert plain == []
+
+
+def test_a_front_shows_its_table_and_gives_a_frame() -> None:
+    assert repr(_FRONT).splitlines() == [
+        "front of 2",
+        "#  error  parameters  architecture",
+        "0    0.1         900           0.1",
+        "1    0.2         300           1.1",
+    ]
+    frame = _FRONT.to_frame()
+    expected = pd.DataFrame(
+        {"architecture": ["0.1", "1.1"], "error": [0.1, 0.2], "parameters": [900.0, 300.0]}
+    )
+    pd.testing.assert_frame_equal(frame, expected)
+
+
+def test_a_generation_gives_a_frame_that_marks_its_front() -> None:
+    dominated = Candidate((2, 2), (0.3, 1000.0))
+    generation = Generation(1, (*_FRONT, dominated), Front(_FRONT), _FRONT.objectives, {}, 1.0)
+    frame = generation.to_frame()
+    assert frame["in_front"].tolist() == [True, True, False]
+    assert frame["error"].tolist() == [0.1, 0.2, 0.3]
+    assert generation.front.objectives == ("error", "parameters")
+
+
+def test_what_the_verbs_do_python_does_with_the_same_outcome(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = cars_hw.SearchConfig.load(None, _VALUES)
+    filled = cars_hw.profile(config)
+    assert filled.entries
+    assert not filled.failures
+    assert cars_hw.profile(config).entries == []
+
+    search = cars_hw.open_search(cars_hw.Run.create(tmp_path / "mine", config))
+    first = next(search.run())
+    assert first.index == 0
+    resumed = cars_hw.open_search(cars_hw.Run.open(tmp_path / "mine"))
+    assert [generation.index for generation in resumed.run()] == [1, 2]
+
+    options = [f"--set={name}={value}" for name, value in _VALUES.items()]
+    result = CliRunner().invoke(
+        app, ["search", "--run", "theirs", *options, "--json"], catch_exceptions=False
+    )
+    mine, theirs = (cars_hw.Run.open(tmp_path / name).front() for name in ("mine", "theirs"))
+    assert mine == theirs
+    assert len(json.loads(result.stdout)["front"]) == len(mine)
+
+    run = cars_hw.Run.open(tmp_path / "mine")
+    member = cars_hw.pick(run.front(), "knee")
+    assert member in run.front()
+    [(name, export)] = cars_hw.export(run, ["knee"]).items()
+    assert (name, export.path.suffix) == ("knee", ".onnx")
+    measured = config.with_latency(device="cpu", runtime="onnxruntime")
+    [bench] = cars_hw.bench([export.path], measured, has_table=False)
+    assert bench.measured_ms > 0
+    assert "<svg" in cars_hw.report(run).read_text()
+
+
+def test_importing_the_library_loads_neither_torch_nor_pandas() -> None:
+    code = "import sys, cars_hw; dir(cars_hw); print(sorted({'torch', 'pandas', 'onnx'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_a_search_in_python_screens_as_the_command_line_does() -> None:
+    space = cars_hw.spaces.load("nasbench201", deploy="search", channels=2, cells=1, image_size=8)
+    trainer = cars_hw.TabularTrainer({})
+    strategy = cars_hw.strategies.load("cars", space, np.random.default_rng(0), population_size=4)
+    objectives = [cars_hw.Error(trainer), cars_hw.Parameters(space)]
+    cars_hw.Search(trainer, strategy, objectives, cars_hw.Schedule(0, 0, 1))
+    assert isinstance(strategy.facts.screen, cars_hw.Screen)
+    plain = cars_hw.strategies.load("cars", space, np.random.default_rng(0), population_size=4)
+    cars_hw.Search(trainer, plain, objectives, cars_hw.Schedule(0, 0, 1), screening=False)
+    assert plain.facts.screen is None

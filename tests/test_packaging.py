@@ -19,7 +19,6 @@ import cars_hw
 import devices
 import latency_tables
 from cars_hw import spaces, strategies
-from cars_hw.testing._tables import write_table
 from profilers import runtimes
 
 _ROOT = Path(__file__).parents[1]
@@ -31,6 +30,16 @@ _OFFER = f"echo Available versions: 99.0, {_TORCH}+cpu, 1.0"
 
 #: What ``python -m venv`` does where all goes well, in shell.
 _WHOLE = "ln -s ../../python .venv/bin/python"
+
+#: A search of seconds on a device where no time passes.
+_SMALL = """
+space = {name = "nasbench201", deploy = "search", channels = 2, cells = 1, image_size = 8, image_channels = 1}
+strategy = {name = "cars", population_size = 3}
+data = {name = "digits", fitness_images = 100}
+training = {batch_size = 256, crop_padding = 1, recalibration_images = 32}
+search = {warm_up_epochs = 0.5, epochs_per_generation = 0.5}
+latency = {device = "fake", runtime = "fake"}
+"""
 
 without_card = pytest.mark.skipif(
     shutil.which("nvidia-smi") is not None or Path("/proc/driver/nvidia").exists(),
@@ -236,14 +245,23 @@ def test_the_code_of_the_readme_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     [code] = re.findall(r"```python\n(.*?)```", (_ROOT / "README.md").read_text(), re.DOTALL)
-    small = re.sub(r"_steps=\d+, steps=\d+, generations=\d+", "_steps=2, steps=2, generations=1", code)
-    small = small.replace("population_size=16", "population_size=3")
-    assert small.count("steps=2") == 2
+    small = code.replace('"search.generations": 10', '"search.generations": 1')
+    assert small != code
     monkeypatch.chdir(tmp_path)
-    space = spaces.load("darts", deploy="search", channels=8, cells=3, image_size=8, image_channels=1)
-    write_table(tmp_path / "cpu.jsonl", space)
+    (tmp_path / "my.toml").write_text(_SMALL)
     exec(compile(small, "README.md", "exec"), {})  # noqa: S102  (our own README)
-    assert "generation 1: front of" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "20 whole networks: RMSPE" in printed
+    assert "generation 1: front of" in printed
+    assert str(Path("runs", "b", "report.html")) in printed
+
+
+def test_the_targets_of_the_readme_are_a_configuration(tmp_path: Path) -> None:
+    [text] = re.findall(r"```toml\n(.*?)```", (_ROOT / "README.md").read_text(), re.DOTALL)
+    (tmp_path / "targets.toml").write_text(text)
+    config = cars_hw.SearchConfig.load(tmp_path / "targets.toml")
+    assert config.objective_names() == ("error", "parameters", "latency_ms.pixel", "latency_ms.desktop")
+    assert config.all_limits() == {"latency_ms.pixel": 5, "parameters": 2_000_000}
 
 
 def _lines(name: str) -> list[str]:

@@ -169,3 +169,15 @@ def test_the_reference_describes_an_object_once_where_it_belongs(checkout: Path)
     assert page.count("### devices.Clock\n") == 1
     assert "### latency_tables.Clock" not in page
     assert "[`Clock`](#devicesclock)" in page
+
+
+#: A folder or file of the checkout; ``NAME`` is the reader's.
+_PATH = re.compile(
+    r"`((?:cars_hw|profilers|latency_tables|devices|scripts|tests|benchmarks|examples)/[\w./-]*)`"
+)
+
+
+@pytest.mark.parametrize("page", _WRITTEN, ids=lambda page: page.name)
+def test_every_path_that_the_documents_name_exists(page: Path) -> None:
+    named = [path for path in _PATH.findall(page.read_text()) if "NAME" not in path]
+    assert [path for path in named if not (_ROOT / path).exists()] == []

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from devices.foundation import lazy
 
 if TYPE_CHECKING:
-    from cars_hw import data, objectives, spaces, strategies
+    from cars_hw import data, networks, objectives, spaces, strategies
     from cars_hw.assembly import open_search
     from cars_hw.candidate import Candidate, Front
     from cars_hw.checkpoint import CheckpointFolder
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         SelectionError,
     )
     from cars_hw.evolution.screening import Screen
+    from cars_hw.latency.model import latency_model
     from cars_hw.networks.architecture import Architecture, from_text, to_text
     from cars_hw.networks.graph import Graph
     from cars_hw.objectives import Error, Latency, Limits, Macs, Objective, Parameters, PeakMemoryBytes
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from cars_hw.weights.training_plan import TrainingPlan
     from devices import CarsHwError
     from latency_tables import LatencyModel, LatencyTable, OpSpec
+    from profilers import Quality
 
 __version__ = "0.1.0"
 
@@ -65,6 +67,7 @@ __all__ = [
     "Parameters",
     "PeakMemoryBytes",
     "PluginNotAllowedError",
+    "Quality",
     "Run",
     "Schedule",
     "Screen",
@@ -81,6 +84,8 @@ __all__ = [
     "export",
     "export_network",
     "from_text",
+    "latency_model",
+    "networks",
     "objectives",
     "open_search",
     "pick",
@@ -117,6 +122,7 @@ _HOMES = {
     "Parameters": "cars_hw.objectives",
     "PeakMemoryBytes": "cars_hw.objectives",
     "PluginNotAllowedError": "cars_hw.errors",
+    "Quality": "profilers",
     "Run": "cars_hw.runs",
     "Schedule": "cars_hw.search",
     "Screen": "cars_hw.evolution.screening",
@@ -133,6 +139,8 @@ _HOMES = {
     "export": "cars_hw.results.members",
     "export_network": "cars_hw.results.exporter",
     "from_text": "cars_hw.networks.architecture",
+    "latency_model": "cars_hw.latency.model",
+    "networks": "cars_hw.networks",
     "objectives": "cars_hw.objectives",
     "open_search": "cars_hw.assembly",
     "pick": "cars_hw.results.picks",

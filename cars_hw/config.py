@@ -216,7 +216,7 @@ class SearchConfig(_Section):
     @classmethod
     def load(
         cls,
-        path: Path | None,
+        path: str | Path | None,
         overrides: Mapping[str, JsonValue] | None = None,
         *,
         onto: Mapping[str, Any] | None = None,
@@ -232,7 +232,7 @@ class SearchConfig(_Section):
             ConfigError: The file cannot be read, or a value is out of bounds.
             UnknownNameError: A key that does not exist.
         """
-        values = _merged(copy.deepcopy(dict(onto or {})), read_toml(path) if path else {})
+        values = _merged(copy.deepcopy(dict(onto or {})), read_toml(Path(path)) if path else {})
         for key, value in (overrides or {}).items():
             _set(values, key.split("."), value)
         return cls._checked(values)

@@ -34,7 +34,7 @@ class Run:
     config: SearchConfig
 
     @classmethod
-    def create(cls, path: Path, config: SearchConfig) -> Self:
+    def create(cls, path: str | Path, config: SearchConfig) -> Self:
         """Make the folder for ``config``; one that holds this very run, or no generation yet, is taken over.
 
         Raises:
@@ -42,6 +42,7 @@ class Run:
             UnknownNameError: The configuration names a plug-in, or a setting of one, that does not exist.
             ConfigError: A setting has a value that its plug-in does not take.
         """
+        path = Path(path)
         run = cls(path, resolved(config))
         run.checkpoints.check_writable()
         if run.has_checkpoints():
@@ -52,12 +53,12 @@ class Run:
         return run
 
     @staticmethod
-    def exists(path: Path) -> bool:
+    def exists(path: str | Path) -> bool:
         """Tell whether the folder ``path`` holds a run."""
-        return os.path.exists(path / _CONFIG)
+        return os.path.exists(Path(path) / _CONFIG)
 
     @classmethod
-    def open(cls, path: Path, *, allow_plugins: Collection[str] = ()) -> Self:
+    def open(cls, path: str | Path, *, allow_plugins: Collection[str] = ()) -> Self:
         """Open the folder of an earlier search.
 
         Args:
@@ -69,6 +70,7 @@ class Run:
             ConfigError: Its configuration is damaged.
             PluginNotAllowedError: It names a module that is not allowed.
         """
+        path = Path(path)
         if not cls.exists(path):
             raise CheckpointError(f"{path} holds no run; a search makes one")
         stored = SearchConfig.load_stored(path / _CONFIG)

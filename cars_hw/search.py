@@ -91,6 +91,11 @@ class Search:
         strategy = plugin_name(type(self.strategy))
         return f"<search by {strategy} for {names}: {done} of {self.schedule.generations + 1} rounds>"
 
+    @property
+    def front(self) -> Front:
+        """The front of the last round; empty before the first."""
+        return self.history[-1].front if self.history else Front(())
+
     def resume(self) -> bool:
         """Continue from the newest checkpoint, if there is one; return whether there was.
 

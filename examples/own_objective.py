@@ -43,7 +43,7 @@ def main(folder: Path) -> None:
     for generation in search.run():
         print(generation)
     print(search.history[-1].front)
-    print("the flattest:", cars_hw.pick(search.history[-1].front, "least:depth"))
+    print("the flattest:", cars_hw.pick(search.history[-1].front, "least:my_lab.depth"))
     try:
         cars_hw.Run.open(folder)
     except cars_hw.PluginNotAllowedError as error:

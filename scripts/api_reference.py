@@ -23,6 +23,7 @@ _FACADES = (
     "cars_hw.strategies",
     "cars_hw.objectives",
     "cars_hw.data",
+    "cars_hw.networks",
     "cars_hw.testing",
     "devices",
     "devices.foundation",

@@ -9,7 +9,7 @@ from cars_hw.networks.architecture import Architecture
 from cars_hw.networks.graph import Graph
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.trainer import Trainer
-from devices.foundation import ConfigError
+from devices.foundation import ConfigError, plugin_name
 from latency_tables import LatencyModel
 
 
@@ -35,7 +35,7 @@ class Objective(ABC):
     """A cost of architectures; a plug-in is a file with one subclass.
 
     Attributes:
-        name: Ends in the cost's unit. If a subclass does not say it, the name of its file.
+        name: Ends in the cost's unit. If a subclass does not say it, the name by which the plug-in is loaded.
         pick: The word by which the member of a front with the least of it is picked, ``"smallest"``; empty
             for none.
         has_targets: Whether a search may have one for each of several targets, ``latency_ms.pixel``.
@@ -47,7 +47,7 @@ class Objective(ABC):
 
     def __init_subclass__(cls) -> None:
         if "name" not in vars(cls):
-            cls.name = cls.__module__.rpartition(".")[2]
+            cls.name = plugin_name(cls)
 
     @abstractmethod
     def __call__(self, architecture: Architecture, /) -> float:

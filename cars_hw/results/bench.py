@@ -103,7 +103,7 @@ class Bench:
 
 
 def bench(  # noqa: PLR0913  (what, and how it is measured and predicted)
-    models: Sequence[Path],
+    models: Sequence[str | Path],
     config: SearchConfig,
     *,
     has_table: bool = True,
@@ -129,12 +129,12 @@ def bench(  # noqa: PLR0913  (what, and how it is measured and predicted)
         PluginNotAllowedError: A card names a module that is not allowed.
     """
     latency = config.for_target().latency
-    workloads = [(made_by or formats.of_file(model)).workload(model) for model in models]
-    predictions = [
-        _predict_file(model, config, has_table=has_table, allowed=allow_plugins) for model in models
-    ]
+    paths = [Path(model) for model in models]
+    workloads = [(made_by or formats.of_file(path)).workload(path) for path in paths]
+    predictions = [_predict_file(path, config, has_table=has_table, allowed=allow_plugins) for path in paths]
     measured = _measured(workloads, latency, quality, on_round)
-    return [Bench(str(m), fact, *said) for m, fact, said in zip(models, measured, predictions, strict=True)]
+    benches = zip(paths, measured, predictions, strict=True)
+    return [Bench(str(path), fact, *predicted) for path, fact, predicted in benches]
 
 
 def bench_architecture(

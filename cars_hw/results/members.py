@@ -133,7 +133,7 @@ def export(
     run: Run,
     picks: Sequence[str] = ("knee",),
     *,
-    to: Path | None = None,
+    to: str | Path | None = None,
     file_format: str = "onnx",
     scale: Scale = "deploy",
     int8_error_growth: float | None = None,
@@ -160,7 +160,8 @@ def export(
         ExportError: A file differs from torch, or cannot be written.
     """
     opened = restored(run)
-    chosen, folder, found = expanded(opened.front, picks), to or run.path / "export", {}
+    folder = run.path / "export" if to is None else Path(to)
+    chosen, found = expanded(opened.front, picks), dict[str, Export]()
     on_member(0, len(chosen))
     for done, name in enumerate(chosen, start=1):
         found[name] = opened.export_member(name, folder=folder, scale=scale, file_format=file_format)

@@ -31,7 +31,7 @@ pre { background: #f6f8fa; padding: 1rem; overflow-x: auto; }
 _COLOUR, _FAINT = "#0b6bcb", "#b9c4d0"
 
 
-def report(run: Run, to: Path | None = None) -> Path:
+def report(run: Run, to: str | Path | None = None) -> Path:
     """Write the page of a run, and return its path.
 
     Args:
@@ -42,8 +42,8 @@ def report(run: Run, to: Path | None = None) -> Path:
         CheckpointError: No generation is complete.
         ExportError: The disk refuses.
     """
-    trust = table_trust(run.config)
-    return write_report(run.config, run.record().history, to or run.path / "report.html", trust=trust)
+    path, trust = run.path / "report.html" if to is None else Path(to), table_trust(run.config)
+    return write_report(run.config, run.record().history, path, trust=trust)
 
 
 def report_json(run: Run) -> dict[str, Json]:

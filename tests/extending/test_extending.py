@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -127,7 +127,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def run(lab: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Verb:
+def run(lab: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Verb]:
     """What runs a verb in the laboratory's folder and returns its exit status and both outputs."""
     monkeypatch.chdir(lab)
     monkeypatch.setattr(sys, "path", list(sys.path))  # the command line appends the folder to it
@@ -139,7 +139,9 @@ def run(lab: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtur
         written = capsys.readouterr()
         return int(stopped.value.code or 0), written.out, written.err
 
-    return verb
+    yield verb
+    for name in [name for name in sys.modules if name.partition(".")[0] == "my_lab"]:
+        del sys.modules[name]  # other tests have a laboratory of that name too
 
 
 def _output(run: Verb, *arguments: str) -> str:
@@ -177,11 +179,18 @@ def test_every_verb_works_with_all_of_them(lab: Path, run: Verb) -> None:
     assert "whole networks" in validated
     assert "widening" in _output(run, "table", "show", "accelerator.jsonl")
     searched = json.loads(_output(run, "search", "--config", "config.toml", "--run", "run", "--json"))
-    assert set(searched["front"][0]) == {"architecture", "error", "activation_bytes", "latency_ms"}
+    assert set(searched["front"][0]) == {"architecture", "error", "my_lab.activation_bytes", "latency_ms"}
     _output(run, "search", "--run", "run", "--resume", *allow)
     _output(run, "report", "run", *allow)
     _output(
-        run, "export", "run", "--pick", "least:activation_bytes", "--format", "my_lab.packed_onnx", *allow
+        run,
+        "export",
+        "run",
+        "--pick",
+        "least:my_lab.activation_bytes",
+        "--format",
+        "my_lab.packed_onnx",
+        *allow,
     )
     _output(run, "export", "run", "--pick", "knee", *allow)
     card = json.loads((lab / "run/export/knee.json").read_text())
@@ -190,7 +199,7 @@ def test_every_verb_works_with_all_of_them(lab: Path, run: Verb) -> None:
     architecture = ("--architecture", card["architecture"], *bench)
     found = json.loads(_output(run, "bench", *architecture))
     assert found["predicted_ms"] > 0
-    exported = "run/export/least:activation_bytes.onnxz"
+    exported = "run/export/least:my_lab.activation_bytes.onnxz"
     measured = _output(
         run, "bench", exported, "--format", "my_lab.packed_onnx", "--device", "cpu", "--json", *allow
     )

@@ -73,7 +73,7 @@ def test_a_name_that_is_no_objective_is_refused(name: str) -> None:
 
 def test_an_arithmetic_objective_from_outside_is_one_file_that_counts() -> None:
     nodes = objectives.load("tests.fakes.nodes_n", ingredients())
-    assert (nodes.name, nodes(_MEMBER)) == ("nodes_n", 4.0)
+    assert (nodes.name, nodes(_MEMBER)) == ("tests.fakes.nodes_n", 4.0)
 
 
 def test_a_violation_is_the_sum_of_the_relative_excesses() -> None:

@@ -209,9 +209,15 @@ class FourthCars(Cars):
     numerics = 4
 
 
+class SecondTrainer(TabularTrainer):
+    """Weights as if training gave others than before."""
+
+    numerics = 2
+
+
 def test_a_checkpoint_of_other_numerics_is_refused_by_name_with_the_remedy(tmp_path: Path) -> None:
-    def search(algorithm: type[Cars]) -> Search:
-        space, trainer = TinySpace(), TabularTrainer()
+    def search(algorithm: type[Cars], weights: type[TabularTrainer] = TabularTrainer) -> Search:
+        space, trainer = TinySpace(), weights()
         strategy = algorithm(space, np.random.default_rng(0), population_size=6)
         objectives: list[Objective] = [Error(trainer), Parameters(space)]
         return Search(trainer, strategy, objectives, _SCHEDULE, checkpoints=CheckpointFolder(tmp_path))
@@ -220,6 +226,8 @@ def test_a_checkpoint_of_other_numerics_is_refused_by_name_with_the_remedy(tmp_p
     assert search(ThirdCars).resume()
     with pytest.raises(CheckpointError, match=r"numerics of .*test_search 3.* 4 by now.*another folder"):
         search(FourthCars).resume()
+    with pytest.raises(CheckpointError, match=r"numerics of the weights 1, which are 2 by now"):
+        search(ThirdCars, SecondTrainer).resume()
 
 
 class FixedErrors(tabular_trainer.TabularTrainer):

@@ -202,8 +202,8 @@ class Search:
             written = found.get(name, _FIRST_NUMERICS)
             if written != now:
                 raise CheckpointError(
-                    f"the checkpoint was written with {name} {written}, which are {now} by now: it would go on "
-                    "otherwise; start anew in another folder, or use the version that wrote it"
+                    f"the checkpoint was written with {name} {written}, which are {now} by now: it would go "
+                    "on otherwise; start anew in another folder, or use the version that wrote it"
                 )
         for name, forms in self._fingerprint.items():
             if found.get(name) not in forms:

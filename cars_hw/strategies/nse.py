@@ -33,7 +33,7 @@ from cars_hw.evolution import domination, nsga3
 from cars_hw.ledger import Json
 from cars_hw.networks.architecture import Architecture
 from cars_hw.spaces._space import SearchSpace
-from cars_hw.strategies._nse import branching, gates
+from cars_hw.strategies._nse import branching, inclusion
 from cars_hw.strategies._nse.places import Place, Places
 from cars_hw.strategies._nse.sub_space import SubSpace
 from cars_hw.strategies._strategy import Strategy, Violation, distinct_candidates, unconstrained
@@ -143,7 +143,7 @@ class Nse(Strategy):
                 self._a_step(trainer)
 
     def to_train(self) -> Sequence[Architecture]:
-        """Draw one architecture of the sub-space with balanced gates: p = 1/2, whatever theta is."""
+        """Draw one architecture of the sub-space, all operations at even odds: p = 1/2, whatever theta is."""
         return self._draw(np.zeros_like(self._indicators), 1)
 
     def ask(self) -> Sequence[Architecture]:
@@ -276,7 +276,7 @@ class Nse(Strategy):
     def _draw(self, indicators: NDArray[np.float64], n: int) -> list[Architecture]:
         """Draw ``n`` architectures of the sub-space by the indicators ``(o,)`` of all operations."""
         drawn = [
-            gates.draw(branching.probabilities(indicators[list(operations)]), place.size, n, self.rng)
+            inclusion.draw(branching.probabilities(indicators[list(operations)]), place.size, n, self.rng)
             for place, operations in self._competitions()
         ]
         return self._places.architectures(self._sub_space.competing, drawn)

@@ -1,4 +1,4 @@
-"""Option gradients: how the loss answers to a gate between two options, wherever they re-join.
+"""Option gradients: how the loss answers to the shares of two options, wherever they re-join.
 
 Y. Ci, C. Lin, M. Sun, B. Chen, H. Zhang, W. Ouyang, "Evolving Search Space for Neural Architecture Search",
 ICCV 2021, arXiv 2011.10904: a layer computes out_S (1 + p_S - sg(p_S)) + sg(out_U) (p_U - sg(p_U)) for two
@@ -79,7 +79,7 @@ def _variations(
         joint = _joins(graph, together)
         for decision in differing:
             alone = _joins(graph, supernet.space.graph(_mixed(chosen, other, [decision])))
-            # A decision that re-joins elsewhere alone than with its group has no gate of its own there: it
+            # A decision that re-joins elsewhere alone than with its group has no join of its own there: it
             # takes all of the group's.
             own = tuple(join for edge, join in joint.items() if edge in alone)
             found[decision] = _Variation(together, own or tuple(joint.values()))

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cars_hw.networks.architecture import Architecture
-from cars_hw.strategies._nse import gates
+from cars_hw.strategies._nse import inclusion
 from cars_hw.strategies._nse.places import Place
 
 Vector = NDArray[np.float64]
@@ -40,7 +40,7 @@ def share(indicators: ArrayLike, first: ArrayLike, other: ArrayLike) -> float:
         first: Whether each branch is in S.
         other: Whether it is in U.
     """
-    return float(_sigmoid(np.float64(gates.log_odds(probabilities(indicators), first, other))))
+    return float(_sigmoid(np.float64(inclusion.log_odds(probabilities(indicators), first, other))))
 
 
 def share_gradient(indicators: ArrayLike, first: ArrayLike, other: ArrayLike) -> Vector:
@@ -79,8 +79,8 @@ class Duel:
         """Draw both sets by the indicators of all operations."""
         numbers = np.array(operations, dtype=np.intp)
         p = probabilities(indicators[numbers])
-        first = gates.draw(p, place.size, 1, rng)[0]
-        other = gates.draw_other(p, place.size, first, rng)
+        first = inclusion.draw(p, place.size, 1, rng)[0]
+        other = inclusion.draw_other(p, place.size, first, rng)
         return cls(place, numbers, indicators[numbers], first, first if other is None else other)
 
     @property

@@ -33,7 +33,7 @@ from cars_hw.strategies._strategy import Strategy, Violation, distinct_candidate
 from cars_hw.trainer import Trainer
 from devices.foundation import Settings
 
-#: One row of scores for each of the space's places, one score in [0, 1) for each option there.
+#: The rows of scores that ``score_rows`` counts, one score in [0, 1) for each option of a row.
 Chromosome = tuple[tuple[float, ...], ...]
 
 _CHROMOSOMES = TypeAdapter(tuple[Chromosome, ...])
@@ -43,12 +43,12 @@ _TRIES = 16
 
 
 @runtime_checkable
-class PlacedSpace(Protocol):
-    """A space whose soft paths mix at other places than its decisions."""
+class SpaceWithScoreRows(Protocol):
+    """A space whose soft paths mix other options than those of its decisions."""
 
     @property
-    def places(self) -> tuple[int, ...]:
-        """Number of options at each place."""
+    def score_rows(self) -> tuple[int, ...]:
+        """Number of options that each row of scores rates, in the order of the rows."""
         ...
 
 
@@ -57,13 +57,13 @@ class DecodingSpace(Protocol):
     """A space with a reading of scores of its own."""
 
     def decode(self, scores: Chromosome) -> Architecture:
-        """Return the architecture that ``scores`` rate best, one row for each place."""
+        """Return the architecture that ``scores`` rate best, in the rows of ``score_rows``."""
         ...
 
 
-def places(space: SearchSpace) -> tuple[int, ...]:
-    """Return the number of options at each place where soft paths mix; by default, of each decision."""
-    return space.places if isinstance(space, PlacedSpace) else space.choices
+def score_rows(space: SearchSpace) -> tuple[int, ...]:
+    """Return the number of options in each row of scores; by default, one row rates each decision's."""
+    return space.score_rows if isinstance(space, SpaceWithScoreRows) else space.choices
 
 
 def decode(space: SearchSpace, scores: Chromosome) -> Architecture:
@@ -71,7 +71,7 @@ def decode(space: SearchSpace, scores: Chromosome) -> Architecture:
 
     Args:
         space: Whose allowed options compete.
-        scores: One row for each of the ``places``, one score per option there.
+        scores: One row for each of the ``score_rows``, one score per option of it.
     """
     if isinstance(space, DecodingSpace):
         return space.decode(scores)
@@ -165,7 +165,7 @@ class Evnas(Strategy):
         except ValueError as error:
             reason = " ".join(str(error).split())
             raise CheckpointError(f"the strategy's state cannot be restored: {reason}") from error
-        if not chromosomes or any(tuple(map(len, rows)) != places(self.space) for rows in chromosomes):
+        if not chromosomes or any(tuple(map(len, rows)) != score_rows(self.space) for rows in chromosomes):
             raise CheckpointError(
                 "the strategy's state cannot be restored: its chromosomes are of another space"
             )
@@ -175,7 +175,7 @@ class Evnas(Strategy):
 
     def _random(self) -> Chromosome:
         """Initialise a chromosome: every score from U[0, 1)."""
-        return tuple(tuple(self.rng.random(n).tolist()) for n in places(self.space))
+        return tuple(tuple(self.rng.random(n).tolist()) for n in score_rows(self.space))
 
     def _ranked(self, candidates: Sequence[Candidate]) -> tuple[list[int], list[int]]:
         """Return the rank of each candidate, 0 for the best, and the indices of the elite."""

@@ -4,9 +4,9 @@ With probability p_i for branch i, the probability of a set S among all sets of 
 
     P(S) = prod_{i in S} p_i * prod_{i not in S} (1 - p_i) / Z
 
-which is what drawing all branches until their number is admissible gives, too (``AMBNet.sampler`` of the released
-code); here nothing is drawn in vain. At most one branch and at least one make alternatives: P is then
-proportional to the odds p_i / (1 - p_i).
+which is what drawing all branches until their number is admissible gives, too (``AMBNet.sampler`` of NSE's
+released code); here nothing is drawn in vain. At most one branch and at least one make alternatives: P is
+then proportional to the odds p_i / (1 - p_i).
 """
 
 from dataclasses import dataclass

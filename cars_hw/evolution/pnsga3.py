@@ -63,7 +63,17 @@ def _by_speed(costs: Costs, speeds: ArrayLike) -> Costs:
 
 
 def _stages(costs: Costs, by_speed: Costs, violations: ArrayLike | None) -> Iterator[Indices]:
-    """Merge both stacks of fronts front by front; a member of two stages stands in both."""
+    """Merge both stacks of fronts front by front; a member of two stages stands in both.
+
+    Args:
+        costs: ``(n, m)``.
+        by_speed: ``(n, m)``, with the negated speed in the first column.
+        violations: ``(n,)``, or ``None``.
+
+    Yields:
+        Indices of each stage's candidates, ``(s,)``, ascending.
+    """
+    # "Architecture Optimization": NSGA-III's own sort, one by the increasing speed, and both together.
     for level in levels(violations, len(costs)):
         for stage in merged([fronts(costs[level]), fronts(by_speed[level])]):
             yield level[stage]

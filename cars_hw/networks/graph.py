@@ -129,7 +129,10 @@ class SoftGraph:
 
 
 def soft_weights(n: int, chosen: int | None) -> tuple[float, ...]:
-    """Return the softmax, (n,), of a row of ``n`` zeros with a one at ``chosen``, if that is not ``None``."""
+    """Return the softmax, (n,), of a row of ``n`` zeros with a one at ``chosen``, if that is not ``None``.
+
+    EvNAS (arXiv 2012.12540), ``utils.discretize`` of its released code.
+    """
     scores = [math.e if option == chosen else 1.0 for option in range(n)]
     return tuple(score / sum(scores) for score in scores)
 

@@ -133,7 +133,8 @@ class Darts(SearchSpace):
     def decode(self, scores: Sequence[Sequence[float]]) -> Architecture:
         """Keep, at each node, the two edges whose best operation has the greatest softmax, ``none`` aside.
 
-        DARTS and EvNAS decode like this. Where the space is restricted, what is allowed competes.
+        DARTS and EvNAS decode like this (``derive_architecture_topk`` of EvNAS' released code). Where the
+        space is restricted, what is allowed competes.
         """
         return tuple(
             option

@@ -98,7 +98,18 @@ def _joins(graph: Graph, other: Graph) -> dict[_Edge, Join]:
 def _run(
     supernet: SuperNet, graph: Graph, images: Tensor, edges: set[_Edge]
 ) -> tuple[dict[str, Tensor], dict[_Edge, Tensor]]:
-    """Run ``graph``; return all its tensors, and those read along ``edges``, each apart from other reads."""
+    """Run ``graph``; return all its tensors, and those read along ``edges``, each apart from other reads.
+
+    Args:
+        supernet: The weights.
+        graph: The chosen network.
+        images: ``(n, c, h, w)``.
+        edges: The reads whose gradients are wanted.
+
+    Returns:
+        The tensors by slot, feature maps ``(n, c, h, w)`` and the logits ``(n, classes)``, and views of some
+        of them by reader and position.
+    """
     tensors = {IMAGE: images}
     read: dict[_Edge, Tensor] = {}
 
@@ -157,7 +168,10 @@ class _Other:
         self._computed: dict[str, Tensor] = {}
 
     def tensor(self, slot: str) -> Tensor:
-        """Return what the other network has at ``slot``, up to the nearest tensors that both have."""
+        """Return what the other network has at ``slot``, ``(n, c, h, w)`` or logits ``(n, classes)``.
+
+        It is computed from the nearest tensors that both networks have.
+        """
         if slot == IMAGE or (slot in self._mine and self._mine[slot].spec == self._its[slot].spec):
             return self._tensors[slot]
         if slot not in self._computed:

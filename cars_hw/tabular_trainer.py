@@ -211,20 +211,20 @@ def _rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, list[str]]]
         with path.open(encoding="utf-8", newline="") as file:
             reader = csv.reader(file, strict=True)
             header = next(reader, [])
-            places = [_place(path, header, column) for column in columns]
+            indices = [_index(path, header, column) for column in columns]
             for row in reader:
                 if len(row) != len(header):
                     raise DataError(
                         f"{path}, line {reader.line_num}: {len(row)} cells; the header has {len(header)}"
                     )
-                yield reader.line_num, [row[place] for place in places]
+                yield reader.line_num, [row[index] for index in indices]
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}; name a CSV file") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path} is no CSV file: {error}") from error
 
 
-def _place(path: Path, header: Sequence[str], column: str) -> int:
+def _index(path: Path, header: Sequence[str], column: str) -> int:
     if header.count(column) != 1:
         raise DataError(
             f"{path} has {header.count(column)} columns {column!r:.64}; its header is "

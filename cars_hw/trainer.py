@@ -30,7 +30,7 @@ class OptionGradients:
     """How the loss answers to the options of two architectures, on one batch of fitness images.
 
     Where the two differ in decision d, their operations re-join in tensors ``out``: what the first operation
-    reads that both have, summed over the places that the decision governs. What both add there is left out.
+    reads that both have, summed over all joins that the decision governs. What both add there is left out.
 
     Attributes:
         loss: Loss of the chosen architecture.

@@ -23,7 +23,7 @@ from PIL import Image
 from cars_hw.data._image_set import DataSet, ImageSet
 from cars_hw.errors import DataError
 
-#: A label is a place here.
+#: A label is an index here.
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 REMEDY = (
     "set data.path to cifar-10-binary.tar.gz (from www.cs.toronto.edu/~kriz/cifar.html) or to the folder in "
@@ -59,7 +59,7 @@ class Found(NamedTuple):
 
     Attributes:
         images: (n, 3, 32, 32), 0..255.
-        labels: (n,), places in ``CLASSES``.
+        labels: (n,), indices into ``CLASSES``.
         form: The form in which they were found.
     """
 

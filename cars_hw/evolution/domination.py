@@ -76,7 +76,14 @@ def levels(violations: ArrayLike | None, n: int) -> list[Indices]:
 
 
 def merged(stacks: Sequence[Sequence[Indices]]) -> Iterator[Indices]:
-    """Merge stacks of fronts front by front: stage k is the union of all k-th ones, in ascending order."""
+    """Merge stacks of fronts front by front: stage k is the union of all k-th ones.
+
+    Args:
+        stacks: Fronts of indices, ``(f,)`` each; one stack may have more than another.
+
+    Yields:
+        Indices ``(s,)`` of a stage, ascending and without repeats.
+    """
     nobody = np.empty(0, dtype=np.intp)
     for stage in zip_longest(*stacks, fillvalue=nobody):
         yield reduce(np.union1d, stage, nobody)

@@ -7,7 +7,7 @@ Differs from the paper:
 
 * The increasing speed of accuracy, for which the paper gives no formula, is the error before this
   generation's training minus the error after it.
-* The paper's experiments have two objectives. Here the speed takes the place of the error and all other costs
+* The paper's experiments have two objectives. Here the speed stands instead of the error, and all other costs
   stay, however many there are.
 * The stage that overflows is cut by NSGA-III's reference points, on the true costs. The authors' code draws
   at random there; they thought the points not that critical (huawei-noah/vega, issue 105).
@@ -32,8 +32,8 @@ def select(
 ) -> Indices:
     """Choose ``n_survivors`` candidates: stage by stage, the overflowing stage by reference points.
 
-    Stage k is the union of the k-th front by costs and the k-th front by costs with the speed in the error's
-    place.
+    Stage k is the union of the k-th front by costs and the k-th front by costs with the speed instead of the
+    error.
 
     Args:
         costs: ``(n, m)``, all minimised; the first is the error.
@@ -53,7 +53,7 @@ def select(
 
 
 def _by_speed(costs: Costs, speeds: ArrayLike) -> Costs:
-    """Return ``costs`` ``(n, m)`` with the negated speed ``(n,)`` in the error's place: fast is good."""
+    """Return ``costs`` ``(n, m)`` with the negated speed ``(n,)`` instead of the error: fast is good."""
     column = np.asarray(speeds, dtype=np.float64)
     if column.shape != (len(costs),):
         raise SelectionError(
@@ -63,7 +63,17 @@ def _by_speed(costs: Costs, speeds: ArrayLike) -> Costs:
 
 
 def _stages(costs: Costs, by_speed: Costs, violations: ArrayLike | None) -> Iterator[Indices]:
-    """Merge both stacks of fronts front by front; a member of two stages stands in both."""
+    """Merge both stacks of fronts front by front; a member of two stages stands in both.
+
+    Args:
+        costs: ``(n, m)``.
+        by_speed: ``(n, m)``, with the negated speed in the first column.
+        violations: ``(n,)``, or ``None``.
+
+    Yields:
+        Indices of each stage's candidates, ``(s,)``, ascending.
+    """
+    # "Architecture Optimization": NSGA-III's own sort, one by the increasing speed, and both together.
     for level in levels(violations, len(costs)):
         for stage in merged([fronts(costs[level]), fronts(by_speed[level])]):
             yield level[stage]

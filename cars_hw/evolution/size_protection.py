@@ -12,7 +12,7 @@ Differs from the code:
 * The error itself is sorted by; the code sorts by 1/accuracy and 1/cost, which fails at 0 and is the same
   order otherwise.
 * A stage fits if those of it that were not taken before fit. The code counts them twice, and fails where a
-  stage has fewer new ones than there is room for.
+  stage has fewer new ones than are missing.
 * Stages are merged among candidates of equal violation, so that no infeasible one precedes a feasible one.
 """
 
@@ -47,9 +47,9 @@ def select(
     """
     kept = np.empty(0, dtype=np.intp)
     for members in _stages(as_costs(costs), violations):
-        stage, room = np.setdiff1d(members, kept), n_survivors - len(kept)
-        if len(stage) > room:
-            stage = rng.choice(stage, room, replace=False)
+        stage, n_missing = np.setdiff1d(members, kept), n_survivors - len(kept)
+        if len(stage) > n_missing:
+            stage = rng.choice(stage, n_missing, replace=False)
         kept = np.append(kept, stage)
         if len(kept) == n_survivors:
             break
@@ -57,7 +57,15 @@ def select(
 
 
 def _stages(costs: Costs, violations: ArrayLike | None) -> Iterator[Indices]:
-    """Merge the stacks of all costs front by front; a member of several stages stands in each."""
+    """Merge the stacks of all costs front by front; a member of several stages stands in each.
+
+    Args:
+        costs: ``(n, m)``.
+        violations: ``(n,)``, or ``None``.
+
+    Yields:
+        Indices of each stage's candidates, ``(s,)``, ascending.
+    """
     for level in levels(violations, len(costs)):
         for stage in merged([fronts(pair) for pair in _pairs(costs[level])]):
             yield level[stage]

@@ -1,4 +1,8 @@
-"""New architectures: mutation, crossover and uniform random ones, all distinct."""
+"""New architectures: mutation, crossover and uniform random ones, all distinct.
+
+The default rates and shares are those of CARS (CVPR 2020, arXiv 1909.04977, "Evolution Details"): a quarter
+each by mutation and crossover, half random; a node of a cell, here a group, changes with probability 0.5.
+"""
 
 import itertools
 from collections.abc import Sequence

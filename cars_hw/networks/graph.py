@@ -22,7 +22,7 @@ class Node:
     """One operation of a network.
 
     Attributes:
-        slot: Its place, unique in a graph. Architectures with equal slot and spec share weights there.
+        slot: Its position, unique in a graph. Architectures with equal slot and spec share weights there.
         spec: The operation.
         inputs: Slots of earlier nodes, or ``IMAGE``.
     """
@@ -110,11 +110,11 @@ class Graph:
 
 @dataclass(frozen=True)
 class SoftGraph:
-    """A supergraph in which the options of a place run side by side, and what they compute is mixed.
+    """A supergraph in which alternative operations run side by side, and what they compute is mixed.
 
     Attributes:
-        graph: Its nodes. Options of one place have slots of their own here; mixing nodes are of the kind
-            ``weighted_sum``.
+        graph: Its nodes. The operations of one mixture have slots of their own here; mixing nodes are of the
+            kind ``weighted_sum``.
         shared: For nodes whose slot is not that of architectures, the slot whose weights they have.
         weights: By the slot of each mixing node, the weight of each of its inputs.
     """
@@ -129,7 +129,10 @@ class SoftGraph:
 
 
 def soft_weights(n: int, chosen: int | None) -> tuple[float, ...]:
-    """Return the softmax, (n,), of a row of ``n`` zeros with a one at ``chosen``, if that is not ``None``."""
+    """Return the softmax, (n,), of a row of ``n`` zeros with a one at ``chosen``, if that is not ``None``.
+
+    EvNAS (arXiv 2012.12540), ``utils.discretize`` of its released code.
+    """
     scores = [math.e if option == chosen else 1.0 for option in range(n)]
     return tuple(score / sum(scores) for score in scores)
 

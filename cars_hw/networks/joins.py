@@ -11,11 +11,11 @@ OUTPUT = "output"
 
 @dataclass(frozen=True)
 class Join:
-    """A place from which on two networks agree: one node, in both, that reads different tensors.
+    """Where two networks come to agree again: one node, in both, that reads different tensors.
 
     Attributes:
         reader: Slot of the node, or ``OUTPUT``.
-        position: Place among the inputs of the reader.
+        position: Index among the inputs of the reader.
         tensor: The slot that it reads in the first network.
         other: The slot that it reads in the second one.
     """

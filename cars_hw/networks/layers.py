@@ -115,7 +115,7 @@ class Mean:
 
 Weightless = Relu | Relu6 | Pool | GlobalPool | Zero | Sum | Concat | Mean
 Layer = Conv | BatchNorm | FactorizedConv | Linear | Weightless
-#: Layers that may change their input in its place: each element of the output is of one of the input.
+#: Layers that may change their input in place: each element of the output is of one of the input.
 Elementwise = BatchNorm | Relu | Relu6
 
 
@@ -142,7 +142,7 @@ def shape_after(layer: Layer, shape: tuple[int, ...], *, n_inputs: int) -> tuple
 
 
 def weights(layer: Layer) -> int:
-    """Count what a layer multiplies with at each place of its output."""
+    """Count what a layer multiplies with at each position of its output."""
     match layer:
         case Conv():
             return layer.c_in // layer.groups * layer.c_out * math.prod(layer.kernel_size)

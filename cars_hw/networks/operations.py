@@ -52,7 +52,7 @@ def conv_inputs(spec: OpSpec) -> Iterator[tuple[Conv, tuple[int, ...]]]:
 def tensor_shapes(spec: OpSpec) -> tuple[tuple[int, ...], ...]:
     """Return the shapes of the tensors that ``spec`` writes, one after the other; the last is its output.
 
-    Layers that change a tensor in its place write none.
+    Layers that change a tensor in place write none.
     """
     shapes = [shape for layer, shape in _outputs(spec) if not isinstance(layer, Elementwise)]
     return tuple(shapes) or (output_shape(spec),)

@@ -31,17 +31,17 @@ class _Space(Hashable, Protocol):
 
 
 @dataclass(frozen=True)
-class _Place:
+class _Region:
     """Where the options of one decision run.
 
     Attributes:
         decision: The decision.
-        region: Slots of the base graph that belong to its option there.
+        slots: Those of the base graph that belong to its option there.
         exits: For each tensor that leaves the region, the tensor in its stead with each allowed option.
     """
 
     decision: int
-    region: frozenset[str]
+    slots: frozenset[str]
     exits: Mapping[str, tuple[str, ...]]
 
 
@@ -71,13 +71,13 @@ def soft_graph(space: _Space, architecture: Architecture) -> SoftGraph:
 
 def _hard(space: _Space, architecture: Architecture, hard: _Hard) -> _Hard:
     """Return ``hard`` with the options of the decisions that cannot be soft beside the others."""
-    soft = {place.decision for place in _places(space, hard)}
+    soft = {region.decision for region in _regions(space, hard)}
     return tuple(None if d in soft else option for d, option in enumerate(architecture))
 
 
 @lru_cache(maxsize=64)
 def _base(space: _Space, hard: _Hard) -> Architecture:
-    """Return an architecture that has every place: of each soft decision the option of most nodes."""
+    """Return an architecture that has every region: of each soft decision the option of most nodes."""
     base = [options[0] if own is None else own for options, own in zip(space.allowed, hard, strict=True)]
     for decision, own in enumerate(hard):
         if own is None:
@@ -90,38 +90,38 @@ def _base(space: _Space, hard: _Hard) -> Architecture:
 
 
 @lru_cache(maxsize=64)
-def _places(space: _Space, hard: _Hard) -> tuple[_Place, ...]:
-    """Return the places of the soft decisions; where regions overlap, that of the smallest region."""
+def _regions(space: _Space, hard: _Hard) -> tuple[_Region, ...]:
+    """Return the regions of the soft decisions; of those that overlap, the smallest one."""
     base = _base(space, hard)
     soft = [d for d, own in enumerate(hard) if own is None and len(space.allowed[d]) > 1]
-    found = [place for d in soft if (place := _place(space, base, d))]
+    found = [region for d in soft if (region := _region(space, base, d))]
     taken: set[str] = set()
-    places = []
+    regions = []
     # A decision whose options change other decisions' operations has a region around theirs: smallest first
     # keeps the inner ones soft, and makes the outer one hard.
-    for place in sorted(found, key=lambda place: (len(place.region), place.decision)):
-        if taken.isdisjoint(place.region):
-            taken |= place.region
-            places.append(place)
-    return tuple(sorted(places, key=lambda place: place.decision))
+    for region in sorted(found, key=lambda region: (len(region.slots), region.decision)):
+        if taken.isdisjoint(region.slots):
+            taken |= region.slots
+            regions.append(region)
+    return tuple(sorted(regions, key=lambda region: region.decision))
 
 
-def _place(space: _Space, base: Architecture, decision: int) -> _Place | None:
-    """Return the place of ``decision``; ``None`` where its options do not run side by side."""
+def _region(space: _Space, base: Architecture, decision: int) -> _Region | None:
+    """Return the region of ``decision``; ``None`` where its options do not run side by side."""
     graph = _graph(space, base)
     others = [_graph(space, _with(base, decision, option)) for option in space.allowed[decision]]
-    region = frozenset[str]().union(*(changed(graph, other) for other in others))
+    slots = frozenset[str]().union(*(changed(graph, other) for other in others))
     exits: dict[str, list[str]] = {}
     for n, other in enumerate(others):
-        for join in joins(graph, other, region):
+        for join in joins(graph, other, slots):
             # Several nodes may read one exit. All must read the same tensor in its stead, and that outside of
             # the region nothing may change: else the options do not run side by side.
             tensors = exits.setdefault(join.tensor, [])
             if len(tensors) == n:
                 tensors.append(join.other)
-            if join.tensor not in region or tensors[n:] != [join.other]:
+            if join.tensor not in slots or tensors[n:] != [join.other]:
                 return None
-    return _Place(decision, region, {tensor: tuple(tensors) for tensor, tensors in exits.items()})
+    return _Region(decision, slots, {tensor: tuple(tensors) for tensor, tensors in exits.items()})
 
 
 def _with(base: Sequence[int], decision: int, option: int) -> Architecture:
@@ -136,13 +136,13 @@ def _graph(space: _Space, architecture: Architecture) -> Graph:
 @lru_cache(maxsize=64)
 def _template(space: _Space, hard: _Hard) -> _Template:
     base = _base(space, hard)
-    assembly = _Assembly(_graph(space, base), _places(space, hard))
+    assembly = _Assembly(_graph(space, base), _regions(space, hard))
     decisions = {}
-    for place in assembly.places:
-        options = space.allowed[place.decision]
-        others = [_graph(space, _with(base, place.decision, option)) for option in options]
-        for tensor in place.exits:
-            decisions[assembly.mix(place, tensor, others)] = place.decision
+    for region in assembly.regions:
+        options = space.allowed[region.decision]
+        others = [_graph(space, _with(base, region.decision, option)) for option in options]
+        for tensor in region.exits:
+            decisions[assembly.mix(region, tensor, others)] = region.decision
     return _Template(assembly.graph(), assembly.shared, decisions)
 
 
@@ -150,30 +150,30 @@ class _Assembly:
     """Puts the nodes of other options beside those of a base graph.
 
     Attributes:
-        places: The places of the soft decisions.
+        regions: The regions of the soft decisions.
         shared: The slot in architectures of each node that has another one here.
     """
 
-    def __init__(self, base: Graph, places: tuple[_Place, ...]) -> None:
-        self.places = places
+    def __init__(self, base: Graph, regions: tuple[_Region, ...]) -> None:
+        self.regions = regions
         self.shared: dict[str, str] = {}
         self._base = base
         self._base_nodes = by_slot(base)
-        self._owner = {tensor: place for place in places for tensor in place.exits}
-        regions = {slot: place for place in places for slot in place.region}
+        self._owner = {tensor: region for region in regions for tensor in region.exits}
+        readers = {slot: region for region in regions for slot in region.slots}
         self._nodes = {
             node.slot: Node(
-                node.slot, node.spec, tuple(self._read(slot, regions.get(node.slot)) for slot in node.inputs)
+                node.slot, node.spec, tuple(self._read(slot, readers.get(node.slot)) for slot in node.inputs)
             )
             for node in base.nodes
         }
         self._names = {node: node.slot for node in self._nodes.values()}
 
-    def mix(self, place: _Place, tensor: str, others: Sequence[Graph]) -> str:
-        """Add all options' nodes, and the one that mixes what leaves ``place`` as ``tensor``; return it."""
+    def mix(self, region: _Region, tensor: str, others: Sequence[Graph]) -> str:
+        """Add all options' nodes, and the one that mixes what leaves ``region`` as ``tensor``; return it."""
         inputs = tuple(
-            tensor if other == self._base else self._copy(by_slot(other), slot, place)
-            for other, slot in zip(others, place.exits[tensor], strict=True)
+            tensor if other == self._base else self._copy(by_slot(other), slot, region)
+            for other, slot in zip(others, region.exits[tensor], strict=True)
         )
         shape = operations.output_shape(self._base_nodes[tensor].spec)
         slot = _mixed(tensor)
@@ -192,19 +192,19 @@ class _Assembly:
         order = TopologicalSorter(reads).static_order()
         return Graph(tuple(self._nodes[slot] for slot in order if slot != IMAGE))
 
-    def _read(self, slot: str, reader: _Place | None) -> str:
-        """Return what ``reader`` finds in the place of the base graph's tensor ``slot``."""
+    def _read(self, slot: str, reader: _Region | None) -> str:
+        """Return what ``reader`` finds instead of the base graph's tensor ``slot``."""
         owner = self._owner.get(slot)
         return slot if owner is None or owner is reader else _mixed(slot)
 
-    def _copy(self, other: Mapping[str, Node], slot: str, place: _Place) -> str:
+    def _copy(self, other: Mapping[str, Node], slot: str, region: _Region) -> str:
         """Add the node ``slot`` of another option's graph, and what it depends on; return its slot here."""
         mine = self._base_nodes.get(slot)
-        if slot == IMAGE or (mine and slot not in place.region and mine.spec == other[slot].spec):
-            return self._read(slot, place)
+        if slot == IMAGE or (mine and slot not in region.slots and mine.spec == other[slot].spec):
+            return self._read(slot, region)
         node = other[slot]
         # Options often have nodes in common: equal nodes with equal inputs are one node here.
-        copied = Node(slot, node.spec, tuple(self._copy(other, before, place) for before in node.inputs))
+        copied = Node(slot, node.spec, tuple(self._copy(other, before, region) for before in node.inputs))
         if copied not in self._names:
             name = f"{slot}~{len(self._names)}"
             self._names[copied] = name

@@ -73,7 +73,7 @@ OPERATIONS = {19: _19, 27: _27, 72: (*_27, *_GROUPED)}
 
 @dataclass(frozen=True)
 class Layer:
-    """A place for branches.
+    """A layer of branches.
 
     Attributes:
         width: Channels of the output, as an index into a network's widths.

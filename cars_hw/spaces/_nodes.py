@@ -34,7 +34,7 @@ class NodeList:
         """Append one node.
 
         Args:
-            slot: Its place.
+            slot: Its position in the network.
             kind: Kind of its operation.
             inputs: The tensors that it reads, of one shape.
             params: Parameters of its operation; the number of inputs is added where there are several.

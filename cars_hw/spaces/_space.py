@@ -62,7 +62,7 @@ class SearchSpace(ABC):
     has one, calls this one first.
 
     What a single algorithm would like to know of a space is asked, and has a default, beside that algorithm:
-    ``stages`` and ``absent`` in strategies/g_evonas.py, ``places`` and ``decode`` in strategies/evnas.py,
+    ``stages`` and ``absent`` in strategies/g_evonas.py, ``score_rows`` and ``decode`` in strategies/evnas.py,
     ``branch_sets`` in strategies/_nse/places.py.
 
     Args:
@@ -72,7 +72,8 @@ class SearchSpace(ABC):
         settings: All of its settings; with them, the space can be built again.
         kinds: Operation kinds from outside that its graphs have.
         choices: Number of options per decision, (d,).
-        groups: Decisions that describe one place of the network; crossover and mutation move them together.
+        groups: Decisions that belong together, as those of a layer do; crossover and mutation move them as
+            one.
         image_shape: (c, h, w) of the search graph's input.
         classes: Number of outputs.
         deploys_search_graph: Whether both scales are the same graph.
@@ -155,9 +156,10 @@ class SearchSpace(ABC):
     def soft_graph(self, architecture: Architecture) -> SoftGraph:
         """Return the search supergraph with the weight that each option has beside ``architecture``'s own.
 
-        The weights at a place are the softmax over its options of a row with a one at the chosen option:
-        e / (e + n - 1) for that one, 1 / (e + n - 1) for the others. Here, each decision that governs places
-        of its own is mixed there; one that does not (a width, say) takes its option alone.
+        The weights of a mixture are the softmax over its options of a row with a one at the chosen option:
+        e / (e + n - 1) for that one, 1 / (e + n - 1) for the others. Here, each decision that governs
+        operations of its own is mixed where they re-join; one that does not (a width, say) takes its option
+        alone.
 
         Raises:
             ArchitectureError: It is no member of the space.

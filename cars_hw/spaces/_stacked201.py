@@ -18,7 +18,7 @@ from cars_hw.networks.architecture import Architecture
 from cars_hw.networks.graph import IMAGE, Graph, Node, SoftGraph, soft_weights
 from cars_hw.spaces._nodes import NodeList, Tensor
 
-#: The operations of an edge; an option is a place here.
+#: The operations of an edge; an option is an index here.
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 #: The edges of a cell, each from a node into a later one.
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))

@@ -23,7 +23,7 @@ from cars_hw.spaces._cells import SKIP, Cell, CellNetwork, Edge, SoftCell
 from cars_hw.spaces._space import ImageSettings, Scale, SearchSpace
 from devices.foundation import UnknownNameError
 
-#: Published indices 1 to 7; an option is its place here.
+#: Published indices 1 to 7; an option is an index here.
 OPERATIONS = (
     "max_pool_3x3",
     "avg_pool_3x3",
@@ -39,7 +39,7 @@ _PAIRS = tuple(tuple(itertools.combinations(range(i + 2), 2)) for i in range(_NO
 _NODE_DECISIONS = 3
 _CELL_DECISIONS = _NODES * _NODE_DECISIONS
 #: Rows of scores of one cell: its edges by node, then by predecessor. The first score of each is ``none``'s.
-_CELL_PLACES = sum(i + 2 for i in range(_NODES))
+_CELL_EDGES = sum(i + 2 for i in range(_NODES))
 #: Before they are grown: the two inputs, skipped to in a normal cell; the cheapest in a reduction cell.
 _ABSENT = (0, OPERATIONS.index(SKIP), OPERATIONS.index(SKIP)) * _NODES + (0, 0, 0) * _NODES
 _Row = TypeVar("_Row")
@@ -110,7 +110,7 @@ class Darts(SearchSpace):
             tuple(cell + node + k for cell in (0, _CELL_DECISIONS) for k in range(_NODE_DECISIONS))
             for node in range(0, _CELL_DECISIONS, _NODE_DECISIONS)
         )
-        self.places = (1 + len(OPERATIONS),) * (2 * _CELL_PLACES)
+        self.score_rows = (1 + len(OPERATIONS),) * (2 * _CELL_EDGES)
         self.absent = _ABSENT
         search = CellNetwork(
             asked.channels, asked.cells, self.image_shape, self.classes, asked.stem_stride, searched=True
@@ -133,7 +133,8 @@ class Darts(SearchSpace):
     def decode(self, scores: Sequence[Sequence[float]]) -> Architecture:
         """Keep, at each node, the two edges whose best operation has the greatest softmax, ``none`` aside.
 
-        DARTS and EvNAS decode like this. Where the space is restricted, what is allowed competes.
+        DARTS and EvNAS decode like this (``derive_architecture_topk`` of EvNAS' released code). Where the
+        space is restricted, what is allowed competes.
         """
         return tuple(
             option

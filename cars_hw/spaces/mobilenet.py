@@ -23,7 +23,7 @@ from cars_hw.spaces._nodes import NodeList, Tensor
 from cars_hw.spaces._space import ImageSettings, Scale, SearchSpace
 from devices.foundation import UnknownNameError
 
-#: Kernel and expansion of a layer; an option is its place here, and the one after the last skips the layer.
+#: Kernel and expansion of a layer; an option is an index here, and the one after the last skips the layer.
 BLOCKS = tuple(itertools.product((3, 5, 7), (3, 6)))
 SKIP = len(BLOCKS)
 _NAMES = (*(f"k{kernel}e{expansion}" for kernel, expansion in BLOCKS), "skip")

@@ -115,6 +115,10 @@ class Strategy(ABC):
         self.population: tuple[Candidate, ...] = ()
         self.facts = SearchFacts()
 
+    def __repr__(self) -> str:
+        population = f"population of {len(self.population)}" if self.population else "no population yet"
+        return f"<{plugin_name(type(self))} on {self.space.name}: {population}>"
+
     @property
     def needs_previous_error(self) -> bool:
         """Whether every candidate's error before this generation's training must be known."""

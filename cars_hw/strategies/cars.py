@@ -1,7 +1,8 @@
 """CARS: a population that evolves while the weights it shares keep training.
 
 Z. Yang, Y. Wang, X. Chen, B. Shi, C. Xu, C. Xu, Q. Tian, C. Xu, "CARS: Continuous Evolution for Efficient
-Neural Architecture Search", CVPR 2020, arXiv 1909.04977. The symbols N, t and N_b are the paper's.
+Neural Architecture Search", CVPR 2020, arXiv 1909.04977. The symbols N, t and N_b are the paper's, and so
+are the equations and the titles of sections below.
 
 Differs from the paper:
 
@@ -80,27 +81,30 @@ class Cars(Strategy):
         return self.settings.selection == "pnsga3"
 
     def warm_up(self, trainer: Trainer, steps: int) -> None:
-        """Train all operations alike: each step takes N_b fresh, uniformly random paths."""
+        """Train all operations alike: each step takes N_b fresh, uniformly random paths.
+
+        "Parameter Warmup": every connection and operation is equally likely.
+        """
         for _ in range(steps):
             trainer.step(self._random_paths())
 
     def to_train(self) -> Sequence[Architecture]:
         """Draw N_b distinct members, whose mean gradient stands for that of all N.
 
-        Section 3.2: with g_i the gradient of member i, masked by its connections, (1 / N) sum_i g_i is
-        approximated by the mean over N_b members n_j, (1 / N_b) sum_j g_(n_j).
+        "Parameter Optimization", section 3.2: with g_i the gradient of member i, masked by its connections
+        (eq. 1), (1 / N) sum_i g_i (eq. 2) is approximated by the mean over N_b members n_j,
+        (1 / N_b) sum_j g_(n_j) (eq. 3).
         """
         if not self.population:
             return self._random_paths()
         n = min(self.settings.members_per_step, len(self.population))
-        return [
-            self.population[i].architecture for i in self.rng.choice(len(self.population), n, replace=False)
-        ]
+        drawn = self.rng.choice(len(self.population), n, replace=False)  # n_1 .. n_(N_b) of eq. 3
+        return [self.population[i].architecture for i in drawn]
 
     def ask(self) -> Sequence[Architecture]:
         """Return N random architectures at first; later the members, whose weights moved, and t*N offspring.
 
-        So a selection is among (t + 1) * N, all with today's errors.
+        So a selection is among (t + 1) * N, all with today's errors ("Continuous Evolution for CARS").
         """
         members = [member.architecture for member in self.population]
         if not members:
@@ -113,6 +117,8 @@ class Cars(Strategy):
     def tell(self, evaluated: Sequence[Candidate]) -> None:
         """Keep N of (t + 1) * N by ``selection``; all of them where there are no more, as in the first round.
 
+        "Continuous Evolution for CARS" keeps those that pNSGA-III chooses.
+
         Raises:
             SelectionError: Nothing was evaluated, a cost is NaN or infinite, or there is a choice to make and
                 a candidate's previous error is not known.
@@ -122,18 +128,23 @@ class Cars(Strategy):
         self.population = tuple(candidates[i] for i in survivors)
 
     def _survivors(self, candidates: Sequence[Candidate]) -> Indices:
+        """Return the indices, ``(n,)``, of the candidates that stay, ascending."""
         costs, violations = self.ranking(candidates)
         if len(candidates) <= self.settings.population_size:
             return np.arange(len(candidates))
         if self.settings.selection == "size_protection":
-            return size_protection.select(
+            return size_protection.select(  # CARS_NSGA of the released code
                 costs, self.settings.population_size, rng=self.rng, violations=violations
             )
+        # "Architecture Optimization": the paper's selection, which the small model trap made necessary.
         speeds = [_speed(candidate) for candidate in candidates]
         return pnsga3.select(costs, speeds, self.settings.population_size, violations=violations)
 
     def _offspring(self, members: Sequence[Architecture], n: int) -> list[Architecture]:
-        """Mutate and cross members by the shares, and draw the rest at random; a group moves as a whole."""
+        """Mutate and cross members by the shares, and draw the rest at random; a group moves as a whole.
+
+        "Evolution Details": 0.25 by mutation, 0.25 by crossover, 0.5 random.
+        """
         return variation.offspring(
             members,
             self.space,
@@ -144,6 +155,7 @@ class Cars(Strategy):
         )
 
     def _random_paths(self) -> list[Architecture]:
+        """Draw N_b distinct random paths: operations and connections are equiprobable."""
         return variation.distinct(self.space, self.settings.members_per_step, rng=self.rng)
 
 

@@ -1,7 +1,8 @@
 """EvNAS: real-valued chromosomes, decoded to paths that are weighted up while every operation runs.
 
 N. Sinha, K.-W. Chen, "Evolving Neural Architecture Using One Shot Model", GECCO 2021, arXiv 2012.12540. Its
-steps: initialise, train, evaluate, then elitism, tournament selection, crossover and mutation.
+steps: initialise, train, evaluate, then elitism, tournament selection, crossover and mutation. They are cited
+by the functions of the released code, nightstorm0909/EvNAS.
 
 Differs from the paper:
 
@@ -33,7 +34,7 @@ from cars_hw.strategies._strategy import Strategy, Violation, distinct_candidate
 from cars_hw.trainer import Trainer
 from devices.foundation import Settings
 
-#: One row of scores for each of the space's places, one score in [0, 1) for each option there.
+#: The rows of scores that ``score_rows`` counts, one score in [0, 1) for each option of a row.
 Chromosome = tuple[tuple[float, ...], ...]
 
 _CHROMOSOMES = TypeAdapter(tuple[Chromosome, ...])
@@ -43,12 +44,12 @@ _TRIES = 16
 
 
 @runtime_checkable
-class PlacedSpace(Protocol):
-    """A space whose soft paths mix at other places than its decisions."""
+class SpaceWithScoreRows(Protocol):
+    """A space whose soft paths mix other options than those of its decisions."""
 
     @property
-    def places(self) -> tuple[int, ...]:
-        """Number of options at each place."""
+    def score_rows(self) -> tuple[int, ...]:
+        """Number of options that each row of scores rates, in the order of the rows."""
         ...
 
 
@@ -57,13 +58,13 @@ class DecodingSpace(Protocol):
     """A space with a reading of scores of its own."""
 
     def decode(self, scores: Chromosome) -> Architecture:
-        """Return the architecture that ``scores`` rate best, one row for each place."""
+        """Return the architecture that ``scores`` rate best, in the rows of ``score_rows``."""
         ...
 
 
-def places(space: SearchSpace) -> tuple[int, ...]:
-    """Return the number of options at each place where soft paths mix; by default, of each decision."""
-    return space.places if isinstance(space, PlacedSpace) else space.choices
+def score_rows(space: SearchSpace) -> tuple[int, ...]:
+    """Return the number of options in each row of scores; by default, one row rates each decision's."""
+    return space.score_rows if isinstance(space, SpaceWithScoreRows) else space.choices
 
 
 def decode(space: SearchSpace, scores: Chromosome) -> Architecture:
@@ -71,7 +72,7 @@ def decode(space: SearchSpace, scores: Chromosome) -> Architecture:
 
     Args:
         space: Whose allowed options compete.
-        scores: One row for each of the ``places``, one score per option there.
+        scores: One row for each of the ``score_rows``, one score per option of it.
     """
     if isinstance(space, DecodingSpace):
         return space.decode(scores)
@@ -103,7 +104,7 @@ class Evnas(Strategy):
     """A genetic algorithm on scores, whose weights train on soft paths."""
 
     settings: EvnasSettings
-    soft_path = True
+    soft_path = True  # utils.discretize: the softmax of rows with a one at each decoded operation
 
     def __init__(
         self,
@@ -127,10 +128,13 @@ class Evnas(Strategy):
         """Train: step s takes member s modulo the population size, in each generation anew from the first."""
         members = list(self._members)
         self._turn += 1
-        return [members[(self._turn - 1) % len(members)]]
+        return [members[(self._turn - 1) % len(members)]]  # train: population[step % pop_size]
 
     def ask(self) -> Sequence[Architecture]:
-        """Evaluate: the whole population, decoded. Its weights moved, so that no fitness is used again."""
+        """Evaluate: the whole population, decoded. Its weights moved, so that no fitness is used again.
+
+        ``validation`` of the released code; fitness is the accuracy on the fitness images.
+        """
         return list(self._members)
 
     def tell(self, evaluated: Sequence[Candidate]) -> None:
@@ -147,7 +151,7 @@ class Evnas(Strategy):
                 raise SelectionError(f"{candidate.architecture} is not in the population that was asked for")
         parents = [self._members[candidate.architecture] for candidate in candidates]
         self.population = tuple(candidates)
-        # Elitism; then tournament selection, crossover and mutation until the generation is full.
+        # GeneticAlgorithm.evolve: elites stay; tournaments, crossover and mutation fill the generation.
         self._members = {candidates[i].architecture: parents[i] for i in elite}
         self._turn = 0
         self._add(lambda: self._child(parents, ranks), self.settings.population_size - len(self._members))
@@ -165,7 +169,7 @@ class Evnas(Strategy):
         except ValueError as error:
             reason = " ".join(str(error).split())
             raise CheckpointError(f"the strategy's state cannot be restored: {reason}") from error
-        if not chromosomes or any(tuple(map(len, rows)) != places(self.space) for rows in chromosomes):
+        if not chromosomes or any(tuple(map(len, rows)) != score_rows(self.space) for rows in chromosomes):
             raise CheckpointError(
                 "the strategy's state cannot be restored: its chromosomes are of another space"
             )
@@ -175,14 +179,15 @@ class Evnas(Strategy):
 
     def _random(self) -> Chromosome:
         """Initialise a chromosome: every score from U[0, 1)."""
-        return tuple(tuple(self.rng.random(n).tolist()) for n in places(self.space))
+        # chromosome.generate_parameters
+        return tuple(tuple(self.rng.random(n).tolist()) for n in score_rows(self.space))
 
     def _ranked(self, candidates: Sequence[Candidate]) -> tuple[list[int], list[int]]:
         """Return the rank of each candidate, 0 for the best, and the indices of the elite."""
         costs, violations = self.ranking(candidates)
         if self.settings.selection == "classic":
             fronts = domination.fronts(costs[:, :1], violations)
-            elite = fronts[0][:1]
+            elite = fronts[0][:1]  # Population.pop_sort, and num_elites = 1
         else:
             fronts = domination.fronts(costs, violations)
             elite = nsga3.select(costs, max(1, self.settings.population_size // 2), violations=violations)
@@ -197,11 +202,11 @@ class Evnas(Strategy):
         first = self._winner(range(len(parents)), ranks)
         others = [i for i in range(len(parents)) if i != first] or [first]
         second = self._winner(others, ranks)
-        rows = [
+        rows = [  # crossover_chromosomes
             b if self.rng.random() < self.settings.crossover_rate else a
             for a, b in zip(parents[first], parents[second], strict=True)
         ]
-        return tuple(
+        return tuple(  # mutate_chromosome
             tuple(self.rng.random(len(row)).tolist())
             if self.rng.random() < self.settings.mutation_rate
             else row
@@ -210,6 +215,7 @@ class Evnas(Strategy):
 
     def _winner(self, members: Sequence[int], ranks: Sequence[int]) -> int:
         """Draw a tournament without replacement; the best wins, among equals the first drawn."""
+        # tournament_selection
         drawn = self.rng.permutation(len(members))[: self.settings.tournament_size]
         entrants = [members[int(i)] for i in drawn]
         return min(entrants, key=ranks.__getitem__)

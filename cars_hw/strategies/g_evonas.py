@@ -48,7 +48,7 @@ from devices.foundation import Settings
 #: Draws per offspring that is wanted, before random ones fill up.
 _TRIES = 16
 
-#: Of a space that names no stages.
+#: The most stages of a space that names none.
 _MAX_STAGES = 4
 
 
@@ -187,7 +187,7 @@ class GEvonas(Strategy):
         self._turn = 0
         self._newcomers = ()
         if self._n_grown(self._round) > self._n_grown(self._round - 1):
-            elites = [
+            elites = [  # the abstract's elite group, which prunes the SuperNet
                 found.architecture for found in self._selected(self.population, self.settings.elite_size)
             ]
             self.space = self._grown_space(elites)
@@ -244,6 +244,7 @@ class GEvonas(Strategy):
         return self._whole_space.restrict(allowed)
 
     def _selected(self, candidates: Sequence[Candidate], n: int) -> list[Candidate]:
+        """Choose up to ``n`` candidates by NSGA-III on all costs, feasible ones first."""
         costs, violations = self.ranking(candidates)
         return [candidates[i] for i in nsga3.select(costs, n, violations=violations)]
 
@@ -278,6 +279,7 @@ class GEvonas(Strategy):
         return tuple(second[d] if d in tail else option for d, option in enumerate(first))
 
     def _mutated(self, parent: Architecture, newest: set[int]) -> Architecture:
+        """Draw groups of ``parent`` anew: those of the newest decisions often, earlier ones seldom."""
         child, random = list(parent), self.space.sample(self.rng)
         for group in self.space.groups:
             rate = (

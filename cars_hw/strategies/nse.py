@@ -1,7 +1,8 @@
 """NSE: the space itself evolves; what the front uses stays, and unseen operations replace the rest.
 
 Y. Ci, C. Lin, M. Sun, B. Chen, H. Zhang, W. Ouyang, "Evolving Search Space for Neural Architecture Search",
-ICCV 2021, arXiv 2011.10904, and its released code. The symbols K, S, U and theta are the paper's.
+ICCV 2021, arXiv 2011.10904, and its released code, orashi/NSE_NAS, by whose functions the steps
+are cited. The symbols K, S, U and theta are the paper's.
 
 Differs from the paper:
 
@@ -33,7 +34,7 @@ from cars_hw.evolution import domination, nsga3
 from cars_hw.ledger import Json
 from cars_hw.networks.architecture import Architecture
 from cars_hw.spaces._space import SearchSpace
-from cars_hw.strategies._nse import branching, gates
+from cars_hw.strategies._nse import branching, inclusion
 from cars_hw.strategies._nse.places import Place, Places
 from cars_hw.strategies._nse.sub_space import SubSpace
 from cars_hw.strategies._strategy import Strategy, Violation, distinct_candidates, unconstrained
@@ -42,7 +43,8 @@ from devices.foundation import ConfigError, Settings
 
 #: Rounds of draws, each of as many architectures as are wanted, before fewer are returned.
 _TRIES = 16
-#: For so many samples, one more just below the window, which shapes the front but stays out of it.
+#: For so many samples, one more just below the window, which shapes the front but stays out of it: the
+#: released code has sample_num = 2000 and extra_sample_num = 100.
 _SAMPLES_PER_SCOUT = 20
 #: By how much a member of the front wins a tie of errors against a newcomer.
 _TIE_BONUS = 1e-10
@@ -139,11 +141,12 @@ class Nse(Strategy):
         for step in range(steps):
             self._clean()
             trainer.step(self.to_train())
-            if (step + 1) % self.settings.a_step_interval == 0:
+            if (step + 1) % self.settings.a_step_interval == 0:  # Aiter
                 self._a_step(trainer)
 
     def to_train(self) -> Sequence[Architecture]:
-        """Draw one architecture of the sub-space with balanced gates: p = 1/2, whatever theta is."""
+        """Draw one architecture of the sub-space, all operations at even odds: p = 1/2, whatever theta is."""
+        # W-step: AMBNet.sampler(balance=True)
         return self._draw(np.zeros_like(self._indicators), 1)
 
     def ask(self) -> Sequence[Architecture]:
@@ -160,7 +163,7 @@ class Nse(Strategy):
         costs, violations = self.ranking(candidates)
         self._needs_reset = self._ends_round
         if self._ends_round:
-            candidates = self._front(candidates, costs, violations)
+            candidates = self._front(candidates, costs, violations)  # set_front
             used = self._places.used([candidate.architecture for candidate in candidates])
             self._round += 1
             self._open_round(self._sub_space.after(self._places, used, self.settings.operations_per_place))
@@ -215,13 +218,14 @@ class Nse(Strategy):
 
     def _open_round(self, sub_space: SubSpace) -> None:
         """Let ``sub_space`` compete, with theta = 0: between rounds, only the front is remembered."""
+        # AMBNet.re_init
         self._sub_space = sub_space
         self._indicators = np.zeros(self._places.n_operations)
         self._adam = branching.Adam(np.zeros(self._places.n_operations))
         self.space = self._places.restricted(sub_space.competing)
 
     def _clean(self) -> None:
-        """Drop operations that hardly anything speaks for ("space cleaning")."""
+        """Drop operations with a small indicator ("space cleaning", ``AMBNet.clean_space``)."""
         self._sub_space = self._sub_space.cleaned(
             self._places, self._indicators, self.settings.cleaning_threshold
         )
@@ -232,6 +236,7 @@ class Nse(Strategy):
             branching.Duel.drawn(place, operations, self._indicators, self.rng)
             for place, operations in self._competitions()
         ]
+        # The layer computes out_S; out_U counts in the derivative alone (AMBNet.forward, arch_update).
         chosen, other = (
             self._places.architectures(self._sub_space.competing, [sets[None] for sets in each])[0]
             for each in ([duel.first for duel in duels], [duel.other for duel in duels])
@@ -256,6 +261,12 @@ class Nse(Strategy):
 
         The loss is L + penalty(expected cost). By p_S, with p_U = 1 - p_S, L has the derivative
         <dL/d(out), out_S> - <dL/d(out), out_U>, and the expected cost has cost(S) - cost(U).
+
+        Args:
+            duels: One for each place.
+            chosen: The architecture that has each S.
+            other: The one that has each U.
+            found: The inner products, for each decision.
         """
         savings, slope = (0.0,) * len(duels), 0.0
         if self._penalty is not None:
@@ -276,13 +287,13 @@ class Nse(Strategy):
     def _draw(self, indicators: NDArray[np.float64], n: int) -> list[Architecture]:
         """Draw ``n`` architectures of the sub-space by the indicators ``(o,)`` of all operations."""
         drawn = [
-            gates.draw(branching.probabilities(indicators[list(operations)]), place.size, n, self.rng)
+            inclusion.draw(branching.probabilities(indicators[list(operations)]), place.size, n, self.rng)
             for place, operations in self._competitions()
         ]
         return self._places.architectures(self._sub_space.competing, drawn)
 
     def _sample(self, n: int, exclude: Collection[Architecture] = ()) -> list[Architecture]:
-        """Draw distinct architectures by the indicators, within the window of the target.
+        """Draw distinct architectures by the indicators, within the window of the target (``batch_sampler``).
 
         Where none is met within it, return those nearest to the target.
         """
@@ -302,7 +313,7 @@ class Nse(Strategy):
         return within or sorted(outside, key=outside.__getitem__)[:n]
 
     def _scouts(self, exclude: Collection[Architecture]) -> list[Architecture]:
-        """Draw a few architectures just below the window of the target."""
+        """Draw a few architectures just below the window of the target (``batch_sampler``, extra samples)."""
         if self._penalty is None:
             return []
         low = (1 - self.settings.drift) * self._penalty.target
@@ -346,6 +357,7 @@ class Nse(Strategy):
         """
         members = {member.architecture for member in self.population}
         errors = costs[:, 0] - _TIE_BONUS * np.array([c.architecture in members for c in candidates])
+        # is_pareto_efficient_simple
         first = domination.fronts(np.column_stack([errors, costs[:, 1:]]), violations)[0]
         if self._penalty is not None:
             low = (1 - self.settings.drift) * self._penalty.target

@@ -14,7 +14,7 @@ from cars_hw.networks import operations
 from cars_hw.networks.architecture import Architecture
 from cars_hw.networks.graph import IMAGE, WEIGHTED_SUM, Graph
 from cars_hw.spaces._space import Scale, SearchSpace
-from cars_hw.strategies.evnas import decode, places
+from cars_hw.strategies.evnas import decode, score_rows
 from cars_hw.strategies.g_evonas import absent, stages
 from devices.foundation import UnknownNameError
 from latency_tables import OpSpec
@@ -203,7 +203,7 @@ class SpaceContract:
     def test_scores_decode_to_an_allowed_architecture(self, seed: int) -> None:
         rng = np.random.default_rng(seed)
         for space in (self._space(), _restricted(self._space(), seed, 2)):
-            scores = tuple(tuple(rng.random(n).tolist()) for n in places(space))
+            scores = tuple(tuple(rng.random(n).tolist()) for n in score_rows(space))
             member = decode(space, scores)
             assert all(option in options for option, options in zip(member, space.allowed, strict=True))
 

@@ -22,7 +22,7 @@ class Augmentation:
     flip: bool
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Return augmented copies of normalised ``images`` (n, c, h, w)."""
+        """Return augmented copies of normalised ``images`` ``(n, c, h, w)``."""
         if self.crop_padding:
             images = _crop(images, self.crop_padding, generator)
         if self.flip:
@@ -34,6 +34,7 @@ class Augmentation:
 
 
 def _crop(images: Tensor, padding: int, generator: torch.Generator) -> Tensor:
+    """Return a random window of each image ``(n, c, h, w)``, of its size, after padding with zeros."""
     n, _, height, width = images.shape
     padded = functional.pad(images, (padding,) * 4)
     tops, lefts = torch.randint(2 * padding + 1, (2, n), generator=generator)
@@ -44,7 +45,7 @@ def _crop(images: Tensor, padding: int, generator: torch.Generator) -> Tensor:
 
 
 def _cutout_mask(images: Tensor, side: int, generator: torch.Generator) -> Tensor:
-    """Return (n, 1, h, w): zero in a square around a random pixel, cut at the border, else one."""
+    """Return ``(n, 1, h, w)``: zero in a square around a random pixel, cut at the border, else one."""
     n, _, height, width = images.shape
     centre_y = torch.randint(height, (n, 1), generator=generator)
     centre_x = torch.randint(width, (n, 1), generator=generator)
@@ -55,4 +56,5 @@ def _cutout_mask(images: Tensor, side: int, generator: torch.Generator) -> Tenso
 
 
 def _in_window(positions: Tensor, centre: Tensor, side: int) -> Tensor:
+    """Return ``(n, p)``: which positions ``(p,)`` are among the ``side`` pixels around centres ``(n, 1)``."""
     return (positions >= centre - side // 2) & (positions < centre - side // 2 + side)

@@ -59,7 +59,7 @@ class Sum(nn.Module):
     """Add tensors of one shape."""
 
     def forward(self, first: Tensor, *others: Tensor) -> Tensor:
-        """Return the sum of all arguments."""
+        """Return the sum of all arguments, of their shape (n, c, h, w)."""
         for other in others:
             first = first + other
         return first
@@ -69,7 +69,7 @@ class Mean(Sum):
     """Average tensors of one shape."""
 
     def forward(self, first: Tensor, *others: Tensor) -> Tensor:
-        """Return the mean of all arguments."""
+        """Return the mean of all arguments, of their shape (n, c, h, w)."""
         return super().forward(first, *others) / (1 + len(others))
 
 
@@ -77,7 +77,7 @@ class Concat(nn.Module):
     """Join tensors along the channels."""
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        """Return the arguments one after the other."""
+        """Map tensors (n, c_i, h, w) to one (n, sum of c_i, h, w), in the order of the arguments."""
         return torch.cat(inputs, dim=1)
 
 
@@ -123,6 +123,7 @@ class DilatedConv(nn.Conv2d):
         return pixels.reshape(n, h, w, -1).permute(0, 3, 1, 2)
 
     def _dense(self, image: Tensor) -> Tensor:
+        """Convolve without dilation: (n, c_in, h, w) to (n, c_out, h, w)."""
         padding = (self.kernel_size[0] - 1) // 2
         return nn.functional.conv2d(image, self.weight, padding=padding, groups=self.groups)
 

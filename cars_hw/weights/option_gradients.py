@@ -1,4 +1,4 @@
-"""Option gradients: how the loss answers to a gate between two options, wherever they re-join.
+"""Option gradients: how the loss answers to the shares of two options, wherever they re-join.
 
 Y. Ci, C. Lin, M. Sun, B. Chen, H. Zhang, W. Ouyang, "Evolving Search Space for Neural Architecture Search",
 ICCV 2021, arXiv 2011.10904: a layer computes out_S (1 + p_S - sg(p_S)) + sg(out_U) (p_U - sg(p_U)) for two
@@ -79,7 +79,7 @@ def _variations(
         joint = _joins(graph, together)
         for decision in differing:
             alone = _joins(graph, supernet.space.graph(_mixed(chosen, other, [decision])))
-            # A decision that re-joins elsewhere alone than with its group has no gate of its own there: it
+            # A decision that re-joins elsewhere alone than with its group has no join of its own there: it
             # takes all of the group's.
             own = tuple(join for edge, join in joint.items() if edge in alone)
             found[decision] = _Variation(together, own or tuple(joint.values()))
@@ -98,7 +98,18 @@ def _joins(graph: Graph, other: Graph) -> dict[_Edge, Join]:
 def _run(
     supernet: SuperNet, graph: Graph, images: Tensor, edges: set[_Edge]
 ) -> tuple[dict[str, Tensor], dict[_Edge, Tensor]]:
-    """Run ``graph``; return all its tensors, and those read along ``edges``, each apart from other reads."""
+    """Run ``graph``; return all its tensors, and those read along ``edges``, each apart from other reads.
+
+    Args:
+        supernet: The weights.
+        graph: The chosen network.
+        images: ``(n, c, h, w)``.
+        edges: The reads whose gradients are wanted.
+
+    Returns:
+        The tensors by slot, feature maps ``(n, c, h, w)`` and the logits ``(n, classes)``, and views of some
+        of them by reader and position.
+    """
     tensors = {IMAGE: images}
     read: dict[_Edge, Tensor] = {}
 
@@ -157,7 +168,10 @@ class _Other:
         self._computed: dict[str, Tensor] = {}
 
     def tensor(self, slot: str) -> Tensor:
-        """Return what the other network has at ``slot``, up to the nearest tensors that both have."""
+        """Return what the other network has at ``slot``, ``(n, c, h, w)`` or logits ``(n, classes)``.
+
+        It is computed from the nearest tensors that both networks have.
+        """
         if slot == IMAGE or (slot in self._mine and self._mine[slot].spec == self._its[slot].spec):
             return self._tensors[slot]
         if slot not in self._computed:

@@ -2,7 +2,7 @@
 
 Yang et al., "CARS: Continuous Evolution for Efficient Neural Architecture Search", CVPR 2020, arXiv
 1909.04977, section 3.2: the weights of an architecture are W masked by its connections. Only its operations
-run, which gives its gradient exactly and leaves all other weights and statistics alone.
+run, which gives its gradient (eq. 1) exactly and leaves all other weights and statistics alone.
 """
 
 import copy
@@ -129,7 +129,7 @@ class WeightedSum(nn.Module):
         self.weights = weights
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        """Return the weighted sum of all arguments."""
+        """Return the weighted sum of all arguments, of their shape (n, c, h, w)."""
         first, *others = (weight * tensor for weight, tensor in zip(self.weights, inputs, strict=True))
         for other in others:
             first = first + other

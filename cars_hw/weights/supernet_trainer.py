@@ -286,7 +286,7 @@ class SuperNetTrainer:
         return network
 
     def _mean_gradient(self, architectures: Sequence[Architecture], images: Tensor, labels: Tensor) -> float:
-        """Accumulate the mean of the architectures' gradients (CARS, section 3.2); return the mean loss."""
+        """Accumulate the mean of the architectures' gradients (CARS, eq. 3); return the mean loss."""
         self.supernet.train()
         forward = self.supernet.forward_soft if self._soft_path else self.supernet.forward
         total = 0.0
@@ -313,7 +313,7 @@ class SuperNetTrainer:
 
 @lru_cache(maxsize=4)
 def _epoch_order(seed: int, epoch: int, n: int) -> NDArray[np.int64]:
-    """Return the order in which the epoch numbered ``epoch`` visits ``n`` images; not to be written to."""
+    """Return the order ``(n,)`` in which the epoch numbered ``epoch`` visits the images; read only."""
     return np.random.default_rng([seed, epoch]).permutation(n)
 
 
@@ -343,6 +343,7 @@ def _check_fit(space: SearchSpace, data: Data, plan: TrainingPlan) -> None:
 
 
 def _array(tensor: Tensor) -> NDArray[np.generic]:
+    """Return a copy of ``tensor``, of its shape, in the host's memory."""
     return tensor.detach().cpu().numpy().copy()
 
 

@@ -1,1 +1,1 @@
-"""What NSE is made of: places, sub-spaces, gates and the duels between sets of operations."""
+"""What NSE is made of: places, sub-spaces, the drawing of sets of operations and the duels between them."""

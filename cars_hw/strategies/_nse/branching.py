@@ -1,7 +1,8 @@
 """Branching: indicators of branches, trained by comparing two sets of branches at a time.
 
 Ci et al., "Evolving Search Space for Neural Architecture Search", ICCV 2021, arXiv 2011.10904, and its
-released code. Of two sets S and U, drawn with probabilities P_S and P_U, the shares are
+released code, by whose functions the steps are cited. Of two sets S and U, drawn with
+probabilities P_S and P_U, the shares are
 
     p_S = P_S / (P_S + P_U),  p_U = 1 - p_S
 
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cars_hw.networks.architecture import Architecture
-from cars_hw.strategies._nse import gates
+from cars_hw.strategies._nse import inclusion
 from cars_hw.strategies._nse.places import Place
 
 Vector = NDArray[np.float64]
@@ -29,6 +30,7 @@ _BETA, _EPSILON = 0.999, 1e-8
 
 def probabilities(indicators: ArrayLike) -> Vector:
     """Return the probability of each branch ``(k,)``, from its indicator theta ``(k,)``."""
+    # AMBNet.sampler
     return _SLOPE * _sigmoid(np.asarray(indicators, dtype=np.float64)) + _FLOOR
 
 
@@ -40,7 +42,7 @@ def share(indicators: ArrayLike, first: ArrayLike, other: ArrayLike) -> float:
         first: Whether each branch is in S.
         other: Whether it is in U.
     """
-    return float(_sigmoid(np.float64(gates.log_odds(probabilities(indicators), first, other))))
+    return float(_sigmoid(np.float64(inclusion.log_odds(probabilities(indicators), first, other))))
 
 
 def share_gradient(indicators: ArrayLike, first: ArrayLike, other: ArrayLike) -> Vector:
@@ -76,16 +78,23 @@ class Duel:
     def drawn(
         cls, place: Place, operations: Sequence[int], indicators: Vector, rng: np.random.Generator
     ) -> "Duel":
-        """Draw both sets by the indicators of all operations."""
+        """Draw both sets, ``AMBNet.sampler(arch_update=True)``.
+
+        Args:
+            place: Where they compete.
+            operations: The numbers of the k operations that do.
+            indicators: Theta of all operations of all places, ``(o,)``.
+            rng: The only source of randomness.
+        """
         numbers = np.array(operations, dtype=np.intp)
         p = probabilities(indicators[numbers])
-        first = gates.draw(p, place.size, 1, rng)[0]
-        other = gates.draw_other(p, place.size, first, rng)
+        first = inclusion.draw(p, place.size, 1, rng)[0]
+        other = inclusion.draw_other(p, place.size, first, rng)
         return cls(place, numbers, indicators[numbers], first, first if other is None else other)
 
     @property
     def other_share(self) -> float:
-        """The share p_U."""
+        """The share p_U = 1 - p_S (``scale_factor`` in ``AMBNet.forward``)."""
         return 1.0 - share(self.indicators, self.first, self.other)
 
     def swapped(self, chosen: Architecture, other: Architecture) -> Architecture:
@@ -96,7 +105,11 @@ class Duel:
         return tuple(options)
 
     def gradient(self, difference: float) -> Vector:
-        """Return the derivative by the indicators, where the loss falls by ``difference`` from S to U."""
+        """Return the loss's derivative by the indicators, ``(k,)``.
+
+        Args:
+            difference: Derivative of the loss by p_S, with p_U = 1 - p_S.
+        """
         return difference * share_gradient(self.indicators, self.first, self.other)
 
 
@@ -119,7 +132,11 @@ def expected_cost(
     chosen: Architecture,
     other: Architecture,
 ) -> Expected:
-    """Return the cost expected of the duels between ``chosen``, which has each S, and ``other``."""
+    """Return the cost expected of the duels between ``chosen``, which has each S, and ``other``.
+
+    ``AMBNet.forward`` sums p_S cost(S) + p_U cost(U) over the layers. Here each U is put into ``chosen`` in
+    turn, which gives the same for any cost that is a sum over layers.
+    """
     all_first = cost(chosen)
     swaps = [duel.swapped(chosen, other) for duel in duels]
     savings = tuple(0.0 if swap == chosen else all_first - cost(swap) for swap in swaps)
@@ -130,6 +147,8 @@ def expected_cost(
 @dataclass(frozen=True)
 class Penalty:
     """What missing a target costs: factor * |cost / target - 1| ** power.
+
+    The released code's ``train`` has alpha * (cost - target) ** beta.
 
     Attributes:
         target: The cost to meet.
@@ -167,11 +186,17 @@ class Adam:
     steps: int = 0
 
     def step(self, gradient: Vector, rate: float) -> tuple["Adam", Vector]:
-        """Return the optimiser after a step along ``gradient``, and what the parameters change by."""
+        """Return the optimiser after a step, and what each parameter changes by, ``(n,)``.
+
+        Args:
+            gradient: The loss's derivative by each parameter, ``(n,)``.
+            rate: The learning rate.
+        """
         after = Adam(_BETA * self.moments + (1 - _BETA) * gradient**2, self.steps + 1)
         unbiased = after.moments / (1 - _BETA**after.steps)
         return after, -rate * gradient / (np.sqrt(unbiased) + _EPSILON)
 
 
 def _sigmoid(value: Vector | np.float64) -> Vector:
+    """Return the logistic function of ``value``, of any shape, without overflow."""
     return np.asarray(0.5 * (1 + np.tanh(value / 2)), dtype=np.float64)

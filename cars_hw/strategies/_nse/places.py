@@ -8,7 +8,7 @@ import numpy as np
 
 from cars_hw.networks.architecture import Architecture
 from cars_hw.spaces._space import BranchSet, SearchSpace
-from cars_hw.strategies._nse.gates import Draws, Size
+from cars_hw.strategies._nse.inclusion import Draws, Size
 
 #: Numbers of operations, for each place.
 Operations = tuple[tuple[int, ...], ...]
@@ -89,10 +89,10 @@ class Places:
             drawn: For each place, which of them the n networks have, ``(n, k)``.
         """
         options = np.zeros((len(drawn[0]), len(self._space.choices)), dtype=np.intp)
-        for at_place, gates in zip(operations, drawn, strict=True):
-            for operation, is_on in zip(at_place, gates.T, strict=True):
+        for at_place, included in zip(operations, drawn, strict=True):
+            for operation, is_in in zip(at_place, included.T, strict=True):
                 decision, option = self._options[operation]
-                options[is_on, decision] = option
+                options[is_in, decision] = option
         return [tuple(row) for row in options.tolist()]
 
     def used(self, architectures: Collection[Architecture]) -> Operations:

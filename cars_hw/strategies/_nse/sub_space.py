@@ -1,7 +1,7 @@
 """SubSpace: the operations that compete for now, and what takes the places of those that lose.
 
 Ci et al., "Evolving Search Space for Neural Architecture Search", ICCV 2021, arXiv 2011.10904, and its
-released code: space cleaning, and the evolution of the space between rounds.
+released code (class ``AMBNet``): space cleaning, and the evolution of the space between rounds.
 """
 
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class SubSpace:
 
     @classmethod
     def first(cls, places: Places, size: int, rng: np.random.Generator) -> "SubSpace":
-        """Let the first ``size`` of a random order compete at each place."""
+        """Let the first ``size`` of a random order compete at each place (``AMBNet.__init__``)."""
         orders = tuple(
             tuple(place.operations[int(i)] for i in rng.permutation(len(place.operations)))
             for place in places
@@ -46,6 +46,7 @@ class SubSpace:
         """Return the next sub-space: what ``front`` uses, filled up to ``size`` with unseen operations.
 
         At least one enters while there are any, also where the front uses ``size`` operations or more.
+        ``AMBNet.update_space``, but for that one.
         """
         unseen = [
             tuple(operation for operation in pending if operation not in used)
@@ -61,9 +62,14 @@ class SubSpace:
         return SubSpace(competing, waiting, front)
 
     def cleaned(self, places: Places, indicators: NDArray[np.float64], threshold: float) -> "SubSpace":
-        """Drop operations with an indicator below ``threshold``, the smallest first.
+        """Drop operations with an indicator below ``threshold``, the smallest first (``AMBNet.clean_space``).
 
         Survivors stay, and so do two operations wherever a network needs one.
+
+        Args:
+            places: Those of the whole space.
+            indicators: Theta of all operations of all places, ``(o,)``.
+            threshold: The least indicator with which an operation surely stays.
         """
         competing = []
         for place, operations, survivors in zip(places, self.competing, self.survivors, strict=True):

@@ -194,18 +194,18 @@ def test_importing_the_space_does_not_import_torch() -> None:
 
 def rows(architecture: tuple[int, ...], score: float = 1.0) -> list[list[float]]:
     """Return scores that are 0 but for the operations of ``architecture`` on its edges."""
-    scores = [[0.0] * n for n in SPACE.places]
+    scores = [[0.0] * n for n in SPACE.score_rows]
     genotype = SPACE.to_genotype(architecture)
     for cell, edges in enumerate((genotype.normal, genotype.reduce)):
-        for place, (operation, predecessor) in enumerate(edges):
-            node = place // 2
+        for edge, (operation, predecessor) in enumerate(edges):
+            node = edge // 2
             row = 14 * cell + sum(i + 2 for i in range(node)) + predecessor
             scores[row][1 + OPERATIONS.index(operation)] = score
     return scores
 
 
 def test_scores_are_rated_on_28_edges_of_eight_operations() -> None:
-    assert SPACE.places == (8,) * 28
+    assert SPACE.score_rows == (8,) * 28
 
 
 @given(MEMBERS)
@@ -219,7 +219,7 @@ def test_none_is_replaced_by_the_runner_up_and_weakens_its_edge() -> None:
         row[0] = 5.0  # none wins everywhere; the two edges of each node still score best of the rest
     assert SPACE.decode(scores) == (0, 3, 4) * 8
     # Node 1 of the normal cell: a great none on the edge from 0 leaves little of the softmax to others.
-    scores = [[0.5] * 8 for _ in SPACE.places]
+    scores = [[0.5] * 8 for _ in SPACE.score_rows]
     scores[2] = [9.0, 3.0, *[0.0] * 6]
     scores[3][4] = scores[4][5] = 0.6
     assert SPACE.decode(scores)[3:6] == (2, 3, 4)
@@ -254,7 +254,7 @@ def test_soft_weights_are_those_of_evnas() -> None:
     soft = space.soft_graph(architecture)
     nodes = {node.slot: node for node in soft.graph.nodes}
     for index, edges in enumerate((genotype.normal, genotype.reduce, genotype.reduce)):
-        chosen = {(place // 2, j): operation for place, (operation, j) in enumerate(edges)}
+        chosen = {(edge // 2, j): operation for edge, (operation, j) in enumerate(edges)}
         for node in range(4):
             assert soft.weights[f"cell{index}.node{node}.sum"] == (1.0,) * (node + 2)
             for j in range(node + 2):

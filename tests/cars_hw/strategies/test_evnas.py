@@ -37,7 +37,7 @@ def by_order(strategy: Evnas) -> dict[Architecture, float]:
     return {architecture: 0.01 * i for i, architecture in enumerate(strategy.ask())}
 
 
-def test_scores_are_uniform_in_rows_of_the_spaces_places() -> None:
+def test_scores_are_uniform_in_the_score_rows_of_the_space() -> None:
     strategy = Evnas(Darts(), np.random.default_rng(1))
     found = chromosomes(strategy)
     assert len(found) == 50

@@ -55,3 +55,11 @@ def test_a_population_size_that_is_no_count_is_refused(population_size: Any) -> 
         ConfigError, match=f"random_search: population_size is {population_size!r}; it should be"
     ):
         random_search(population_size)
+
+
+def test_a_strategy_shows_its_space_and_its_population_also_before_the_first_round() -> None:
+    strategy = random_search(5)
+    name = strategy.space.name
+    assert repr(strategy) == f"<random_search on {name}: no population yet>"
+    strategy.tell([Candidate((0, 0, 0, i), (float(i), 30.0 - i)) for i in range(30)])
+    assert repr(strategy) == f"<random_search on {name}: population of 5>"

@@ -1,4 +1,4 @@
-"""Option gradients against gates that are written out, and against finite differences."""
+"""Option gradients against shares that are written out, and against finite differences."""
 
 import copy
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from tests.fakes.chains import CONV3, CONV5, RESIDUAL, SKIP, ChainSpace, SubsetS
 CHAIN, SUBSETS = ChainSpace(), SubsetSpace()
 DARTS = Darts(deploy="search", channels=2, cells=3, image_size=8, image_channels=1, classes=3)
 #: Multiplies what the chosen and the other option of a decision compute.
-Gates = Sequence[tuple[Tensor | float, Tensor | float]]
+Shares = Sequence[tuple[Tensor | float, Tensor | float]]
 
 
 def weights(space: SearchSpace) -> SuperNet:
@@ -52,12 +52,14 @@ def tensor_of(value: Tensor) -> Tensor:
     return value
 
 
-def gated_chain(supernet: SuperNet, chosen: Architecture, other: Architecture, gates: Gates) -> Tensor:
+def chain_with_shares(
+    supernet: SuperNet, chosen: Architecture, other: Architecture, shares: Shares
+) -> Tensor:
     """Return the loss of a chain whose layers compute out + p out - sg(p) out + ..., written out."""
     images, labels = batch(CHAIN)
     stem, *_, classifier = CHAIN.graph(chosen).nodes
     tensor = tensor_of(supernet.unit(stem)(images))
-    for layer, (mine, its) in enumerate(gates):
+    for layer, (mine, its) in enumerate(shares):
         outputs = run_option(supernet, chosen[1 + layer], layer, tensor)
         if chosen[1 + layer] != other[1 + layer]:
             with torch.no_grad():
@@ -75,11 +77,11 @@ PAIRS = [
 
 
 @pytest.mark.parametrize(("chosen", "other"), PAIRS)
-def test_they_are_the_gradients_of_gates_written_out(chosen: Architecture, other: Architecture) -> None:
+def test_they_are_the_gradients_of_shares_written_out(chosen: Architecture, other: Architecture) -> None:
     supernet = weights(CHAIN)
     found = option_gradients(supernet, chosen, other, *batch(CHAIN))
     mine, its = (torch.zeros(3, dtype=torch.float64, requires_grad=True) for _ in range(2))
-    loss = gated_chain(supernet, chosen, other, list(zip(mine, its, strict=True)))
+    loss = chain_with_shares(supernet, chosen, other, list(zip(mine, its, strict=True)))
     expected = torch.autograd.grad(loss, (mine, its))
     assert found.loss == pytest.approx(loss.item(), rel=1e-12)
     assert found.chosen == pytest.approx((0.0, *expected[0].tolist()), rel=1e-9, abs=1e-15)
@@ -96,10 +98,10 @@ def test_they_are_what_finite_differences_measure(chosen: Architecture, other: A
     def slope(layer: int, *, of_other: bool) -> float:
         losses = []
         for step in (1e-5, -1e-5):
-            gates = [(0.0, 0.0)] * 3
-            gates[layer] = (0.0, step) if of_other else (step, 0.0)
+            shares = [(0.0, 0.0)] * 3
+            shares[layer] = (0.0, step) if of_other else (step, 0.0)
             with torch.no_grad():
-                losses.append(gated_chain(supernet, chosen, other, gates).item())
+                losses.append(chain_with_shares(supernet, chosen, other, shares).item())
         return (losses[0] - losses[1]) / 2e-5
 
     for layer in range(3):
@@ -108,8 +110,8 @@ def test_they_are_what_finite_differences_measure(chosen: Architecture, other: A
         assert found.other[1 + layer] == pytest.approx(its, rel=1e-5, abs=1e-8)
 
 
-def gated_subsets(supernet: SuperNet, chosen: Architecture, other: Architecture) -> list[float]:
-    """Return the gradients of the gates of the first layer's two subsets, written out."""
+def gradients_by_shares(supernet: SuperNet, chosen: Architecture, other: Architecture) -> list[float]:
+    """Return the gradients by the shares of the first layer's two subsets, written out."""
     images, labels = batch(SUBSETS)
     nodes = {node.slot: node for node in SUBSETS.graph((1, 1, 1, 1)).nodes}
 
@@ -120,17 +122,17 @@ def gated_subsets(supernet: SuperNet, chosen: Architecture, other: Architecture)
         return sum((run(f"layer{layer}.branch{k}", tensor) for k, on in enumerate(options) if on), tensor)
 
     stem = run("stem", images)
-    gate_s, gate_u = (torch.zeros((), dtype=torch.float64, requires_grad=True) for _ in range(2))
-    out = subset(0, chosen[:2], stem) * (1 + gate_s) + subset(0, other[:2], stem).detach() * gate_u
+    share_s, share_u = (torch.zeros((), dtype=torch.float64, requires_grad=True) for _ in range(2))
+    out = subset(0, chosen[:2], stem) * (1 + share_s) + subset(0, other[:2], stem).detach() * share_u
     loss = functional.cross_entropy(run("classifier", subset(1, chosen[2:], out)), labels)
-    return [gradient.item() for gradient in torch.autograd.grad(loss, (gate_s, gate_u))]
+    return [gradient.item() for gradient in torch.autograd.grad(loss, (share_s, share_u))]
 
 
 def test_branches_of_one_sum_change_together() -> None:
     supernet = weights(SUBSETS)
     chosen, other = (0, 0, 0, 1), (1, 1, 0, 1)
     found = option_gradients(supernet, chosen, other, *batch(SUBSETS))
-    mine, its = gated_subsets(supernet, chosen, other)
+    mine, its = gradients_by_shares(supernet, chosen, other)
     assert found.chosen == pytest.approx((mine, mine, 0.0, 0.0), rel=1e-9)
     assert found.other == pytest.approx((its, its, 0.0, 0.0), rel=1e-9)
 
@@ -139,12 +141,12 @@ def test_what_two_sums_of_one_length_share_is_left_out_of_both() -> None:
     supernet = weights(SUBSETS)
     chosen, other = (1, 0, 0, 1), (0, 1, 0, 1)
     found = option_gradients(supernet, chosen, other, *batch(SUBSETS))
-    mine, its = gated_subsets(supernet, chosen, other)
+    mine, its = gradients_by_shares(supernet, chosen, other)
     assert found.chosen[0] == found.chosen[1]
     assert found.chosen[0] - found.other[0] == pytest.approx(mine - its, rel=1e-9)
 
 
-def test_an_option_of_a_cell_is_gated_in_every_cell() -> None:
+def test_an_option_of_a_cell_counts_in_every_cell() -> None:
     """A decision of a normal cell stands in all of them: its gradient is the sum over the cells."""
     space = Darts(deploy="search", channels=2, cells=5, image_size=8, image_channels=1, classes=3)
     decision = 10  # the operation on the earlier edge into the last node of a normal cell
@@ -154,12 +156,12 @@ def test_an_option_of_a_cell_is_gated_in_every_cell() -> None:
     images, labels = batch(space)
     found = option_gradients(supernet, chosen, other, images, labels)
 
-    gate = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    share = torch.zeros((), dtype=torch.float64, requires_grad=True)
     nodes: dict[str, Node] = {node.slot: node for node in space.graph(chosen).nodes}
     for index in (0, 2, 4):
         unit = supernet.unit(nodes[f"cell{index}.node3.from0"])
-        unit.register_forward_hook(lambda *arguments: arguments[-1] * (1 + gate))
-    (expected,) = torch.autograd.grad(functional.cross_entropy(supernet(images, chosen), labels), gate)
+        unit.register_forward_hook(lambda *arguments: arguments[-1] * (1 + share))
+    (expected,) = torch.autograd.grad(functional.cross_entropy(supernet(images, chosen), labels), share)
     assert found.chosen[decision] == pytest.approx(expected.item(), rel=1e-9)
     assert [d for d, value in enumerate(found.chosen) if value] == [decision]
 

@@ -49,7 +49,7 @@ class DenseReference:
         before = last = self._run(("stem",), image)
         for index in range(CELLS):
             edges = genotype.reduce if index in (CELLS // 3, 2 * CELLS // 3) else genotype.normal
-            before, last = last, self._cell(f"cell{index}", set(_placed(edges)), before, last)
+            before, last = last, self._cell(f"cell{index}", set(_by_node(edges)), before, last)
         return self._run(("classifier",), last)
 
     def _cell(self, name: str, chosen: set[tuple[int, str, int]], before: Tensor, last: Tensor) -> Tensor:
@@ -82,9 +82,9 @@ def _operation(node: Node) -> tuple[str, ...]:
     return (f"{node.spec.kind}_{kernel}x{kernel}",)
 
 
-def _placed(edges: tuple[tuple[str, int], ...]) -> Iterator[tuple[int, str, int]]:
-    for place, (operation, predecessor) in enumerate(edges):
-        yield place // 2, operation, predecessor
+def _by_node(edges: tuple[tuple[str, int], ...]) -> Iterator[tuple[int, str, int]]:
+    for edge, (operation, predecessor) in enumerate(edges):
+        yield edge // 2, operation, predecessor
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -191,7 +191,7 @@ def soft_reference(supernet: SuperNet, image: Tensor, architecture: Architecture
     before = last = reference._run(("stem",), image)
     for index in range(CELLS):
         edges = genotype.reduce if index in (CELLS // 3, 2 * CELLS // 3) else genotype.normal
-        chosen = {(node, source): operation for node, operation, source in _placed(edges)}
+        chosen = {(node, source): operation for node, operation, source in _by_node(edges)}
         name = f"cell{index}"
         states = [
             reference._run((f"{name}.preprocess0",), before),

@@ -1,6 +1,6 @@
 import numpy as np
 
-from cars_hw.strategies._nse.gates import Size
+from cars_hw.strategies._nse.inclusion import Size
 from cars_hw.strategies._nse.places import Places
 from cars_hw.testing._tabular import TinySpace
 from tests.fakes.branches import BranchSpace

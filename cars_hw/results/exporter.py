@@ -30,7 +30,7 @@ _ROUNDINGS = 4
 _MOST_ROUNDING = 1e-4
 
 #: Images that set the ranges of 8-bit activations, at most.
-_CALIBRATION_IMAGES = 256
+_MAX_RANGE_IMAGES = 256
 
 _BATCH = 256
 _PACKAGES = ("cars-hw", "torch", "numpy")
@@ -114,7 +114,7 @@ def export_int8(
     images: Tensor,
     labels: Tensor,
     *,
-    calibration: Tensor,
+    range_images: Tensor,
     max_error_growth: float,
 ) -> Export:
     """Write an exported float file anew, with 8-bit integers inside, beside it; so for its card.
@@ -123,7 +123,7 @@ def export_int8(
         before: The float file.
         images: Normalised, (n, c, h, w).
         labels: (n,).
-        calibration: Images (n, c, h, w) whose activations set the ranges: none of those that judge.
+        range_images: Images (m, c, h, w) whose activations set the ranges: none of those that judge.
         max_error_growth: Share of ``images`` that may be classified wrongly in addition.
 
     Returns:
@@ -134,7 +134,7 @@ def export_int8(
             the disk refuses; no file of 8-bit integers is left.
         UnsupportedOperationError: The quantizer does not take the network.
     """
-    images, labels, used = images.cpu(), labels.cpu(), calibration[:_CALIBRATION_IMAGES].cpu()
+    images, labels, used = images.cpu(), labels.cpu(), range_images[:_MAX_RANGE_IMAGES].cpu()
     made_by = formats.load(before.file_format)
     model = before.path.read_bytes()
     content = made_by.quantize(model, used.numpy())

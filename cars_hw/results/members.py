@@ -75,7 +75,7 @@ class RestoredRun:
         return export_network(network, *self.trainer.fitness, path, card=card, made_by=made_by)
 
     def export_with_int8(self, before: Export, max_error_growth: float) -> Export:
-        """Write an exported float file anew with 8-bit integers inside, calibrated on training images.
+        """Write an exported float file anew with 8-bit integers inside; training images set their ranges.
 
         Raises:
             ExportError: The error grows by more than ``max_error_growth``, a share of the images.
@@ -83,7 +83,7 @@ class RestoredRun:
         return export_int8(
             before,
             *self.trainer.fitness,
-            calibration=self.trainer.recalibration_images,
+            range_images=self.trainer.recalibration_images,
             max_error_growth=max_error_growth,
         )
 

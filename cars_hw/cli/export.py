@@ -38,9 +38,14 @@ def export(
     int8: Annotated[
         bool, typer.Option("--int8", help="Write a second file, with 8-bit integers inside.")
     ] = False,
-    max_error_growth: Annotated[
+    max_error_growth_points: Annotated[
         float,
-        typer.Option(min=0, max=100, help="With --int8: percentage points that the error may grow by."),
+        typer.Option(
+            "--max-error-growth",
+            min=0,
+            max=100,
+            help="With --int8: percentage points that the error may grow by.",
+        ),
     ] = 1.0,
     allow_plugin: AllowPluginOption = None,
     json: JsonOption = False,
@@ -64,7 +69,7 @@ def export(
             to=to,
             file_format=file_format,
             scale=scale,
-            int8_error_growth=max_error_growth / 100 if int8 else None,
+            max_error_growth_share=max_error_growth_points / 100 if int8 else None,
             on_member=lambda done, total: bars.update(task, completed=done, total=total),
         )
     if json:

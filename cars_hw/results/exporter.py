@@ -115,7 +115,7 @@ def export_int8(
     labels: Tensor,
     *,
     range_images: Tensor,
-    max_error_growth: float,
+    max_error_growth_share: float,
 ) -> Export:
     """Write an exported float file anew, with 8-bit integers inside, beside it; so for its card.
 
@@ -124,7 +124,7 @@ def export_int8(
         images: Normalised, (n, c, h, w).
         labels: (n,).
         range_images: Images (m, c, h, w) whose activations set the ranges: none of those that judge.
-        max_error_growth: Share of ``images`` that may be classified wrongly in addition.
+        max_error_growth_share: Share of ``images``, 0..1, that may be classified wrongly in addition.
 
     Returns:
         The file; its ``max_difference`` is to the float file.
@@ -140,12 +140,12 @@ def export_int8(
     content = made_by.quantize(model, used.numpy())
     path = before.path.with_suffix(f".int8{made_by.suffix}")
     export = _examined(path, content, images, labels, made_by.run(model, images.numpy()), made_by)
-    growth = export.error - before.error
-    if not growth <= max_error_growth:
+    growth_share = export.error - before.error
+    if not growth_share <= max_error_growth_share:
         raise ExportError(
             f"with 8-bit integers, {before.path.name} errs on {export.error:.2%} of the images instead of "
-            f"{before.error:.2%}, which grows by more than {max_error_growth * 100:g} points: not kept; keep "
-            "the float file, or allow the error to grow by more"
+            f"{before.error:.2%}, which grows by more than {max_error_growth_share * 100:g} points: not "
+            "kept; keep the float file, or allow the error to grow by more"
         )
     quantisation: dict[str, Json] = {
         "weights": "int8, a scale per output channel",
@@ -154,7 +154,7 @@ def export_int8(
         "float_file": before.path.name,
         "float_size_bytes": before.size_bytes,
         "float_error": before.error,
-        "max_error_growth": max_error_growth,
+        "max_error_growth": max_error_growth_share,
     }
     facts = {**_read_facts(before.path), "quantisation": quantisation}
     _write(export, content, images, made_by, card=facts)

@@ -219,14 +219,20 @@ class LatencyTable:
         threads: int | None = None,
         settings: Mapping[str, Setting] | None = None,
     ) -> None:
-        """Check the conditions that are given against the header; ``device`` is a kind, ``"android"``.
+        """Check the conditions that are given against the header.
+
+        Args:
+            device: A kind of device: ``"android"``.
+            runtime: A runtime's name.
+            threads: Threads of one call.
+            settings: By name; booleans count as ``"on"`` and ``"off"``, which is how headers spell them.
 
         Raises:
             TableMismatchError: One differs.
         """
         header = self.header
         found = {"device": header.device.kind, "runtime": header.runtime, "threads": header.threads}
-        asked = {"device": device, "runtime": runtime, "threads": threads, **(settings or {})}
+        asked = {"device": device, "runtime": runtime, "threads": threads, **_spelled(settings or {})}
         for name, wanted in asked.items():
             has = found[name] if name in found else header.settings.get(name, "unset")
             if wanted is not None and has != wanted:
@@ -291,6 +297,11 @@ class LatencyTable:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _spelled(settings: Mapping[str, Setting]) -> dict[str, Setting]:
+    words = {True: "on", False: "off"}
+    return {name: words[value] if isinstance(value, bool) else value for name, value in settings.items()}
 
 
 @contextmanager

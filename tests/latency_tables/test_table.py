@@ -214,6 +214,14 @@ def test_required_conditions_are_compared_with_the_header() -> None:
         table.require(settings={"opset": 17, "delegate": "gpu"})
 
 
+@pytest.mark.parametrize("value", ["off", False])
+def test_a_required_boolean_is_compared_with_the_word_that_headers_have(value: str | bool) -> None:
+    table = LatencyTable.in_memory(replace(HEADER, settings={"xnnpack": "off"}))
+    table.require(settings={"xnnpack": value})
+    with pytest.raises(TableMismatchError, match="xnnpack 'off', but 'on'"):
+        table.require(settings={"xnnpack": True})
+
+
 @given(st.permutations([measured(CONV, 1.0), measured(POOL, 2.0), crashed(SKIP)]))
 def test_the_digest_is_that_of_the_content_in_any_order(entries: list[Measurement | Failure]) -> None:
     table = table_of(crashed(CONV), measured(CONV, 9.0), *entries)

@@ -218,5 +218,5 @@ def _require_coverage(coverage: Coverage | None, settings: TfLiteSettings) -> No
         outside = "some" if coverage.nodes_outside is None else coverage.nodes_outside
         raise FellBackError(
             f"the {settings.delegate} delegate runs {coverage.partitions} pieces of the model, and "
-            f"{outside} nodes run elsewhere; require_full_delegation = off records that instead"
+            f"{outside} nodes run elsewhere; require_full_delegation = false records that instead"
         )

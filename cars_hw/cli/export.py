@@ -57,7 +57,7 @@ def export(
     from cars_hw.runs import Run
     from profilers import formats
 
-    file_format = file_format or ("tflite" if int8 else "onnx")
+    file_format = file_format or (formats.names_with_int8()[0] if int8 else formats.DEFAULT)
     if int8 and not formats.load(file_format).has_int8:
         raise typer.BadParameter(f"--int8 writes no {file_format} files; leave --format out")
     opened = Run.open(run, allow_plugins=allow_plugin or ())

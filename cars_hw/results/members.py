@@ -47,7 +47,7 @@ class RestoredRun:
         return self.record.history[-1].front
 
     def export_member(
-        self, choice: str, *, folder: Path, scale: Scale = "deploy", file_format: str = "onnx"
+        self, choice: str, *, folder: Path, scale: Scale = "deploy", file_format: str = formats.DEFAULT
     ) -> Export:
         """Write the member that ``choice`` names as ``folder/CHOICE`` and the format's suffix, with its card.
 
@@ -134,7 +134,7 @@ def export(
     picks: Sequence[str] = ("knee",),
     *,
     to: str | Path | None = None,
-    file_format: str = "onnx",
+    file_format: str = formats.DEFAULT,
     scale: Scale = "deploy",
     max_error_growth_share: float | None = None,
     on_member: Callable[[int, int], None] = _show_nothing,

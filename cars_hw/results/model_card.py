@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, JsonValue, ValidationError
 
-from profilers import ExportError
+from profilers import ExportError, formats
 
 CARD_KIND = "cars_hw model card"
 SCHEMA = 1
@@ -59,9 +59,11 @@ class ModelCard(BaseModel):
 def card_path(model: Path) -> Path:
     """Return where the card of ``model`` lies: knee.json of knee.onnx, knee.tflite.json of knee.tflite.
 
-    A network that is exported to several formats has a card for each file.
+    A network that is exported to several formats has a card for each file; that of the default format goes
+    without the suffix, as all cards did when there was no other.
     """
-    return model.with_suffix(".json") if model.suffix == ".onnx" else model.with_name(f"{model.name}.json")
+    is_default = model.suffix == formats.load(formats.DEFAULT).suffix
+    return model.with_suffix(".json") if is_default else model.with_name(f"{model.name}.json")
 
 
 def read_card(model: Path) -> ModelCard | None:

@@ -75,7 +75,7 @@ class DataSection(PluginSection):
         path: The file or folder that holds it, where no installed package does.
         fitness_images: How many of them judge architectures.
         image_size: Zeros are added around each image up to this size; its own size if left out.
-        seed: Of the split.
+        seed: Seed of the split into training and fitness images.
     """
 
     name: str = "mnist5k"
@@ -95,9 +95,9 @@ class SearchSection(_Section):
         warm_up_epochs: Passes over the training images on uniform random paths.
         epochs_per_generation: Passes in each generation.
         generations: Generations after warm-up.
-        seed: Of everything random in the search.
+        seed: Seed of everything random in the search.
         screening: Whether of many architectures that are drawn those few are evaluated that known costs and a
-            model of the error promise most of; if left out, as the strategy says.
+            model of the error promise most of; if left out, as the strategy declares.
         torch_device: Where weights are trained, as torch names it.
     """
 
@@ -182,7 +182,7 @@ class SearchConfig(_Section):
         """Return the configuration with one target alone, as its ``latency``: for whoever measures on it.
 
         Args:
-            name: Of one of ``targets``; may be left out where there are not several.
+            name: The name of one of ``targets``; may be left out where there are not several.
 
         Raises:
             UnknownNameError: There is no such target.
@@ -226,7 +226,7 @@ class SearchConfig(_Section):
         Args:
             path: TOML.
             overrides: Values by dotted keys, ``"search.seed"``.
-            onto: Values that hold where neither says anything: those of a run that goes on.
+            onto: Values that hold where neither has one: those of a run that goes on.
 
         Raises:
             ConfigError: The file cannot be read, or a value is out of bounds.
@@ -306,7 +306,7 @@ def parse_override(text: str) -> tuple[str, JsonValue]:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Return what a configuration file says, unchecked.
+    """Return the values of a configuration file, unchecked.
 
     Raises:
         ConfigError: It cannot be read, or is no TOML.
@@ -327,7 +327,7 @@ def _aged(section: type[BaseModel], given: Any) -> Any:
 
 
 def _merged(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
-    """Return both, section by section; where both say something, ``upper`` holds."""
+    """Return both, section by section; where both have a value, ``upper`` holds."""
     merged = dict(lower)
     for key, value in upper.items():
         below = merged.get(key)

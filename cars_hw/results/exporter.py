@@ -83,7 +83,7 @@ def export_network(
         images: Normalised, (n, c, h, w).
         labels: (n,).
         path: Where the file goes.
-        card: What the model card says beside the facts of the export.
+        card: What the model card has beside the facts of the export.
         made_by: The format; if not given, that which the suffix of ``path`` means.
 
     Raises:
@@ -208,7 +208,7 @@ def _read_facts(path: Path) -> dict[str, Json]:
 
 
 def _facts(export: Export, content: bytes, images: Tensor, made_by: FileFormat) -> dict[str, Json]:
-    """Return what the card says of the file itself."""
+    """Return the facts of the file itself, for its card."""
     shape = (1, *images.shape[1:])
     return {
         "file": export.path.name,

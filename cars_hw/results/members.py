@@ -32,8 +32,8 @@ class RestoredRun:
     Attributes:
         run: The folder.
         trainer: The weights, and the images that members are judged on.
-        record: What the checkpoint says.
-        trust: How far the latency tables may be trusted, as cards say it.
+        record: The content of the checkpoint.
+        trust: How far the latency tables may be trusted, as cards have it.
     """
 
     run: Run

@@ -31,16 +31,16 @@ class CardLatency(BaseModel):
 
 
 class ModelCard(BaseModel):
-    """What is read back of a model card.
+    """The part of a model card that is read back.
 
     Attributes:
-        sha256: Of the file that the card is about.
+        sha256: Digest of the file that the card is about.
         scale: Which of the space's two graphs the file is.
-        space: Where its architecture is from.
-        architecture: In its text form.
+        space: The space of its architecture.
+        architecture: The architecture in its text form.
         latency: The table of the search, or that of its first target.
-        targets: Those of all targets by the names of their objectives, where there are several.
-        quantisation: How a file of 8-bit integers was made; ``None`` of any other.
+        targets: The tables of all targets by the names of their objectives, where there are several.
+        quantisation: How a file of 8-bit integers was made; ``None`` for any other.
     """
 
     sha256: str

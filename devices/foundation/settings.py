@@ -8,12 +8,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from devices.foundation.errors import ConfigError, UnknownNameError
 
-#: Under this key a field says which value it had, in effect, before it existed.
+#: Under this key a field declares which value it had, in effect, before it existed.
 _BEFORE = "before"
 
 
 class Settings(BaseModel):
-    """A frozen set of named values: each field says its name, type, bounds and default, in one place.
+    """A frozen set of named values: each field declares its name, type, bounds and default, in one place.
 
     A plug-in declares its own as ``settings: MySettings`` in its class body; see ``settings_type``. Types are
     strict: a boolean is no number, and a number no text. A rule between fields is a pydantic

@@ -125,7 +125,7 @@ class TfLiteModel:
         return [node for node in self._nodes() if node["op_name"] == _DELEGATE]
 
     def _nodes(self) -> Sequence[Mapping[str, Any]]:
-        nodes: Sequence[Mapping[str, Any]] = self._interpreter._get_ops_details()  # nothing public tells
+        nodes: Sequence[Mapping[str, Any]] = self._interpreter._get_ops_details()  # nothing public lists them
         return nodes
 
 

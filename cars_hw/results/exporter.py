@@ -101,6 +101,7 @@ def export_network(
     scale = float(np.abs(reference).max())
     rounding = min(_rounding(network, images, reference), _MOST_ROUNDING * scale)
     tolerance = PARITY_TOLERANCE * scale + rounding
+    # Not ``>``: a difference that is NaN has to be refused too.
     if not export.max_difference <= tolerance:
         raise ExportError(
             f"{path.name} differs from torch by {export.max_difference:.2e}, over {tolerance:.0e}: not kept"
@@ -140,6 +141,7 @@ def export_int8(
     content = made_by.quantize(model, used.numpy())
     path = before.path.with_suffix(f".int8{made_by.suffix}")
     export = _examined(path, content, images, labels, made_by.run(model, images.numpy()), made_by)
+    # The ranges come from other images than those that judge, so that the growth is that on unseen ones.
     growth_share = export.error - before.error
     if not growth_share <= max_error_growth_share:
         raise ExportError(
@@ -164,7 +166,16 @@ def export_int8(
 def _examined(
     path: Path, content: bytes, images: Tensor, labels: Tensor, reference: Logits, made_by: FileFormat
 ) -> Export:
-    """Run a file on all images; hold its logits against ``reference`` and its classes against the labels."""
+    """Run a file on all images; hold its logits against ``reference`` and its classes against the labels.
+
+    Args:
+        path: Where the file will go.
+        content: The file; it is not written here, so that a wrong one never lies on the disk.
+        images: (n, c, h, w).
+        labels: (n,).
+        reference: (n, classes), of torch or of the float file.
+        made_by: Runs the file, one image at a time.
+    """
     logits = made_by.run(content, images.numpy())
     difference = float(np.abs(logits - reference).max())
     error = float((logits.argmax(1) != labels.numpy()).mean())
@@ -178,11 +189,17 @@ def _torch_logits(network: nn.Module, images: Tensor) -> Logits:
 
 
 def _rounding(network: nn.Module, images: Tensor, reference: Logits) -> float:
-    """Return how far rounding alone may take two float32 networks apart.
+    """Return how far rounding alone may take two float32 networks apart, as a difference of logits.
 
     Barely trained networks magnify it: torch's own logits are then that far from its logits in float64, and
     a file that sums in another order is off by as much again.
+
+    Args:
+        network: In float32, on the CPU.
+        images: (n, c, h, w).
+        reference: Its logits in float32, (n, classes).
     """
+    # A copy, since ``double`` changes the network in place.
     exact = _torch_logits(copy.deepcopy(network).double(), images.double())
     return _ROUNDINGS * float(np.abs(reference - exact).max())
 
@@ -190,7 +207,17 @@ def _rounding(network: nn.Module, images: Tensor, reference: Logits) -> float:
 def _write(
     export: Export, content: bytes, images: Tensor, made_by: FileFormat, *, card: Mapping[str, Json]
 ) -> None:
+    """Write a file and its card, which has the facts of the file after those of ``card``.
+
+    Args:
+        export: Where the file goes, and its figures.
+        content: The file.
+        images: Those that it was verified on, (n, c, h, w).
+        made_by: Its format.
+        card: Facts of the network.
+    """
     facts = {"kind": CARD_KIND, "schema": SCHEMA, **card, **_facts(export, content, images, made_by)}
+    # The card goes last: one that is older than its file is refused by its digest, and so is never believed.
     for path, written in (
         (export.path, content),
         (card_path(export.path), json.dumps(facts, indent=2, allow_nan=False).encode()),
@@ -208,7 +235,7 @@ def _read_facts(path: Path) -> dict[str, Json]:
 
 
 def _facts(export: Export, content: bytes, images: Tensor, made_by: FileFormat) -> dict[str, Json]:
-    """Return the facts of the file itself, for its card."""
+    """Return the facts of the file itself, for its card; ``images`` (n, c, h, w) verified it."""
     shape = (1, *images.shape[1:])
     return {
         "file": export.path.name,

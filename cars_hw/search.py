@@ -15,7 +15,7 @@ from cars_hw.strategies._strategy import SearchFacts, Strategy
 from cars_hw.trainer import Trainer, TrainerState
 from devices.foundation import ConfigError, plugin_name
 
-#: Of a checkpoint that does not say.
+#: The number of ``numerics`` that a checkpoint without one was written with.
 _FIRST_NUMERICS = "1"
 
 
@@ -52,8 +52,8 @@ class Search:
             configuration), each in one or more forms: the first is saved in each checkpoint, any is accepted.
             The ``numerics`` of strategy, trainer and screen are saved with them.
         screening: Whether new architectures are screened: of many that are drawn, those few are evaluated
-            that are most promising by known costs and a model of the error. ``None``: as the strategy says,
-            where there is a known cost.
+            that are most promising by known costs and a model of the error. ``None``: as the strategy
+            declares, where there is a known cost.
         screen: Screens with settings of its own; ``None`` for the default ones.
 
     Raises:

@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from cars_hw.networks.graph import Graph
     from cars_hw.objectives import Error, Latency, Limits, Macs, Objective, Parameters, PeakMemoryBytes
     from cars_hw.record import Generation
-    from cars_hw.results.bench import Bench, bench, bench_architecture
+    from cars_hw.results.bench import Bench, bench, bench_architecture, read_genotype
     from cars_hw.results.exporter import Export, export_network
     from cars_hw.results.members import export
     from cars_hw.results.picks import pick
-    from cars_hw.results.report import report
+    from cars_hw.results.report import report, report_json
     from cars_hw.results.tables import profile, validate
     from cars_hw.runs import Run
     from cars_hw.search import Schedule, Search
@@ -91,7 +91,9 @@ __all__ = [
     "pick",
     "profile",
     "read_figures",
+    "read_genotype",
     "report",
+    "report_json",
     "spaces",
     "strategies",
     "to_text",
@@ -146,7 +148,9 @@ _HOMES = {
     "pick": "cars_hw.results.picks",
     "profile": "cars_hw.results.tables",
     "read_figures": "cars_hw.tabular_trainer",
+    "read_genotype": "cars_hw.results.bench",
     "report": "cars_hw.results.report",
+    "report_json": "cars_hw.results.report",
     "spaces": "cars_hw.spaces",
     "strategies": "cars_hw.strategies",
     "to_text": "cars_hw.networks.architecture",

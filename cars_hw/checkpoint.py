@@ -149,8 +149,11 @@ def _load(folder: Path) -> Checkpoint:
         raise CheckpointError(f"checkpoint {folder} is damaged: its hashes do not hold")
     try:
         state = json.loads(files[_STATE])
-        return Checkpoint(state["generation"], load_arrays(files[_ARRAYS]), state["values"])
-    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        generation, values = state["generation"], state["values"]
+        if type(generation) is not int or not isinstance(values, dict):
+            raise TypeError("its generation is no number, or its values are none")
+        return Checkpoint(generation, load_arrays(files[_ARRAYS]), values)
+    except (SafetensorError, RecursionError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"checkpoint {folder} was written by another version: {error}") from error
 
 

@@ -1,5 +1,6 @@
 """Generation, a round of a search; Record, the content of a checkpoint, for whoever only reads it."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -89,13 +90,35 @@ def read_record(checkpoint: Checkpoint) -> Record:
     """Return the content of ``checkpoint``.
 
     Raises:
-        CheckpointError: It was written by another version.
+        CheckpointError: It was written by another version, or contradicts itself.
     """
     try:
-        return _RECORD.validate_python(checkpoint.values)
+        record = _RECORD.validate_python(checkpoint.values)
+        _require_sound(record)
+        return record
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise CheckpointError(
             f"the checkpoint was written by another version: {where}: {first['msg']}"
         ) from error
+
+
+def _require_sound(record: Record) -> None:
+    """Refuse a history without generations, members or finite costs: whoever shows it relies on them."""
+    if not record.history:
+        raise CheckpointError("the checkpoint has no generation; start anew in another folder")
+    for generation in record.history:
+        names, members = generation.objectives, (*generation.population, *generation.front)
+        is_sound = (
+            generation.population
+            and generation.front
+            and all(isinstance(figure, int | float) for figure in generation.ledger.values())
+            and all(len(member.costs) == len(names) for member in members)
+            and all(math.isfinite(cost) for member in members for cost in member.costs)
+        )
+        if not is_sound:
+            raise CheckpointError(
+                f"the checkpoint's generation {generation.index} lacks members, figures, or finite costs for "
+                f"{', '.join(names)[:80]}; start anew in another folder"
+            )

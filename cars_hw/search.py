@@ -112,9 +112,12 @@ class Search:
             return False
         record = read_record(checkpoint)
         self._check_fingerprint(record.fingerprint)
+        if (self._screen is None) != (record.screen is None):
+            was, switch = ("out", "off") if record.screen is None else ("", "on")
+            raise CheckpointError(
+                f"the checkpoint was written with{was} screening; switch it {switch} to go on"
+            )
         if self._screen is not None:
-            if record.screen is None:
-                raise CheckpointError("the checkpoint was written without screening; switch it off to go on")
             self._screen.restore(record.screen)
         self.strategy.restore(record.strategy)
         self._activate()

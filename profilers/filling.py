@@ -7,8 +7,10 @@ from functools import partial
 from pathlib import Path
 
 import devices
+from devices.foundation import ConfigError
 from latency_tables import Entry, Failure, LatencyTable, Setting
 from profilers import runtimes
+from profilers.errors import ProfilingError
 from profilers.fleet import Fleet
 from profilers.parts import parts_of
 from profilers.plan import USUAL, Quality
@@ -49,6 +51,8 @@ class Setup:
             UnknownNameError: There is none of that name, or it has no such setting.
             ConfigError: A setting has a value that it does not take.
         """
+        if "threads" in self.settings:
+            raise ConfigError(f"threads is no setting of {self.runtime}, but stands beside its settings")
         return runtimes.load(self.runtime, self.threads, **self.settings)
 
 
@@ -97,10 +101,14 @@ def fill_table(  # noqa: PLR0913  (what, where, on what and how)
 
     Raises:
         DeviceError: A device cannot be reached or used.
-        ProfilingError: Several devices disagree.
+        ProfilingError: Several devices disagree, or were to measure anew.
         TableError: The table is of other conditions, or cannot be written.
     """
     shared = addresses or [setup.device]
+    if again and (len(shared) > 1 or parts_of(path)):
+        raise ProfilingError(
+            f"{path} is measured anew by one device alone, and has no parts of several then: profile it first"
+        )
     if len(shared) > 1 or parts_of(path):
         filled = _fill_by_fleet(
             path, workloads, setup, shared, quality=quality, retry_failures=retry_failures, on_round=on_round
@@ -112,7 +120,9 @@ def fill_table(  # noqa: PLR0913  (what, where, on what and how)
             filled = Filled(entries, profiler.resting_s)
     failures = LatencyTable.open(path).failures
     found = tuple(failures[workload.spec] for workload in workloads if workload.spec in failures)
-    return replace(filled, were_there=len(workloads) - len(filled.entries), failures=found)
+    new = {entry.spec for entry in filled.entries}  # several devices measure the controls each
+    were_there = len({workload.spec for workload in workloads} - new)
+    return replace(filled, were_there=were_there, failures=found)
 
 
 def measure(

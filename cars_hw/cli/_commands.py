@@ -1,12 +1,13 @@
 """Commands that messages name, complete and quoted: only the command line knows its verbs."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+import tomli_w
 from pydantic import JsonValue
 
-from cars_hw.config import LatencySection, SearchConfig
+from cars_hw.config import LatencySection, SearchConfig, parse_override
 from cars_hw.errors import PluginNotAllowedError
 from devices.foundation import CarsHwError
 from latency_tables import MissingEntryError
@@ -50,19 +51,25 @@ def explained(error: CarsHwError) -> str:
 
 
 def _table_command(config: SearchConfig, target: LatencySection | None, *verb: str) -> str:
-    latency = target or config.for_target().latency
-    options = [f"--set=space.{name}={_toml(value)}" for name, value in config.space.settings.items()]
-    options += [
+    latency = target or next(iter(config.latency_targets().values()))
+    space = config.space
+    kinds: list[JsonValue] = [*space.operation_kinds]
+    options = [
+        *_overrides("space", {"operation_kinds": kinds or None, **space.settings}),
         f"--device={latency.device}",
         f"--runtime={latency.runtime}",
         f"--threads={latency.threads}",
-        *(f"--set=latency.settings.{name}={_toml(value)}" for name, value in latency.settings.items()),
+        *_overrides("latency.settings", latency.settings),
     ]
-    return shlex.join(
-        ["cars-hw", *verb, f"--space={config.space.name}", *options, f"--table={latency.table}"]
-    )
+    return shlex.join(["cars-hw", *verb, f"--space={space.name}", *options, f"--table={latency.table}"])
 
 
-def _toml(value: JsonValue) -> str:
-    """Return a setting as ``--set`` reads it: booleans are lower case in TOML."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def _overrides(section: str, values: Mapping[str, JsonValue]) -> list[str]:
+    """Return a ``--set`` for each of ``values`` that is not ``None``, as ``parse_override`` reads it."""
+    return [f"--set={section}.{name}={_text(value)}" for name, value in values.items() if value is not None]
+
+
+def _text(value: JsonValue) -> str:
+    if isinstance(value, str) and parse_override(f"key={value}")[1] == value:
+        return value
+    return tomli_w.dumps({"key": value}, multiline_strings=False).strip().removeprefix("key = ")

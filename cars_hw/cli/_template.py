@@ -104,7 +104,7 @@ def to_commented_toml(config: SearchConfig) -> str:
         "data": settings_type(load_plugin("cars_hw.data", config.data.name, DataSet, what="data set")),
     }
     blocks = ["# A search; `cars-hw search --help` names the options that override it."]
-    for name, values in config.to_values().items():
+    for name, values in config.to_values(with_none=True).items():
         if not isinstance(values, dict) or not values:
             continue
         section = type(getattr(config, name))
@@ -120,6 +120,9 @@ def _block(name: str, values: Mapping[str, JsonValue], models: tuple[type[BaseMo
         if isinstance(value, dict):
             continue  # tables within a section come empty here
         lines += _comment(meanings.get(key, ""))
+        if value is None:
+            lines.append(f"# {key} =")
+            continue
         lines.append(tomli_w.dumps({key: value}, multiline_strings=False).strip())
     return "\n".join(lines)
 

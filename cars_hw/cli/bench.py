@@ -85,14 +85,16 @@ def bench(
         benchmark_binary=benchmark_binary,
     )
     quality, made_by = Quality(spread_s=spread_s), None
+    has_table = "table" in resolved.latency.model_fields_set
     if model is not None:
         made_by = formats.load(file_format) if file_format else formats.of_file(model)
-        if "runtime" not in resolved.latency.model_fields_set:
-            resolved = resolved.with_latency(runtime=made_by.runtime)
+        wanted = resolved.latency.runtime
+        if runtime is None and wanted != made_by.runtime and wanted in formats.runtimes():
+            # The configuration, or its default, means the runtime of another format, and a table by that one.
+            resolved, has_table = resolved.with_latency(runtime=made_by.runtime), table is not None
     with remedies(resolved), measuring_bars("networks") as show:
         if model is not None:
-            has_table = "table" in resolved.latency.model_fields_set
-            allowed = [*(allow_plugin or []), *([space] if space else [])]
+            allowed = [*(allow_plugin or []), *resolved.outside_names()]
             [result] = bench_files(
                 [model],
                 resolved,

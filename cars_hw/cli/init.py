@@ -8,7 +8,7 @@ import typer
 from cars_hw.cli._commands import next_commands
 from cars_hw.cli._options import QuietOption
 from cars_hw.cli._output import say
-from devices.foundation import ConfigError, replace_file
+from devices.foundation import ConfigError, UnknownNameError, replace_file
 
 EXAMPLES = (
     "cars-hw init search.toml --space darts --data digits",
@@ -35,6 +35,7 @@ def init(
     """
     from cars_hw.cli._template import configuration, small_space, to_commented_toml
 
+    _require_known(device, runtime)
     if path.exists() and not force:
         raise ConfigError(f"{path} exists; name another file, or replace it with --force")
     settings = small_space(space, data, data_path)
@@ -53,3 +54,14 @@ def init(
             ("search", "--config", str(path), "--table", table, "--run", f"runs/{path.stem}"),
         )
     )
+
+
+def _require_known(device: str, runtime: str) -> None:
+    """Refuse a device or runtime of ours that does not exist; one from outside is found when it is used."""
+    import devices
+    from profilers import runtimes
+
+    kind = device.partition(":")[0]
+    for what, name, known in (("device", kind, devices.names()), ("runtime", runtime, runtimes.names())):
+        if "." not in name and name not in known:
+            raise UnknownNameError(what, name, known)

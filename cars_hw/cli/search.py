@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -106,7 +107,10 @@ def _resumed(
 
     if config is not None and not Run.exists(path):
         return None
-    own = SearchConfig.load(config, given).outside_names() if config is not None or given else ()
+    own: tuple[str, ...] = ()
+    if config is not None or given:
+        with suppress(ConfigError):  # what it lacks alone, the run has
+            own = SearchConfig.load(config, given).outside_names()
     return Run.open(path, allow_plugins=[*allowed, *own])
 
 

@@ -15,6 +15,7 @@ __all__ = ["Data", "DataSet", "ImageSet", "Images", "Labels", "load", "names", "
 
 def load(
     name: str,
+    /,
     *,
     fitness_images: int,
     path: str | None = None,
@@ -48,7 +49,7 @@ def load(
     return Data(_subset(whole, ~is_fitness), _subset(whole, is_fitness))
 
 
-def read(name: str, path: Path | None = None, **settings: object) -> ImageSet:
+def read(name: str, path: Path | None = None, /, **settings: object) -> ImageSet:
     """Return all images of the data set ``name``, in one.
 
     Args:

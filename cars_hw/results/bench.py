@@ -6,7 +6,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cars_hw import spaces
 from cars_hw.assembly import make_setup, open_table
 from cars_hw.config import LatencySection, SearchConfig
 from cars_hw.errors import ArchitectureError, PluginNotAllowedError
@@ -14,11 +13,18 @@ from cars_hw.latency.contents import TableContents, network_workload
 from cars_hw.latency.model import latency_model, trust
 from cars_hw.latency.prediction import predict
 from cars_hw.ledger import Json
-from cars_hw.networks import kinds
 from cars_hw.networks.architecture import Architecture, from_text, to_text
+from cars_hw.resolution import stored_space
 from cars_hw.results.model_card import read_card
 from cars_hw.spaces._space import SearchSpace
-from latency_tables import Failure, LatencyTable, Measurement, Prediction
+from latency_tables import (
+    Failure,
+    LatencyTable,
+    Measurement,
+    MissingEntryError,
+    Prediction,
+    TableMismatchError,
+)
 from profilers import (
     USUAL,
     FileFormat,
@@ -190,28 +196,34 @@ def _predict_file(
     """Predict ``model`` from its card, where there is one and a table is known.
 
     A card is a file from outside: a space of ours or one that the user allows, and without the user's word a
-    table is used only if it has the very entries that the search used, by this runtime. Tables are of
-    operations in float32.
+    table is believed only if it has the very entries that the search used, by this runtime. Tables are of
+    operations in float32. What a table cannot predict is measured all the same.
     """
     card = read_card(model)
     if card is None or card.quantisation is not None:
         return _UNKNOWN_COST
     latency = config.for_target().latency
-    known = next((one for one in card.all_latencies() if one.runtime == latency.runtime), None)
+    known = next((one for one in card.all_latencies() if one.is_of(latency)), None)
     if not has_table and (known is None or not os.path.isfile(known.table)):
         return _UNKNOWN_COST
     for name in (card.space.name, *card.space.operation_kinds):
         if name not in allowed and "." in name:
             raise PluginNotAllowedError(f"the model card of {model}", name)
-    kinds.load_kinds(card.space.operation_kinds)
-    space = spaces.load(card.space.name, **card.space.settings)
+    space = stored_space(card.space.name, card.space.settings, card.space.operation_kinds)
     if card.scale == "search" and not space.deploys_search_graph:
         return _UNKNOWN_COST  # the table is of the deployed network's operations
     path = latency.table if has_table or known is None else known.table
-    table = open_table(latency.model_copy(update={"table": path}))
-    if not has_table and (known is None or table.digest(TableContents(space).specs) != known.sha256):
+    try:
+        table = open_table(latency.model_copy(update={"table": path}))
+        if not has_table and (known is None or table.digest(TableContents(space).specs) != known.sha256):
+            return _UNKNOWN_COST
+        return _predict(table, space, from_text(card.architecture, space.choices))
+    except MissingEntryError as error:
+        return None, f"it cannot predict this network: {error}"
+    except TableMismatchError:
+        if has_table:
+            raise
         return _UNKNOWN_COST
-    return _predict(table, space, from_text(card.architecture, space.choices))
 
 
 def _predict(table: LatencyTable, space: SearchSpace, architecture: Architecture) -> _Predicted:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, JsonValue, ValidationError
 
+from cars_hw.config import LatencySection
 from profilers import ExportError, formats
 
 CARD_KIND = "cars_hw model card"
@@ -28,6 +29,13 @@ class CardLatency(BaseModel):
     table: str = ""
     runtime: str = ""
     sha256: str = ""
+    device: str = ""
+    threads: int = 1
+
+    def is_of(self, target: LatencySection) -> bool:
+        """Tell whether the table was measured by the runtime, threads and kind of device of ``target``."""
+        kind, wanted = (name.partition(":")[0] for name in (self.device or target.device, target.device))
+        return (self.runtime, self.threads, kind) == (target.runtime, target.threads, wanted)
 
 
 class ModelCard(BaseModel):

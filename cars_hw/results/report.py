@@ -131,7 +131,7 @@ def _front_plot(generation: Generation, cost: int) -> str:
     ):
         costs = [member.costs for member in members]
         axes.scatter([c[cost] for c in costs], [c[0] * 100 for c in costs], color=colour, label=label)
-    axes.set_xlabel(generation.objectives[cost])
+    axes.set_xlabel(generation.objectives[cost], parse_math=False)  # a name from a file is no formula
     axes.set_ylabel("error, %")
     axes.legend(frameon=False)
     return _svg(figure)

@@ -6,7 +6,7 @@ from devices.foundation import load_plugin, plugin_names
 __all__ = ["BranchSet", "ImageSettings", "Scale", "SearchSpace", "load", "names"]
 
 
-def load(name: str, **settings: object) -> SearchSpace:
+def load(name: str, /, **settings: object) -> SearchSpace:
     """Return the space ``name`` with its ``settings``.
 
     Raises:

@@ -1,19 +1,22 @@
 """Software that executes networks: one file per runtime."""
 
-from devices.foundation import load_plugin, plugin_names
+from devices.foundation import load_plugin, plugin_names, settings_type
 from profilers.runtimes._runtime import Runtime, Sampler, Workload
 
 __all__ = ["Runtime", "Sampler", "Workload", "load", "names"]
 
 
-def load(name: str, threads: int = 1, **settings: object) -> Runtime:
+def load(name: str, /, threads: int = 1, **settings: object) -> Runtime:
     """Return the runtime ``name``, whose calls use ``threads`` threads, with its ``settings``.
 
     Raises:
         UnknownNameError: No such runtime, or a setting that it does not take.
         ConfigError: A value that it does not take.
     """
-    return load_plugin("profilers.runtimes", name, Runtime, what="runtime")(threads, **settings)
+    runtime = load_plugin("profilers.runtimes", name, Runtime, what="runtime")
+    # First: other keywords of a constructor, for whoever makes a runtime in Python, are no settings.
+    settings_type(runtime).checked(name, settings)
+    return runtime(threads, **settings)
 
 
 def names() -> tuple[str, ...]:

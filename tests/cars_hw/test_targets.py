@@ -3,12 +3,16 @@
 from pathlib import Path
 
 import pytest
+from pydantic import JsonValue
+from typer.testing import CliRunner
 
 from cars_hw.assembly import make_objectives, make_search, make_space, make_trainer, table_trust
+from cars_hw.cli import app
 from cars_hw.config import SearchConfig, parse_override
 from cars_hw.runs import Run
 from cars_hw.testing._tables import write_table
 from devices.foundation import ConfigError, UnknownNameError
+from latency_tables import TableError
 from tests.fakes.configurations import TINY
 
 _TARGETS = f"""{TINY}
@@ -117,3 +121,50 @@ def test_objectives_come_in_the_order_of_the_configuration(config: Path) -> None
     trainer = make_trainer(_load(config), make_space(_load(config)))
     found = make_objectives(loaded, trainer.space, trainer, {})
     assert [objective.name for objective in found] == ["error", "macs", "parameters"]
+
+
+def test_the_only_target_may_be_named_in_its_objective() -> None:
+    objectives: list[JsonValue] = ["error", "latency_ms.pixel"]
+    alone = SearchConfig.load(None, {"targets.pixel.table": "p.jsonl", "search.objectives": objectives})
+    assert alone.objective_names() == ("error", "latency_ms")
+    assert alone.outside_names() == ()
+
+
+def test_a_latency_has_one_limit(config: Path) -> None:
+    with pytest.raises(ConfigError, match=r"limits\.latency_ms is not taken.*max_latency_ms"):
+        SearchConfig.load(None, {"limits.latency_ms": 3.0})
+
+
+@pytest.mark.parametrize("verb", ["profile", "table validate"])
+def test_a_mistyped_target_is_refused_and_measures_nothing(verb: str, config: Path) -> None:
+    arguments = [*verb.split(), "--config", str(config), "--target", "pixle", "--threads", "1"]
+    with pytest.raises(UnknownNameError, match="unknown target 'pixle'; did you mean 'pixel'"):
+        CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert not Path("latency.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("limit", "text"),
+    [
+        ("pixle=5", "unknown target 'pixle'"),
+        ("5", "there are 2 targets; name one: pixel, board"),
+        ("pixel=fast", "neither a number nor TARGET=NUMBER"),
+    ],
+)
+def test_a_limit_names_a_target_that_there_is(limit: str, text: str, config: Path) -> None:
+    arguments = ["search", "--config", str(config), "--run", "run", "--max-latency-ms", limit]
+    with pytest.raises((ConfigError, UnknownNameError), match=text):
+        CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert not Path("run").exists()
+
+
+def test_options_of_one_target_mean_the_only_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    one = "[targets.pixel]\ndevice = 'fake'\nruntime = 'fake'\n"
+    Path("one.toml").write_text(f"{TINY}{one}")
+    options = ["--max-latency-ms", "5", "--table", "t.jsonl"]
+    arguments = ["search", "--config", "one.toml", "--run", "run", *options]
+    with pytest.raises(TableError, match=r"t\.jsonl"):
+        CliRunner().invoke(app, arguments, catch_exceptions=False)
+    stored = SearchConfig.load_stored(Path("run/config.toml"))
+    assert (stored.targets["pixel"].max_latency_ms, stored.targets["pixel"].table) == (5, "t.jsonl")

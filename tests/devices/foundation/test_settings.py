@@ -69,3 +69,18 @@ def test_a_stored_file_that_lacks_a_setting_means_what_was_in_force_then() -> No
 def test_a_plug_in_declares_its_settings_once() -> None:
     assert settings_type(_Plugin) is settings_type(_Heir) is _Widths
     assert settings_type(object) is Settings
+
+
+class _Lists(Settings):
+    widths: tuple[int, ...] = (1, 2)
+
+
+def test_what_a_file_holds_of_a_tuple_is_taken() -> None:
+    assert _Lists.checked("net", {"widths": [3, 4]}).widths == (3, 4)
+    assert _Lists.checked("net", {"widths": (3, 4)}).widths == (3, 4)
+    assert _Lists.checked("net", _Lists().values()) == _Lists()
+
+
+def test_a_default_that_files_leave_out_means_one_thing() -> None:
+    with pytest.raises(TypeError, match="both None and 3"):
+        added(None, before=3)

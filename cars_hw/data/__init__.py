@@ -54,7 +54,7 @@ def read(name: str, path: Path | None = None, **settings: object) -> ImageSet:
     Args:
         name: As of ``load``.
         path: The file or folder that holds it; ``None`` for a set inside an installed package.
-        settings: Of the data set.
+        settings: Settings of the data set, by name.
 
     Raises:
         UnknownNameError: No such data set or setting.

@@ -4,7 +4,8 @@ Peer: the adb client as everybody calls it, one process a command, through an ad
 process itself costs (``adb version``) is taken out for the figures named ``net``. All in turn, in random
 order. The overhead of a table's entry is wall time minus the time that programs ran on the device: for a
 played phone behind the real daemon, whose ``benchmark_model`` is the tests' stand-in: no phone's speed
-plays a part. What a session costs once is told apart by measuring one entry, and several.
+plays a part. One entry is measured, and several are, which separates the cost of an entry from that of
+starting.
 """
 
 import os
@@ -145,7 +146,7 @@ def overhead_s(
         device: Whose rests pass no time.
         runtime: Executes them there.
         workloads: What to measure.
-        on_device_s: Tells how many seconds programs have run on the device so far.
+        on_device_s: Returns how many seconds programs have run on the device so far.
     """
     plan = MeasurementPlan.for_phones()
     sentinel = replace(plan.sentinel or SentinelPlan(), block_s=_SHORT_S, max_drift=_ANY_DRIFT)
@@ -191,16 +192,18 @@ def entry_rows(folder: Path, n: int, n_groups: int) -> list[Row]:
     Args:
         folder: Empty, for the phone.
         n: Entries.
-        n_groups: In so many sessions, whose range is the spread.
+        n_groups: In so many measuring runs, whose range is the spread.
     """
     table = TableContents(spaces.load("darts")).workloads()
     chosen = [table[(2 * i + 1) * len(table) // (2 * n)] for i in range(n)]
     with played_phone(folder) as (device, runtime, on_device_s):
         overhead_s(device, runtime, chosen[:1], on_device_s)  # loads torch, and brings the tool there
-        session_s = overhead_s(device, runtime, chosen[:1], on_device_s)
+        one_entry_s = overhead_s(device, runtime, chosen[:1], on_device_s)
         groups = [chosen[i::n_groups] for i in range(n_groups)]
         all_s = [overhead_s(device, runtime, group, on_device_s) for group in groups]
-    each_s = [(group_s - session_s) / (len(group) - 1) for group_s, group in zip(all_s, groups, strict=True)]
+    each_s = [
+        (group_s - one_entry_s) / (len(group) - 1) for group_s, group in zip(all_s, groups, strict=True)
+    ]
     entry_s = statistics.fmean(each_s)
     table_s = _ENTRIES * (entry_s + _phone_s_per_entry())
     return [
@@ -212,7 +215,7 @@ def entry_rows(folder: Path, n: int, n_groups: int) -> list[Row]:
             spread=(min(each_s), max(each_s)),
             n=n - n_groups,
         ),
-        Row("adb.session_overhead_s", session_s - entry_s, "s"),
+        Row("adb.start_overhead_s", one_entry_s - entry_s, "s"),
         Row("adb.table_of_200_s.computed", table_s, "s", goal=f"<= {_PHONE_TIME_S:g}"),
     ]
 

@@ -1,6 +1,6 @@
 """Where the demo's seconds go, and whether what it promises holds.
 
-A full run makes the demo in a fresh folder; ``--quick`` looks at the last full run's results again, which are
+A full run makes the demo in a fresh folder; ``--quick`` checks the last full run's results again, which are
 stored with a hash.
 """
 
@@ -85,7 +85,7 @@ def rows(raw: dict[str, Any], source: str) -> list[Row]:
 
 
 def main(options: argparse.Namespace) -> None:
-    """Run the demo, or look at the last run again."""
+    """Run the demo, or check the last run again."""
     if not options.quick:
         store("demo_budget", run_demo())
     raw = stored("demo_budget")

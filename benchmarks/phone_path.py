@@ -104,17 +104,19 @@ def measure() -> dict[str, Any]:
             "search": ("search", *config, "--run", str(folder / "run")),
             "export": ("export", str(folder / "run"), "--format", "tflite", "--pick", "knee"),
         }.items():
-            seconds, said = run(environment, *words)
+            seconds, output = run(environment, *words)
             print(f"{step}: {seconds:.0f} s", file=sys.stderr, flush=True)
-            # What the other steps say names files and addresses of this machine.
-            found[step] = {"seconds": seconds, "said": said if step in ("profile", "validate") else None}
+            # The output of the other steps names files and addresses of this machine.
+            found[step] = {"seconds": seconds, "output": output if step in ("profile", "validate") else None}
         return found
 
 
 def rows(found: dict[str, Any], source: str) -> list[Row]:
     """Return the claims."""
-    profile, accuracy = found["profile"]["said"], found["validate"]["said"]["accuracy"]
-    floor = found["validate"]["said"]["noise_floor"]
+    profile, validation = _output(found["profile"]), _output(found["validate"])
+    # Stored results of before call it accuracy.
+    error = validation["prediction_error"] if "prediction_error" in validation else validation["accuracy"]
+    floor = validation["noise_floor"]
     seconds = [
         Row(f"phone_path.seconds.{step}", found[step]["seconds"], "s", source=source) for step in found
     ]
@@ -123,27 +125,32 @@ def rows(found: dict[str, Any], source: str) -> list[Row]:
         Row("phone_path.failures", float(len(profile["failed"])), goal="<= 0", source=source),
         Row(
             "phone_path.rmspe",
-            accuracy["rmspe_percent"],
+            error["rmspe_percent"],
             "%",
             floor=floor["rmspe_percent"],
-            peer=accuracy["constant_rmspe_percent"],
+            peer=error["constant_rmspe_percent"],
             peer_name="constant predictor",
-            n=accuracy["n"],
+            n=error["n"],
             source=source,
         ),
         Row(
             "phone_path.kendall_tau",
-            accuracy["kendall_tau"],
+            error["kendall_tau"],
             floor=floor["kendall_tau"],
-            n=accuracy["n"],
+            n=error["n"],
             source=source,
         ),
         *seconds,
     ]
 
 
+def _output(step: dict[str, Any]) -> Any:
+    """Return the JSON that a step printed; stored results of before have it under ``said``."""
+    return step["output"] if "output" in step else step["said"]
+
+
 def main() -> None:
-    """Run the whole path, or look again at the last full run's results with ``--quick``."""
+    """Run the whole path, or check the last full run's results again with ``--quick``."""
     options = parse_options(__doc__ or "")
     if options.quick:
         finish(rows(stored("phone_path"), "stored"), options)

@@ -112,7 +112,7 @@ def rows(raw: list[dict[str, Any]], source: str) -> list[Row]:
 
 
 def main() -> None:
-    """Run all searches, or look again at the last full run's results with ``--quick``."""
+    """Run all searches, or check the last full run's results again with ``--quick``."""
     options = parse_options(__doc__ or "")
     if options.quick:
         finish(rows(stored(_RESULTS), "stored"), options)

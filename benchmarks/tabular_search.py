@@ -231,7 +231,7 @@ def _row(raw: Mapping[str, Any], method: str, k: int, *, claim: str, source: str
 
 
 def main() -> None:
-    """Judge everything, or look again at the last full run's results with ``--quick``."""
+    """Judge everything, or check the last full run's results again with ``--quick``."""
     options = parse_options(__doc__ or "")
     random = random_scores()
     if options.quick:

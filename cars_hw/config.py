@@ -5,13 +5,13 @@ import itertools
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Self, get_args
+from typing import Annotated, Any, Self
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from cars_hw.weights.training_plan import TrainingPlan
-from devices.foundation import ConfigError, UnknownNameError, added, before
+from devices.foundation import ConfigError, UnknownNameError, added, before, explained, section_type
 
 _MAX_BYTES = 1 << 20
 
@@ -75,7 +75,7 @@ class DataSection(PluginSection):
         path: The file or folder that holds it, where no installed package does.
         fitness_images: How many of them judge architectures.
         image_size: Zeros are added around each image up to this size; its own size if left out.
-        seed: Of the split.
+        seed: Seed of the split into training and fitness images.
     """
 
     name: str = "mnist5k"
@@ -95,9 +95,9 @@ class SearchSection(_Section):
         warm_up_epochs: Passes over the training images on uniform random paths.
         epochs_per_generation: Passes in each generation.
         generations: Generations after warm-up.
-        seed: Of everything random in the search.
+        seed: Seed of everything random in the search.
         screening: Whether of many architectures that are drawn those few are evaluated that known costs and a
-            model of the error promise most of; if left out, as the strategy says.
+            model of the error promise most of; if left out, as the strategy declares.
         torch_device: Where weights are trained, as torch names it.
     """
 
@@ -128,7 +128,7 @@ class LatencySection(_Section):
     device: str = "cpu"
     runtime: str = "onnxruntime"
     threads: int = Field(default=1, ge=1, le=1024)
-    settings: dict[str, int | str] = Field(default_factory=dict)
+    settings: dict[str, bool | int | str] = Field(default_factory=dict)
     max_latency_ms: float | None = Field(default=None, gt=0)
     measured_elsewhere: bool = False
 
@@ -182,7 +182,7 @@ class SearchConfig(_Section):
         """Return the configuration with one target alone, as its ``latency``: for whoever measures on it.
 
         Args:
-            name: Of one of ``targets``; may be left out where there are not several.
+            name: The name of one of ``targets``; may be left out where there are not several.
 
         Raises:
             UnknownNameError: There is no such target.
@@ -226,7 +226,7 @@ class SearchConfig(_Section):
         Args:
             path: TOML.
             overrides: Values by dotted keys, ``"search.seed"``.
-            onto: Values that hold where neither says anything: those of a run that goes on.
+            onto: Values that hold where neither has one: those of a run that goes on.
 
         Raises:
             ConfigError: The file cannot be read, or a value is out of bounds.
@@ -249,7 +249,7 @@ class SearchConfig(_Section):
         """
         values = {**before(cls), **read_toml(path)}
         for name, given in values.items():
-            section = _section(cls, name)
+            section = section_type(cls, name)
             if section is None or not isinstance(given, dict):
                 continue
             if name == "targets":
@@ -263,7 +263,8 @@ class SearchConfig(_Section):
         try:
             config = cls.model_validate(values)
         except ValidationError as error:
-            raise _explained(error, cls) from error
+            what = "configuration key"
+            raise explained(error, cls, unknown=what, subject=f"{what} ") from error
         names = config.search.objectives
         if names[:1] != ("error",) or len(set(names)) < 2:
             raise ConfigError(f"search.objectives is {list(names)}; name error first, and at least one other")
@@ -305,7 +306,7 @@ def parse_override(text: str) -> tuple[str, JsonValue]:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Return what a configuration file says, unchecked.
+    """Return the values of a configuration file, unchecked.
 
     Raises:
         ConfigError: It cannot be read, or is no TOML.
@@ -320,24 +321,13 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} is not TOML: {error}") from error
 
 
-def _section(model: type[BaseModel], name: str) -> type[BaseModel] | None:
-    """Return the type of the section ``name``, or of each section in it; ``None`` where it holds values."""
-    if name not in model.model_fields:
-        return None
-    annotation = model.model_fields[name].annotation
-    for kind in (annotation, *get_args(annotation)):
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            return kind
-    return None
-
-
 def _aged(section: type[BaseModel], given: Any) -> Any:
     """Return a stored section with the values from before its keys existed."""
     return {**before(section), **given} if isinstance(given, dict) else given
 
 
 def _merged(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
-    """Return both, section by section; where both say something, ``upper`` holds."""
+    """Return both, section by section; where both have a value, ``upper`` holds."""
     merged = dict(lower)
     for key, value in upper.items():
         below = merged.get(key)
@@ -352,18 +342,3 @@ def _set(values: dict[str, Any], keys: Sequence[str], value: JsonValue) -> None:
             raise ConfigError(f"configuration key {'.'.join(keys)!r}: {key!r} is a value, not a section")
         values = inner
     values[keys[-1]] = value
-
-
-def _explained(error: ValidationError, model: type[BaseModel]) -> ConfigError | UnknownNameError:
-    """Turn pydantic's first complaint into one line that names the key, the value and what is allowed."""
-    first = error.errors()[0]
-    *sections, key = map(str, first["loc"]) if first["loc"] else [""]
-    if first["type"] == "extra_forbidden":
-        for section in sections:
-            model = _section(model, section) or model
-        return UnknownNameError("configuration key", ".".join([*sections, key]), _dotted(sections, model))
-    return ConfigError(f"configuration key {'.'.join([*sections, key])} = {first['input']!r}: {first['msg']}")
-
-
-def _dotted(sections: Sequence[str], model: type[BaseModel]) -> list[str]:
-    return [".".join([*sections, name]) for name in model.model_fields]

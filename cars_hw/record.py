@@ -1,4 +1,4 @@
-"""Generation, a round of a search; Record, what a checkpoint says, without a search that goes on from it."""
+"""Generation, a round of a search; Record, the content of a checkpoint, for whoever only reads it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -61,12 +61,12 @@ class Generation:
 
 @dataclass(frozen=True)
 class Record:
-    """What a checkpoint says.
+    """The content of a checkpoint.
 
     Attributes:
         fingerprint: The facts that the search depended on.
         trainer: The state of the shared weights, beside the arrays.
-        strategy: That of the algorithm.
+        strategy: The state of the algorithm.
         history: The generations so far, oldest first.
         screen: The state of the screen; ``None`` where there was none.
     """
@@ -86,7 +86,7 @@ _RECORD = TypeAdapter(Record)
 
 
 def read_record(checkpoint: Checkpoint) -> Record:
-    """Return what ``checkpoint`` says.
+    """Return the content of ``checkpoint``.
 
     Raises:
         CheckpointError: It was written by another version.

@@ -15,7 +15,7 @@ from cars_hw.strategies._strategy import SearchFacts, Strategy
 from cars_hw.trainer import Trainer, TrainerState
 from devices.foundation import ConfigError, plugin_name
 
-#: Of a checkpoint that does not say.
+#: The number of ``numerics`` that a checkpoint without one was written with.
 _FIRST_NUMERICS = "1"
 
 
@@ -50,10 +50,10 @@ class Search:
         checkpoints: Where each round is saved; ``None`` saves nothing.
         fingerprint: Facts that a resumed run must share with the one that wrote the checkpoint (table hash,
             configuration), each in one or more forms: the first is saved in each checkpoint, any is accepted.
-            The number of the strategy's ``numerics`` is saved with them.
+            The ``numerics`` of strategy, trainer and screen are saved with them.
         screening: Whether new architectures are screened: of many that are drawn, those few are evaluated
-            that are most promising by known costs and a model of the error. ``None``: as the strategy says,
-            where there is a known cost.
+            that are most promising by known costs and a model of the error. ``None``: as the strategy
+            declares, where there is a known cost.
         screen: Screens with settings of its own; ``None`` for the default ones.
 
     Raises:
@@ -78,9 +78,13 @@ class Search:
         self.schedule = schedule
         self.history: list[Generation] = []
         self._checkpoints = checkpoints
-        self._numerics = f"numerics of {plugin_name(type(strategy))}"
-        self._fingerprint = {**(fingerprint or {}), self._numerics: (str(strategy.numerics),)}
+        self._fingerprint = dict(fingerprint or {})
         self._screen = screen if screen is not None else self._default_screen(screening)
+        self._numerics = {
+            f"numerics of {plugin_name(type(strategy))}": str(strategy.numerics),
+            "numerics of the weights": str(trainer.numerics),
+            "numerics of screening": str(Screen.numerics),
+        }
         self._next = 0
         known_costs = {objective.name: objective for objective in self.objectives[1:]}
         strategy.begin(SearchFacts(schedule.generations, schedule.steps, known_costs, self._screen))
@@ -189,19 +193,20 @@ class Search:
             return
         trainer = self.trainer.state()
         screen = None if self._screen is None else self._screen.state()
-        saved = {name: forms[0] for name, forms in self._fingerprint.items()}
+        saved = {name: forms[0] for name, forms in self._fingerprint.items()} | self._numerics
         record = Record(saved, trainer.values, self.strategy.state(), self.history, screen)
         self._checkpoints.save(record.to_checkpoint(self._next, trainer))
 
     def _check_fingerprint(self, found: Mapping[str, str]) -> None:
-        written, (now, *_) = found.get(self._numerics, _FIRST_NUMERICS), self._fingerprint[self._numerics]
-        if written != now:
-            raise CheckpointError(
-                f"the checkpoint was written with {self._numerics} {written}, which are {now} by now: it "
-                "would go on otherwise; start anew in another folder, or use the version that wrote it"
-            )
+        for name, now in self._numerics.items():
+            written = found.get(name, _FIRST_NUMERICS)
+            if written != now:
+                raise CheckpointError(
+                    f"the checkpoint was written with {name} {written}, which are {now} by now: it would go "
+                    "on otherwise; start anew in another folder, or use the version that wrote it"
+                )
         for name, forms in self._fingerprint.items():
-            if name != self._numerics and found.get(name) not in forms:
+            if found.get(name) not in forms:
                 raise CheckpointError(
                     f"the checkpoint was written with {name} {found.get(name)}, this search has {forms[0]}; "
                     "restore that, or start anew in another folder"

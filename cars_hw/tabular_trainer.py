@@ -40,6 +40,8 @@ class TabularTrainer:
         DataError: An accuracy is not in [0, 1], or an architecture does not have one for each epoch.
     """
 
+    numerics = 1
+
     def __init__(
         self, accuracies: Figures, *, epochs: Sequence[float] = (1.0,), steps_per_epoch: float = 1.0
     ) -> None:

@@ -51,6 +51,8 @@ class Trainer(Protocol):
     """
 
     ledger: Ledger
+    #: Raised when the same state and the same steps give other weights or errors than before.
+    numerics: int
 
     @property
     def has_fixed_errors(self) -> bool:

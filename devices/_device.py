@@ -46,7 +46,7 @@ class DeviceInfo:
 
 @dataclass(frozen=True)
 class DeviceState:
-    """Conditions that change: recorded with every measurement. ``None`` where the hardware does not tell.
+    """Conditions that change: recorded with every measurement. ``None`` where hardware does not report it.
 
     Attributes:
         clock_mhz: Present clock of the first processor used.
@@ -111,7 +111,7 @@ class Device(ABC):
 
     @classmethod
     def addresses(cls) -> Sequence[str]:
-        """Return the addresses at which there is something to look at now; here, the empty one alone.
+        """Return the addresses at which there is something to measure on now; here, the empty one alone.
 
         Raises:
             DeviceError: They cannot be found out.
@@ -131,7 +131,7 @@ class Device(ABC):
         """Fix what may be fixed for measuring with ``threads`` threads; leaving restores it."""
 
     def why_not_ready(self) -> str | None:
-        """Say why measuring now would mislead, and what helps; ``None``: the device is ready.
+        """Return why measuring now would mislead, and what helps; ``None``: the device is ready.
 
         A hot device, a low battery: what may pass if it is waited for.
 
@@ -173,7 +173,7 @@ class Completed:
     Attributes:
         stdout: What it wrote, not trusted.
         stderr: What it wrote there, not trusted.
-        exit_status: 0 where the program says that all went well.
+        exit_status: 0 where the program reports that all went well.
     """
 
     stdout: bytes

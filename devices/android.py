@@ -108,7 +108,7 @@ class Android(RemoteDevice):
 
     @classmethod
     def addresses(cls) -> Sequence[str]:
-        """List the phones that the adb server knows; else an empty address, which tells why."""
+        """List the phones that the adb server knows; else an empty address: connecting raises why."""
         return [phone.serial for phone in _adb.list_devices()] or [""]
 
     def info(self) -> DeviceInfo:
@@ -222,7 +222,7 @@ class Android(RemoteDevice):
                 self._clock.release()
 
     def _lock_name(self) -> str:
-        return self._shell.boot_id or self._serial_hash or "a phone that tells nothing"
+        return self._shell.boot_id or self._serial_hash or "a phone without identity"
 
 
 def _fitness(reports: Mapping[str, str]) -> Fitness:

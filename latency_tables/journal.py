@@ -1,7 +1,7 @@
-"""Journal: an append-only file of JSON records that survives a crash and never hands out a damaged record.
+"""Journal: an append-only file of JSON objects that survives a crash and never hands out a damaged one.
 
 A line is ``LENGTH CRC32 JSON``: the bytes of the JSON in decimal, their CRC-32 in eight hexadecimal digits,
-the JSON. The file appears at once with its first record and grows by lines that are on the disk before
+the JSON. The file appears at once with its first line and grows by lines that are on the disk before
 ``append`` returns.
 
 * A crash in ``append`` leaves a torn last line, which nobody was promised. The next writer moves it to
@@ -28,14 +28,15 @@ from latency_tables.errors import DamagedFileError, TableError
 
 logger = logging.getLogger(__name__)
 
-Record = Mapping[str, Any]
+#: The JSON object of a line: its fields by name.
+Fields = Mapping[str, Any]
 
-#: Longest line: what a reader will hold in memory. A record with 100 000 samples takes 2.5 MB.
+#: Longest line: what a reader will hold in memory. A line with 100 000 samples takes 2.5 MB.
 MAX_LINE_BYTES = 16 << 20
 
 
-def read_records(path: Path) -> Iterator[tuple[int, Record]]:
-    """Yield (line number from 1, record) without changing the file, which another process may be writing.
+def read_lines(path: Path) -> Iterator[tuple[int, Fields]]:
+    """Yield (line number from 1, its fields) without changing the file, which another process may be writing.
 
     Raises:
         TableError: ``path`` cannot be read.
@@ -50,7 +51,7 @@ def read_records(path: Path) -> Iterator[tuple[int, Record]]:
                 end += len(line)
                 yield number, _parsed(path, number, line)
             if file.tell() > end:
-                logger.warning("%s: ignored a last record that is torn, or being written", path)
+                logger.warning("%s: ignored a last line that is torn, or being written", path)
     except OSError as error:
         raise TableError(f"{path} cannot be read: {error.strerror}") from error
 
@@ -68,11 +69,11 @@ class Journal:
         self._file = file
 
     @classmethod
-    def create(cls, path: Path, first: Record) -> Self:
-        """Create ``path`` with one record, atomically, and open it.
+    def create(cls, path: Path, first: Fields) -> Self:
+        """Create ``path`` with one line, atomically, and open it.
 
         Raises:
-            TableError: It exists, cannot be created there, or the record is not JSON.
+            TableError: It exists, cannot be created there, or the line is not JSON.
         """
         try:
             _write_new(path, _line(first))
@@ -102,15 +103,15 @@ class Journal:
             raise TableError(f"{path} cannot be opened for writing: {error.strerror}") from error
         return cls(path, file)
 
-    def append(self, *records: Record) -> None:
-        """Add ``records``; they are on the disk when this returns.
+    def append(self, *lines: Fields) -> None:
+        """Add ``lines``; they are on the disk when this returns.
 
         After an error none of them is in the file; where the disk was the cause, the journal is closed.
 
         Raises:
-            TableError: The journal is closed, its file was deleted, the disk is full or a record is not JSON.
+            TableError: The journal is closed, its file was deleted, the disk is full or a line is not JSON.
         """
-        lines = b"".join(map(_line, records))
+        content = b"".join(map(_line, lines))
         if self._file.closed:
             raise TableError(f"{self._path} is closed; open it again for appending")
         status = os.fstat(self._file.fileno())
@@ -119,7 +120,7 @@ class Journal:
         try:
             with ExitStack() as on_error:
                 on_error.callback(self._cut_back, status.st_size)
-                write_durably(self._file, lines)
+                write_durably(self._file, content)
                 on_error.pop_all()
         except OSError as error:
             remedy = "what was added before is safe; remove the cause and continue"
@@ -149,13 +150,13 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _line(record: Record) -> bytes:
+def _line(fields: Fields) -> bytes:
     try:
-        line = _framed(json.dumps(record, allow_nan=False, separators=(",", ":")).encode("ascii"))
+        line = _framed(json.dumps(fields, allow_nan=False, separators=(",", ":")).encode("ascii"))
     except (TypeError, ValueError, RecursionError) as error:
-        raise TableError(f"a record that cannot be written as JSON: {error}") from error
+        raise TableError(f"a line that cannot be written as JSON: {error}") from error
     if len(line) > MAX_LINE_BYTES:
-        raise TableError(f"a record of {len(line)} bytes; at most {MAX_LINE_BYTES} are written")
+        raise TableError(f"a line of {len(line)} bytes; at most {MAX_LINE_BYTES} are written")
     return line
 
 
@@ -187,27 +188,27 @@ def _whole_lines(path: Path, file: BinaryIO) -> Iterator[bytes]:
         end, number = end + len(line), number + 1
 
 
-def _parsed(path: Path, number: int, line: bytes) -> Record:
+def _parsed(path: Path, number: int, line: bytes) -> Fields:
     try:
-        record = json.loads(
+        fields = json.loads(
             _payload(line).decode("ascii"), parse_constant=_refuse_constant, object_pairs_hook=_distinct
         )
     except (ValueError, RecursionError) as error:
         raise DamagedFileError(path, f"line {number}", f"not JSON: {error}") from error
-    if not isinstance(record, dict):
+    if not isinstance(fields, dict):
         raise DamagedFileError(path, f"line {number}", "not a JSON object")
-    return record
+    return fields
 
 
 def _refuse_constant(text: str) -> NoReturn:
     raise ValueError(f"{text} is no number")
 
 
-def _distinct(pairs: list[tuple[str, Any]]) -> Record:
-    record = dict(pairs)
-    if len(record) != len(pairs):
+def _distinct(pairs: list[tuple[str, Any]]) -> Fields:
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
         raise ValueError("a field occurs twice")
-    return record
+    return fields
 
 
 def _lock(path: Path, file: io.FileIO) -> None:
@@ -230,7 +231,7 @@ def _quarantine_torn_tail(path: Path, file: io.FileIO) -> None:
     sync_folder(path.parent)
     file.truncate(end)
     os.fsync(file.fileno())
-    logger.warning("%s: the last record was torn; its %d bytes are in %s now", path, len(torn), torn_path)
+    logger.warning("%s: the last line was torn; its %d bytes are in %s now", path, len(torn), torn_path)
 
 
 def _write_new(path: Path, data: bytes) -> None:

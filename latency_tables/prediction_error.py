@@ -21,8 +21,8 @@ class PredictionErrorReport:
         bias_percent: Mean difference; positive where predictions are too slow.
         rmspe_percent: Root of the mean squared difference.
         median_difference_percent: Median of the absolute differences.
-        within_5_percent: Share of the networks predicted to within 5 %.
-        within_10_percent: Share of the networks predicted to within 10 %.
+        within_5_percent: Percent of the networks that are predicted to within 5 %.
+        within_10_percent: Percent of the networks that are predicted to within 10 %.
         kendall_tau: Agreement of the two orders, -1 to 1; NaN where all predictions, or all measurements, are
             equal.
         constant_rmspe_percent: ``rmspe_percent`` of predicting each network as the mean of the others'
@@ -81,7 +81,7 @@ class ValidationReport:
         prediction_error: Predictions against measurements, and the constant predictor's score.
         floor: The halves of the networks' own samples (even and odd) against each other: no prediction can
             be seen to be better than that.
-        covered_percent: Share of the measurements inside of the predicted 95 % interval.
+        covered_percent: Percent of the measurements inside of the predicted 95 % interval.
     """
 
     prediction_error: PredictionErrorReport

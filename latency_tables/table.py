@@ -21,20 +21,20 @@ from latency_tables.errors import (
     TableError,
     TableMismatchError,
 )
+from latency_tables.fields import (
+    SCHEMA_VERSION,
+    entry_from_fields,
+    entry_to_fields,
+    header_from_fields,
+    header_to_fields,
+    is_validation,
+    validation_from_fields,
+    validation_to_fields,
+)
 from latency_tables.header import Setting, TableHeader
-from latency_tables.journal import Journal, Record, read_records
+from latency_tables.journal import Fields, Journal, read_lines
 from latency_tables.measurement import Entry, Failure, Measurement
 from latency_tables.prediction_error import ValidationReport, validation_report
-from latency_tables.records import (
-    SCHEMA_VERSION,
-    entry_from_record,
-    entry_to_record,
-    header_from_record,
-    header_to_record,
-    is_validation,
-    validation_from_record,
-    validation_to_record,
-)
 from latency_tables.spec import OpSpec
 from latency_tables.validation import Validation
 
@@ -83,7 +83,7 @@ class LatencyTable:
             TableError: The file exists, or cannot be created there.
         """
         path = Path(path)
-        return cls(header, path=path, journal=Journal.create(path, header_to_record(header)))
+        return cls(header, path=path, journal=Journal.create(path, header_to_fields(header)))
 
     @classmethod
     def open(cls, path: str | Path) -> Self:
@@ -116,16 +116,16 @@ class LatencyTable:
 
     @classmethod
     def _loaded(cls, path: Path, journal: Journal | None) -> Self:
-        records = read_records(path)
-        number, first = next(records)
+        lines = read_lines(path)
+        number, first = next(lines)
         schema = first.get("schema")
         if isinstance(schema, int) and schema > SCHEMA_VERSION:
             raise TableError(f"{path} has schema {schema}, but {SCHEMA_VERSION} is read; upgrade cars-hw")
         with _naming_line(path, number):
-            table = cls(header_from_record(first), path=path, journal=journal)
-        for number, record in records:
+            table = cls(header_from_fields(first), path=path, journal=journal)
+        for number, fields in lines:
             with _naming_line(path, number):
-                table._read(record)
+                table._read(fields)
         return table
 
     def add(self, *entries: Entry) -> None:
@@ -134,7 +134,7 @@ class LatencyTable:
         Raises:
             TableError: The table is open for reading only, or closed, or its file cannot be written.
         """
-        self._write(*map(entry_to_record, entries))
+        self._write(*map(entry_to_fields, entries))
         for entry in entries:
             self._keep(entry)
 
@@ -144,22 +144,22 @@ class LatencyTable:
         Raises:
             TableError: As in ``add``.
         """
-        self._write(validation_to_record(validation))
+        self._write(validation_to_fields(validation))
         self.validation = validation
 
-    def _write(self, *records: Record) -> None:
+    def _write(self, *lines: Fields) -> None:
         if self._journal is not None:
-            self._journal.append(*records)
+            self._journal.append(*lines)
         elif self._path is not None:
             raise TableError(
                 f"{self._path} is open for reading only; open it with LatencyTable.open_for_writing"
             )
 
-    def _read(self, record: Record) -> None:
-        if is_validation(record):
-            self.validation = validation_from_record(record)
+    def _read(self, fields: Fields) -> None:
+        if is_validation(fields):
+            self.validation = validation_from_fields(fields)
         else:
-            self._keep(entry_from_record(record))
+            self._keep(entry_from_fields(fields))
 
     def _keep(self, entry: Entry) -> None:
         self._measurements.pop(entry.spec, None)
@@ -219,14 +219,20 @@ class LatencyTable:
         threads: int | None = None,
         settings: Mapping[str, Setting] | None = None,
     ) -> None:
-        """Check the conditions that are given against the header; ``device`` is a kind, ``"android"``.
+        """Check the conditions that are given against the header.
+
+        Args:
+            device: A kind of device: ``"android"``.
+            runtime: A runtime's name.
+            threads: Threads of one call.
+            settings: By name; booleans count as ``"on"`` and ``"off"``, which is how headers spell them.
 
         Raises:
             TableMismatchError: One differs.
         """
         header = self.header
         found = {"device": header.device.kind, "runtime": header.runtime, "threads": header.threads}
-        asked = {"device": device, "runtime": runtime, "threads": threads, **(settings or {})}
+        asked = {"device": device, "runtime": runtime, "threads": threads, **_spelled(settings or {})}
         for name, wanted in asked.items():
             has = found[name] if name in found else header.settings.get(name, "unset")
             if wanted is not None and has != wanted:
@@ -240,10 +246,10 @@ class LatencyTable:
         """
         chosen = None if specs is None else set(specs)
         entries = sorted(
-            (entry_to_record(entry) for entry in self._entries() if chosen is None or entry.spec in chosen),
+            (entry_to_fields(entry) for entry in self._entries() if chosen is None or entry.spec in chosen),
             key=itemgetter("spec"),
         )
-        content = json.dumps([header_to_record(self.header), *entries], sort_keys=True)
+        content = json.dumps([header_to_fields(self.header), *entries], sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()
 
     def save(self, path: Path) -> None:
@@ -291,6 +297,11 @@ class LatencyTable:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _spelled(settings: Mapping[str, Setting]) -> dict[str, Setting]:
+    words = {True: "on", False: "off"}
+    return {name: words[value] if isinstance(value, bool) else value for name, value in settings.items()}
 
 
 @contextmanager

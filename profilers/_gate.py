@@ -171,7 +171,7 @@ class SentinelGate(Gate):
         self.resting_s += self._plan.rest_s
 
     def _disturbance(self) -> str | None:
-        """Say what disturbs the device now; a check that passed holds until something else has run."""
+        """Return what disturbs the device now; a check that passed holds until something else has run."""
         if self._is_fresh:
             return None
         disturbance = self._device.why_not_ready()

@@ -40,7 +40,7 @@ class Sampling:
     Args:
         spec: What is measured.
         sampler: Runs it.
-        device: Tells the conditions before and after.
+        device: Reports the conditions before and after.
         plan: When to stop.
 
     Raises:

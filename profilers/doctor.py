@@ -18,13 +18,13 @@ class Finding:
     """What is known of a device.
 
     Attributes:
-        device: What ``--device`` takes for it.
+        device: Its address, ``NAME[:ADDRESS]``.
         model: Its name; empty, like all that follows, where it cannot be reached.
         system: Its platform and operating system.
         cores: Its logical processors.
         state: Its present conditions.
         faults: What is wrong, one line each, with the remedy.
-        serial_hash: Tells whether two addresses are one device.
+        serial_hash: Equal for two addresses of one device.
     """
 
     device: str
@@ -39,7 +39,7 @@ class Finding:
 def look_around(
     *, addresses: Callable[[str], Sequence[str]] = devices.addresses, connect: Connect = devices.connect
 ) -> list[Finding]:
-    """Look at everything of every kind of device that can be found from here: this machine, phones, ...
+    """Check everything of every kind of device that can be found from here: this machine, phones, ...
 
     Args:
         addresses: Lists what there is of a kind of device.
@@ -57,7 +57,7 @@ def look_around(
 
 
 def look_at(address: str, *, connect: Connect = devices.connect) -> Finding:
-    """Look at the device at ``address``."""
+    """Check the device at ``address``."""
     try:
         with connect(address) as device:
             info, state = device.info(), asdict(device.state())
@@ -105,7 +105,7 @@ def _faults(device: Device) -> Iterable[str]:
 
 
 def _missing_program(device: RemoteDevice) -> str | None:
-    """Say where to get the program that runs models on ``device``, if it is not at hand."""
+    """Return where to get the program that runs models on ``device``, if it is not at hand."""
     try:
         BENCHMARK_MODEL.read(device)
     except DeviceError as error:

@@ -21,7 +21,7 @@ def parts_of(path: Path) -> list[Path]:
     try:
         names = os.listdir(path.parent)
     except OSError:
-        return []  # whoever opens the table says what is wrong with its folder
+        return []  # whoever opens the table reports what is wrong with its folder
     return [path.with_name(name) for name in sorted(names) if form.fullmatch(name)]
 
 

@@ -52,7 +52,7 @@ class SentinelPlan:
     """When blocks count: while the device is ready, and as fast as at its best.
 
     A *sentinel* is one fixed workload that runs before and after every few blocks. Where either run is slow,
-    or the device says that it is not ready, the blocks between are discarded, the device rests, and they are
+    or the device reports not to be ready, the blocks between are discarded, the device rests, and they are
     run anew.
 
     Attributes:

@@ -44,7 +44,7 @@ def calls_lasting(block_s: float, latency_s: float) -> int:
 def is_precise(measured: Measurement, plan: MeasurementPlan) -> bool:
     """Tell whether the plan checks the interval now, and it is narrow now and at the check before.
 
-    Twice in a row, because one narrow interval among seven checks is too often luck.
+    At two checks in a row, because one narrow interval among seven checks is too often luck.
     """
     n = len(measured.samples_s)
     if n not in plan.check_rounds[1:] or measured.relative_half_width > plan.precision:

@@ -54,7 +54,7 @@ def main() -> None:
     out.append(_unspent(raw))
     out.append(
         "Differences inside the spreads mean nothing: the selection rules (pNSGA-III, NSGA-II, NSGA-III) "
-        "cannot be told apart here.\n"
+        "cannot be distinguished here.\n"
     )
     pairs = _raw("screening")
     volumes, mean, margin = _screening(pairs)

@@ -12,13 +12,15 @@ from typing import Any
 
 import pytest
 
+import cars_hw
 from cars_hw.assembly import make_search, make_space, make_trainer
 from cars_hw.latency.contents import TableContents
 from cars_hw.networks.architecture import to_text
 from cars_hw.results.model_card import read_card
 from cars_hw.runs import Run
 from cars_hw.search import Search
-from latency_tables import LatencyTable
+from latency_tables import LatencyTable, Measurement, OpSpec, TableHeader
+from profilers import Quality, runtimes
 
 _GOLDEN = Path(__file__).parent / "golden" / "before-the-moves"
 _EXPECTED: dict[str, list[dict[str, Any]]] = json.loads((_GOLDEN / "expected.json").read_bytes())
@@ -40,6 +42,27 @@ def test_an_old_table_holds_what_the_space_needs(folder: Path) -> None:
     table = LatencyTable.open(folder / "table.jsonl")
     space = make_space(Run.open(folder / "cars").config)
     assert all(spec in table for spec in TableContents(space).specs)
+
+
+def test_an_old_table_is_gone_on_with(folder: Path) -> None:
+    path, runtime = folder / "table.jsonl", runtimes.load("onnxruntime")
+    before = LatencyTable.open(path)
+    header = TableHeader(  # as a profiler makes it on that machine today
+        device=before.header.device,
+        runtime="onnxruntime",
+        runtime_version=before.header.runtime_version,
+        threads=runtime.threads,
+        settings=runtime.header_settings(),
+        executes=runtime.executes,
+    )
+    new = Measurement(OpSpec.of("conv_bn", (1, 4, 8, 8), out=4, kernel=7), (2e-3, 1e-3), {"rounds": 2})
+    with LatencyTable.open_for_writing(path, header) as table:
+        assert table.missing([new.spec]) == (new.spec,)
+        table.add(new)
+    after = LatencyTable.open(path)
+    assert after[new.spec] == new
+    assert after.measurements == {**before.measurements, new.spec: new}
+    assert path.read_bytes().startswith((_GOLDEN / "table.jsonl").read_bytes())
 
 
 @pytest.mark.parametrize("strategy", sorted(_EXPECTED.keys() - {"nse"}))
@@ -68,3 +91,16 @@ def test_an_old_card_is_read(folder: Path) -> None:
         assert card is not None
         assert card.space.name == "nasbench201"
         assert card.latency.table == "table.jsonl"
+
+
+@pytest.mark.parametrize("has_table", [True, False], ids=["a table of the user's", "the card's table"])
+def test_the_model_of_an_old_card_is_measured_and_predicted(folder: Path, *, has_table: bool) -> None:
+    config = cars_hw.SearchConfig.load(
+        None, {"latency.table": "table.jsonl", "latency.measured_elsewhere": True}
+    )
+    quality = Quality(precision=0.5, spread_s=0.0)
+    [bench] = cars_hw.bench([folder / "export/knee.onnx"], config, has_table=has_table, quality=quality)
+    card = json.loads((folder / "export/knee.json").read_bytes())
+    assert bench.predicted_ms == pytest.approx(card["costs_of_the_deployed_network"]["latency_ms"])
+    assert bench.measured_ms > 0
+    assert "never validated" in bench.trust

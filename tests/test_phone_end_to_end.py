@@ -9,10 +9,10 @@ import pytest
 
 from cars_hw.latency.contents import TableContents
 from cars_hw.latency.model import latency_model
+from cars_hw.testing._entries import measured
 from devices import _adb
 from devices._errors import DeviceLostError
 from devices.android import Android
-from latency_tables.measurement import Measurement
 from latency_tables.table import LatencyTable
 from profilers.plan import MeasurementPlan, SentinelPlan
 from profilers.profiler import Profiler
@@ -87,11 +87,11 @@ def test_a_table_measured_over_the_real_daemon_predicts_the_networks_of_its_spac
     assert bench.fill(path) == len(TableContents(SPACE).specs)
     table = LatencyTable.open(path)
     assert not table.failures
-    for measured in table.measurements.values():
-        assert measured.conditions["output_compared"] is True
-        assert measured.conditions["nodes_outside"] == 0
-        assert measured.conditions["sentinel_s"] > 0  # type: ignore[operator]
-        assert len(measured.samples_s) == PLAN.max_rounds
+    for entry in table.measurements.values():
+        assert entry.conditions["output_compared"] is True
+        assert entry.conditions["nodes_outside"] == 0
+        assert entry.conditions["sentinel_s"] > 0  # type: ignore[operator]
+        assert len(entry.samples_s) == PLAN.max_rounds
     assert table.header.device.kind == "android"
     assert "SHA-256" in table.header.runtime_version
     assert str(tmp_path) not in path.read_text()  # no path of this machine, and so none of its user
@@ -118,8 +118,8 @@ def test_fault_01_unplugged_after_an_entry_nothing_is_lost_and_nothing_measured_
     assert bench.fill(path) == len(TableContents(SPACE).specs) - len(kept)
     table = LatencyTable.open(path)
     assert set(table.measurements) == set(TableContents(SPACE).specs)
-    for spec, measured in kept.measurements.items():
-        assert table[spec].samples_s == measured.samples_s
+    for spec, entry in kept.measurements.items():
+        assert table[spec].samples_s == entry.samples_s
     assert not [name for name in bench.phone.ours() if name.startswith(("run-", "new-"))]
 
 
@@ -132,8 +132,7 @@ def test_a_phone_that_heats_up_is_waited_for_and_the_wait_is_told(bench: Bench, 
     phone.script = cool_down
     phone.heat(status=2, skin_c="44.0")
     with bench.profiler() as profiler:
-        entries = profiler.measure(TableContents(SPACE).workloads()[:1])
-        assert all(isinstance(entry, Measurement) for entry in entries)
+        assert len(measured(profiler.measure(TableContents(SPACE).workloads()[:1]))) == 1
         assert profiler.resting_s == phone.now_s == 3.0
 
 
@@ -149,6 +148,5 @@ def test_the_fake_device_takes_the_same_path_and_onnxruntime_too(
         transport = _adb.connect(f"tcp:127.0.0.1:{fake.port}")
         device = stack.enter_context(Android(transport, root=phone.root, sleep=phone.sleep))
         profiler = Profiler(device, OnnxRuntime(benchmark_binary=str(tool)), PLAN)
-        (entry,) = profiler.measure(TableContents(SPACE).workloads()[:1])
-    assert isinstance(entry, Measurement)
+        (entry,) = measured(profiler.measure(TableContents(SPACE).workloads()[:1]))
     assert entry.conditions["output_compared"] is False

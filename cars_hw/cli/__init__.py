@@ -58,7 +58,7 @@ def _options(
 
 def main() -> None:
     """Run the command line; an error of ours is one line and exit status 1."""
-    # Torch's threads wait for each other in a busy loop unless told otherwise before torch is loaded; where
+    # Torch's threads wait for each other in a busy loop unless this is set before torch is loaded; where
     # another process wants a core too, a training step then takes many times as long.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # Plug-ins that the user names are found in the folder of the project too; last, they hide nothing.

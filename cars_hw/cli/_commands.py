@@ -4,6 +4,8 @@ import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from pydantic import JsonValue
+
 from cars_hw.config import LatencySection, SearchConfig
 from cars_hw.errors import PluginNotAllowedError
 from devices.foundation import CarsHwError
@@ -49,13 +51,18 @@ def explained(error: CarsHwError) -> str:
 
 def _table_command(config: SearchConfig, target: LatencySection | None, *verb: str) -> str:
     latency = target or config.for_target().latency
-    options = [f"--set=space.{name}={value}" for name, value in config.space.settings.items()]
+    options = [f"--set=space.{name}={_toml(value)}" for name, value in config.space.settings.items()]
     options += [
         f"--device={latency.device}",
         f"--runtime={latency.runtime}",
         f"--threads={latency.threads}",
-        *(f"--set=latency.settings.{name}={value}" for name, value in latency.settings.items()),
+        *(f"--set=latency.settings.{name}={_toml(value)}" for name, value in latency.settings.items()),
     ]
     return shlex.join(
         ["cars-hw", *verb, f"--space={config.space.name}", *options, f"--table={latency.table}"]
     )
+
+
+def _toml(value: JsonValue) -> str:
+    """Return a setting as ``--set`` reads it: booleans are lower case in TOML."""
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -13,7 +13,7 @@ EXAMPLES = ("cars-hw devices", "cars-hw devices --device android:R58N12ABC --jso
 
 def devices(
     device: Annotated[
-        list[str] | None, typer.Option("--device", help="Look at this one only, NAME[:ADDRESS]; repeatable.")
+        list[str] | None, typer.Option("--device", help="Check this one only, NAME[:ADDRESS]; repeatable.")
     ] = None,
     json: JsonOption = False,
     quiet: QuietOption = False,

@@ -38,9 +38,14 @@ def export(
     int8: Annotated[
         bool, typer.Option("--int8", help="Write a second file, with 8-bit integers inside.")
     ] = False,
-    max_error_growth: Annotated[
+    max_error_growth_points: Annotated[
         float,
-        typer.Option(min=0, max=100, help="With --int8: percentage points that the error may grow by."),
+        typer.Option(
+            "--max-error-growth",
+            min=0,
+            max=100,
+            help="With --int8: percentage points that the error may grow by.",
+        ),
     ] = 1.0,
     allow_plugin: AllowPluginOption = None,
     json: JsonOption = False,
@@ -52,7 +57,7 @@ def export(
     from cars_hw.runs import Run
     from profilers import formats
 
-    file_format = file_format or ("tflite" if int8 else "onnx")
+    file_format = file_format or (formats.names_with_int8()[0] if int8 else formats.DEFAULT)
     if int8 and not formats.load(file_format).has_int8:
         raise typer.BadParameter(f"--int8 writes no {file_format} files; leave --format out")
     opened = Run.open(run, allow_plugins=allow_plugin or ())
@@ -64,7 +69,7 @@ def export(
             to=to,
             file_format=file_format,
             scale=scale,
-            int8_error_growth=max_error_growth / 100 if int8 else None,
+            max_error_growth_share=max_error_growth_points / 100 if int8 else None,
             on_member=lambda done, total: bars.update(task, completed=done, total=total),
         )
     if json:

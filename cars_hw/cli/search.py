@@ -47,7 +47,7 @@ def search(
         typer.Option(help="Slower architectures are infeasible; TARGET=MS where there are several targets."),
     ] = None,
     generations: Annotated[int | None, typer.Option(help="Generations after warm-up.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of everything random in the search.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of everything random in the search.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's newest checkpoint.")] = False,
     allow_plugin: AllowPluginOption = None,
     config: ConfigOption = None,
@@ -95,7 +95,7 @@ def _begun(path: Path, config: SearchConfig) -> "Run":
 
 
 def _resumed(path: Path, config: Path | None, values: dict[str, JsonValue], allowed: list[str]) -> "Run":
-    """Open the run; what is said anew has to be what it was begun with. One that is none yet begins."""
+    """Open the run; values that are given again have to equal those that it began with. A new run begins."""
     from cars_hw.resolution import resolved
     from cars_hw.runs import Run
 

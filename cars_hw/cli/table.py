@@ -148,7 +148,7 @@ def _report_json(report: ValidationReport | None) -> dict[str, object] | None:
     if report is None:
         return None
     return {
-        "accuracy": _figures(report.prediction_error),
+        "prediction_error": _figures(report.prediction_error),
         "noise_floor": _figures(report.floor),
         "covered_percent": report.covered_percent,
         "beats_constant": report.beats_constant,

@@ -52,9 +52,9 @@ def read(name: str, path: Path | None = None, **settings: object) -> ImageSet:
     """Return all images of the data set ``name``, in one.
 
     Args:
-        name: As of ``load``.
+        name: One of ``names()``, or, with a dot, a module from outside.
         path: The file or folder that holds it; ``None`` for a set inside an installed package.
-        settings: Settings of the data set, by name.
+        settings: Settings of the data set itself, by name.
 
     Raises:
         UnknownNameError: No such data set or setting.

@@ -72,7 +72,7 @@ def read(path: Path) -> Found:
     """Read the training images below ``path``, in an order that does not depend on that of the files.
 
     Raises:
-        DataError: There are none, or a file is damaged, too large, or not what its name says.
+        DataError: There are none, or a file is damaged, too large, or not what its name stands for.
     """
     batches: dict[str, bytes] = {}
     jpegs: dict[tuple[str, str], bytes] = {}
@@ -170,7 +170,7 @@ def _bound(name: str, size: int) -> bool:
 
 
 def _unpacked(path: Path) -> gzip.GzipFile | IO[bytes]:
-    """Open an archive by what its first bytes say of its compression."""
+    """Open an archive by the compression that its first bytes name."""
     with path.open("rb") as file:
         magic = file.read(6)
     if magic.startswith(b"\x1f\x8b"):

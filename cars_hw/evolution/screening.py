@@ -42,6 +42,9 @@ class Screen:
         ConfigError: No cost is known.
     """
 
+    #: Raised when the same evaluations lead to another choice than before.
+    numerics = 1
+
     def __init__(
         self,
         costs: Sequence[Callable[[Architecture], float]],

@@ -33,7 +33,7 @@ from profilers import (
 
 _UNKNOWN = "unknown"
 
-#: What a table says of a network, and how far that may be trusted.
+#: A table's prediction of a network, and how far it may be trusted.
 _Predicted = tuple[Prediction | None, str]
 _UNKNOWN_COST: _Predicted = (None, "")
 
@@ -45,7 +45,7 @@ class Bench:
     Attributes:
         name: The file, or the architecture.
         measured: What was measured.
-        prediction: What the table says; ``None`` without a table or a model card.
+        prediction: The table's prediction; ``None`` without a table or a model card.
         trust: How far the table may be trusted, in one line; empty without a prediction.
     """
 
@@ -190,7 +190,7 @@ def _predict_file(
     """Predict ``model`` from its card, where there is one and a table is known.
 
     A card is a file from outside: a space of ours or one that the user allows, and without the user's word a
-    table is believed only if it has the very entries that the search used, by this runtime. Tables are of
+    table is used only if it has the very entries that the search used, by this runtime. Tables are of
     operations in float32.
     """
     card = read_card(model)

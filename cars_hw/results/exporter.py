@@ -30,7 +30,7 @@ _ROUNDINGS = 4
 _MOST_ROUNDING = 1e-4
 
 #: Images that set the ranges of 8-bit activations, at most.
-_CALIBRATION_IMAGES = 256
+_MAX_RANGE_IMAGES = 256
 
 _BATCH = 256
 _PACKAGES = ("cars-hw", "torch", "numpy")
@@ -83,7 +83,7 @@ def export_network(
         images: Normalised, (n, c, h, w).
         labels: (n,).
         path: Where the file goes.
-        card: What the model card says beside the facts of the export.
+        card: What the model card has beside the facts of the export.
         made_by: The format; if not given, that which the suffix of ``path`` means.
 
     Raises:
@@ -101,6 +101,7 @@ def export_network(
     scale = float(np.abs(reference).max())
     rounding = min(_rounding(network, images, reference), _MOST_ROUNDING * scale)
     tolerance = PARITY_TOLERANCE * scale + rounding
+    # Not ``>``: a difference that is NaN has to be refused too.
     if not export.max_difference <= tolerance:
         raise ExportError(
             f"{path.name} differs from torch by {export.max_difference:.2e}, over {tolerance:.0e}: not kept"
@@ -114,8 +115,8 @@ def export_int8(
     images: Tensor,
     labels: Tensor,
     *,
-    calibration: Tensor,
-    max_error_growth: float,
+    range_images: Tensor,
+    max_error_growth_share: float,
 ) -> Export:
     """Write an exported float file anew, with 8-bit integers inside, beside it; so for its card.
 
@@ -123,8 +124,8 @@ def export_int8(
         before: The float file.
         images: Normalised, (n, c, h, w).
         labels: (n,).
-        calibration: Images (n, c, h, w) whose activations set the ranges: none of those that judge.
-        max_error_growth: Share of ``images`` that may be classified wrongly in addition.
+        range_images: Images (m, c, h, w) whose activations set the ranges: none of those that judge.
+        max_error_growth_share: Share of ``images``, 0..1, that may be classified wrongly in addition.
 
     Returns:
         The file; its ``max_difference`` is to the float file.
@@ -134,18 +135,19 @@ def export_int8(
             the disk refuses; no file of 8-bit integers is left.
         UnsupportedOperationError: The quantizer does not take the network.
     """
-    images, labels, used = images.cpu(), labels.cpu(), calibration[:_CALIBRATION_IMAGES].cpu()
+    images, labels, used = images.cpu(), labels.cpu(), range_images[:_MAX_RANGE_IMAGES].cpu()
     made_by = formats.load(before.file_format)
     model = before.path.read_bytes()
     content = made_by.quantize(model, used.numpy())
     path = before.path.with_suffix(f".int8{made_by.suffix}")
     export = _examined(path, content, images, labels, made_by.run(model, images.numpy()), made_by)
-    growth = export.error - before.error
-    if not growth <= max_error_growth:
+    # The ranges come from other images than those that judge, so that the growth is that on unseen ones.
+    growth_share = export.error - before.error
+    if not growth_share <= max_error_growth_share:
         raise ExportError(
             f"with 8-bit integers, {before.path.name} errs on {export.error:.2%} of the images instead of "
-            f"{before.error:.2%}, which grows by more than {max_error_growth * 100:g} points: not kept; keep "
-            "the float file, or allow the error to grow by more"
+            f"{before.error:.2%}, which grows by more than {max_error_growth_share * 100:g} points: not "
+            "kept; keep the float file, or allow the error to grow by more"
         )
     quantisation: dict[str, Json] = {
         "weights": "int8, a scale per output channel",
@@ -154,7 +156,7 @@ def export_int8(
         "float_file": before.path.name,
         "float_size_bytes": before.size_bytes,
         "float_error": before.error,
-        "max_error_growth": max_error_growth,
+        "max_error_growth": max_error_growth_share,
     }
     facts = {**_read_facts(before.path), "quantisation": quantisation}
     _write(export, content, images, made_by, card=facts)
@@ -164,7 +166,16 @@ def export_int8(
 def _examined(
     path: Path, content: bytes, images: Tensor, labels: Tensor, reference: Logits, made_by: FileFormat
 ) -> Export:
-    """Run a file on all images; hold its logits against ``reference`` and its classes against the labels."""
+    """Run a file on all images; hold its logits against ``reference`` and its classes against the labels.
+
+    Args:
+        path: Where the file will go.
+        content: The file; it is not written here, so that a wrong one never lies on the disk.
+        images: (n, c, h, w).
+        labels: (n,).
+        reference: (n, classes), of torch or of the float file.
+        made_by: Runs the file, one image at a time.
+    """
     logits = made_by.run(content, images.numpy())
     difference = float(np.abs(logits - reference).max())
     error = float((logits.argmax(1) != labels.numpy()).mean())
@@ -178,11 +189,17 @@ def _torch_logits(network: nn.Module, images: Tensor) -> Logits:
 
 
 def _rounding(network: nn.Module, images: Tensor, reference: Logits) -> float:
-    """Return how far rounding alone may take two float32 networks apart.
+    """Return how far rounding alone may take two float32 networks apart, as a difference of logits.
 
     Barely trained networks magnify it: torch's own logits are then that far from its logits in float64, and
     a file that sums in another order is off by as much again.
+
+    Args:
+        network: In float32, on the CPU.
+        images: (n, c, h, w).
+        reference: Its logits in float32, (n, classes).
     """
+    # A copy, since ``double`` changes the network in place.
     exact = _torch_logits(copy.deepcopy(network).double(), images.double())
     return _ROUNDINGS * float(np.abs(reference - exact).max())
 
@@ -190,7 +207,17 @@ def _rounding(network: nn.Module, images: Tensor, reference: Logits) -> float:
 def _write(
     export: Export, content: bytes, images: Tensor, made_by: FileFormat, *, card: Mapping[str, Json]
 ) -> None:
+    """Write a file and its card, which has the facts of the file after those of ``card``.
+
+    Args:
+        export: Where the file goes, and its figures.
+        content: The file.
+        images: Those that it was verified on, (n, c, h, w).
+        made_by: Its format.
+        card: Facts of the network.
+    """
     facts = {"kind": CARD_KIND, "schema": SCHEMA, **card, **_facts(export, content, images, made_by)}
+    # The card goes last: one that is older than its file is refused by its digest, and so is never believed.
     for path, written in (
         (export.path, content),
         (card_path(export.path), json.dumps(facts, indent=2, allow_nan=False).encode()),
@@ -208,7 +235,7 @@ def _read_facts(path: Path) -> dict[str, Json]:
 
 
 def _facts(export: Export, content: bytes, images: Tensor, made_by: FileFormat) -> dict[str, Json]:
-    """Return what the card says of the file itself."""
+    """Return the facts of the file itself, for its card; ``images`` (n, c, h, w) verified it."""
     shape = (1, *images.shape[1:])
     return {
         "file": export.path.name,

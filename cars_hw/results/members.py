@@ -32,8 +32,8 @@ class RestoredRun:
     Attributes:
         run: The folder.
         trainer: The weights, and the images that members are judged on.
-        record: What the checkpoint says.
-        trust: How far the latency tables may be trusted, as cards say it.
+        record: The content of the checkpoint.
+        trust: How far the latency tables may be trusted, as cards have it.
     """
 
     run: Run
@@ -47,7 +47,7 @@ class RestoredRun:
         return self.record.history[-1].front
 
     def export_member(
-        self, choice: str, *, folder: Path, scale: Scale = "deploy", file_format: str = "onnx"
+        self, choice: str, *, folder: Path, scale: Scale = "deploy", file_format: str = formats.DEFAULT
     ) -> Export:
         """Write the member that ``choice`` names as ``folder/CHOICE`` and the format's suffix, with its card.
 
@@ -74,17 +74,17 @@ class RestoredRun:
         path = folder / f"{name}{made_by.suffix}"
         return export_network(network, *self.trainer.fitness, path, card=card, made_by=made_by)
 
-    def export_with_int8(self, before: Export, max_error_growth: float) -> Export:
-        """Write an exported float file anew with 8-bit integers inside, calibrated on training images.
+    def export_with_int8(self, before: Export, max_error_growth_share: float) -> Export:
+        """Write an exported float file anew with 8-bit integers inside; training images set their ranges.
 
         Raises:
-            ExportError: The error grows by more than ``max_error_growth``, a share of the images.
+            ExportError: The error grows by more than this share of the images.
         """
         return export_int8(
             before,
             *self.trainer.fitness,
-            calibration=self.trainer.recalibration_images,
-            max_error_growth=max_error_growth,
+            range_images=self.trainer.recalibration_images,
+            max_error_growth_share=max_error_growth_share,
         )
 
     def _card(self, member: Candidate) -> dict[str, Json]:
@@ -134,9 +134,9 @@ def export(
     picks: Sequence[str] = ("knee",),
     *,
     to: str | Path | None = None,
-    file_format: str = "onnx",
+    file_format: str = formats.DEFAULT,
     scale: Scale = "deploy",
-    int8_error_growth: float | None = None,
+    max_error_growth_share: float | None = None,
     on_member: Callable[[int, int], None] = _show_nothing,
 ) -> dict[str, Export]:
     """Write members of a run's front as files that are verified against torch, each with a model card.
@@ -147,8 +147,8 @@ def export(
         to: Folder of the files; ``export`` in the run's folder if not given.
         file_format: ``"onnx"``, ``"tflite"``, or a module from outside, with a dot.
         scale: The network that the run deploys, or the small one that it trained.
-        int8_error_growth: Write a second file with 8-bit integers, whose error may be larger by this share
-            of the images; ``None`` writes none.
+        max_error_growth_share: Write a second file with 8-bit integers, whose error may be larger by this
+            share of the images, 0..1; ``None`` writes none.
         on_member: Called with how many members are done, and how many there are.
 
     Returns:
@@ -165,8 +165,8 @@ def export(
     on_member(0, len(chosen))
     for done, name in enumerate(chosen, start=1):
         found[name] = opened.export_member(name, folder=folder, scale=scale, file_format=file_format)
-        if int8_error_growth is not None:
-            found[f"{name} int8"] = opened.export_with_int8(found[name], int8_error_growth)
+        if max_error_growth_share is not None:
+            found[f"{name} int8"] = opened.export_with_int8(found[name], max_error_growth_share)
         on_member(done, len(chosen))
     return found
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, JsonValue, ValidationError
 
-from profilers import ExportError
+from profilers import ExportError, formats
 
 CARD_KIND = "cars_hw model card"
 SCHEMA = 1
@@ -31,16 +31,16 @@ class CardLatency(BaseModel):
 
 
 class ModelCard(BaseModel):
-    """What is read back of a model card.
+    """The part of a model card that is read back.
 
     Attributes:
-        sha256: Of the file that the card is about.
+        sha256: Digest of the file that the card is about.
         scale: Which of the space's two graphs the file is.
-        space: Where its architecture is from.
-        architecture: In its text form.
+        space: The space of its architecture.
+        architecture: The architecture in its text form.
         latency: The table of the search, or that of its first target.
-        targets: Those of all targets by the names of their objectives, where there are several.
-        quantisation: How a file of 8-bit integers was made; ``None`` of any other.
+        targets: The tables of all targets by the names of their objectives, where there are several.
+        quantisation: How a file of 8-bit integers was made; ``None`` for any other.
     """
 
     sha256: str
@@ -59,9 +59,11 @@ class ModelCard(BaseModel):
 def card_path(model: Path) -> Path:
     """Return where the card of ``model`` lies: knee.json of knee.onnx, knee.tflite.json of knee.tflite.
 
-    A network that is exported to several formats has a card for each file.
+    A network that is exported to several formats has a card for each file; that of the default format goes
+    without the suffix, as all cards did when there was no other.
     """
-    return model.with_suffix(".json") if model.suffix == ".onnx" else model.with_name(f"{model.name}.json")
+    is_default = model.suffix == formats.load(formats.DEFAULT).suffix
+    return model.with_suffix(".json") if is_default else model.with_name(f"{model.name}.json")
 
 
 def read_card(model: Path) -> ModelCard | None:

@@ -58,8 +58,9 @@ def spread(front: Sequence[Candidate], n: int) -> list[int]:
     """
     if n >= len(front):
         return list(range(len(front)))
-    points = _scaled(np.array([member.costs for member in front]))
+    points = _scaled(np.array([member.costs for member in front]))  # (members, costs)
     distances = np.linalg.norm(points[:, None] - points, axis=2)
+    # Of several that are best in a cost, the one that is best in all of them together.
     best = [int(np.lexsort((points.sum(axis=1), column))[0]) for column in points.T]
     ends = list(dict.fromkeys(best))[:n]
     chosen = list(ends)
@@ -112,6 +113,7 @@ def _objective_of(choice: str) -> str:
 
 
 def _knee(costs: NDArray[np.float64]) -> int:
+    """Return the row of ``costs`` (n, m) closest to the ideal point, which has the least of each column."""
     return int(np.linalg.norm(_scaled(costs), axis=1).argmin())
 
 
@@ -129,14 +131,28 @@ def _count(text: str) -> int:
 
 
 def _farthest(distances: NDArray[np.float64], chosen: Sequence[int]) -> int:
-    """Return the member, not chosen yet, whose nearest chosen one is the farthest."""
+    """Return the member, not chosen yet, whose nearest chosen one is the farthest.
+
+    Args:
+        distances: Between any two members, (n, n).
+        chosen: Numbers of members, at least one.
+    """
     nearest = distances[:, chosen].min(axis=1)
-    nearest[list(chosen)] = -1.0
+    nearest[list(chosen)] = -1.0  # below 0, the distance of a member with the costs of a chosen one
     return int(nearest.argmax())
 
 
 def _exchanged(distances: NDArray[np.float64], chosen: list[int], *, fixed: int) -> list[int]:
-    """Exchange members of ``chosen``, but the first ``fixed``, while their sorted distances grow."""
+    """Exchange members of ``chosen``, but the first ``fixed``, while their sorted distances grow.
+
+    It ends: each exchange makes the sorted distances larger in lexicographic order, and there are finitely
+    many choices.
+
+    Args:
+        distances: Between any two members, (n, n).
+        chosen: Numbers of members.
+        fixed: How many of them stay.
+    """
     gaps = _gaps(distances, chosen)
     improves = True
     while improves:
@@ -152,6 +168,14 @@ def _exchanged(distances: NDArray[np.float64], chosen: list[int], *, fixed: int)
 
 
 def _gaps(distances: NDArray[np.float64], chosen: Sequence[int]) -> list[float]:
-    """Return the distances between any two of ``chosen``, the smallest first, to nine decimals."""
+    """Return the distances between any two of k ``chosen``, k (k - 1) / 2 of them, the smallest first.
+
+    Rounding to nine decimals makes distances equal that only the error of floats sets apart: no exchange is
+    made for those.
+
+    Args:
+        distances: Between any two members, (n, n).
+        chosen: Numbers of members.
+    """
     pairs = distances[np.ix_(chosen, chosen)][np.triu_indices(len(chosen), k=1)]
     return sorted(pairs.round(9).tolist())

@@ -12,9 +12,9 @@ import torch
 from torch import nn
 
 import devices
+from cars_hw.testing._entries import measured
 from devices import Device
 from devices.foundation import plugin_name
-from latency_tables import Measurement
 from profilers import (
     ExportError,
     FileFormat,
@@ -96,8 +96,7 @@ class FormatContract:
         assert hashlib.sha256(path.read_bytes()).hexdigest()[:16] in str(workload.spec)
         plan = MeasurementPlan(precision=0.5, min_rounds=3, spread_s=0.0, max_rounds=3, budget_s=0.5)
         with self.device() as device:
-            [entry] = Profiler(device, runtimes.load(file_format.runtime), plan).measure([workload])
-        assert isinstance(entry, Measurement)
+            measured(Profiler(device, runtimes.load(file_format.runtime), plan).measure([workload]))
 
     @pytest.mark.parametrize("damage", [lambda content: b"", lambda content: content[: len(content) // 2]])
     def test_a_damaged_file_is_refused_and_named(

@@ -10,9 +10,10 @@ import pytest
 from torch import nn
 
 import devices
+from cars_hw.testing._entries import measured
 from devices import Device, DeviceError, DeviceInfo, DeviceState
 from devices.foundation import ConfigError, UnknownNameError, plugin_name
-from latency_tables import LatencyTable, Measurement, OpSpec
+from latency_tables import LatencyTable, OpSpec
 from profilers import MeasurementPlan, Profiler, Runtime, Workload, runtimes
 
 _RELU = Workload(OpSpec.of("relu", (1, 8, 12, 12)), nn.ReLU)
@@ -135,8 +136,7 @@ class RuntimeContract:
         plan = MeasurementPlan(precision=0.1, min_rounds=5, spread_s=0.0, max_rounds=10, budget_s=1.0)
         profiler = Profiler(device, runtime, plan)
         table = LatencyTable.in_memory(profiler.header())
-        entries = list(profiler.fill(table, [_RELU, _CONV]))
-        assert all(isinstance(entry, Measurement) for entry in entries)
+        assert len(measured(profiler.fill(table, [_RELU, _CONV]))) == 2
         assert table.missing([_RELU.spec, _CONV.spec]) == ()
         assert table.header.runtime == self.name
 

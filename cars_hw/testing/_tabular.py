@@ -69,6 +69,7 @@ class TabularTrainer:
     """
 
     has_fixed_errors = False
+    numerics = 1
 
     def __init__(self) -> None:
         self.ledger = Ledger()

@@ -56,6 +56,7 @@ class SuperNetTrainer:
     """
 
     has_fixed_errors = False
+    numerics = 1
 
     def __init__(
         self,

@@ -14,7 +14,7 @@ Answer = TypeVar("Answer")
 
 
 class Reconnecting:
-    """A transport that connects anew where it breaks, and asks once more: no request does harm twice.
+    """A transport that connects anew where it breaks, and asks once more: repeating a request does no harm.
 
     Args:
         transport: The connection; closed with this one.

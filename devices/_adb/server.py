@@ -40,7 +40,7 @@ _REMEDIES = {
 }
 
 
-#: What the server, or adbutils where the server closes the connection without a word, says of a lost phone.
+#: What the server, or adbutils where the server closes the connection without a word, report of a lost phone.
 _LOST = ("not found", "offline", "closed", "Unknown data: b''")
 
 #: States that may pass by themselves.
@@ -53,7 +53,7 @@ class ListedDevice:
 
     Attributes:
         serial: As ``adb devices`` prints it; not trusted.
-        state: ``"device"`` when it can be used, or what the server says, in one line: ``"unauthorized"``,
+        state: ``"device"`` when it can be used, or what the server reports, in one line: ``"unauthorized"``,
             ``"offline"``, ``"no permissions (...)"``.
     """
 
@@ -207,7 +207,7 @@ def _start_where_none_runs(host: str, port: int) -> None:
 
 @contextmanager
 def _failures(deadline: Deadline) -> Iterator[None]:
-    """Say in our words what adbutils and sockets say in theirs."""
+    """Turn the errors of adbutils and of sockets into ours."""
     adbutils = _adbutils()
     try:
         yield

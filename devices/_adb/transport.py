@@ -102,8 +102,9 @@ class Transport:
     def push(self, content: bytes, path: str, *, mode: int = 0o644, timeout_s: float) -> None:
         """Write ``content`` to the file ``path``, replacing what is there, be it a file or a link.
 
-        Returns when the phone says that it has all of it. A file that could not be written whole is removed.
-        A phone gives everybody the rights that ``mode`` gives the owner: make its folder private.
+        Returns when the phone confirms that all of it arrived. A file that could not be written
+        whole is removed. A phone gives everybody the rights that ``mode`` gives the owner: make its folder
+        private.
 
         Raises:
             DeviceError: The phone refuses or is full, or ``path`` is not absolute, or climbs.
@@ -161,8 +162,8 @@ class Transport:
 class _Run:
     """One command line in a shell that first prints its process id, so that its process group can be killed.
 
-    adbd makes each shell the leader of its process group; a number of our own in its command line tells it
-    from another process that has got the same id since.
+    adbd makes each shell the leader of its process group; a number of our own in its command line
+    distinguishes it from another process that has got the same id since.
     """
 
     def __init__(self, command: str) -> None:

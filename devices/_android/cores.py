@@ -1,4 +1,4 @@
-"""The core clusters of a phone, told by their highest clock, and the processors to measure on.
+"""The core clusters of a phone, distinguished by their highest clock, and the processors to measure on.
 
 Phones have two or three kinds of core, numbered as the maker pleased, so that no mask is right on two phones.
 """

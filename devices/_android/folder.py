@@ -15,7 +15,7 @@ PARENT = "/data/local/tmp"
 #: Slowest push that is waited for, in bytes a second: a wireless phone at the edge of its network.
 _SLOWEST_PUSH = 100_000
 
-#: Makes the folder ours ($1), and tells the hash of a file in it ($2), given the mode $3 if it is there.
+#: Makes the folder ours ($1), and prints the hash of a file in it ($2), given the mode $3 if it is there.
 _PREPARE = """
 mkdir -p -m 700 "$1" 2>/dev/null
 if [ -L "${1%/*}" ] || [ -L "$1" ]; then echo link; exit 1; fi

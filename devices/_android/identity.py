@@ -24,8 +24,8 @@ def properties(getprop: str) -> dict[str, str]:
 def model(found: Mapping[str, str]) -> str:
     """Return maker and model, ``"Google Pixel 6"``; empty where the phone does not tell."""
     maker, name = found.get("ro.product.manufacturer", ""), found.get("ro.product.model", "")
-    is_named_twice = name.lower().startswith(maker.lower())
-    return plain(name if is_named_twice else f"{maker} {name}")
+    has_maker = name.lower().startswith(maker.lower())
+    return plain(name if has_maker else f"{maker} {name}")
 
 
 def chip(found: Mapping[str, str]) -> str:

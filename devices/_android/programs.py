@@ -17,8 +17,8 @@ from devices._device import Completed
 from devices._errors import DeviceError, DeviceLostError, DeviceTimeoutError
 
 #: Becomes the program ($6 and on) if this is the boot $4 (empty: any) and the processors are those of $5;
-#: else says, after the mark $2, what is not so. Root is $1, the file for the process $3. Field 22 of ``stat``
-#: is the birth.
+#: else prints, after the mark $2, what is not so. Root is $1, the file for the process $3. Field 22 of
+#: ``stat`` is the birth.
 _START = """
 R=$1 mark=$2 pid_file=$3 boot=$4 wanted=$5; shift 5
 refuse() { echo "$mark $1" >&2; exit 125; }

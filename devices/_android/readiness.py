@@ -34,11 +34,11 @@ class Fitness:
 
 
 def why_not_ready(now: Fitness, at_start: Fitness) -> str | None:
-    """Say what makes the phone unfit, the most pressing first, and what helps; ``None``: it is fit.
+    """Return what makes the phone unfit, the most pressing first, and what helps; ``None``: it is fit.
 
     Args:
-        now: What it tells now.
-        at_start: What it told when measuring began; a sensor that told then and is silent now may hide heat.
+        now: What it reports now.
+        at_start: What it reported when measuring began; a sensor that reports nothing since may hide heat.
     """
     found = (_heat(now.heat), _silence(now, at_start), _charge(now), _cable(now.battery, at_start.battery))
     return next((text for text in found if text is not None), None)
@@ -64,7 +64,7 @@ def _silence(now: Fitness, at_start: Fitness) -> str | None:
     )
     for name, value, value_at_start in sensors:
         if value is None and value_at_start is not None:
-            return f"the phone no longer tells its {name}; wait, or restart it"
+            return f"the phone no longer reports its {name}; wait, or restart it"
     return None
 
 

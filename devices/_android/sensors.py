@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from devices._proc import number
 
-#: ``dumpsys thermalservice`` prints temperatures twice; those before this line are of an unknown age.
+#: ``dumpsys thermalservice`` prints cached temperatures too; those before this line are of an unknown age.
 _CURRENT = "Current temperatures from HAL:"
 _COOLING = "Current cooling devices from HAL:"
 
@@ -31,8 +31,8 @@ _SLOWING = frozenset({2, 3, 5, 6, 7})
 #: Degrees Celsius. An absent sensor reads 0.0, a broken one anything.
 _COLDEST_C, _HOTTEST_C = 1.0, 110.0
 
-#: Zones of the kernel give thousandths, tenths or whole degrees, and do not say which; no phone in use is
-#: colder than this.
+#: Zones of the kernel give thousandths, tenths or whole degrees, and do not name their unit; no phone in use
+#: is colder than this.
 _COLDEST_ZONE_C = 10.0
 
 #: ``BatteryManager.BATTERY_STATUS_CHARGING``.
@@ -43,7 +43,7 @@ _SUPPLIES = ("AC powered", "USB powered", "Wireless powered", "Dock powered")
 
 @dataclass(frozen=True)
 class Heat:
-    """What ``dumpsys thermalservice`` tells.
+    """What ``dumpsys thermalservice`` reports.
 
     Attributes:
         status: 0 (none) to 6 (shutdown).
@@ -60,7 +60,7 @@ class Heat:
 
 @dataclass(frozen=True)
 class Battery:
-    """What ``dumpsys battery`` tells.
+    """What ``dumpsys battery`` reports.
 
     Attributes:
         percent: Charge.

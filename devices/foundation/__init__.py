@@ -4,7 +4,7 @@ from devices.foundation.errors import CarsHwError, ConfigError, StorageError, Un
 from devices.foundation.facades import lazy
 from devices.foundation.files import cache_folder, replace_file, sync_folder, write_durably
 from devices.foundation.plugins import load_plugin, plugin_name, plugin_names
-from devices.foundation.settings import Settings, added, before, settings_type
+from devices.foundation.settings import Settings, added, before, explained, section_type, settings_type
 from devices.foundation.text import first_line, one_line, printable
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "added",
     "before",
     "cache_folder",
+    "explained",
     "first_line",
     "lazy",
     "load_plugin",
@@ -24,6 +25,7 @@ __all__ = [
     "plugin_names",
     "printable",
     "replace_file",
+    "section_type",
     "settings_type",
     "sync_folder",
     "write_durably",

@@ -1,20 +1,19 @@
-"""Settings: what a plug-in may be told, said once; and values from outside, held against that."""
+"""Settings: the values that a plug-in takes, declared in one place; and the check of values from outside."""
 
 import inspect
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails
 
 from devices.foundation.errors import ConfigError, UnknownNameError
 
-#: Under this key a field says which value it had, in effect, before it existed.
+#: Under this key a field declares which value it had, in effect, before it existed.
 _BEFORE = "before"
 
 
 class Settings(BaseModel):
-    """A frozen set of named values: each field says its name, type, bounds and default, in one place.
+    """A frozen set of named values: each field declares its name, type, bounds and default, in one place.
 
     A plug-in declares its own as ``settings: MySettings`` in its class body; see ``settings_type``. Types are
     strict: a boolean is no number, and a number no text. A rule between fields is a pydantic
@@ -38,7 +37,7 @@ class Settings(BaseModel):
         try:
             return cls.model_validate(dict(values))
         except ValidationError as error:
-            raise _explained(error, owner, cls) from error
+            raise explained(error, cls, unknown=f"setting of {owner}", subject=f"{owner}: ") from error
 
     @classmethod
     def stored(cls, owner: str, values: Mapping[str, object]) -> Self:
@@ -88,18 +87,41 @@ def settings_type(plugin: type) -> type[Settings]:
     return Settings
 
 
-def _explained(error: ValidationError, owner: str, model: type[Settings]) -> ConfigError | UnknownNameError:
-    """Turn pydantic's first complaint into one line that names the setting, the value and what is allowed."""
+def section_type(model: type[BaseModel], name: str) -> type[BaseModel] | None:
+    """Return the type of the section ``name``, or of each section in it; ``None`` where it holds values."""
+    if name not in model.model_fields:
+        return None
+    annotation = model.model_fields[name].annotation
+    for kind in (annotation, *get_args(annotation)):
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            return kind
+    return None
+
+
+def explained(
+    error: ValidationError, model: type[BaseModel], *, unknown: str, subject: str
+) -> ConfigError | UnknownNameError:
+    """Turn pydantic's first complaint into one line that names the key, the value and what is allowed.
+
+    Args:
+        error: What ``model`` raised.
+        model: May have sections, whose keys are named with dots.
+        unknown: What a key that does not exist is called: ``"setting of cars"``.
+        subject: What a message of any other complaint begins with: ``"cars: "``.
+
+    Returns:
+        The error to raise from ``error``.
+    """
     first = error.errors()[0]
     name = ".".join(map(str, first["loc"]))
     if first["type"] == "extra_forbidden":
-        return UnknownNameError(f"setting of {owner}", name, model.model_fields)
-    return ConfigError(f"{owner}: {_complaint(name, first)}")
-
-
-def _complaint(name: str, first: ErrorDetails) -> str:
+        *sections, _ = map(str, first["loc"])
+        for section in sections:
+            model = section_type(model, section) or model
+        known = [".".join([*sections, key]) for key in model.model_fields]
+        return UnknownNameError(unknown, name, known)
     message = first["msg"].removeprefix("Value error, ")
     if not name:
-        return message
+        return ConfigError(f"{subject}{message}")
     message = message.replace("Input should be", "it should be")
-    return f"{name} is {first['input']!r:.64}; {message}"
+    return ConfigError(f"{subject}{name} is {first['input']!r:.64}; {message}")

@@ -5,7 +5,10 @@ from pathlib import Path
 from devices.foundation import UnknownNameError, load_plugin, plugin_names
 from profilers.formats._format import FileFormat
 
-__all__ = ["FileFormat", "load", "names", "of_file", "runtimes"]
+__all__ = ["DEFAULT", "FileFormat", "load", "names", "names_with_int8", "of_file", "runtimes"]
+
+#: The format of files where the user names none.
+DEFAULT = "onnx"
 
 
 def load(name: str) -> FileFormat:
@@ -20,6 +23,11 @@ def load(name: str) -> FileFormat:
 def names() -> tuple[str, ...]:
     """List the formats of this project."""
     return plugin_names("profilers.formats")
+
+
+def names_with_int8() -> tuple[str, ...]:
+    """List the formats of this project that are also written with 8-bit integers."""
+    return tuple(name for name in names() if load(name).has_int8)
 
 
 def runtimes() -> frozenset[str]:

@@ -67,12 +67,13 @@ class FileFormat(ABC):
             ProfilingError: The file is not to be read, or its inputs are not all of one shape and known size.
         """
 
-    def quantize(self, content: bytes, images: Array) -> bytes:
+    def quantize(self, content: bytes, range_images: Array) -> bytes:
         """Return a file's network with 8-bit weights and activations; its input and output stay float32.
 
         Args:
             content: As ``lower`` writes it, with one input.
-            images: Like those that the network will see, (n, c, h, w): they set the ranges of activations.
+            range_images: Like those that the network will see, (n, c, h, w): they set the ranges of
+                activations.
 
         Raises:
             ExportError: The format has no such files, or what writes them is not installed.

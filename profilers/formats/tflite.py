@@ -47,7 +47,7 @@ class TfLite(FileFormat):
 
         return tflite_workload(path)
 
-    def quantize(self, content: bytes, images: Array) -> bytes:
+    def quantize(self, content: bytes, range_images: Array) -> bytes:
         from profilers.lowering.int8 import quantize
 
-        return quantize(content, images)
+        return quantize(content, range_images)

@@ -1,4 +1,4 @@
-"""From a float TFLite model to one of 8-bit integers, calibrated on images."""
+"""From a float TFLite model to one of 8-bit integers, whose ranges are those of sample images."""
 
 import io
 import warnings
@@ -14,14 +14,15 @@ from profilers.errors import ExportError, UnsupportedOperationError
 from profilers.lowering._tflite.flatbuffer import INPUT_NAME, SIGNATURE
 
 
-def quantize(model: bytes, images: NDArray[np.float32]) -> bytes:
+def quantize(model: bytes, range_images: NDArray[np.float32]) -> bytes:
     """Return ``model`` with 8-bit weights and activations; its input and output stay float32.
 
-    Weights have a scale per output channel. The range of each activation is that which ``images`` give it.
+    Weights have a scale per output channel. The range of each activation is that which
+    ``range_images`` give it.
 
     Args:
         model: As ``lowering.tflite`` writes it, with one input.
-        images: Like those that the model will see: (n, c, h, w), in float.
+        range_images: Like those that the model will see: (n, c, h, w), in float.
 
     Raises:
         ExportError: The quantizer is not installed.
@@ -39,7 +40,7 @@ def quantize(model: bytes, images: NDArray[np.float32]) -> bytes:
     recipe.add_static_config(".*", operations.ALL_SUPPORTED, activation_num_bits=8, weight_num_bits=8)
     for border in (operations.INPUT, operations.OUTPUT):
         recipe.add_quantization_config(".*", border, algorithm_key="no_quantize")
-    samples = [{INPUT_NAME: nhwc(image[None])} for image in images]
+    samples = [{INPUT_NAME: nhwc(image[None])} for image in range_images]
     with _quiet():
         try:
             # The default is a moving average of each image's range, which cuts off the largest values.

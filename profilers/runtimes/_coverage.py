@@ -1,4 +1,4 @@
-"""Coverage: what part of a TFLite model its delegates run, whoever tells it."""
+"""Coverage: what part of a TFLite model its delegates run, whoever reports it."""
 
 from dataclasses import dataclass
 

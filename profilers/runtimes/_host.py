@@ -21,7 +21,7 @@ def require_float32(spec: OpSpec) -> None:
 
 
 def require_inputs(spec: OpSpec, found: Sequence[Input], *, float32: str = "float32") -> None:
-    """Check that a model takes what ``spec`` says.
+    """Check that a model takes the inputs of ``spec``.
 
     Args:
         spec: What is to be measured.

@@ -30,7 +30,7 @@ def output_text(completed: Completed) -> str:
 
 
 def complaint(text: str) -> str:
-    """Return the line of ``text`` that says most of what went wrong, short and printable."""
+    """Return the line of ``text`` that names best what went wrong, short and printable."""
     found = _ERROR_LINE.search(text) or CRASHED.search(text)
     return one_line(found[0] if found else text.strip().rpartition("\n")[2], 160) or "it printed nothing"
 

@@ -14,7 +14,7 @@ from profilers.runtimes._program_output import output_text
 #: No build of these programs comes near it.
 _LARGEST_BYTES = 1 << 28
 
-#: What ``uname -m`` says, and how Android's builds call it.
+#: What ``uname -m`` prints, and how Android's builds call it.
 _ABIS = {"aarch64": "arm64-v8a", "armv8l": "armeabi-v7a", "armv7l": "armeabi-v7a", "i686": "x86"}
 
 _LIMIT_S, _HELP_LIMIT_S = 20.0, 60.0
@@ -45,7 +45,7 @@ class Program:
         name: Its file's name in the cache folder.
         variable: Environment variable that may name its file.
         source: Where the user gets it, in an imperative.
-        is_it: Tells from what ``--help`` prints whether it is this program and runs.
+        is_it: Whether the output of ``--help`` is that of this program.
     """
 
     name: str

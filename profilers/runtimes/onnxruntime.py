@@ -79,7 +79,10 @@ class OnnxRuntime(Runtime):
             yield bound
 
     def _lowered(self, workload: Workload) -> tuple[bytes, Array | None]:
-        """Return the model, and what torch computes for random inputs; ``None`` where it is a file."""
+        """Return the model, and torch's output for random inputs: (n, c, h, w), or (n, classes) of a network.
+
+        A file has no module that torch could run: its reference is ``None``.
+        """
         if isinstance(workload.source, Path):
             return read_onnx(workload.source), None
         spec = workload.spec
@@ -142,7 +145,7 @@ class _BoundSession:
         return {}
 
     def outputs(self) -> list[Array]:
-        """Run one call and return its outputs as float32."""
+        """Run one call and return its outputs as float32, images as (n, c, h, w)."""
         self._run(1)
         return [np.asarray(output, dtype=np.float32) for output in self._binding.copy_outputs_to_cpu()]
 

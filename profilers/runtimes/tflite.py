@@ -64,7 +64,10 @@ class TfLite(Runtime):
             yield here
 
     def _lowered(self, workload: Workload) -> tuple[bytes, Array | None]:
-        """Return the model, and what torch computes for random inputs; ``None`` where it is a file."""
+        """Return the model, and torch's output for random inputs: (n, c, h, w), or (n, classes) of a network.
+
+        A file has no module that torch could run: its reference is ``None``.
+        """
         require_float32(workload.spec)
         if isinstance(workload.source, Path):
             return read_tflite(workload.source), None

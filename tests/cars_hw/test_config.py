@@ -74,6 +74,20 @@ def test_a_latency_limit_needs_the_latency_objective() -> None:
         _load("latency.max_latency_ms=1", 'search.objectives=["error", "macs"]')
 
 
+def test_a_value_out_of_bounds_is_explained_as_a_plug_ins_setting_is() -> None:
+    with pytest.raises(ConfigError, match=r"^configuration key latency\.threads is -1; it should be greater"):
+        _load("latency.threads=-1")
+
+
+def test_settings_of_a_runtime_keep_their_types() -> None:
+    config = _load("latency.settings.a=true", "latency.settings.b=1", "latency.settings.c=on")
+    assert [(value, type(value)) for value in config.latency.settings.values()] == [
+        (True, bool),
+        (1, int),
+        ("on", str),
+    ]
+
+
 @pytest.mark.parametrize(
     ("override", "value"),
     [

@@ -91,9 +91,10 @@ class Squeeze:
 
 _SCRIPT = """
 from cars_hw.networks import operations
+from cars_hw.testing._entries import measured
 from cars_hw.weights import modules
 from devices import connect
-from latency_tables import Measurement, OpSpec
+from latency_tables import OpSpec
 from profilers import MeasurementPlan, Profiler, Workload, formats, runtimes
 
 spec = OpSpec.of("squeeze", (1, 8, 6, 6), squeezed=2)
@@ -107,8 +108,7 @@ for name in ("onnx", "tflite"):
     plan = MeasurementPlan(precision=0.5, min_rounds=3, spread_s=0.0, max_rounds=3, budget_s=0.5)
     with connect("cpu") as device:
         workload = Workload(spec, lambda: module)
-        [entry] = Profiler(device, runtimes.load(made_by.runtime), plan).measure([workload])
-    assert isinstance(entry, Measurement), entry
+        [entry] = measured(Profiler(device, runtimes.load(made_by.runtime), plan).measure([workload]))
 print("all of it")
 """
 

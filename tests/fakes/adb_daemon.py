@@ -5,13 +5,14 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+
+from tests.fakes.waiting import wait_for
 
 _CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cars_hw/adbd"
 
@@ -133,10 +134,10 @@ class AdbServer:
     def connect(self, address: str) -> None:
         """Let it connect to a device on the network, and wait until it has."""
         self.adb("connect", address)
-        end_s = time.monotonic() + 10.0
-        while self.adb("-s", address, "get-state").stdout.strip() != b"device":
-            assert time.monotonic() < end_s, f"adb does not reach {address}: {self.adb('devices').stdout!r}"
-            time.sleep(0.05)
+        wait_for(
+            lambda: self.adb("-s", address, "get-state").stdout.strip() == b"device",
+            lambda: f"adb does not reach {address}: {self.adb('devices').stdout!r}",
+        )
 
     def end(self) -> None:
         """End it; one that did not run is not started by that."""
@@ -165,20 +166,18 @@ def adb_server(folder: Path) -> Iterator[AdbServer]:
 
 def wait_for_port(port: int) -> None:
     """Wait until somebody listens there."""
-    end_s = time.monotonic() + 10.0
-    while True:
+
+    def is_open() -> bool:
         with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port), timeout=5):
-            return
-        assert time.monotonic() < end_s, f"nobody listens on port {port}"
-        time.sleep(0.01)
+            return True
+        return False
+
+    wait_for(is_open, lambda: f"nobody listens on port {port}")
 
 
 def wait_until_gone(path: Path) -> None:
     """Wait for the real daemon to remove a part of a file: it says first that it failed."""
-    end_s = time.monotonic() + 10.0
-    while path.exists():
-        assert time.monotonic() < end_s, f"{path} stays"
-        time.sleep(0.02)
+    wait_for(lambda: not path.exists(), lambda: f"{path} stays")
 
 
 def shells() -> list[str]:

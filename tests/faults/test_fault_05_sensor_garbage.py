@@ -46,7 +46,7 @@ def test_a_sensor_that_vanishes_while_measuring_makes_it_unready(phone: PlayedPh
     with phone.device() as device, device.quiet(1):
         assert device.why_not_ready() is None
         (phone.folder / "dumpsys/thermalservice").unlink()
-        assert device.why_not_ready() == "the phone no longer tells its thermal status; wait, or restart it"
+        assert device.why_not_ready() == "the phone no longer reports its thermal status; wait, or restart it"
 
 
 def test_a_report_cannot_pretend_to_be_another(phone: PlayedPhone) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from torch import nn
 
-from latency_tables.measurement import Failure, FailureStatus, Measurement
+from cars_hw.testing._entries import failed, measured
+from latency_tables.measurement import FailureStatus
 from latency_tables.spec import OpSpec
 from latency_tables.table import LatencyTable
 from profilers.plan import MeasurementPlan
@@ -31,8 +32,7 @@ def profiler(device: LocalRemote, *, fault: str = "", delegate: str = "cpu") -> 
 def test_wrong_numbers_are_a_failure_in_the_table_and_never_a_latency(tmp_path: Path, delegate: str) -> None:
     owner = profiler(LocalRemote(tmp_path), fault="wrong", delegate=delegate)
     table = LatencyTable.in_memory(owner.header())
-    (entry,) = owner.fill(table, [CONV])
-    assert isinstance(entry, Failure)
+    (entry,) = failed(owner.fill(table, [CONV]))
     assert entry.status is FailureStatus.WRONG_OUTPUT
     assert "differs from torch's" in entry.reason
     assert CONV.spec not in table
@@ -42,8 +42,7 @@ def test_wrong_numbers_are_a_failure_in_the_table_and_never_a_latency(tmp_path: 
 def test_an_output_of_another_size_or_without_an_end_is_wrong(
     tmp_path: Path, fault: str, reason: str
 ) -> None:
-    (entry,) = profiler(LocalRemote(tmp_path), fault=fault).measure([CONV])
-    assert isinstance(entry, Failure)
+    (entry,) = failed(profiler(LocalRemote(tmp_path), fault=fault).measure([CONV]))
     assert entry.status is FailureStatus.WRONG_OUTPUT
     assert reason in entry.reason
 
@@ -57,8 +56,7 @@ def test_numbers_that_the_cable_damaged_are_no_fault_of_the_kernel(tmp_path: Pat
         return b"\x00\x00\xc0\x7f" + content[4:] if is_output and next(damaged, False) else content
 
     device.on_pull = once
-    (entry,) = profiler(device).measure([CONV])
-    assert isinstance(entry, Measurement)
+    assert len(measured(profiler(device).measure([CONV]))) == 1
     assert next(damaged, None) is None
 
 
@@ -66,6 +64,5 @@ def test_right_numbers_are_compared_once_and_then_timed(tmp_path: Path) -> None:
     device = LocalRemote(tmp_path)
     pulled = itertools.count()
     device.on_pull = lambda content: (next(pulled) if len(content) == OUTPUT_BYTES else 0, content)[1]
-    (entry,) = profiler(device).measure([CONV])
-    assert isinstance(entry, Measurement)
+    assert len(measured(profiler(device).measure([CONV]))) == 1
     assert next(pulled) == 1

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import latency_tables
 from latency_tables.errors import DamagedFileError, TableError
-from latency_tables.journal import MAX_LINE_BYTES, Journal, Record, read_records
+from latency_tables.journal import MAX_LINE_BYTES, Fields, Journal, read_lines
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -37,13 +37,13 @@ with Journal.open(Path(sys.argv[1])) as journal:
 """
 
 
-def write(path: Path, *records: Record) -> None:
+def write(path: Path, *records: Fields) -> None:
     with Journal.create(path, records[0]) as journal:
         journal.append(*records[1:])
 
 
-def read(path: Path) -> list[Record]:
-    return [record for _, record in read_records(path)]
+def read(path: Path) -> list[Fields]:
+    return [record for _, record in read_lines(path)]
 
 
 def line(payload: bytes) -> bytes:
@@ -74,11 +74,11 @@ def largest_file_bytes(limit: int) -> Iterator[None]:
 
 @given(st.lists(RECORDS, min_size=1, max_size=4))
 @settings(max_examples=20)
-def test_records_read_back_as_written_and_in_order(records: list[Record]) -> None:
+def test_records_read_back_as_written_and_in_order(records: list[Fields]) -> None:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "a.jsonl"
         write(path, *records)
-        assert list(read_records(path)) == list(enumerate(records, start=1))
+        assert list(read_lines(path)) == list(enumerate(records, start=1))
 
 
 def test_a_line_holds_its_length_its_checksum_and_the_json(tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_a_flipped_bit_is_damage_or_a_torn_tail_but_never_another_record(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path, torn_path = tmp_path / "a.jsonl", tmp_path / "a.jsonl.torn"
-    records: list[Record] = [{"J": "*"}, {}, {"n": 1}]
+    records: list[Fields] = [{"J": "*"}, {}, {"n": 1}]
     write(path, *records)
     whole = path.read_bytes()
     outcomes = set()
@@ -192,7 +192,7 @@ def test_a_flipped_bit_is_damage_or_a_torn_tail_but_never_another_record(
 @given(st.lists(RECORDS, min_size=2, max_size=5), st.lists(RECORDS, max_size=2), st.data())
 @settings(max_examples=20)
 def test_a_crash_at_any_byte_loses_no_record_before_it(
-    records: list[Record], added: list[Record], data: st.DataObject
+    records: list[Fields], added: list[Fields], data: st.DataObject
 ) -> None:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "a.jsonl"
@@ -246,7 +246,7 @@ def test_a_record_that_is_no_json_object_is_refused_whatever_its_checksum(
 
 
 @pytest.mark.parametrize("record", [{"n": float("nan")}, {"n": float("inf")}, {"n": Path()}])
-def test_a_record_that_is_no_json_is_not_written(tmp_path: Path, record: Record) -> None:
+def test_a_record_that_is_no_json_is_not_written(tmp_path: Path, record: Fields) -> None:
     path = tmp_path / "a.jsonl"
     write(path, {"n": 0})
     with Journal.open(path) as journal, pytest.raises(TableError, match="cannot be written as JSON"):

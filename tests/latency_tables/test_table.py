@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from devices._device import DeviceInfo
 from latency_tables import Extent
 from latency_tables.errors import DamagedFileError, MissingEntryError, TableError, TableMismatchError
-from latency_tables.journal import Journal, Record, read_records
+from latency_tables.journal import Fields, Journal, read_lines
 from latency_tables.measurement import Failure, FailureStatus, Measurement
 from latency_tables.spec import OpSpec
 from latency_tables.table import LatencyTable, TableHeader
@@ -49,7 +49,7 @@ def table_of(*entries: Measurement | Failure) -> LatencyTable:
     return table
 
 
-def file_of(path: Path, *records: Record) -> Path:
+def file_of(path: Path, *records: Fields) -> Path:
     with Journal.create(path, records[0]) as journal:
         journal.append(*records[1:])
     return path
@@ -72,7 +72,7 @@ def test_the_first_record_is_the_header_and_each_entry_is_a_record(tmp_path: Pat
     with LatencyTable.create(path, HEADER) as table:
         table.add(measured(CONV))
         table.add(crashed(POOL))
-    assert [r for _, r in read_records(path)] == [HEADER_RECORD, CONV_RECORD, FAILURE_RECORD]
+    assert [r for _, r in read_lines(path)] == [HEADER_RECORD, CONV_RECORD, FAILURE_RECORD]
 
 
 @pytest.mark.parametrize(("runtime", "usual"), [("onnxruntime", "live"), ("torch", "whole")])
@@ -93,7 +93,7 @@ def test_a_header_says_what_is_executed_where_that_is_unusual(
     header = replace(HEADER, runtime=runtime, executes=unusual)
     LatencyTable.create(tmp_path / "a.jsonl", header).close()
     assert LatencyTable.open(tmp_path / "a.jsonl").header == header
-    assert next(read_records(tmp_path / "a.jsonl"))[1]["executes"] == unusual
+    assert next(read_lines(tmp_path / "a.jsonl"))[1]["executes"] == unusual
 
 
 def test_appending_creates_a_table_or_goes_on_with_it(tmp_path: Path) -> None:
@@ -214,6 +214,14 @@ def test_required_conditions_are_compared_with_the_header() -> None:
         table.require(settings={"opset": 17, "delegate": "gpu"})
 
 
+@pytest.mark.parametrize("value", ["off", False])
+def test_a_required_boolean_is_compared_with_the_word_that_headers_have(value: str | bool) -> None:
+    table = LatencyTable.in_memory(replace(HEADER, settings={"xnnpack": "off"}))
+    table.require(settings={"xnnpack": value})
+    with pytest.raises(TableMismatchError, match="xnnpack 'off', but 'on'"):
+        table.require(settings={"xnnpack": True})
+
+
 @given(st.permutations([measured(CONV, 1.0), measured(POOL, 2.0), crashed(SKIP)]))
 def test_the_digest_is_that_of_the_content_in_any_order(entries: list[Measurement | Failure]) -> None:
     table = table_of(crashed(CONV), measured(CONV, 9.0), *entries)
@@ -300,7 +308,7 @@ def test_an_infinite_condition_is_refused(tmp_path: Path) -> None:
         HEADER_RECORD,
     ],
 )
-def test_a_record_that_is_no_entry_is_refused(tmp_path: Path, record: Record) -> None:
+def test_a_record_that_is_no_entry_is_refused(tmp_path: Path, record: Fields) -> None:
     refuses(file_of(tmp_path / "a.jsonl", HEADER_RECORD, record), "line 2")
 
 
@@ -331,7 +339,7 @@ def test_a_header_with_a_poisoned_device_is_refused(tmp_path: Path, name: str, v
         CONV_RECORD,
     ],
 )
-def test_a_first_record_that_is_no_header_is_refused(tmp_path: Path, record: Record) -> None:
+def test_a_first_record_that_is_no_header_is_refused(tmp_path: Path, record: Fields) -> None:
     refuses(file_of(tmp_path / "a.jsonl", record, CONV_RECORD), "line 1")
 
 

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cars_hw.testing._entries import failed, measured
 from devices._device import DeviceState
 from devices._errors import DeviceError, DeviceLostError, DeviceTimeoutError
 from devices.fake import Fake
-from latency_tables.measurement import Entry, Failure, FailureStatus, Measurement
+from latency_tables.measurement import Failure, FailureStatus
 from latency_tables.spec import OpSpec
 from latency_tables.table import LatencyTable
 from profilers._gate import SENTINEL_SPEC, OpenGate, SentinelGate
@@ -72,11 +73,6 @@ def order(owner: Profiler) -> str:
     return "".join("|" if spec == SENTINEL_SPEC else spec.kind for spec, _ in owner.runtime.calls)
 
 
-def measured(entries: list[Entry]) -> list[Measurement]:
-    assert all(isinstance(entry, Measurement) for entry in entries), entries
-    return [entry for entry in entries if isinstance(entry, Measurement)]
-
-
 def test_a_sentinel_runs_before_and_after_every_few_blocks() -> None:
     owner = profiler()
     owner.measure(workloads("abc"))
@@ -130,9 +126,7 @@ def test_fault_23_nothing_is_measured_while_the_device_is_hot() -> None:
 
 def test_fault_23_a_device_that_stays_hot_gives_throttled_and_no_number() -> None:
     owner = profiler(phone=Phone((0.05, 1e9, "thermal status 3")))
-    entries = owner.measure(workloads("ab"))
-    for entry in entries:
-        assert isinstance(entry, Failure)
+    for entry in failed(owner.measure(workloads("ab"))):
         assert entry.status is FailureStatus.THROTTLED
         assert entry.reason == "thermal status 3; 10 s of rest did not help"
     assert owner.resting_s == 10.0
@@ -140,8 +134,7 @@ def test_fault_23_a_device_that_stays_hot_gives_throttled_and_no_number() -> Non
 
 def test_fault_23_a_device_that_stays_slow_gives_throttled_and_no_number() -> None:
     owner = profiler(lambda now_s: 1.0 if now_s < 0.05 else 1.3)
-    (entry,) = owner.measure(workloads("a"))
-    assert isinstance(entry, Failure)
+    (entry,) = failed(owner.measure(workloads("a")))
     assert entry.status is FailureStatus.THROTTLED
     assert "30% longer than at its best, over 5%" in entry.reason
 
@@ -167,8 +160,7 @@ def test_fault_25_rests_are_counted_and_not_read_from_a_clock_that_may_jump() ->
             self.advance(-3600.0)
 
     owner = profiler(phone=SetBack((-1e9, 1e9, "hot")))
-    (entry,) = owner.measure(workloads("a"))
-    assert isinstance(entry, Failure)
+    (entry,) = failed(owner.measure(workloads("a")))
     assert entry.status is FailureStatus.THROTTLED
     assert owner.resting_s == 10.0
 
@@ -184,8 +176,7 @@ def test_a_second_run_is_compared_with_the_sentinel_of_the_first() -> None:
     table = LatencyTable.in_memory(first.header())
     list(first.fill(table, workloads("ab")))
     slower = profiler(lambda _: 1.2)
-    (entry,) = slower.fill(table, workloads("abc"))
-    assert isinstance(entry, Failure)
+    (entry,) = failed(slower.fill(table, workloads("abc")))
     assert entry.status is FailureStatus.THROTTLED
     assert "20% longer" in entry.reason
 
@@ -193,8 +184,7 @@ def test_a_second_run_is_compared_with_the_sentinel_of_the_first() -> None:
 def test_the_level_does_not_follow_runs_that_did_not_pass() -> None:
     owner = profiler(lambda now_s: 1.0 if now_s < 0.05 else 1.3)
     owner.measure(workloads("a"))
-    (entry,) = owner.measure(workloads("a"))
-    assert isinstance(entry, Failure)
+    assert len(failed(owner.measure(workloads("a")))) == 1
 
 
 def test_a_sentinel_that_does_not_run_ends_everything() -> None:
@@ -224,7 +214,7 @@ def test_fault_04_a_workload_that_hangs_is_a_time_out_and_the_others_go_on() -> 
 
     owner = Profiler(Phone(), FakeRuntime(latency_s=hanging), PLAN)
     a, b = owner.measure(workloads("ab"))
-    assert isinstance(a, Measurement)
+    assert len(measured([a])) == 1
     assert b == Failure(workloads("b")[0].spec, FailureStatus.TIMEOUT, "killed after 60 s")
 
 
@@ -246,7 +236,7 @@ def test_fault_01_a_device_lost_at_any_block_keeps_what_was_finished_and_resumes
     assert table.failures == {}
     kept = set(table.measurements)
     resumed = profiler()
-    entries = measured(list(resumed.fill(table, workloads())))
+    entries = measured(resumed.fill(table, workloads()))
     assert {entry.spec for entry in entries} == {work.spec for work in workloads()} - kept
     assert table.missing([work.spec for work in workloads()]) == ()
     if {"a", "b"}.isdisjoint(spec.kind for spec in kept):

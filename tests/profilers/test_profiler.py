@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cars_hw.testing._entries import failed, measured
 from devices._device import DeviceState
 from devices._errors import DeviceError
 from devices.fake import Fake
 from latency_tables.errors import TableMismatchError
-from latency_tables.measurement import Failure, FailureStatus, Measurement
+from latency_tables.measurement import Failure, FailureStatus
 from latency_tables.spec import OpSpec
 from latency_tables.table import LatencyTable
 from profilers.errors import (
@@ -89,8 +90,8 @@ def test_the_seed_determines_the_order() -> None:
 
 def test_a_block_lasts_a_millisecond_and_the_search_for_it_is_no_sample() -> None:
     cold_s = iter([5e-3])
-    for entry in profiler(lambda spec, now_s: next(cold_s, steady(spec, now_s))).measure(workloads()):
-        assert isinstance(entry, Measurement)
+    owner = profiler(lambda spec, now_s: next(cold_s, steady(spec, now_s)))
+    for entry in measured(owner.measure(workloads())):
         assert entry.conditions["inner_calls"] == INNER_CALLS[entry.spec.kind]
         assert entry.samples_s == pytest.approx([LATENCIES_S[entry.spec.kind]] * 14)
 
@@ -100,16 +101,15 @@ def test_blocks_sized_in_a_slow_mode_are_sized_anew_in_the_fast_one() -> None:
         return steady(spec, now_s) * (4.0 if now_s < 0.02 else 1.0)
 
     owner = profiler(slow_at_first)
-    (entry,) = owner.measure(workloads("a"))
-    assert isinstance(entry, Measurement)
+    (entry,) = measured(owner.measure(workloads("a")))
     assert entry.conditions["inner_calls"] == INNER_CALLS["a"]
     assert entry.samples_s == pytest.approx([LATENCIES_S["a"]] * 14)
 
 
 def test_a_workload_that_gets_ever_faster_is_sized_anew_a_few_times_only() -> None:
     calls = itertools.count()
-    (entry,) = profiler(lambda *_: 1e-2 * 0.8 ** min(next(calls), 50)).measure(workloads("a"))
-    assert isinstance(entry, Measurement)
+    owner = profiler(lambda *_: 1e-2 * 0.8 ** min(next(calls), 50))
+    (entry,) = measured(owner.measure(workloads("a")))
     n = entry.conditions["inner_calls"]
     assert isinstance(n, int)
     assert n * min(entry.samples_s) < 0.9e-3  # shorter blocks are taken in the end
@@ -119,26 +119,22 @@ def test_a_slow_mode_of_a_few_rounds_does_not_move_a_latency() -> None:
     def slow_for_a_while(spec: OpSpec, now_s: float) -> float:
         return steady(spec, now_s) * (1.6 if 0.04 <= now_s < 0.06 else 1.0)
 
-    for entry in profiler(slow_for_a_while).measure(workloads()):
-        assert isinstance(entry, Measurement)
+    for entry in measured(profiler(slow_for_a_while).measure(workloads())):
         assert max(entry.samples_s) > 1.5 * LATENCIES_S[entry.spec.kind]
         assert entry.latency_s == pytest.approx(LATENCIES_S[entry.spec.kind])
 
 
 def test_a_steady_workload_leaves_the_rounds_at_the_second_look() -> None:
     owner = profiler(noisy("b"))
-    a, b, c = owner.measure(workloads())
+    a, b, c = measured(owner.measure(workloads()))
     for entry in (a, c):
-        assert isinstance(entry, Measurement)
         assert (entry.conditions["rounds"], entry.conditions["precision_reached"]) == (14, True)
-    assert isinstance(b, Measurement)
     assert len(b.samples_s) > 14
     assert order(owner).endswith("bbbbb")
 
 
 def test_the_last_round_keeps_an_imprecise_entry_and_marks_it() -> None:
-    (entry,) = profiler(noisy("a")).measure(workloads("a"))
-    assert isinstance(entry, Measurement)
+    (entry,) = measured(profiler(noisy("a")).measure(workloads("a")))
     assert (len(entry.samples_s), entry.conditions["precision_reached"]) == (80, False)
 
 
@@ -146,10 +142,8 @@ def test_a_workload_that_exceeds_its_budget_ends_alone() -> None:
     def slow_c(spec: OpSpec, now_s: float) -> float:
         return 1.0 if spec.kind == "c" else steady(spec, now_s)
 
-    a, c = profiler(slow_c, MeasurementPlan(budget_s=2.5)).measure(workloads("ac"))
-    assert isinstance(c, Measurement)
+    a, c = measured(profiler(slow_c, MeasurementPlan(budget_s=2.5)).measure(workloads("ac")))
     assert (len(c.samples_s), c.conditions["precision_reached"]) == (3, False)
-    assert isinstance(a, Measurement)
     assert a.conditions["precision_reached"] is True
 
 
@@ -183,16 +177,13 @@ def test_a_workload_that_crashes_midway_leaves_the_others_alone() -> None:
 
     a, b, c = profiler(crash).measure(workloads())
     assert b == Failure(spec("b"), FailureStatus.CRASHED, "the process died")
-    assert isinstance(a, Measurement)
-    assert isinstance(c, Measurement)
+    assert len(measured([a, c])) == 2
 
 
 @pytest.mark.parametrize("step", [0.0, -1.0])
 def test_a_clock_that_stands_or_goes_back_gives_no_latency(step: float) -> None:
-    (entry,) = profiler(lambda spec, now_s: steady(spec, now_s) if now_s < 0.02 else step).measure(
-        workloads("a")
-    )
-    assert isinstance(entry, Failure)
+    owner = profiler(lambda spec, now_s: steady(spec, now_s) if now_s < 0.02 else step)
+    (entry,) = failed(owner.measure(workloads("a")))
     assert entry.status is FailureStatus.CRASHED
 
 
@@ -276,8 +267,7 @@ def test_the_conditions_are_kept_with_the_samples() -> None:
         lambda now_s: DeviceState(load=now_s, steal_s=2 * now_s, governor="performance", affinity=(1, 3))
     )
     owner = Profiler(device, FakeRuntime(latency_s=steady), MeasurementPlan(seed=7))
-    (entry,) = owner.measure(workloads("a"))
-    assert isinstance(entry, Measurement)
+    (entry,) = measured(owner.measure(workloads("a")))
     conditions = dict(entry.conditions)
     before, after = conditions.pop("load_before"), conditions.pop("load_after")
     assert isinstance(before, float)
@@ -314,8 +304,7 @@ def test_the_first_rounds_are_spread_so_that_a_slow_mode_of_seconds_moves_nothin
         return steady(spec, now_s) * (1.6 if 2.0 <= now_s < 7.0 else 1.0)
 
     owner = profiler(slow_for_seconds, MeasurementPlan(spread_s=10.0))
-    for entry in owner.measure(workloads()):
-        assert isinstance(entry, Measurement)
+    for entry in measured(owner.measure(workloads())):
         assert max(entry.samples_s) > 1.5 * LATENCIES_S[entry.spec.kind]
         assert entry.latency_s == pytest.approx(LATENCIES_S[entry.spec.kind])
     assert isinstance(owner.device, Fake)

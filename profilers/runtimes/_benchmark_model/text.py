@@ -25,7 +25,7 @@ _COMPILED = re.compile(
 )
 _COMPILED_STEP_S = 1e-5
 
-#: Coarser values than a hundredth say nothing about small operations.
+#: Coarser values than a hundredth are no measurements of small operations.
 _COARSEST = 0.01
 
 _APPLIED = re.compile(
@@ -46,7 +46,7 @@ def text_timings(text: str) -> Timings:
 
 
 def text_coverage(text: str) -> Coverage | None:
-    """Read what the classic tool says of a delegate that it was told to use; ``None`` if it says nothing."""
+    """Read what the classic tool reports of the delegate asked for; ``None`` if it reports nothing."""
     applied = _APPLIED.search(text)
     if applied is None:
         return Coverage((), 0, None) if _NOT_APPLIED.search(text) else None

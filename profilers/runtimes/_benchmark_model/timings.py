@@ -64,7 +64,7 @@ class Timings:
         return min(max(self.mean_s, self.median_s - half_s), self.median_s + half_s)
 
     def require_agreement(self, other: "Timings") -> None:
-        """Check that ``other``, the same run in another form, says the same to the step of the clock.
+        """Check that ``other``, the same run in another form, has the same values to the step of the clock.
 
         Raises:
             GarbledOutputError: It does not: one of the two is of another run, or damaged.

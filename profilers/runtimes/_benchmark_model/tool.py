@@ -1,7 +1,7 @@
-"""The stock ``benchmark_model`` on a device: its flags, and what one run of it says.
+"""The stock ``benchmark_model`` on a device: its flags, and what one run of it reports.
 
 Two generations answer to that name: the classic tool around the interpreter, and that of LiteRT's
-CompiledModel API. They share the flags of a run and the file of results; ``--help`` tells them apart.
+CompiledModel API. They share the flags of a run and the file of results; ``--help`` distinguishes them.
 """
 
 import re
@@ -100,7 +100,7 @@ class BenchmarkModel:
             timeout_s: After that it is killed.
 
         Raises:
-            ProfilingError: It failed, or what it wrote cannot be trusted; the subclass tells how.
+            ProfilingError: It failed, or what it wrote cannot be trusted; the subclass is the way in which.
             DeviceTimeoutError: It took longer than ``timeout_s``.
         """
         result = f"{folder}/{secrets.token_hex(8)}.pb"

@@ -8,7 +8,7 @@ from profilers.runtimes._model_file import file_spec, read_bounded
 from profilers.runtimes._runtime import Workload
 from profilers.runtimes._tflite.interpreter import TfLiteModel
 
-#: What a file may say that its tensors take together, before anything is allocated for them.
+#: The most that the tensors of a file may take together, before anything is allocated for them.
 _LARGEST_TENSORS_BYTES = 4 << 30
 
 _IDENTIFIER = b"TFL3"

@@ -67,7 +67,7 @@ class HostModel:
         return self._coverage.facts()
 
     def outputs(self) -> list[Array]:
-        """Run one call and return its outputs in torch's layout, as float32."""
+        """Run one call and return its outputs as float32, images as (n, c, h, w)."""
         self._run(1)
         return [nchw(output).astype(np.float32) for output in self._model.outputs()]
 

@@ -82,7 +82,7 @@ class TfLiteModel:
             raise ProfilingError(first_line(error)) from error
 
     def set_inputs(self, inputs: Sequence[Values]) -> None:
-        """Set the inputs of all calls from now on, in TFLite's order."""
+        """Set the inputs of all calls from now on, in the model's order; images are (n, h, w, c)."""
         for tensor, values in zip(self._inputs, inputs, strict=True):
             self._interpreter.set_tensor(tensor["index"], values)
 
@@ -100,7 +100,7 @@ class TfLiteModel:
             raise ProfilingError(first_line(error)) from error
 
     def outputs(self) -> list[Values]:
-        """Return what the last call computed, in TFLite's order."""
+        """Return what the last call computed, in the model's order; images are (n, h, w, c)."""
         return [
             self._interpreter.get_tensor(tensor["index"]) for tensor in self._interpreter.get_output_details()
         ]
@@ -125,7 +125,7 @@ class TfLiteModel:
         return [node for node in self._nodes() if node["op_name"] == _DELEGATE]
 
     def _nodes(self) -> Sequence[Mapping[str, Any]]:
-        nodes: Sequence[Mapping[str, Any]] = self._interpreter._get_ops_details()  # nothing public tells
+        nodes: Sequence[Mapping[str, Any]] = self._interpreter._get_ops_details()  # nothing public lists them
         return nodes
 
 

@@ -27,7 +27,7 @@ _WARM_UP_S = 0.2
 #: Seconds to load a model and to compile it for a GPU, and how much slower than foreseen a block may be.
 _START_LIMIT_S, _SLOWEST = 60.0, 10.0
 
-#: Half-precision kernels, which a GPU's delegate uses unless told otherwise, lose three digits.
+#: Half-precision kernels, which a GPU's delegate uses by default, lose three digits.
 _HALF_PRECISION_SLACK = 100.0
 
 _OUTPUT_ROOM_BYTES = 4096
@@ -210,7 +210,7 @@ def _require_coverage(coverage: Coverage | None, settings: TfLiteSettings) -> No
         return
     if coverage is None:
         raise FellBackError(
-            f"benchmark_model does not tell what the {settings.delegate} delegate runs; get a newer build"
+            f"benchmark_model does not report what the {settings.delegate} delegate runs; get a newer build"
         )
     asked = [name for name in coverage.delegates if settings.delegate in name.lower()]
     is_enough = coverage.is_full if settings.require_full_delegation else True
@@ -218,5 +218,5 @@ def _require_coverage(coverage: Coverage | None, settings: TfLiteSettings) -> No
         outside = "some" if coverage.nodes_outside is None else coverage.nodes_outside
         raise FellBackError(
             f"the {settings.delegate} delegate runs {coverage.partitions} pieces of the model, and "
-            f"{outside} nodes run elsewhere; require_full_delegation = off records that instead"
+            f"{outside} nodes run elsewhere; require_full_delegation = false records that instead"
         )

@@ -15,14 +15,14 @@ def _from_word(value: object) -> bool:
             return True
         case "off":
             return False
-    raise ValueError("it should be 'on' or 'off'")
+    raise ValueError("it should be true or false")
 
 
 def _word(is_on: bool) -> str:
     return "on" if is_on else "off"
 
 
-#: A boolean that tables and configurations spell ``"on"`` or ``"off"``; configurations may write ``true``.
+#: A boolean. The headers of tables spell it ``"on"`` or ``"off"``, and configurations may.
 Switch = Annotated[bool, BeforeValidator(_from_word), PlainSerializer(_word)]
 
 

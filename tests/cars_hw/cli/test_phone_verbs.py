@@ -30,6 +30,12 @@ def test_the_program_for_a_phone_is_a_setting_of_its_runtime(tmp_path: Path) -> 
     assert f"latency.settings.benchmark_binary={path}" in profile_command(resolved)
 
 
+def test_a_boolean_of_a_runtime_is_kept_and_named_as_set_reads_it() -> None:
+    resolved = resolve_measuring(None, ["latency.settings.xnnpack=false"], None, None, runtime="tflite")
+    assert resolved.latency.settings == {"xnnpack": False}
+    assert "latency.settings.xnnpack=false" in profile_command(resolved)
+
+
 def test_a_missing_program_is_said_with_the_remedy(tmp_path: Path) -> None:
     arguments = ["profile", f"--space={SPACE}", f"--device={DEVICE}:{tmp_path}", "--runtime=tflite"]
     arguments += [f"--benchmark-binary={tmp_path}/nowhere", f"--table={tmp_path}/table.jsonl"]

@@ -77,8 +77,8 @@ def test_a_validation_is_stored_in_the_table_and_shown_by_what_uses_it(folder: P
     architecture = ("--architecture", ".".join(["0"] * 24))
     assert "never validated" in json.loads(_run("bench", *architecture, *config, _AT_ONCE, "--json"))["trust"]
     report = json.loads(_run("table", "validate", *config, _AT_ONCE, "--json"))
-    assert report["accuracy"]["n"] == 20
-    assert report["accuracy"]["constant_rmspe_percent"] > 0
+    assert report["prediction_error"]["n"] == 20
+    assert report["prediction_error"]["constant_rmspe_percent"] > 0
     assert report["noise_floor"]["rmspe_percent"] >= 0
     assert json.loads(_run("table", "show", str(table), "--json"))["validation"] == report
     before = table.read_bytes()

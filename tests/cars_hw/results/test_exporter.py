@@ -109,7 +109,7 @@ def test_a_format_from_outside_is_one_file(tmp_path: Path, monkeypatch: pytest.M
     assert card["input"]["layout"] == "NCHW"
     assert "onnx" in card["versions"]
     with pytest.raises(ExportError, match=r"exporters_lab\.zipped files are not written with 8-bit integers"):
-        export_int8(export, _IMAGES, _LABELS, calibration=_IMAGES, max_error_growth=1.0)
+        export_int8(export, _IMAGES, _LABELS, range_images=_IMAGES, max_error_growth_share=1.0)
 
 
 class _Drifting(nn.Module):
@@ -150,7 +150,7 @@ def _right_labels() -> Tensor:
 
 def test_a_file_of_8_bit_integers_lies_beside_the_float_one_with_a_card(tmp_path: Path) -> None:
     before = _float_file(tmp_path, _right_labels())
-    after = export_int8(before, _IMAGES, _right_labels(), calibration=_IMAGES, max_error_growth=0.2)
+    after = export_int8(before, _IMAGES, _right_labels(), range_images=_IMAGES, max_error_growth_share=0.2)
     assert after.path == tmp_path / "net.int8.tflite"
     assert before.error == 0.0
     assert after.error <= 0.2
@@ -173,7 +173,7 @@ def test_a_file_of_8_bit_integers_that_errs_more_is_not_written(tmp_path: Path) 
     files = sorted(tmp_path.iterdir())
     too_dark = _IMAGES * 0.1  # activations of real images do not fit the ranges that these give
     with pytest.raises(ExportError, match=r"instead of 0\.00%, which grows by more than 1 points: not kept"):
-        export_int8(before, _IMAGES, _right_labels(), calibration=too_dark, max_error_growth=0.01)
+        export_int8(before, _IMAGES, _right_labels(), range_images=too_dark, max_error_growth_share=0.01)
     assert sorted(tmp_path.iterdir()) == files
 
 
@@ -181,4 +181,4 @@ def test_without_the_quantizer_the_extra_is_named(tmp_path: Path, monkeypatch: p
     before = _float_file(tmp_path, _LABELS)
     monkeypatch.setitem(sys.modules, "ai_edge_quantizer", None)
     with pytest.raises(ExportError, match=r"pip install 'cars-hw\[int8\]'"):
-        export_int8(before, _IMAGES, _LABELS, calibration=_IMAGES, max_error_growth=1.0)
+        export_int8(before, _IMAGES, _LABELS, range_images=_IMAGES, max_error_growth_share=1.0)

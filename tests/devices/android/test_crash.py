@@ -4,12 +4,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.fakes.played_phone import PlayedPhone
+from tests.fakes.waiting import wait_for
 
 #: Measures forever: holds the clock, has results in a scratch folder, and a program that does not end.
 _SESSION = """
@@ -28,17 +28,17 @@ with device.quiet(1), device.scratch():
 def crashed(phone: PlayedPhone) -> int:
     """Start a session, kill it while its program runs, and return the program's process number."""
     session = subprocess.Popen([sys.executable, "-c", _SESSION, phone.root])
-    [pid_file] = wait_for(phone.folder / "data/local/tmp/cars_hw", "*.pid")
-    pid = int(pid_file.read_text().split()[0])
-    session.kill()
-    session.wait()
-    return pid
+    try:
+        [text] = wait_for(lambda: written(phone.folder / "data/local/tmp/cars_hw"), lambda: "nothing runs")
+    finally:
+        session.kill()
+        session.wait()
+    return int(text.split()[0])
 
 
-def wait_for(folder: Path, pattern: str) -> list[Path]:
-    while not (found := [path for path in folder.glob(pattern) if path.read_text().endswith("\n")]):
-        time.sleep(0.01)
-    return found
+def written(folder: Path) -> list[str]:
+    """Return what stands in the process files that are complete."""
+    return [text for path in folder.glob("*.pid") if (text := path.read_text()).endswith("\n")]
 
 
 def is_running(pid: int) -> bool:
@@ -56,8 +56,7 @@ def test_the_next_connection_undoes_what_a_killed_session_left(phone: PlayedPhon
         assert phone.read("fixed-performance") == "true\n"
         assert any(name.startswith("run-") for name in phone.ours())
         phone.device().close()
-        while is_running(pid):
-            time.sleep(0.01)
+        wait_for(lambda: not is_running(pid), lambda: "the program still runs")
         assert phone.read("fixed-performance") == "false\n"
         assert phone.ours() == []
     finally:

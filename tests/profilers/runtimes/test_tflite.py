@@ -125,7 +125,7 @@ def test_the_delegates_of_phones_are_refused_here(delegate: str) -> None:
 
 @pytest.mark.parametrize("setting", ["xnnpack", "delegate", "require_full_delegation"])
 def test_a_setting_has_one_of_its_values(setting: str) -> None:
-    with pytest.raises(ConfigError, match=f"^tflite: {setting} is 'yes'; it should be '"):
+    with pytest.raises(ConfigError, match=f"^tflite: {setting} is 'yes'; it should be "):
         runtimes.load("tflite", 1, **{setting: "yes"})
 
 

@@ -1,6 +1,5 @@
 """The configuration of a search: TOML with overrides, checked before anything runs, saved as resolved."""
 
-import copy
 import itertools
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -163,9 +162,14 @@ class SearchConfig(_Section):
         return {LATENCY: next(iter(self.targets.values()), self.latency)}
 
     def objective_names(self) -> tuple[str, ...]:
-        """Return the names of the costs, with ``latency_ms`` spelled out for several targets."""
+        """Return the names of the costs, with ``latency_ms`` spelled out for several targets.
+
+        ``latency_ms.NAME`` of the only target is its ``latency_ms``.
+        """
         named = self.latency_targets()
-        names = ((name,) if name != LATENCY else tuple(named) for name in self.search.objectives)
+        of_the_only = {f"{LATENCY}.{name}" for name in self.targets} if len(self.targets) == 1 else set()
+        spelled = {LATENCY: tuple(named), **dict.fromkeys(of_the_only, (LATENCY,))}
+        names = (spelled.get(name, (name,)) for name in self.search.objectives)
         return tuple(dict.fromkeys(itertools.chain.from_iterable(names)))
 
     def searched_targets(self) -> dict[str, LatencySection]:
@@ -207,34 +211,34 @@ class SearchConfig(_Section):
             *self.space.operation_kinds,
             self.strategy.name,
             self.data.name,
-            *(name for name in self.search.objectives if name not in targets),
+            *(name for name in self.search.objectives if not name.startswith(f"{LATENCY}.")),
             *(target.runtime for target in targets.values()),
             *(target.device.partition(":")[0] for target in targets.values()),
         )
         return tuple(dict.fromkeys(name for name in names if "." in name))
 
     @classmethod
-    def load(
-        cls,
-        path: str | Path | None,
-        overrides: Mapping[str, JsonValue] | None = None,
-        *,
-        onto: Mapping[str, Any] | None = None,
-    ) -> Self:
+    def load(cls, path: str | Path | None, overrides: Mapping[str, JsonValue] | None = None) -> Self:
         """Read ``path`` (defaults where ``None``), then set each dotted key of ``overrides``.
 
         Args:
             path: TOML.
             overrides: Values by dotted keys, ``"search.seed"``.
-            onto: Values that hold where neither has one: those of a run that goes on.
 
         Raises:
             ConfigError: The file cannot be read, or a value is out of bounds.
             UnknownNameError: A key that does not exist.
         """
-        values = _merged(copy.deepcopy(dict(onto or {})), read_toml(Path(path)) if path else {})
-        for key, value in (overrides or {}).items():
-            _set(values, key.split("."), value)
+        return cls.of(read_values(path, overrides))
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Self:
+        """Return the configuration of ``values``, section by section.
+
+        Raises:
+            ConfigError: A value is out of bounds.
+            UnknownNameError: A key that does not exist.
+        """
         return cls._checked(values)
 
     @classmethod
@@ -248,13 +252,13 @@ class SearchConfig(_Section):
             UnknownNameError: A key that does not exist.
         """
         values = {**before(cls), **read_toml(path)}
-        for name, given in values.items():
-            section = section_type(cls, name)
+        for name in cls.model_fields:
+            section, given = section_type(cls, name), values.get(name, {})
             if section is None or not isinstance(given, dict):
                 continue
             if name == "targets":
                 values[name] = {target: _aged(section, keys) for target, keys in given.items()}
-            else:
+            elif name != "latency" or not values.get("targets"):
                 values[name] = _aged(section, given)
         return cls._checked(values)
 
@@ -272,16 +276,25 @@ class SearchConfig(_Section):
             raise ConfigError(
                 "[latency] is the only target, or [targets.NAME] are all of them; leave one out"
             )
+        for name in sorted(config.limits.keys() & config.latency_targets().keys()):
+            raise ConfigError(f"limits.{name} is not taken: a latency has the max_latency_ms of its target")
         for name, most in config.all_limits().items():
             if name not in config.objective_names():
                 key = "max_latency_ms" if name in config.latency_targets() else f"limits.{name}"
                 raise ConfigError(f"{key} = {most:g} needs {name} among search.objectives")
         return config
 
-    def to_values(self) -> dict[str, JsonValue]:
-        """Return all values, section by section, as JSON has them; without those that are ``None``."""
-        values: dict[str, JsonValue] = self.model_dump(mode="json", exclude_none=True)
-        if self.targets:
+    def to_values(self, *, with_none: bool = False, only_given: bool = False) -> dict[str, JsonValue]:
+        """Return all values, section by section, as JSON has them.
+
+        Args:
+            with_none: Whether those that are ``None`` are among them; a file cannot hold them.
+            only_given: Whether only those are returned that were given, not the defaults of the others.
+        """
+        values: dict[str, JsonValue] = self.model_dump(
+            mode="json", exclude_none=not with_none, exclude_unset=only_given
+        )
+        if self.targets and "latency" in values:
             del values["latency"]
         return values
 
@@ -305,6 +318,20 @@ def parse_override(text: str) -> tuple[str, JsonValue]:
         return key.strip(), value
 
 
+def read_values(
+    path: str | Path | None, overrides: Mapping[str, JsonValue] | None = None
+) -> dict[str, JsonValue]:
+    """Return what a configuration file and dotted keys say, section by section, unchecked.
+
+    Raises:
+        ConfigError: The file cannot be read, or a key goes through a value.
+    """
+    values = read_toml(Path(path)) if path else {}
+    for key, value in (overrides or {}).items():
+        _set(values, key.split("."), value)
+    return values
+
+
 def read_toml(path: Path) -> dict[str, Any]:
     """Return the values of a configuration file, unchecked.
 
@@ -312,9 +339,11 @@ def read_toml(path: Path) -> dict[str, Any]:
         ConfigError: It cannot be read, or is no TOML.
     """
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise ConfigError(f"{path} has over {_MAX_BYTES} bytes; that is no configuration")
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            content = file.read(_MAX_BYTES + 1) if path.is_file() else b""
+        if not path.is_file() or len(content) > _MAX_BYTES:
+            raise ConfigError(f"{path} is no file of up to {_MAX_BYTES} bytes; that is no configuration")
+        return tomllib.loads(content.decode())
     except OSError as error:
         raise ConfigError(f"cannot read configuration {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -326,12 +355,21 @@ def _aged(section: type[BaseModel], given: Any) -> Any:
     return {**before(section), **given} if isinstance(given, dict) else given
 
 
-def _merged(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
-    """Return both, section by section; where both have a value, ``upper`` holds."""
+def merged_values(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
+    """Return both, section by section; where both have a value, ``upper`` holds.
+
+    Settings of a plug-in are not those of another: of a section with another ``name``, nothing is kept.
+    """
     merged = dict(lower)
     for key, value in upper.items():
         below = merged.get(key)
-        merged[key] = _merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+        if (
+            isinstance(below, dict)
+            and isinstance(value, dict)
+            and value.get("name") in (None, below.get("name"))
+        ):
+            value = merged_values(below, value)
+        merged[key] = value
     return merged
 
 

@@ -12,7 +12,7 @@ from pydantic import JsonValue
 
 from cars_hw.candidate import Front
 from cars_hw.checkpoint import Checkpoint, CheckpointFolder
-from cars_hw.config import SearchConfig, read_toml
+from cars_hw.config import SearchConfig, merged_values, read_toml
 from cars_hw.errors import CheckpointError
 from cars_hw.record import Record, read_record
 from cars_hw.resolution import require_allowed, resolved
@@ -45,9 +45,11 @@ class Run:
         path = Path(path)
         run = cls(path, resolved(config))
         run.checkpoints.check_writable()
+        if run.has_checkpoints() and not cls.exists(path):
+            raise CheckpointError(f"{path} holds checkpoints without their {_CONFIG}; name another folder")
         if run.has_checkpoints():
             there = cls.open(path, allow_plugins=config.outside_names())
-            there.require(run.config)
+            there.require(there.with_values(config.to_values(only_given=True)))
             return there
         write_text(path / _CONFIG, run.config.to_toml())
         return run
@@ -77,6 +79,19 @@ class Run:
         require_allowed(stored, allow_plugins, where=str(path / _CONFIG))
         return cls(path, resolved(stored, is_stored=True))
 
+    def with_values(self, values: Mapping[str, JsonValue]) -> SearchConfig:
+        """Return this run's configuration with other values: what somebody asks for who goes on with it.
+
+        Args:
+            values: Section by section; whatever they leave out is as it was stored.
+
+        Raises:
+            UnknownNameError: A key that does not exist.
+            ConfigError: A value that is not taken.
+        """
+        stored = self.config.to_values(with_none=True)
+        return resolved(SearchConfig.of(merged_values(stored, values)))
+
     def require(self, config: SearchConfig) -> None:
         """Refuse to go on by another configuration than this run's.
 
@@ -91,17 +106,13 @@ class Run:
                     f"{other.get(key)!r:.80} is asked for; name another folder, or delete this one"
                 )
 
-    def stored_values(self) -> dict[str, JsonValue]:
-        """Return what its configuration file says, unchecked: what a search that goes on starts from."""
-        return read_toml(self.path / _CONFIG)
-
     def configuration_hashes(self) -> tuple[str, str]:
         """Return two SHA-256 of the stored configuration: of its values, and, as before, of its text.
 
         Every value that was stored is in both; a key that was added to the program later is in neither.
         """
         text = (self.path / _CONFIG).read_bytes()
-        values = json.dumps(self.stored_values(), sort_keys=True).encode()
+        values = json.dumps(read_toml(self.path / _CONFIG), sort_keys=True).encode()
         return hashlib.sha256(values).hexdigest(), hashlib.sha256(text).hexdigest()
 
     @property

@@ -1,5 +1,6 @@
 """Options that several verbs take, and the configuration that they resolve to."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,6 +9,7 @@ from pydantic import JsonValue
 
 from cars_hw.cli._output import be_quiet
 from cars_hw.config import SearchConfig, parse_override
+from devices.foundation import ConfigError, UnknownNameError
 
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="TOML configuration; the options below override it.")
@@ -80,6 +82,24 @@ def resolve(config: Path | None, overrides: list[str] | None, **options: JsonVal
     return SearchConfig.load(config, overridden(overrides, **options))
 
 
+def target_section(targets: Collection[str], target: str | None = None) -> str:
+    """Return the section of a target: ``latency``, or ``targets.NAME``.
+
+    Args:
+        targets: Names of the configuration's ``targets``.
+        target: The one that is meant; the only one if not given.
+
+    Raises:
+        UnknownNameError: There is no target of that name.
+        ConfigError: There are several, and none is named.
+    """
+    if target is not None and target not in targets:
+        raise UnknownNameError("target", target, targets)
+    if target is None and len(targets) > 1:
+        raise ConfigError(f"there are {len(targets)} targets; name one: {', '.join(targets)}")
+    return f"targets.{target or next(iter(targets))}" if targets else "latency"
+
+
 def resolve_measuring(
     config: Path | None,
     overrides: list[str] | None,
@@ -96,14 +116,14 @@ def resolve_measuring(
         space: The search space.
         latency: Keys of the target: ``device``, ``runtime``, ``threads``, ``table``, ``benchmark_binary``;
             ``None`` where absent.
+
+    Raises:
+        UnknownNameError: There is no such target, or a key that does not exist.
+        ConfigError: There are several targets, and none is named; or a value is out of bounds.
     """
-    names = list(SearchConfig.load(config, overridden(overrides)).targets)
-    chosen = target or (names[0] if len(names) == 1 else None)
-    section = f"targets.{chosen}" if chosen else "latency"
+    section = target_section(SearchConfig.load(config, overridden(overrides)).targets, target)
     binary = latency.pop("benchmark_binary", None)
     given = {f"{section}.{name}": value for name, value in latency.items()}
     given[f"{section}.settings.benchmark_binary"] = binary
     plain = {name.replace(".", "__"): value for name, value in given.items()}
-    if len(names) > 1 and target is None:
-        plain = {}  # for_target says that one has to be named
     return resolve(config, overrides, space__name=space, **plain).for_target(target)

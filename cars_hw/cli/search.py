@@ -1,6 +1,7 @@
 """``cars-hw search``: evolve architectures on weights that keep training."""
 
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,9 +18,10 @@ from cars_hw.cli._options import (
     SpaceOption,
     TableOption,
     overridden,
+    target_section,
 )
 from cars_hw.cli._output import print_json, say
-from cars_hw.config import SearchConfig
+from cars_hw.config import SearchConfig, read_values
 from cars_hw.errors import CheckpointError
 from devices.foundation import ConfigError
 
@@ -59,22 +61,21 @@ def search(
     from cars_hw.cli._searching import print_front, print_spending, run_search
     from cars_hw.results.report import front_json, spent_json
 
-    values = {
-        **overridden(
-            overrides,
-            space__name=space,
-            strategy__name=strategy,
-            data__name=data,
-            latency__table=table,
-            search__generations=generations,
-            search__seed=seed,
-        ),
-        **_limits(max_latency_ms or []),
-    }
-    allowed = [*(allow_plugin or []), *(name for name in (space, strategy, data) if name)]
-    opened = (
-        _resumed(run, config, values, allowed) if resume else _begun(run, SearchConfig.load(config, values))
+    given = overridden(
+        overrides,
+        space__name=space,
+        strategy__name=strategy,
+        data__name=data,
+        search__generations=generations,
+        search__seed=seed,
     )
+    opened = _resumed(run, config, given, allow_plugin or []) if resume else None
+    targets = (opened.config if opened else SearchConfig.load(config, given)).targets
+    given |= _of_targets(targets, table, max_latency_ms or [])
+    if opened is None:
+        opened = _begun(run, SearchConfig.load(config, given))
+    elif config is not None or given:
+        opened.require(opened.with_values(read_values(config, given)))
     with remedies(opened.config):
         generation = run_search(opened)
     if json:
@@ -94,26 +95,30 @@ def _begun(path: Path, config: SearchConfig) -> "Run":
     return run
 
 
-def _resumed(path: Path, config: Path | None, values: dict[str, JsonValue], allowed: list[str]) -> "Run":
-    """Open the run; values that are given again have to equal those that it began with. A new run begins."""
-    from cars_hw.resolution import resolved
+def _resumed(
+    path: Path, config: Path | None, given: dict[str, JsonValue], allowed: list[str]
+) -> "Run | None":
+    """Open the run; ``None`` where a configuration is given and there is no run yet, which then begins.
+
+    What the user names, in words or in his own configuration, is allowed.
+    """
     from cars_hw.runs import Run
 
     if config is not None and not Run.exists(path):
-        return _begun(path, SearchConfig.load(config, values))
-    run = Run.open(path, allow_plugins=allowed)
-    if config is not None or values:
-        run.require(resolved(SearchConfig.load(config, values, onto=run.config.to_values())))
-    return run
+        return None
+    own = SearchConfig.load(config, given).outside_names() if config is not None or given else ()
+    return Run.open(path, allow_plugins=[*allowed, *own])
 
 
-def _limits(texts: list[str]) -> dict[str, JsonValue]:
-    """Read ``MS`` or ``TARGET=MS``, and return the values by keys of the configuration."""
+def _of_targets(targets: Collection[str], table: Path | None, limits: list[str]) -> dict[str, JsonValue]:
+    """Return ``--table`` and ``--max-latency-ms``, ``MS`` or ``TARGET=MS``, by keys of the configuration."""
     found: dict[str, JsonValue] = {}
-    for text in texts:
+    if table is not None:
+        found[f"{target_section(targets)}.table"] = str(table)
+    for text in limits:
         target, equals, number = text.rpartition("=")
         if not re.fullmatch(r"[0-9]*\.?[0-9]+(e[+-]?[0-9]+)?", number):
             raise ConfigError(f"--max-latency-ms {text!r:.64} is neither a number nor TARGET=NUMBER")
-        section = f"targets.{target}" if equals else "latency"
+        section = target_section(targets, target if equals else None)
         found[f"{section}.max_latency_ms"] = float(number)
     return found

@@ -1,6 +1,7 @@
 """Settings: the values that a plug-in takes, declared in one place; and the check of values from outside."""
 
 import inspect
+import json
 from collections.abc import Mapping
 from typing import Any, Self, get_args
 
@@ -35,7 +36,12 @@ class Settings(BaseModel):
             ConfigError: A value out of bounds or of another type, or values that do not go together.
         """
         try:
-            return cls.model_validate(dict(values))
+            text = json.dumps(dict(values))
+        except (TypeError, ValueError):  # what no file can hold, from a caller
+            text = None
+        try:
+            # As JSON, where there is one form for each value: a list is what a tuple is written as.
+            return cls.model_validate(dict(values)) if text is None else cls.model_validate_json(text)
         except ValidationError as error:
             raise explained(error, cls, unknown=f"setting of {owner}", subject=f"{owner}: ") from error
 
@@ -64,7 +70,12 @@ def added(default: Any, *, before: Any, **bounds: Any) -> Any:
         default: For whoever starts today.
         before: What programs did when the field did not exist.
         bounds: As of ``pydantic.Field``.
+
+    Raises:
+        TypeError: The default is ``None``, which files leave out, but ``before`` is not.
     """
+    if default is None and before is not None:
+        raise TypeError(f"a file that lacks the field would mean both None and {before!r}")
     return Field(default, json_schema_extra={_BEFORE: before}, **bounds)
 
 

@@ -1,7 +1,9 @@
 """The public library: what is there, what it shows of itself, and that it does what the command line does."""
 
+import builtins
 import inspect
 import json
+import re
 import subprocess
 import sys
 from enum import Enum
@@ -85,7 +87,8 @@ def _public_classes() -> dict[str, type]:
 def test_every_public_object_shows_what_it_is() -> None:
     classes = _public_classes()
     assert len(classes) > 60
-    assert [name for name, public in classes.items() if public.__repr__ is object.__repr__] == []
+    for name, public in classes.items():
+        assert any("__repr__" in vars(owner) for owner in public.__mro__[:-1]), name
 
 
 def test_what_is_shown_is_one_line_without_raw_samples() -> None:
@@ -111,12 +114,26 @@ def test_what_is_shown_is_one_line_without_raw_samples() -> None:
         "<bench of knee.onnx: measured 2.0000 (2.0000..2.0000) ms, predicted unknown>",
         "<bench of k: measured 2.0000 (2.0000..2.0000) ms, predicted 3.0000 (2.5000..3.5000) ms, +50.0 %>",
         "<configuration: cars on darts, mnist5k; error, parameters, latency_ms>",
-        "<strategy random_search on nasbench201: population of 0>",
+        "<random_search on nasbench201: no population yet>",
         "<file format onnx: .onnx, NCHW, for onnxruntime>",
         "<runtime onnxruntime: threads=2, provider='cpu', benchmark_binary=''>",
         "<profiler of <runtime fake: threads=1> on <device fake>>",
         "<fleet of 1, 0 lost: <runtime fake: threads=1> on <device fake>>",
     ]
+
+
+def test_every_error_that_a_public_call_says_it_raises_can_be_caught_by_name() -> None:
+    public = [getattr(cars_hw, name) for name in cars_hw.__all__]
+    methods = [method for found in public if inspect.isclass(found) for method in vars(found).values()]
+    texts = [inspect.getdoc(found) or "" for found in (*public, *methods)]
+    told = {name for text in texts for name in re.findall(r"^ +(\w+Error): ", text, re.MULTILINE)}
+    assert len(told) > 5
+    assert told <= {*cars_hw.__all__, *vars(builtins)}
+
+
+def test_what_nothing_dominates_is_found() -> None:
+    costs = [(0.2, 100.0), (0.1, 300.0), (0.2, 300.0), (0.1, 300.0)]
+    assert cars_hw.non_dominated(costs).tolist() == [0, 1, 3]
 
 
 def test_a_front_shows_its_table_and_gives_a_frame() -> None:

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
         PluginNotAllowedError,
         SelectionError,
     )
+    from cars_hw.evolution.domination import non_dominated
     from cars_hw.evolution.screening import Screen
     from cars_hw.latency.model import latency_model
+    from cars_hw.ledger import Ledger
     from cars_hw.networks.architecture import Architecture, from_text, to_text
     from cars_hw.networks.graph import Graph
     from cars_hw.objectives import Error, Latency, Limits, Macs, Objective, Parameters, PeakMemoryBytes
@@ -35,11 +37,22 @@ if TYPE_CHECKING:
     from cars_hw.runs import Run
     from cars_hw.search import Schedule, Search
     from cars_hw.tabular_trainer import TabularCost, TabularTrainer, read_figures
+    from cars_hw.trainer import Trainer
     from cars_hw.weights.supernet_trainer import SuperNetTrainer
     from cars_hw.weights.training_plan import TrainingPlan
-    from devices import CarsHwError
-    from latency_tables import LatencyModel, LatencyTable, OpSpec
-    from profilers import Quality
+    from devices import CarsHwError, DeviceError, DeviceLostError
+    from devices.foundation import ConfigError, StorageError, UnknownNameError
+    from latency_tables import (
+        DamagedFileError,
+        LatencyModel,
+        LatencyTable,
+        MissingEntryError,
+        OpSpec,
+        SpecError,
+        TableError,
+        TableMismatchError,
+    )
+    from profilers import ExportError, ProfilingError, Quality, UnsupportedOperationError
 
 __version__ = "0.1.0"
 
@@ -51,22 +64,30 @@ __all__ = [
     "CarsHwError",
     "CheckpointError",
     "CheckpointFolder",
+    "ConfigError",
+    "DamagedFileError",
     "DataError",
+    "DeviceError",
+    "DeviceLostError",
     "Error",
     "Export",
+    "ExportError",
     "Front",
     "Generation",
     "Graph",
     "Latency",
     "LatencyModel",
     "LatencyTable",
+    "Ledger",
     "Limits",
     "Macs",
+    "MissingEntryError",
     "Objective",
     "OpSpec",
     "Parameters",
     "PeakMemoryBytes",
     "PluginNotAllowedError",
+    "ProfilingError",
     "Quality",
     "Run",
     "Schedule",
@@ -74,10 +95,17 @@ __all__ = [
     "Search",
     "SearchConfig",
     "SelectionError",
+    "SpecError",
+    "StorageError",
     "SuperNetTrainer",
+    "TableError",
+    "TableMismatchError",
     "TabularCost",
     "TabularTrainer",
+    "Trainer",
     "TrainingPlan",
+    "UnknownNameError",
+    "UnsupportedOperationError",
     "bench",
     "bench_architecture",
     "data",
@@ -86,6 +114,7 @@ __all__ = [
     "from_text",
     "latency_model",
     "networks",
+    "non_dominated",
     "objectives",
     "open_search",
     "pick",
@@ -108,22 +137,30 @@ _HOMES = {
     "CarsHwError": "devices",
     "CheckpointError": "cars_hw.errors",
     "CheckpointFolder": "cars_hw.checkpoint",
+    "ConfigError": "devices.foundation",
+    "DamagedFileError": "latency_tables",
     "DataError": "cars_hw.errors",
+    "DeviceError": "devices",
+    "DeviceLostError": "devices",
     "Error": "cars_hw.objectives",
     "Export": "cars_hw.results.exporter",
+    "ExportError": "profilers",
     "Front": "cars_hw.candidate",
     "Generation": "cars_hw.record",
     "Graph": "cars_hw.networks.graph",
     "Latency": "cars_hw.objectives",
     "LatencyModel": "latency_tables",
     "LatencyTable": "latency_tables",
+    "Ledger": "cars_hw.ledger",
     "Limits": "cars_hw.objectives",
     "Macs": "cars_hw.objectives",
+    "MissingEntryError": "latency_tables",
     "Objective": "cars_hw.objectives",
     "OpSpec": "latency_tables",
     "Parameters": "cars_hw.objectives",
     "PeakMemoryBytes": "cars_hw.objectives",
     "PluginNotAllowedError": "cars_hw.errors",
+    "ProfilingError": "profilers",
     "Quality": "profilers",
     "Run": "cars_hw.runs",
     "Schedule": "cars_hw.search",
@@ -131,10 +168,17 @@ _HOMES = {
     "Search": "cars_hw.search",
     "SearchConfig": "cars_hw.config",
     "SelectionError": "cars_hw.errors",
+    "SpecError": "latency_tables",
+    "StorageError": "devices.foundation",
     "SuperNetTrainer": "cars_hw.weights.supernet_trainer",
+    "TableError": "latency_tables",
+    "TableMismatchError": "latency_tables",
     "TabularCost": "cars_hw.tabular_trainer",
     "TabularTrainer": "cars_hw.tabular_trainer",
+    "Trainer": "cars_hw.trainer",
     "TrainingPlan": "cars_hw.weights.training_plan",
+    "UnknownNameError": "devices.foundation",
+    "UnsupportedOperationError": "profilers",
     "bench": "cars_hw.results.bench",
     "bench_architecture": "cars_hw.results.bench",
     "data": "cars_hw.data",
@@ -143,6 +187,7 @@ _HOMES = {
     "from_text": "cars_hw.networks.architecture",
     "latency_model": "cars_hw.latency.model",
     "networks": "cars_hw.networks",
+    "non_dominated": "cars_hw.evolution.domination",
     "objectives": "cars_hw.objectives",
     "open_search": "cars_hw.assembly",
     "pick": "cars_hw.results.picks",

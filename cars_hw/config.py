@@ -155,6 +155,10 @@ class SearchConfig(_Section):
     targets: dict[Annotated[str, Field(pattern=f"^{_TARGET_NAME}$")], LatencySection] = added({}, before={})
     limits: dict[str, Annotated[float, Field(gt=0)]] = added({}, before={})
 
+    def __repr__(self) -> str:
+        what = f"{self.strategy.name} on {self.space.name}, {self.data.name}"
+        return f"<configuration: {what}; {', '.join(self.objective_names())}>"
+
     def latency_targets(self) -> dict[str, LatencySection]:
         """Return all targets by the names of their objectives: ``latency_ms``, or ``latency_ms.NAME``."""
         if len(self.targets) > 1:

@@ -7,6 +7,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Self
 
+from devices.foundation.plugins import plugin_name
+
 
 @dataclass(frozen=True)
 class DeviceInfo:
@@ -99,6 +101,9 @@ class Device(ABC):
 
     Not thread-safe; one owner at a time.
     """
+
+    def __repr__(self) -> str:
+        return f"<device {plugin_name(type(self))}>"
 
     @classmethod
     @abstractmethod

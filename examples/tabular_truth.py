@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 
 import cars_hw
-from cars_hw.evolution.domination import fronts
 
 
 def main(path: Path) -> None:
@@ -38,7 +37,7 @@ def main(path: Path) -> None:
     front = search.history[-1].front
     print(front)
     costs = [(1.0 - accuracy, parameters(architecture)) for architecture, (accuracy,) in figures.items()]
-    best = {costs[i] for i in fronts(costs)[0]}
+    best = {costs[i] for i in cars_hw.non_dominated(costs)}
     found = best & {member.costs for member in front}
     print(f"{len(found)} of the true front's {len(best)} by {trainer.ledger.evaluations} evaluations")
 

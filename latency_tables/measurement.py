@@ -55,6 +55,9 @@ class Measurement:
                 raise TableError(f"condition {name}={value!r:.80} of {self.spec} is no finite number or text")
         object.__setattr__(self, "conditions", dict(self.conditions))  # the caller's may change later
 
+    def __repr__(self) -> str:
+        return f"<{self.spec}: {self.latency_s * 1e3:.4g} ms, {len(self.samples_s)} samples>"
+
     @cached_property
     def latency_s(self) -> float:
         """Seconds per call in the undisturbed fast mode: the 10th percentile of the samples.

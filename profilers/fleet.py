@@ -110,6 +110,12 @@ class Fleet:
             require_alike(first, header)
         self.lost: dict[str, str] = {}
 
+    def __repr__(self) -> str:
+        first = next(iter(self._profilers.values()))
+        return (
+            f"<fleet of {len(self._profilers)}, {len(self.lost)} lost: {first.runtime!r} on {first.device!r}>"
+        )
+
     @property
     def resting_s(self) -> float:
         """Seconds that were lost to waiting for devices to be ready, over all of them."""

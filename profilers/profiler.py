@@ -49,6 +49,9 @@ class Profiler:
         self.plan = plan or plan_for(device)
         self._gate = self._make_gate()
 
+    def __repr__(self) -> str:
+        return f"<profiler of {self.runtime!r} on {self.device!r}>"
+
     @property
     def resting_s(self) -> float:
         """Seconds that were lost to waiting for the device to be ready."""

@@ -17,9 +17,18 @@ from cars_hw.cli._options import QuietOption
 from cars_hw.cli._output import complain, show_line
 from devices.foundation import CarsHwError
 
+_EXAMPLES = (
+    "cars-hw demo",
+    "cars-hw init search.toml",
+    "cars-hw profile --config search.toml",
+    "cars-hw search --config search.toml --run runs/first",
+    "cars-hw export runs/first",
+)
+
 app = typer.Typer(
     name="cars-hw",
     help="Find networks that are accurate and fast on a given device, with latencies measured on it.",
+    epilog=epilog(_EXAMPLES),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings=HELP,

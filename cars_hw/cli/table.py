@@ -40,6 +40,7 @@ table = typer.Typer(
     no_args_is_help=True,
     context_settings=HELP,
     help="Read latency tables, and hold them against whole networks.",
+    epilog=epilog([example for examples in EXAMPLES.values() for example in examples]),
 )
 
 

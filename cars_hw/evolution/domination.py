@@ -38,6 +38,18 @@ def fronts(costs: ArrayLike, violations: ArrayLike | None = None) -> list[Indice
     return [level[front] for level in levels(violations, len(matrix)) for front in _sort(matrix[level])]
 
 
+def non_dominated(costs: ArrayLike) -> Indices:
+    """Return the places, ascending, of the rows that no other dominates: the Pareto front.
+
+    Args:
+        costs: ``(n, m)``, all minimised; n is at least 1.
+
+    Raises:
+        SelectionError: As ``as_costs`` says.
+    """
+    return fronts(costs)[0]
+
+
 def as_costs(costs: ArrayLike) -> Costs:
     """Return ``costs`` as an array ``(n, m)``.
 

@@ -78,6 +78,9 @@ class OperationKind(ABC):
         if "name" not in vars(cls):
             cls.name = cls.__module__.rpartition(".")[2]
 
+    def __repr__(self) -> str:
+        return f"<kind of operation {self.name}>"
+
     @abstractmethod
     def layers(self, spec: OpSpec, /) -> tuple[Layer, ...]:
         """Return the layers of ``spec``, whose input is NCHW, in the order of execution.

@@ -60,6 +60,11 @@ class Bench:
     prediction: Prediction | None
     trust: str = ""
 
+    def __repr__(self) -> str:
+        known = "" if self.prediction is None else f" ms, {self.difference_text}"
+        predicted = f"predicted {self.predicted_text}{known}"
+        return f"<bench of {self.name}: measured {self.measured_text} ms, {predicted}>"
+
     @property
     def measured_ms(self) -> float:
         """Milliseconds per inference."""

@@ -12,7 +12,7 @@ from cars_hw.networks.architecture import Architecture
 from cars_hw.objectives import Error, Ingredients, Objective, Parameters
 from cars_hw.search import Schedule, Search
 from cars_hw.testing._tables import write_table
-from cars_hw.testing._tabular import TabularTrainer, TinySpace
+from cars_hw.testing._tabular import CurveTrainer, TinySpace
 from latency_tables import LatencyTable
 
 
@@ -30,7 +30,7 @@ class ObjectiveContract:
 
     def ingredients(self, folder: Path) -> Ingredients:
         """Return what a search has for the objective to be made of; files may lie in ``folder``."""
-        space, trainer = TinySpace(), TabularTrainer()
+        space, trainer = TinySpace(), CurveTrainer()
         trainer.step([space.sample(np.random.default_rng(0))])
         table = LatencyTable.open(write_table(folder / "table.jsonl", space))
         return Ingredients(space, trainer, {"": latency_model(space, table)})

@@ -15,7 +15,7 @@ from cars_hw.ledger import Json
 from cars_hw.networks.architecture import checked
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.strategies._strategy import Strategy, Violation, unconstrained
-from cars_hw.testing._tabular import TabularTrainer, TinySpace, evaluate, play
+from cars_hw.testing._tabular import CurveTrainer, TinySpace, evaluate, play
 from devices.foundation import UnknownNameError
 
 
@@ -44,7 +44,7 @@ class StrategyContract:
         return strategies.load(self.name, space or TinySpace(), rng, violation=violation, **settings)
 
     def test_it_asks_for_distinct_members_of_its_space(self) -> None:
-        strategy, trainer = self.strategy(), TabularTrainer()
+        strategy, trainer = self.strategy(), CurveTrainer()
         for _ in range(4):
             asked = strategy.ask()
             assert asked
@@ -54,7 +54,7 @@ class StrategyContract:
             play(strategy, trainer)
 
     def test_it_trains_members_of_its_space_as_often_as_it_is_told(self) -> None:
-        strategy, trainer = self.strategy(), TabularTrainer()
+        strategy, trainer = self.strategy(), CurveTrainer()
         play(strategy, trainer, 4, steps=7)
         assert trainer.ledger.steps == len(trainer.stepped) == 28
         for architectures in trainer.stepped:
@@ -63,7 +63,7 @@ class StrategyContract:
                 checked(architecture, strategy.space.choices)
 
     def test_it_keeps_what_it_was_told(self) -> None:
-        strategy, trainer = self.strategy(), TabularTrainer()
+        strategy, trainer = self.strategy(), CurveTrainer()
         play(strategy, trainer, 2)
         evaluated = evaluate(strategy, trainer)
         strategy.tell(evaluated)
@@ -71,7 +71,7 @@ class StrategyContract:
         assert set(strategy.population) <= set(evaluated)
 
     def test_its_front_is_what_no_member_dominates(self) -> None:
-        strategy, trainer = self.strategy(), TabularTrainer()
+        strategy, trainer = self.strategy(), CurveTrainer()
         assert strategy.front() == ()
         play(strategy, trainer, 3)
         costs = [member.costs for member in strategy.population]
@@ -80,12 +80,12 @@ class StrategyContract:
         )
 
     def test_its_front_is_feasible_where_any_member_is(self) -> None:
-        strategy, trainer = self.strategy(violation=lambda costs: max(0.0, costs[2] - 6.5)), TabularTrainer()
+        strategy, trainer = self.strategy(violation=lambda costs: max(0.0, costs[2] - 6.5)), CurveTrainer()
         play(strategy, trainer, 3)
         assert all(member.costs[2] <= 6.5 for member in strategy.front())
 
     def test_without_a_feasible_member_its_front_violates_least(self) -> None:
-        strategy, trainer = self.strategy(violation=lambda costs: 1.0 + costs[2]), TabularTrainer()
+        strategy, trainer = self.strategy(violation=lambda costs: 1.0 + costs[2]), CurveTrainer()
         play(strategy, trainer, 3)
         assert strategy.front()
         least = min(member.costs[2] for member in strategy.population)
@@ -104,9 +104,9 @@ class StrategyContract:
     def test_a_restored_run_continues_like_the_one_it_was_saved_from(
         self, rounds: int, tmp_path: Path
     ) -> None:
-        strategy, trainer = self.strategy(), TabularTrainer()
+        strategy, trainer = self.strategy(), CurveTrainer()
         play(strategy, trainer, rounds, generations=5, folder=tmp_path)
-        twin, twin_trainer = self.strategy(seed=99), TabularTrainer()
+        twin, twin_trainer = self.strategy(seed=99), CurveTrainer()
         play(twin, twin_trainer, 0, generations=5, folder=tmp_path)
 
         assert twin.population == strategy.population
@@ -149,7 +149,7 @@ class StrategyContract:
         ids=str,
     )
     def test_a_damaged_state_is_refused(self, damage: dict[str, Json]) -> None:
-        strategy, trainer = self.strategy(), TabularTrainer()
+        strategy, trainer = self.strategy(), CurveTrainer()
         play(strategy, trainer, 2)
         with pytest.raises(CheckpointError):
             self.strategy().restore(strategy.state() | damage)
@@ -164,7 +164,7 @@ class StrategyContract:
     @pytest.mark.parametrize("cost", [math.nan, math.inf])
     @pytest.mark.parametrize("generations", [0, 2])
     def test_a_cost_that_is_no_number_is_refused(self, cost: float, generations: int) -> None:
-        strategy, trainer = self.strategy(), TabularTrainer()
+        strategy, trainer = self.strategy(), CurveTrainer()
         play(strategy, trainer, generations)
         first, *others = evaluate(strategy, trainer)
         spoilt = Candidate(first.architecture, (cost, *first.costs[1:]), first.previous_error)
@@ -176,13 +176,13 @@ class StrategyContract:
             self.strategy().tell([])
 
     def test_asking_twice_is_asking_anew(self) -> None:
-        strategy, trainer = self.strategy(), TabularTrainer()
+        strategy, trainer = self.strategy(), CurveTrainer()
         for _ in range(3):
             assert strategy.ask()
             play(strategy, trainer)
 
     def test_a_space_of_one_architecture_is_searched(self) -> None:
-        strategy, trainer = self.strategy(TinySpace((1, 1), ((0,), (1,)))), TabularTrainer()
+        strategy, trainer = self.strategy(TinySpace((1, 1), ((0,), (1,)))), CurveTrainer()
         play(strategy, trainer, 4)
         assert [member.architecture for member in strategy.front()] == [(0, 0)]
 
@@ -205,7 +205,7 @@ class StrategyContract:
 
 
 def _run(strategy: Strategy) -> list[object]:
-    trainer = TabularTrainer()
+    trainer = CurveTrainer()
     play(strategy, trainer, 4)
     return [trainer.stepped, strategy.state()]
 

@@ -58,7 +58,7 @@ class TinySpace(SearchSpace):
         return Node(f"node{decision}", spec, (f"node{decision - 1}" if decision else IMAGE,))
 
 
-class TabularTrainer:
+class CurveTrainer:
     """Shared weights whose accuracy depends on the number of steps alone: large is slower, and better later.
 
     Attributes:
@@ -122,7 +122,7 @@ class TabularTrainer:
 
 def play(
     strategy: Strategy,
-    trainer: TabularTrainer,
+    trainer: CurveTrainer,
     rounds: int = 1,
     *,
     steps: int = 5,
@@ -162,7 +162,7 @@ class FirstOption(Objective):
         return 9.0 - architecture[0]
 
 
-def evaluate(strategy: Strategy, trainer: TabularTrainer) -> list[Candidate]:
+def evaluate(strategy: Strategy, trainer: CurveTrainer) -> list[Candidate]:
     """Evaluate what is asked for by the costs of ``play``, for tests that ``tell`` themselves."""
     parameters, latency_ms = Parameters(strategy.space), FirstOption()
     later = strategy.needs_previous_error and bool(strategy.population)

@@ -38,6 +38,9 @@ class FileFormat(ABC):
     packages: ClassVar[tuple[str, ...]]
     has_int8: ClassVar[bool] = False
 
+    def __repr__(self) -> str:
+        return f"<file format {plugin_name(type(self))}: {self.suffix}, {self.layout}, for {self.runtime}>"
+
     @abstractmethod
     def lower(self, module: nn.Module, input_shapes: Sequence[tuple[int, ...]]) -> bytes:
         """Return ``module`` in evaluation mode as the content of a file; equal modules give equal bytes.

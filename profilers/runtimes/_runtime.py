@@ -73,6 +73,10 @@ class Runtime(ABC):
         self.threads = threads
         self.settings = settings_type(type(self)).checked(name, settings)
 
+    def __repr__(self) -> str:
+        settings = "".join(f", {name}={value!r}" for name, value in self.settings.values().items())
+        return f"<runtime {plugin_name(type(self))}: threads={self.threads}{settings}>"
+
     def header_settings(self) -> Mapping[str, Setting]:
         """Return those settings that make latencies incomparable: they are part of a table's header."""
         return {}

@@ -1,10 +1,14 @@
 """The public library: what is there, what it shows of itself, and that it does what the command line does."""
 
+import builtins
 import inspect
 import json
+import re
 import subprocess
 import sys
+from enum import Enum
 from pathlib import Path
+from typing import is_typeddict
 
 import numpy as np
 import pandas as pd
@@ -13,11 +17,31 @@ from pydantic import JsonValue
 from typer.testing import CliRunner
 
 import cars_hw
+import devices
+import devices.foundation
+import latency_tables
+import profilers
 from cars_hw.candidate import Candidate, Front
 from cars_hw.cli import app
 from cars_hw.record import Generation
+from latency_tables import Measurement, OpSpec, Prediction
+from profilers import Fleet, MeasurementPlan, Profiler, formats, runtimes
 
 _FRONT = Front((Candidate((0, 1), (0.1, 900.0)), Candidate((1, 1), (0.2, 300.0))), ("error", "parameters"))
+_FACADES = (
+    cars_hw,
+    cars_hw.data,
+    cars_hw.networks,
+    cars_hw.objectives,
+    cars_hw.spaces,
+    cars_hw.strategies,
+    devices,
+    devices.foundation,
+    latency_tables,
+    profilers,
+    formats,
+    runtimes,
+)
 _VALUES: dict[str, JsonValue] = {
     "space.deploy": "search",
     "space.channels": 2,
@@ -45,15 +69,71 @@ def test_dir_lists_what_is_public_and_each_name_is_there() -> None:
         assert getattr(cars_hw, name) is not None
 
 
+def _public_classes() -> dict[str, type]:
+    """Return the classes of all facades but exceptions, protocols, enumerations and typed dictionaries."""
+    found = {}
+    for facade in _FACADES:
+        for name in facade.__all__:
+            public = getattr(facade, name)
+            if inspect.isclass(public) and not (
+                issubclass(public, BaseException | Enum)
+                or is_typeddict(public)
+                or getattr(public, "_is_protocol", False)
+            ):
+                found[f"{facade.__name__}.{name}"] = public
+    return found
+
+
 def test_every_public_object_shows_what_it_is() -> None:
-    classes = [found for found in map(cars_hw.__getattr__, cars_hw.__all__) if inspect.isclass(found)]
-    plain = [
-        found.__name__
-        for found in classes
-        if not issubclass(found, Exception) and found.__repr__ is object.__repr__
+    classes = _public_classes()
+    assert len(classes) > 60
+    for name, public in classes.items():
+        assert any("__repr__" in vars(owner) for owner in public.__mro__[:-1]), name
+
+
+def test_what_is_shown_is_one_line_without_raw_samples() -> None:
+    measured = Measurement(OpSpec.of("relu", (1, 8, 4, 4)), (2e-3,) * 500)
+    runtime, device = runtimes.load("fake"), devices.connect("fake")
+    space = cars_hw.spaces.load("nasbench201")
+    prediction = Prediction(3e-3, (2.5e-3, 3.5e-3), ())
+    assert [
+        repr(shown)
+        for shown in (
+            measured,
+            cars_hw.Bench("knee.onnx", measured, None),
+            cars_hw.Bench("k", measured, prediction, "never validated"),
+            cars_hw.SearchConfig(),
+            cars_hw.strategies.load("random_search", space, np.random.default_rng(0)),
+            formats.load("onnx"),
+            runtimes.load("onnxruntime", 2),
+            Profiler(device, runtime),
+            Fleet([(device, runtime)], MeasurementPlan()),
+        )
+    ] == [
+        "<relu[1x8x4x4;float32]: 2 ms, 500 samples>",
+        "<bench of knee.onnx: measured 2.0000 (2.0000..2.0000) ms, predicted unknown>",
+        "<bench of k: measured 2.0000 (2.0000..2.0000) ms, predicted 3.0000 (2.5000..3.5000) ms, +50.0 %>",
+        "<configuration: cars on darts, mnist5k; error, parameters, latency_ms>",
+        "<random_search on nasbench201: no population yet>",
+        "<file format onnx: .onnx, NCHW, for onnxruntime>",
+        "<runtime onnxruntime: threads=2, provider='cpu', benchmark_binary=''>",
+        "<profiler of <runtime fake: threads=1> on <device fake>>",
+        "<fleet of 1, 0 lost: <runtime fake: threads=1> on <device fake>>",
     ]
-    assert len(classes) > 20
-    assert plain == []
+
+
+def test_every_error_that_a_public_call_says_it_raises_can_be_caught_by_name() -> None:
+    public = [getattr(cars_hw, name) for name in cars_hw.__all__]
+    methods = [method for found in public if inspect.isclass(found) for method in vars(found).values()]
+    texts = [inspect.getdoc(found) or "" for found in (*public, *methods)]
+    told = {name for text in texts for name in re.findall(r"^ +(\w+Error): ", text, re.MULTILINE)}
+    assert len(told) > 5
+    assert told <= {*cars_hw.__all__, *vars(builtins)}
+
+
+def test_what_nothing_dominates_is_found() -> None:
+    costs = [(0.2, 100.0), (0.1, 300.0), (0.2, 300.0), (0.1, 300.0)]
+    assert cars_hw.non_dominated(costs).tolist() == [0, 1, 3]
 
 
 def test_a_front_shows_its_table_and_gives_a_frame() -> None:

@@ -28,7 +28,7 @@ from cars_hw.strategies._strategy import unconstrained
 from cars_hw.strategies.cars import Cars
 from cars_hw.strategies.random_search import RandomSearch
 from cars_hw.testing._tables import write_table
-from cars_hw.testing._tabular import TabularTrainer, TinySpace
+from cars_hw.testing._tabular import CurveTrainer, TinySpace
 from cars_hw.trainer import Trainer, TrainerState
 from devices.foundation import ConfigError
 from tests.fakes.configurations import TINY
@@ -44,7 +44,7 @@ def _search(
     screen: Screen | None = None,
     **fingerprint: str,
 ) -> Search:
-    space, trainer = TinySpace(), TabularTrainer()
+    space, trainer = TinySpace(), CurveTrainer()
     strategy = Cars(space, np.random.default_rng(seed), population_size=6)
     checkpoints = CheckpointFolder(folder) if folder else None
     objectives: list[Objective] = [Error(trainer), Parameters(space)]
@@ -150,7 +150,7 @@ def test_a_search_screens_as_its_strategy_says_unless_told_otherwise() -> None:
 
 
 def test_the_screen_goes_by_the_limits_of_the_strategy() -> None:
-    space, trainer = TinySpace(), TabularTrainer()
+    space, trainer = TinySpace(), CurveTrainer()
     parameters = Parameters(space)
 
     def violation(costs: tuple[float, ...]) -> float:
@@ -176,7 +176,7 @@ def test_where_errors_stand_still_nothing_is_screened_in_twice() -> None:
 
 
 def test_without_a_known_cost_nothing_is_screened() -> None:
-    trainer = TabularTrainer()
+    trainer = CurveTrainer()
     strategy = Cars(TinySpace(), np.random.default_rng(0), population_size=6)
     assert len(list(Search(trainer, strategy, [Error(trainer)], _SCHEDULE).run())) == 5
     with pytest.raises(ConfigError, match="screening goes by known costs"):
@@ -208,14 +208,14 @@ class FourthCars(Cars):
     numerics = 4
 
 
-class SecondTrainer(TabularTrainer):
+class SecondTrainer(CurveTrainer):
     """Weights as if training gave others than before."""
 
     numerics = 2
 
 
 def test_a_checkpoint_of_other_numerics_is_refused_by_name_with_the_remedy(tmp_path: Path) -> None:
-    def search(algorithm: type[Cars], weights: type[TabularTrainer] = TabularTrainer) -> Search:
+    def search(algorithm: type[Cars], weights: type[CurveTrainer] = CurveTrainer) -> Search:
         space, trainer = TinySpace(), weights()
         strategy = algorithm(space, np.random.default_rng(0), population_size=6)
         objectives: list[Objective] = [Error(trainer), Parameters(space)]
@@ -241,7 +241,7 @@ class FixedErrors(tabular_trainer.TabularTrainer):
         return super().accuracy(architecture, weights)
 
 
-class Witness(TabularTrainer):
+class Witness(CurveTrainer):
     """Remembers what it is asked for, in order."""
 
     def __init__(self) -> None:

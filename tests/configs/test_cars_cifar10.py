@@ -13,7 +13,7 @@ from cars_hw.objectives import Error, Objective
 from cars_hw.results.spending import expenses
 from cars_hw.search import Search
 from cars_hw.strategies._strategy import unconstrained
-from cars_hw.testing._tabular import TabularTrainer
+from cars_hw.testing._tabular import CurveTrainer
 
 CONFIG = SearchConfig.load(Path(__file__).parents[2] / "configs/cars-cifar10.toml")
 TRAINING_IMAGES = 25_000
@@ -36,7 +36,7 @@ def test_the_schedule_is_the_published_one() -> None:
 
 
 def test_the_search_takes_98_000_single_path_steps_and_45_generations_of_128_members() -> None:
-    trainer = TabularTrainer()
+    trainer = CurveTrainer()
     space = spaces.load(CONFIG.space.name, **CONFIG.space.settings)
     rng = np.random.default_rng(CONFIG.search.seed)
     strategy = strategies.load(
@@ -60,7 +60,7 @@ def test_the_search_takes_98_000_single_path_steps_and_45_generations_of_128_mem
     assert (every.count, published.count) == (17_408, 46)
 
 
-def trained_on_members(trainer: TabularTrainer, populations: list[set[Architecture]]) -> bool:
+def trained_on_members(trainer: CurveTrainer, populations: list[set[Architecture]]) -> bool:
     return all(
         path in population
         for generation, population in enumerate(populations[:-1])

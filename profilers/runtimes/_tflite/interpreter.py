@@ -53,6 +53,11 @@ class TfLiteModel:
             ) from error
         self._inputs = self._interpreter.get_input_details()
 
+    def __repr__(self) -> str:
+        shapes = zip(self.input_types, self.input_shapes, strict=True)
+        inputs = ", ".join(f"{kind} {'x'.join(map(str, shape))}" for kind, shape in shapes)
+        return f"<TFLite model of {inputs}>"
+
     @property
     def input_shapes(self) -> list[tuple[int, ...]]:
         """Shape of each input in TFLite's order: images are (n, h, w, c)."""

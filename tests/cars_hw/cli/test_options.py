@@ -48,17 +48,27 @@ def test_the_version_is_printed_by_the_module_too() -> None:
     assert done.stdout == f"cars-hw {__version__}\n"
 
 
-@pytest.mark.parametrize("verb", _VERBS)
-def test_the_help_of_a_verb_has_examples_that_parse(verb: str) -> None:
-    assert _run(*verb.split(), "-h") == _run(*verb.split(), "--help")
-    command = _VERBS[verb]
-    _, *examples = str(command.epilog).split("\n\n")
-    assert examples
-    for example in examples:
-        program, *words = shlex.split(example)
+@pytest.mark.parametrize("words", ["", "table", *_VERBS])
+def test_every_help_has_examples_that_parse(words: str) -> None:
+    assert _run(*words.split(), "-h") == _run(*words.split(), "--help")
+    assert _examples(words)
+    for example in _examples(words):
+        program, *arguments = shlex.split(example)
         assert program == "cars-hw"
-        assert words[: len(verb.split())] == verb.split()
-        command.make_context(verb, words[len(verb.split()) :]).close()
+        assert arguments[: len(words.split())] == words.split()
+        verb = next(verb for verb in _VERBS if arguments[: len(verb.split())] == verb.split())
+        _VERBS[verb].make_context(verb, arguments[len(verb.split()) :]).close()
+
+
+def _examples(words: str) -> list[str]:
+    """Return the examples at the end of the help of a verb, of verbs in common, or of all."""
+    command = typer.main.get_command(app)
+    for word in words.split():
+        assert isinstance(command, TyperGroup)
+        command = command.commands[word]
+    head, *examples = str(command.epilog).split("\n\n")
+    assert head == "Examples:"
+    return examples
 
 
 def test_an_example_that_does_not_parse_would_be_found() -> None:

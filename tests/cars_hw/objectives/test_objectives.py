@@ -8,7 +8,7 @@ from cars_hw import objectives
 from cars_hw.latency.model import latency_model
 from cars_hw.objectives import Ingredients, Latency, Limits
 from cars_hw.testing._tables import write_table
-from cars_hw.testing._tabular import TabularTrainer, TinySpace
+from cars_hw.testing._tabular import CurveTrainer, TinySpace
 from devices.foundation import ConfigError, UnknownNameError
 from latency_tables import LatencyModel, LatencyTable
 
@@ -22,12 +22,12 @@ def model(tmp_path: Path) -> LatencyModel:
 
 
 def ingredients(**models: LatencyModel) -> Ingredients:
-    return Ingredients(_SPACE, TabularTrainer(), models)
+    return Ingredients(_SPACE, CurveTrainer(), models)
 
 
 @pytest.mark.parametrize("name", objectives.names())
 def test_an_objective_is_named_after_its_file_and_is_a_number(name: str, model: LatencyModel) -> None:
-    objective = objectives.load(name, Ingredients(_SPACE, TabularTrainer(), {"": model}))
+    objective = objectives.load(name, Ingredients(_SPACE, CurveTrainer(), {"": model}))
     assert objective.name == name
     assert objective(_MEMBER) == objective(_MEMBER) > 0
     assert repr(name) in repr(objective)

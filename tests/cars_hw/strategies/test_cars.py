@@ -10,7 +10,7 @@ from cars_hw.candidate import Candidate
 from cars_hw.errors import SelectionError
 from cars_hw.evolution import size_protection
 from cars_hw.strategies.cars import Cars
-from cars_hw.testing._tabular import TabularTrainer, TinySpace, evaluate, play
+from cars_hw.testing._tabular import CurveTrainer, TinySpace, evaluate, play
 from devices.foundation.errors import ConfigError
 
 
@@ -19,14 +19,14 @@ def cars(space: TinySpace | None = None, **settings: Any) -> Cars:
 
 
 def test_the_first_round_keeps_all_that_it_asked_for() -> None:
-    strategy, trainer = cars(), TabularTrainer()
+    strategy, trainer = cars(), CurveTrainer()
     play(strategy, trainer)
     assert len(strategy.population) == 12
     assert all(member.previous_error is None for member in strategy.population)
 
 
 def test_later_rounds_ask_for_the_members_again_and_as_many_offspring() -> None:
-    strategy, trainer = cars(), TabularTrainer()
+    strategy, trainer = cars(), CurveTrainer()
     play(strategy, trainer)
     members = [member.architecture for member in strategy.population]
     asked = strategy.ask()
@@ -37,14 +37,14 @@ def test_later_rounds_ask_for_the_members_again_and_as_many_offspring() -> None:
 @pytest.mark.parametrize(("ratio", "n_offspring"), [(0.0, 0), (0.5, 6), (2.0, 24)])
 def test_an_offspring_ratio_other_than_one_works(ratio: float, n_offspring: int) -> None:
     """The released code of CARS ignores the ratio in one place, and crashes."""
-    strategy, trainer = cars(offspring_ratio=ratio), TabularTrainer()
+    strategy, trainer = cars(offspring_ratio=ratio), CurveTrainer()
     play(strategy, trainer, 2)
     assert len(strategy.ask()) == 12 + n_offspring
     assert len(strategy.population) == 12
 
 
 def test_a_selection_keeps_the_population_size_with_the_costs_of_today() -> None:
-    strategy, trainer = cars(), TabularTrainer()
+    strategy, trainer = cars(), CurveTrainer()
     play(strategy, trainer, 3)
     assert len(strategy.population) == 12
     for member in strategy.population:
@@ -54,7 +54,7 @@ def test_a_selection_keeps_the_population_size_with_the_costs_of_today() -> None
 
 def test_warm_up_and_training_honour_members_per_step() -> None:
     """The released code of CARS warms up on one path whatever the number is."""
-    strategy, trainer = cars(members_per_step=3), TabularTrainer()
+    strategy, trainer = cars(members_per_step=3), CurveTrainer()
     play(strategy, trainer, 1, steps=40)
     warm_up = list(trainer.stepped)
     play(strategy, trainer, 1, steps=40)
@@ -66,7 +66,7 @@ def test_warm_up_and_training_honour_members_per_step() -> None:
 
 
 def test_each_member_is_as_likely_to_be_trained() -> None:
-    strategy, trainer = cars(), TabularTrainer()
+    strategy, trainer = cars(), CurveTrainer()
     play(strategy, trainer)
     drawn = [strategy.to_train()[0] for _ in range(6000)]
     shares = [drawn.count(member.architecture) / 6000 for member in strategy.population]
@@ -78,7 +78,7 @@ def test_before_there_are_members_random_paths_are_trained() -> None:
 
 
 def test_more_members_per_step_than_there_are_trains_them_all() -> None:
-    strategy, trainer = cars(TinySpace((2, 2), ((0,), (1,))), members_per_step=8), TabularTrainer()
+    strategy, trainer = cars(TinySpace((2, 2), ((0,), (1,))), members_per_step=8), CurveTrainer()
     play(strategy, trainer, 2)
     assert sorted(strategy.to_train()) == [(0, 0), (0, 1), (1, 0), (1, 1)]
 
@@ -87,14 +87,14 @@ def test_more_members_per_step_than_there_are_trains_them_all() -> None:
 def test_a_space_smaller_than_the_population_is_kept_whole(choices: tuple[int, ...]) -> None:
     """The released code of CARS draws offspring for ever."""
     groups = tuple((decision,) for decision in range(len(choices)))
-    strategy, trainer = cars(TinySpace(choices, groups)), TabularTrainer()
+    strategy, trainer = cars(TinySpace(choices, groups)), CurveTrainer()
     play(strategy, trainer, 4)
     assert len(strategy.population) == strategy.space.size()
     assert len(strategy.ask()) == strategy.space.size()
 
 
 def test_a_population_of_one_evolves() -> None:
-    strategy, trainer = cars(population_size=1), TabularTrainer()
+    strategy, trainer = cars(population_size=1), CurveTrainer()
     play(strategy, trainer, 5, generations=4)
     assert len(strategy.population) == 1
     assert len(strategy.ask()) == 2
@@ -133,7 +133,7 @@ def test_one_architecture_told_twice_is_one_member() -> None:
 
 
 def test_a_choice_without_the_previous_errors_is_refused() -> None:
-    strategy, trainer = cars(), TabularTrainer()
+    strategy, trainer = cars(), CurveTrainer()
     play(strategy, trainer)
     evaluated = [Candidate(found.architecture, found.costs) for found in evaluate(strategy, trainer)]
     with pytest.raises(SelectionError, match="previous error"):
@@ -166,7 +166,7 @@ def test_settings_out_of_range_or_of_another_type_are_refused_by_name(settings: 
 
 
 def test_the_released_selection_needs_no_previous_error() -> None:
-    strategy, trainer = cars(selection="size_protection"), TabularTrainer()
+    strategy, trainer = cars(selection="size_protection"), CurveTrainer()
     play(strategy, trainer, 4)
     assert len(strategy.population) == 12
     assert trainer.ledger.previous_evaluations == 0
@@ -174,7 +174,7 @@ def test_the_released_selection_needs_no_previous_error() -> None:
 
 
 def test_the_released_selection_keeps_what_its_function_chooses() -> None:
-    strategy, trainer = cars(selection="size_protection"), TabularTrainer()
+    strategy, trainer = cars(selection="size_protection"), CurveTrainer()
     play(strategy, trainer)
     evaluated = evaluate(strategy, trainer)
     rng = np.random.default_rng(0)
@@ -185,9 +185,9 @@ def test_the_released_selection_keeps_what_its_function_chooses() -> None:
 
 
 def test_a_run_with_the_released_selection_is_restored_with_its_draws(tmp_path: Path) -> None:
-    strategy, trainer = cars(selection="size_protection"), TabularTrainer()
+    strategy, trainer = cars(selection="size_protection"), CurveTrainer()
     play(strategy, trainer, 2, folder=tmp_path)
-    twin, twin_trainer = cars(selection="size_protection"), TabularTrainer()
+    twin, twin_trainer = cars(selection="size_protection"), CurveTrainer()
     play(twin, twin_trainer, 0, folder=tmp_path)
     play(strategy, trainer, 2)
     play(twin, twin_trainer, 2)

@@ -13,7 +13,7 @@ from cars_hw.networks.architecture import Architecture
 from cars_hw.spaces.darts import Darts
 from cars_hw.strategies._strategy import SearchFacts
 from cars_hw.strategies.evnas import Chromosome, Evnas, decode
-from cars_hw.testing._tabular import TabularTrainer, TinySpace, evaluate, play
+from cars_hw.testing._tabular import CurveTrainer, TinySpace, evaluate, play
 from devices.foundation.errors import ConfigError
 
 WIDE = TinySpace((9,) * 8, tuple((d,) for d in range(8)))
@@ -54,7 +54,7 @@ def test_it_trains_and_judges_on_soft_paths() -> None:
 
 
 def test_members_are_trained_round_robin_and_each_generation_anew_from_the_first() -> None:
-    strategy, trainer = evnas(), TabularTrainer()
+    strategy, trainer = evnas(), CurveTrainer()
     for round_ in range(3):
         asked = list(strategy.ask())
         play(strategy, trainer, steps=30)
@@ -63,7 +63,7 @@ def test_members_are_trained_round_robin_and_each_generation_anew_from_the_first
 
 
 def test_the_whole_population_is_evaluated_in_each_generation() -> None:
-    strategy, trainer = evnas(), TabularTrainer()
+    strategy, trainer = evnas(), CurveTrainer()
     for generation in range(1, 4):
         play(strategy, trainer)
         assert trainer.ledger.evaluations == 12 * generation
@@ -165,7 +165,7 @@ def test_limits_come_before_errors(selection: str) -> None:
 
 @pytest.mark.parametrize("selection", ["classic", "nsga3"])
 def test_generations_lower_the_error(selection: str) -> None:
-    strategy, trainer = evnas(population_size=20, selection=selection), TabularTrainer()
+    strategy, trainer = evnas(population_size=20, selection=selection), CurveTrainer()
     play(strategy, trainer, steps=400, generations=12)
     first = min(member.costs[0] for member in strategy.population)
     play(strategy, trainer, 12, steps=400)
@@ -173,7 +173,7 @@ def test_generations_lower_the_error(selection: str) -> None:
 
 
 def test_no_two_members_decode_to_the_same_network() -> None:
-    strategy, trainer = evnas(TinySpace((2, 3), ((0,), (1,))), population_size=10), TabularTrainer()
+    strategy, trainer = evnas(TinySpace((2, 3), ((0,), (1,))), population_size=10), CurveTrainer()
     for _ in range(4):
         asked = strategy.ask()
         assert 1 <= len(asked) == len(set(asked)) <= 6
@@ -199,7 +199,7 @@ def test_new_members_come_through_the_screen() -> None:
 
 
 def test_what_was_not_asked_for_is_refused() -> None:
-    strategy, trainer = evnas(TinySpace()), TabularTrainer()
+    strategy, trainer = evnas(TinySpace()), CurveTrainer()
     evaluated = evaluate(strategy, trainer)
     missing = next(
         architecture

@@ -13,7 +13,7 @@ from cars_hw.objectives import Error, Parameters
 from cars_hw.search import Schedule, Search
 from cars_hw.strategies._strategy import SearchFacts
 from cars_hw.strategies.g_evonas import GEvonas, absent, stages
-from cars_hw.testing._tabular import TabularTrainer, TinySpace, evaluate, play
+from cars_hw.testing._tabular import CurveTrainer, TinySpace, evaluate, play
 from devices.foundation.errors import ConfigError
 
 #: Five groups, so four stages: the third has two groups.
@@ -64,7 +64,7 @@ def test_rounds_are_divided_evenly_and_the_last_one_is_fully_grown(
 
 @pytest.mark.parametrize("generations", [0, 1, 2, 3, 4, 6, 20])
 def test_every_schedule_ends_with_a_front_of_fully_grown_networks(generations: int) -> None:
-    trainer = TabularTrainer()
+    trainer = CurveTrainer()
     strategy = g_evonas(generations=None)
     search = Search(trainer, strategy, [Error(trainer), Parameters(SPACE)], Schedule(20, 20, generations))
     last = list(search.run())[-1]
@@ -77,7 +77,7 @@ def test_every_schedule_ends_with_a_front_of_fully_grown_networks(generations: i
 
 
 def test_before_it_grows_a_decision_has_its_absent_option_alone() -> None:
-    strategy, trainer = g_evonas(), TabularTrainer()
+    strategy, trainer = g_evonas(), CurveTrainer()
     seen = []
     for _ in range(8):
         now = present(strategy)
@@ -91,7 +91,7 @@ def test_before_it_grows_a_decision_has_its_absent_option_alone() -> None:
 
 def test_a_network_competes_with_none_of_another_stage() -> None:
     """What has not grown is cheaper; it would dominate everything that has."""
-    strategy, trainer = g_evonas(), TabularTrainer()
+    strategy, trainer = g_evonas(), CurveTrainer()
     for _ in range(8):
         evaluated = evaluate(strategy, trainer)
         for found in evaluated:
@@ -120,7 +120,7 @@ def test_the_space_is_pruned_to_what_the_elites_have() -> None:
 
 
 def test_a_pruned_option_never_comes_back() -> None:
-    strategy, trainer = g_evonas(generations=9), TabularTrainer()
+    strategy, trainer = g_evonas(generations=9), CurveTrainer()
     had = strategy.space.allowed
     pruned: set[tuple[int, int]] = set()
     for _ in range(10):
@@ -149,7 +149,7 @@ def test_a_stage_starts_from_elites_with_random_new_options() -> None:
 
 
 def test_a_stage_first_trains_random_networks_for_a_share_and_then_its_members_in_turn() -> None:
-    strategy, trainer = g_evonas(generations=2, warm_up_share=0.25), TabularTrainer()
+    strategy, trainer = g_evonas(generations=2, warm_up_share=0.25), CurveTrainer()
     play(strategy, trainer, steps=10)
     started = list(strategy.ask())
     trainer.stepped.clear()
@@ -160,7 +160,7 @@ def test_a_stage_first_trains_random_networks_for_a_share_and_then_its_members_i
 
 
 def test_later_rounds_of_a_stage_train_members_alone_and_ask_them_again_with_offspring() -> None:
-    strategy, trainer = g_evonas(), TabularTrainer()
+    strategy, trainer = g_evonas(), CurveTrainer()
     play(strategy, trainer)
     members = [member.architecture for member in strategy.population]
     strategy.train(trainer, 16)
@@ -172,7 +172,7 @@ def test_later_rounds_of_a_stage_train_members_alone_and_ask_them_again_with_off
 
 def test_the_space_of_a_user_stays_restricted() -> None:
     space = SPACE.restrict([(1, 2), *SPACE.allowed[1:5], (3,)])
-    strategy, trainer = GEvonas(space, np.random.default_rng(0), population_size=6), TabularTrainer()
+    strategy, trainer = GEvonas(space, np.random.default_rng(0), population_size=6), CurveTrainer()
     for _ in range(6):
         for found in strategy.ask():
             assert found[0] in (1, 2)
@@ -181,7 +181,7 @@ def test_the_space_of_a_user_stays_restricted() -> None:
 
 
 def test_new_members_come_through_the_screen() -> None:
-    strategy, trainer = g_evonas(), TabularTrainer()
+    strategy, trainer = g_evonas(), CurveTrainer()
     asked: list[int] = []
 
     def screen(draw: Any, n: int) -> list[Architecture]:
@@ -197,7 +197,7 @@ def test_new_members_come_through_the_screen() -> None:
 
 def test_a_restored_search_goes_on_in_its_space() -> None:
     for rounds in range(8):
-        strategy, trainer = g_evonas(), TabularTrainer()
+        strategy, trainer = g_evonas(), CurveTrainer()
         play(strategy, trainer, rounds)
         twin = g_evonas(seed=5)
         twin.restore(strategy.state())

@@ -16,13 +16,13 @@ from cars_hw.search import Schedule, Search
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.strategies._strategy import SearchFacts
 from cars_hw.strategies.nse import Nse
-from cars_hw.testing._tabular import TabularTrainer, TinySpace, evaluate, play
+from cars_hw.testing._tabular import CurveTrainer, TinySpace, evaluate, play
 from cars_hw.trainer import OptionGradients
 from devices.foundation.errors import ConfigError
 from tests.fakes.branches import BranchSpace
 
 
-class Preferring(TabularTrainer):
+class Preferring(CurveTrainer):
     """A trainer whose loss falls, at each layer of a ``BranchSpace``, by what its branches are worth."""
 
     def __init__(self, space: BranchSpace, worth: Sequence[float]) -> None:
@@ -70,7 +70,7 @@ def mean_macs(strategy: Nse, space: SearchSpace) -> float:
 
 
 def test_only_k_operations_of_a_place_compete_and_only_they_are_trained() -> None:
-    strategy, trainer = nse(), TabularTrainer()
+    strategy, trainer = nse(), CurveTrainer()
     assert [len(operations) for operations in competing(strategy)] == [3, 3, 3]
     strategy.train(trainer, 200)
     trained = {d for (architecture,) in trainer.stepped for d, option in enumerate(architecture) if option}
@@ -92,7 +92,7 @@ def test_weight_steps_take_every_admissible_set_alike_whatever_the_indicators_sa
 
 @pytest.mark.parametrize(("interval", "a_steps"), [(1, 12), (2, 6), (5, 2), (13, 0)])
 def test_indicators_step_once_in_so_many_weight_steps(interval: int, a_steps: int) -> None:
-    strategy, trainer = nse(a_step_interval=interval), TabularTrainer()
+    strategy, trainer = nse(a_step_interval=interval), CurveTrainer()
     strategy.train(trainer, 12)
     assert (trainer.ledger.steps, trainer.ledger.option_steps) == (12, a_steps)
 
@@ -107,14 +107,14 @@ def test_indicators_learn_which_branches_lower_the_loss() -> None:
 
 
 def test_indicators_of_alternatives_learn_the_better_option() -> None:
-    strategy, trainer = nse(TinySpace(), operations_per_place=4), TabularTrainer()
+    strategy, trainer = nse(TinySpace(), operations_per_place=4), CurveTrainer()
     strategy.train(trainer, 600)
     learned = np.split(np.array(indicators(strategy)), np.cumsum([4, 3, 4]))
     assert [int(place.argmax()) for place in learned] == [3, 2, 3, 2]
 
 
 def test_a_loss_that_is_not_finite_moves_no_indicator() -> None:
-    class Diverged(TabularTrainer):
+    class Diverged(CurveTrainer):
         def option_gradients(self, chosen: Architecture, other: Architecture) -> OptionGradients:
             return OptionGradients(float("nan"), (1.0,) * len(chosen), (0.0,) * len(chosen))
 
@@ -123,7 +123,7 @@ def test_a_loss_that_is_not_finite_moves_no_indicator() -> None:
     assert set(indicators(strategy)) == {0.0}
 
 
-class Indifferent(TabularTrainer):
+class Indifferent(CurveTrainer):
     def option_gradients(self, chosen: Architecture, other: Architecture) -> OptionGradients:
         return OptionGradients(1.0, (0.0,) * len(chosen), (0.0,) * len(chosen))
 
@@ -225,7 +225,7 @@ def test_a_round_starts_afresh_from_what_the_front_uses() -> None:
 
 
 def test_the_front_of_the_last_round_is_judged_again_beside_samples() -> None:
-    strategy, trainer = nse(), TabularTrainer()
+    strategy, trainer = nse(), CurveTrainer()
     play(strategy, trainer, 2)
     front = [member.architecture for member in strategy.population]
     asked = list(strategy.ask())
@@ -239,7 +239,7 @@ def test_the_front_of_the_last_round_is_judged_again_beside_samples() -> None:
 
 
 def test_a_round_may_take_several_generations() -> None:
-    strategy, trainer = nse(generations_per_round=3), TabularTrainer()
+    strategy, trainer = nse(generations_per_round=3), CurveTrainer()
     first = competing(strategy)
     sizes, resets, spaces = [], [], []
     for _ in range(6):
@@ -261,7 +261,7 @@ def test_a_round_may_take_several_generations() -> None:
 def test_weights_start_anew_for_the_steps_of_each_round_the_last_of_which_may_be_shorter(
     generations_per_round: int, generations: int, steps_of_rounds: list[int]
 ) -> None:
-    space, trainer = BranchSpace(), TabularTrainer()
+    space, trainer = BranchSpace(), CurveTrainer()
     strategy = nse(space, generations_per_round=generations_per_round)
     schedule = Schedule(7, 5, generations)
     list(Search(trainer, strategy, [Error(trainer), Parameters(space)], schedule).run())
@@ -270,10 +270,10 @@ def test_weights_start_anew_for_the_steps_of_each_round_the_last_of_which_may_be
 
 
 def test_a_round_that_is_gone_on_with_keeps_its_weights(tmp_path: Path) -> None:
-    strategy, trainer = nse(generations_per_round=3), TabularTrainer()
+    strategy, trainer = nse(generations_per_round=3), CurveTrainer()
     play(strategy, trainer, 2, generations=5, folder=tmp_path)
     assert trainer.resets == [15]
-    twin, twin_trainer = nse(generations_per_round=3, seed=5), TabularTrainer()
+    twin, twin_trainer = nse(generations_per_round=3, seed=5), CurveTrainer()
     play(twin, twin_trainer, 1, generations=5, folder=tmp_path)
     assert twin_trainer.resets == []
     play(twin, twin_trainer, 1, generations=5)
@@ -281,7 +281,7 @@ def test_a_round_that_is_gone_on_with_keeps_its_weights(tmp_path: Path) -> None:
 
 
 def test_generations_within_a_round_drop_no_member_of_the_front() -> None:
-    strategy, trainer = nse(generations_per_round=3), TabularTrainer()
+    strategy, trainer = nse(generations_per_round=3), CurveTrainer()
     play(strategy, trainer, 3)
     front = {member.architecture for member in strategy.population}
     strategy.tell([Candidate(a, (1.0 + i, 1.0 + i)) for i, a in enumerate(strategy.ask())])
@@ -289,7 +289,7 @@ def test_generations_within_a_round_drop_no_member_of_the_front() -> None:
 
 
 def test_the_last_generation_of_a_search_ends_a_round() -> None:
-    strategy, trainer = nse(generations_per_round=50), TabularTrainer()
+    strategy, trainer = nse(generations_per_round=50), CurveTrainer()
     play(strategy, trainer, generations=1)
     assert len(strategy.population) == 1
     assert len(strategy.ask()) == 12
@@ -299,7 +299,7 @@ def test_cleaned_operations_leave_the_space_with_the_next_generation() -> None:
     space = BranchSpace(layers=2, operations=3)
     strategy = nse(space, generations_per_round=2, cleaning_threshold=-0.05)
     strategy.train(Preferring(space, [2.0, 1.0, -3.0]), 60)
-    strategy.tell(evaluate(strategy, TabularTrainer()))
+    strategy.tell(evaluate(strategy, CurveTrainer()))
     assert [2 in place for place in competing(strategy)] == [False, False]
     assert list(strategy.space.allowed) == [
         (0, 1),
@@ -336,7 +336,7 @@ def test_a_budget_on_what_is_not_known_is_refused_by_name() -> None:
 @pytest.mark.parametrize("budget", ["macs", "parameters"])
 def test_a_target_alone_is_a_complete_budget(budget: str) -> None:
     """The released MAC configurations lack the drift, and fail for want of it."""
-    strategy, trainer = nse(budget=budget, target=5000.0), TabularTrainer()
+    strategy, trainer = nse(budget=budget, target=5000.0), CurveTrainer()
     play(strategy, trainer, 2)
     assert strategy.population
 
@@ -383,7 +383,7 @@ def test_a_setting_out_of_range_is_named(setting: str, value: Any) -> None:
     ids=str,
 )
 def test_a_damaged_memory_is_refused(damage: Any) -> None:
-    strategy, trainer = nse(), TabularTrainer()
+    strategy, trainer = nse(), CurveTrainer()
     play(strategy, trainer, 2)
     own = {**remembered(strategy), **damage} if isinstance(damage, dict) else damage
     with pytest.raises(CheckpointError, match="nse"):
@@ -391,7 +391,7 @@ def test_a_damaged_memory_is_refused(damage: Any) -> None:
 
 
 def test_a_restored_search_is_in_the_same_place_of_the_same_round() -> None:
-    strategy, trainer = nse(generations_per_round=2), TabularTrainer()
+    strategy, trainer = nse(generations_per_round=2), CurveTrainer()
     play(strategy, trainer, 4)
     strategy.train(trainer, 9)
     twin = nse(generations_per_round=2, seed=5)

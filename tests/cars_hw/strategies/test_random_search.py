@@ -7,7 +7,7 @@ import pytest
 
 from cars_hw.candidate import Candidate
 from cars_hw.strategies.random_search import RandomSearch
-from cars_hw.testing._tabular import TabularTrainer, TinySpace, evaluate, play
+from cars_hw.testing._tabular import CurveTrainer, TinySpace, evaluate, play
 from devices.foundation.errors import ConfigError
 
 
@@ -16,7 +16,7 @@ def random_search(population_size: int) -> RandomSearch:
 
 
 def test_the_archive_is_the_front_of_what_was_evaluated() -> None:
-    strategy, trainer = random_search(20), TabularTrainer()
+    strategy, trainer = random_search(20), CurveTrainer()
     play(strategy, trainer, 2, steps=20)
     asked = evaluate(strategy, trainer)
     strategy.tell(asked)
@@ -26,7 +26,7 @@ def test_the_archive_is_the_front_of_what_was_evaluated() -> None:
 
 
 def test_each_round_evaluates_the_archive_again_and_fresh_ones() -> None:
-    strategy, trainer = random_search(20), TabularTrainer()
+    strategy, trainer = random_search(20), CurveTrainer()
     play(strategy, trainer, 3)
     archive = [member.architecture for member in strategy.population]
     asked = strategy.ask()
@@ -43,7 +43,7 @@ def test_the_archive_does_not_outgrow_the_population() -> None:
 
 
 def test_it_needs_no_previous_errors() -> None:
-    strategy, trainer = random_search(10), TabularTrainer()
+    strategy, trainer = random_search(10), CurveTrainer()
     play(strategy, trainer, 3)
     assert trainer.ledger.evaluations > 0
     assert trainer.ledger.previous_evaluations == 0

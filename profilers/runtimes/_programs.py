@@ -100,7 +100,7 @@ class InstalledProgram:
     Attributes:
         device: Where it is.
         path: Its file there.
-        sha256: Of its file: builds of these programs tell no version.
+        sha256: Of its file: builds of these programs report no version.
         help_text: What ``--help`` prints.
     """
 

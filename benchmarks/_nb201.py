@@ -29,7 +29,7 @@ class Device:
         costs: (error %, parameters in millions, latency ms) of every network, (15625, 3).
         scaled: The same with the ends of the true front at 0 and 1.
         is_admitted: Which networks count, (15625,).
-        reference: Of the hypervolume, in scaled costs.
+        reference: Reference point of the hypervolume, in scaled costs.
         true_hypervolume: That of all networks.
         front: The networks of the true front.
         figures: Hypervolume ratios of others, from the file.

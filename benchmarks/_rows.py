@@ -26,9 +26,9 @@ class Row:
     Attributes:
         claim: What is claimed, as a dotted name.
         figure: What was measured.
-        unit: Of figure, spread, floor and peer; empty for ratios and correlations.
+        unit: Unit of figure, spread, floor and peer; empty for ratios and correlations.
         goal: ``">= 0.7"``; empty where the figure is for information.
-        spread: Of the figure: (low, high), 95 %; ``None`` where it is exact.
+        spread: 95 % interval of the figure, (low, high); ``None`` where it is exact.
         floor: What noise alone would give for the figure; ``None`` where there is no noise.
         peer: The same figure of a peer, from the same run; ``None`` where there is none.
         peer_name: Who that is.

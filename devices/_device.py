@@ -87,7 +87,7 @@ class DeviceState:
     threads: int | None = None
 
     def mean_clock_mhz(self, before: "DeviceState") -> float | None:
-        """Return the mean clock since ``before``; ``None`` where the hardware does not tell, or restarted."""
+        """Return the mean clock since ``before``; ``None`` where that is unknown, or it restarted."""
         earlier = dict(before.residency_s)
         spans = [(mhz, seconds - earlier.get(mhz, 0.0)) for mhz, seconds in self.residency_s]
         span_s = sum(seconds for _, seconds in spans)

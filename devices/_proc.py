@@ -1,4 +1,4 @@
-"""Text of Linux's /proc and /sys, read by pure functions; ``None`` where it does not tell."""
+"""Text of Linux's /proc and /sys, read by pure functions; ``None`` where it does not have it."""
 
 import re
 from collections.abc import Iterable, Iterator

@@ -107,11 +107,11 @@ class Cpu(HostDevice):
         try:
             return (self._root / path).read_text(encoding="utf-8", errors="replace")
         except OSError:
-            return ""  # this kernel, or this container, does not tell
+            return ""  # this kernel, or this container, has none
 
 
 def _affinity() -> tuple[int, ...]:
-    """Return the processors that this thread may use; empty where the operating system does not tell."""
+    """Return the processors that this thread may use; empty where the system does not report them."""
     return tuple(sorted(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else ()
 
 

@@ -5,7 +5,7 @@ from latency_tables import Conditions
 
 
 def recorded(before: DeviceState, after: DeviceState) -> Conditions:
-    """Return the conditions that hold between two states, without those that the device does not tell."""
+    """Return the conditions that hold between two states, without those that the device does not report."""
     found: dict[str, float | int | str | None] = {
         "load_before": before.load,
         "load_after": after.load,

@@ -111,7 +111,7 @@ def resolve_measuring(
 
     Args:
         config: The configuration's file.
-        overrides: Of ``--set``.
+        overrides: The values of ``--set``.
         target: One of the configuration's ``targets``, where there are several.
         space: The search space.
         latency: Keys of the target: ``device``, ``runtime``, ``threads``, ``table``, ``benchmark_binary``;

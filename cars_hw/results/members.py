@@ -64,7 +64,7 @@ class RestoredRun:
         if scale == "deploy" and not self.trainer.space.deploys_search_graph:
             raise ExportError(
                 "the run has weights for the search graph, not for the larger network that it deploys: "
-                "retrain that first (not in this version), or write the search network: scale search"
+                "retrain that first (not in this version), or export the search graph"
             )
         made_by = formats.load(file_format)
         member = pick(self.front, choice)
@@ -142,7 +142,7 @@ def export(
     """Write members of a run's front as files that are verified against torch, each with a model card.
 
     Args:
-        run: Whose front.
+        run: The run whose front it is.
         picks: Which members: see ``pick`` and ``expanded``.
         to: Folder of the files; ``export`` in the run's folder if not given.
         file_format: ``"onnx"``, ``"tflite"``, or a module from outside, with a dot.

@@ -251,7 +251,7 @@ def _demand_one_version() -> None:
         answer = subprocess.run([adb, "version"], capture_output=True, timeout=_CONNECT_S, check=False)  # noqa: S603
     except (OSError, subprocess.TimeoutExpired) as error:
         raise DeviceError(
-            f"{adb} does not tell its version ({type(error).__name__}); install it anew"
+            f"{adb} does not report its version ({type(error).__name__}); install it anew"
         ) from error
     installed = _VERSION.search(answer.stdout.decode("utf-8", "replace"))
     running = _ask("host:version")

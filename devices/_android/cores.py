@@ -72,7 +72,7 @@ def chosen(by_khz: Mapping[int, Sequence[int]], choice: str, usable: Collection[
     """Return the processors to measure on.
 
     Args:
-        by_khz: The clusters, slowest first; empty where the phone does not tell.
+        by_khz: The clusters, slowest first; empty where the phone does not report it.
         choice: One of ``CHOICES``.
         usable: Processors that are awake and that a program may run on.
 

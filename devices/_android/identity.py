@@ -22,27 +22,27 @@ def properties(getprop: str) -> dict[str, str]:
 
 
 def model(found: Mapping[str, str]) -> str:
-    """Return maker and model, ``"Google Pixel 6"``; empty where the phone does not tell."""
+    """Return maker and model, ``"Google Pixel 6"``; empty where the phone does not report it."""
     maker, name = found.get("ro.product.manufacturer", ""), found.get("ro.product.model", "")
     has_maker = name.lower().startswith(maker.lower())
     return plain(name if has_maker else f"{maker} {name}")
 
 
 def chip(found: Mapping[str, str]) -> str:
-    """Return the system on a chip, ``"Google Tensor"``; empty where the phone does not tell."""
+    """Return the system on a chip, ``"Google Tensor"``; empty where the phone does not report it."""
     texts = (plain(" ".join(found.get(name, "") for name in names)) for names in _CHIP)
     return next((text for text in texts if text), "")
 
 
 def build(found: Mapping[str, str]) -> str:
-    """Return the Android release and the fingerprint of its build; empty where the phone does not tell."""
+    """Return the Android release and the fingerprint of its build; empty where unreported."""
     fingerprint = found.get("ro.build.fingerprint", "")
     release = found.get("ro.build.version.release", "")
     return plain(f"Android {release} ({fingerprint})") if fingerprint else ""
 
 
 def sdk(found: Mapping[str, str]) -> int:
-    """Return the level of Android's interfaces (30: Android 11); 0 where the phone does not tell."""
+    """Return the level of Android's interfaces (30: Android 11); 0 where the phone does not report it."""
     text = found.get("ro.build.version.sdk", "")
     return int(text) if re.fullmatch(r"[0-9]{1,3}", text) else 0
 

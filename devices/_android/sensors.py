@@ -1,4 +1,4 @@
-"""Heat and charge of a phone, from what its services report; ``None`` where they do not tell."""
+"""Heat and charge of a phone, as its services report them; ``None`` where they do not."""
 
 import re
 from collections.abc import Iterable

@@ -27,7 +27,7 @@ class Shell:
         root: Where ``proc``, ``sys`` and ``data`` are; empty on a phone.
 
     Attributes:
-        boot_id: Random name of the present boot; empty where the phone does not tell.
+        boot_id: Random name of the present boot; empty where the phone does not report it.
     """
 
     def __init__(self, transport: Reconnecting, root: str = "") -> None:

@@ -29,7 +29,7 @@ def device_abi(device: RemoteDevice) -> str:
     """Return the instruction set of ``device`` as Android's builds call it: ``"arm64-v8a"``.
 
     Raises:
-        DeviceError: It does not tell.
+        DeviceError: It does not report it.
     """
     machine = device.run(["uname", "-m"], timeout_s=_LIMIT_S).stdout.decode("ascii", errors="replace").strip()
     if not (machine.isidentifier() and len(machine) < 16):
@@ -100,7 +100,7 @@ class InstalledProgram:
     Attributes:
         device: Where it is.
         path: Its file there.
-        sha256: Of its file: builds of these programs tell no version.
+        sha256: Of its file: builds of these programs report no version.
         help_text: What ``--help`` prints.
     """
 

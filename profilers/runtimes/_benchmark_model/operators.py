@@ -10,7 +10,7 @@ from profilers.runtimes._coverage import Coverage
 _RUNS_HEADING = "Operator-wise Profiling Info for Regular Benchmark Runs"
 _ORDER_HEADING = "= Run Order ="
 
-#: Old builds have [start] between the first two: only names tell which column is which.
+#: Old builds have [start] between the first two: only names identify the columns.
 _TYPE, _MEAN, _NAME = "[node type]", "[avg ms]", "[Name]"
 
 #: A model of more nodes than this is not one of ours.

@@ -121,7 +121,7 @@ class BenchmarkModel:
         return timings, text
 
     def coverage(self, text: str, account: str | None) -> Coverage | None:
-        """Return what part of the model a delegate runs; ``None`` where the tool does not tell.
+        """Return what part of the model a delegate runs; ``None`` where the tool does not report it.
 
         Args:
             text: What the run printed.

@@ -53,7 +53,7 @@ class RemoteOrt:
         self._installer = Installer(PERF_TEST, settings.benchmark_binary)
 
     def version(self, device: RemoteDevice) -> str:
-        """Return what runs on ``device``: its builds tell no version, so the file's hash.
+        """Return what runs on ``device``: its builds report no version, so the file's hash.
 
         Raises:
             DeviceError: There is no tool for this device, or it does not run there.

@@ -9,7 +9,7 @@ import devices
 from cars_hw import data, objectives, spaces, strategies
 from cars_hw.config import LATENCY, LatencySection, SearchConfig
 from cars_hw.latency.contents import TableContents
-from cars_hw.latency.model import latency_model, trust
+from cars_hw.latency.model import Trust, latency_model, trust
 from cars_hw.networks import kinds
 from cars_hw.objectives import Ingredients, Limits, Objective
 from cars_hw.runs import Run
@@ -65,11 +65,16 @@ def open_table(target: LatencySection) -> LatencyTable:
 
 def table_trust(config: SearchConfig) -> str:
     """Say in one line how far the tables that ``config`` names may be trusted, or why one cannot be read."""
-    targets = config.searched_targets()
-    if not targets:
-        return "no latency table was used"
+    return "; ".join(map(str, table_trusts(config).values())) or "no latency table was used"
+
+
+def table_trusts(config: SearchConfig) -> dict[str, Trust]:
+    """Return how far the table of each target that is searched may be trusted, by the target's objective.
+
+    One that cannot be read says why, and counts as validated: validating it would not help.
+    """
     space = make_space(config)
-    return "; ".join(_trust_of(target, space) for target in targets.values())
+    return {name: _trust_of(target, space) for name, target in config.searched_targets().items()}
 
 
 def table_key(config: SearchConfig, name: str) -> str:
@@ -189,8 +194,9 @@ def make_schedule(config: SearchConfig, training_images: int) -> Schedule:
     )
 
 
-def _trust_of(target: LatencySection, space: SearchSpace) -> str:
+def _trust_of(target: LatencySection, space: SearchSpace) -> Trust:
     try:
-        return f"latency table {target.table}: {trust(LatencyTable.open(target.table), space)}"
+        found = trust(LatencyTable.open(target.table), space)
     except TableError as error:
-        return str(error)
+        return Trust(str(error), is_validated=True)
+    return Trust(f"latency table {target.table}: {found}", found.is_validated)

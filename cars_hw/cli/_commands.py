@@ -28,6 +28,17 @@ def next_commands(*commands: tuple[str, ...]) -> str:
     return "next: " + "; ".join(shlex.join(["cars-hw", *command]) for command in commands)
 
 
+def trust_lines(config: SearchConfig) -> list[str]:
+    """Return how far the tables of a search may be trusted, with the command that validates one that is not."""
+    from cars_hw.assembly import table_trusts
+
+    targets = config.latency_targets()
+    return [
+        f"{trust}" if trust.is_validated else f"{trust}; run `{validate_command(config, targets[name])}`"
+        for name, trust in table_trusts(config).items()
+    ] or ["no latency table was used"]
+
+
 @contextmanager
 def remedies(config: SearchConfig) -> Iterator[None]:
     """Add to an error the command that helps.

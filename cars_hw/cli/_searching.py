@@ -1,6 +1,7 @@
 """What ``search`` and ``demo`` share: a search with progress bars, and its front as a table."""
 
-from cars_hw.assembly import open_search, table_trust
+from cars_hw.assembly import open_search
+from cars_hw.cli._commands import trust_lines
 from cars_hw.cli._output import print_table, progress, say
 from cars_hw.ledger import Ledger
 from cars_hw.networks.architecture import to_text
@@ -12,7 +13,8 @@ from cars_hw.runs import Run
 def run_search(run: Run) -> Generation:
     """Search to the end of the schedule, from the newest checkpoint on; return the last generation."""
     search = open_search(run)
-    say(table_trust(run.config))
+    for line in trust_lines(run.config):
+        say(line)
     if search.history:
         say(f"going on after generation {search.history[-1].index} of {search.schedule.generations}")
     with progress() as bars:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from cars_hw.cli._commands import next_commands
+from cars_hw.cli._commands import next_commands, trust_lines
 from cars_hw.cli._options import AllowPluginOption, JsonOption, QuietOption
 from cars_hw.cli._output import print_json, print_table, progress, say
 
@@ -52,7 +52,6 @@ def export(
     quiet: QuietOption = False,
 ) -> None:
     """Write members of the front to ONNX or TFLite, verified against torch, each with a model card."""
-    from cars_hw.assembly import table_trust
     from cars_hw.results.members import export as export_members
     from cars_hw.runs import Run
     from profilers import formats
@@ -82,5 +81,6 @@ def export(
             for name, done in exports.items()
         ],
     )
-    say(table_trust(opened.config))
+    for line in trust_lines(opened.config):
+        say(line)
     say(next_commands(*(("bench", str(done.path)) for done in exports.values())))

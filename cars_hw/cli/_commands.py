@@ -29,7 +29,7 @@ def next_commands(*commands: tuple[str, ...]) -> str:
 
 
 def trust_lines(config: SearchConfig) -> list[str]:
-    """Return how far the tables of a search may be trusted, with the command that validates one that is not."""
+    """Return how far the tables of a search may be trusted, each with the command that helps, if any."""
     from cars_hw.assembly import table_trusts
 
     targets = config.latency_targets()

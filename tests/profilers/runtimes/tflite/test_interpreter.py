@@ -14,6 +14,7 @@ from cars_hw.spaces.darts import Darts
 from cars_hw.weights import modules
 from profilers._layout import nchw, nhwc
 from profilers.lowering.tflite import lower
+from profilers.runtimes._tflite.interpreter import TfLiteModel
 from tests.fakes.environments import environment
 from tests.fakes.networks import normalised_network, random_images
 
@@ -112,3 +113,8 @@ class Interpreter:
     line = _refusal(code, tmp_path)
     assert "DeviceError: tflite_runtime does not work with numpy 2" in line
     assert line.endswith("install ai-edge-litert, or numpy < 2")
+
+
+def test_a_model_shows_what_it_takes() -> None:
+    model = TfLiteModel(lower(nn.Conv2d(8, 4, 1).eval(), [(1, 8, 6, 5)]))
+    assert repr(model) == "<TFLite model of float32 1x6x5x8>"

@@ -3,7 +3,7 @@
 The command line does the same in a folder that holds ``my_lab``: ``--set data.name=my_lab.stripes``. Naming a
 module runs its code: a run folder of somebody else is opened only for names that are allowed.
 
-usage: python examples/own_objective.py [FOLDER]     seconds; nothing is measured
+usage: .venv/bin/python examples/own_objective.py [FOLDER]     seconds; nothing is measured
 """
 
 import sys

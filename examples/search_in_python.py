@@ -1,6 +1,8 @@
 """What the verbs of the command line do, from Python: from a configuration to exported and measured files.
 
-usage: python examples/search_in_python.py [FOLDER]     a minute on two cores; started again, it goes on
+usage: .venv/bin/python examples/search_in_python.py [FOLDER]
+
+A minute on two cores; started again, it goes on.
 """
 
 import sys
@@ -9,7 +11,6 @@ from pathlib import Path
 from pydantic import JsonValue
 
 import cars_hw
-from profilers import Quality
 
 #: What differs from the defaults; a TOML file does the same: ``SearchConfig.load(Path("search.toml"))``.
 SETTINGS: dict[str, JsonValue] = {
@@ -31,7 +32,7 @@ SETTINGS: dict[str, JsonValue] = {
 }
 
 
-def main(folder: Path, quality: Quality) -> None:
+def main(folder: Path, quality: cars_hw.Quality) -> None:
     """Profile, validate, search, export, bench and report in ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
     config = cars_hw.SearchConfig.load(None, {**SETTINGS, "latency.table": str(folder / "cpu.jsonl")})
@@ -62,4 +63,4 @@ def main(folder: Path, quality: Quality) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "runs/in_python"), Quality())
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "runs/in_python"), cars_hw.Quality())

@@ -3,7 +3,7 @@
 Accuracies come from a CSV file, ``architecture,accuracy``: options joined by dots, and percentages. Without
 one, the script makes some up.
 
-usage: python examples/tabular_truth.py [FILE.csv]     seconds
+usage: .venv/bin/python examples/tabular_truth.py [FILE.csv]     seconds
 """
 
 import itertools

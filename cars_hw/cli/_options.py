@@ -23,7 +23,8 @@ RuntimeOption = Annotated[str | None, typer.Option("--runtime", help="Runtime th
 ThreadsOption = Annotated[int | None, typer.Option("--threads", help="Threads of one inference.")]
 TableOption = Annotated[Path | None, typer.Option("--table", help="Latency table, a JSON Lines file.")]
 TargetOption = Annotated[
-    str | None, typer.Option("--target", help="Which of the configuration's [targets.NAME], where several.")
+    str | None,
+    typer.Option("--target", help="Which of the configuration's targets, by its NAME there; where several."),
 ]
 PrecisionOption = Annotated[
     float, typer.Option(help="Stop a measurement at this half-width of its 95 % interval, relative.")

@@ -38,9 +38,7 @@ def bench(
     ] = None,
     genotype: Annotated[
         Path | None,
-        typer.Option(
-            help='Instead: a published genotype, JSON {"normal": [[op, from], ...], "reduce": [...]}.'
-        ),
+        typer.Option(help="Instead: a published genotype, a JSON file with its normal and reduce edges."),
     ] = None,
     file_format: Annotated[
         str | None,

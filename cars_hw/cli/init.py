@@ -51,6 +51,7 @@ def init(
     say(
         next_commands(
             ("profile", "--config", str(path), "--table", table),
+            ("table", "validate", "--config", str(path), "--table", table),
             ("search", "--config", str(path), "--table", table, "--run", f"runs/{path.stem}"),
         )
     )

@@ -45,24 +45,35 @@ class Processes:
     def __init__(self, shell: str) -> None:
         self._shell = shell
         self._running: list[subprocess.Popen[bytes]] = []
+        self._lock = threading.Lock()
+        self._is_over = False
 
     def start(self, command: str, *, are_outputs_apart: bool) -> subprocess.Popen[bytes]:
-        """Run a command line as adbd does: in ``sh``, which leads a session."""
-        process = subprocess.Popen(
-            [self._shell, "-c", command],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE if are_outputs_apart else subprocess.STDOUT,
-            start_new_session=True,
-        )
-        self._running.append(process)
+        """Run a command line as adbd does: in ``sh``, which leads a session.
+
+        Raises:
+            EOFError: The device is switched off.
+        """
+        with self._lock:
+            if self._is_over:
+                raise EOFError
+            process = subprocess.Popen(
+                [self._shell, "-c", command],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE if are_outputs_apart else subprocess.STDOUT,
+                start_new_session=True,
+            )
+            self._running.append(process)
         return process
 
     def kill(self) -> None:
-        """End all that still runs."""
-        for process in self._running:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+        """End all that still runs, and start no more: a request may be under way."""
+        with self._lock:
+            self._is_over = True
+            for process in self._running:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
 
 
 def serve_shell(

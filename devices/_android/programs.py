@@ -11,10 +11,11 @@ from contextlib import suppress
 
 from devices._adb.reconnection import Reconnecting
 from devices._adb.transport import quoted
-from devices._android.cores import listed, mask
+from devices._android.cores import mask
 from devices._android.shell import Shell
 from devices._device import Completed
 from devices._errors import DeviceError, DeviceLostError, DeviceTimeoutError
+from devices._kinds import listed
 
 #: Becomes the program ($6 and on) if this is the boot $4 (empty: any) and the processors are those of $5;
 #: else prints, after the mark $2, what is not so. Root is $1, the file for the process $3. Field 22 of

@@ -43,6 +43,31 @@ def test_two_clusters_of_one_phone_are_two_identities(phone: PlayedPhone) -> Non
     assert phone.device("big").info() == phone.device("big").info()
 
 
+@pytest.mark.parametrize("tells", ["capacity", "part"])
+def test_big_and_little_cores_of_one_maximum_clock_are_told_apart(tmp_path: Path, tells: str) -> None:
+    phone = PlayedPhone(tmp_path / "phone", clusters={1989000: range(8)})
+    for i in range(8):
+        cpu = f"sys/devices/system/cpu/cpu{i}"
+        phone.write(f"{cpu}/cpufreq/related_cpus", "0 1 2 3\n" if i < 4 else "4 5 6 7\n")
+        if tells == "capacity":
+            phone.write(f"{cpu}/cpu_capacity", "462\n" if i < 4 else "1024\n")
+    if tells == "part":
+        blocks = [
+            f"processor\t: {i}\nCPU implementer\t: 0x41\nCPU part\t: 0xd0{3 if i < 4 else 9}\n"
+            for i in range(8)
+        ]
+        phone.write("proc/cpuinfo", "\n".join(blocks))
+    assert phone.device("big").state().affinity == (4, 5, 6, 7)
+    assert phone.device("little").info().platform.endswith("little cores 0-3")
+
+
+def test_kinds_without_cpufreq_are_said_to_have_no_clocks(phone: PlayedPhone) -> None:
+    for i in range(8):
+        shutil.rmtree(phone.folder / f"sys/devices/system/cpu/cpu{i}/cpufreq")
+        phone.write(f"sys/devices/system/cpu/cpu{i}/cpu_capacity", "1024\n" if i < 2 else "300\n")
+    assert phone.device().info().platform == "Google Tensor; big cores 0-1, no cpufreq"
+
+
 def test_cores_outside_of_the_shells_cpuset_are_not_used(phone: PlayedPhone) -> None:
     phone.write("proc/self/status", "Cpus_allowed_list:\t0-6\n")
     assert phone.device().state().affinity == (6,)
@@ -97,7 +122,7 @@ def test_a_system_that_tells_nothing_can_be_measured_on_as_one_cluster(phone: Pl
     for name in ("getprop", "dumpsys", "cmd", "settaskprofile"):
         (phone.programs / name).unlink()
     device = phone.device()
-    assert device.info().platform == "unknown chip; big cores 0-7"
+    assert device.info().platform == "unknown chip; cores 0-7 of unknown kinds, no cpufreq"
     assert device.info().os_build.startswith("Linux")
     assert device.info().serial_hash == ""
     with device.quiet(8):

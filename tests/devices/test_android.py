@@ -213,6 +213,31 @@ def test_a_phone_with_a_low_battery_or_its_saver_on_is_not_ready(phone: PlayedPh
     assert "battery saver" in str(device.why_not_ready())
 
 
+def test_a_board_without_a_battery_is_measured_on_and_reports_none(phone: PlayedPhone) -> None:
+    phone.write(
+        "dumpsys/battery",
+        "Current Battery Service state:\n  AC powered: true\n  status: 1\n  present: false\n  level: 0\n"
+        "  scale: 100\n  temperature: 424\n",
+    )
+    device = phone.device()
+    with device.quiet(1):
+        assert device.why_not_ready() is None
+        state = device.state()
+    assert (state.battery_percent, state.battery_c, state.is_charging) == (None, None, None)
+
+
+def test_faked_values_of_the_battery_are_said_until_they_are_reset(phone: PlayedPhone) -> None:
+    phone.write(
+        "dumpsys/battery", "  (UPDATES STOPPED -- use 'reset' to restart)\n  level: 100\n  scale: 100\n"
+    )
+    device = phone.device()
+    with device.quiet(1):
+        assert "UPDATES STOPPED" in str(device.why_not_ready())
+        assert device.state().battery_percent is None
+        phone.charge()
+        assert device.why_not_ready() is None
+
+
 def test_what_runs_gets_its_words_and_its_environment_as_they_are(device: Android) -> None:
     words = ["a b", "$(id)", "`id`", "; exit 7", "-n", "é", "'\"", ""]
     script = device.push(

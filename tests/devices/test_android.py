@@ -254,6 +254,48 @@ def test_exit_status_and_standard_error_come_back(device: Android) -> None:
     assert device.run(["no-such-program"], timeout_s=10).exit_status == 127
 
 
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        (
+            'echo "taskset: failed to set pid 9\'s affinity: Invalid argument" >&2; exit 1',
+            r"processors 6-7 .*: taskset: failed to set pid 9's affinity: Invalid argument \(exit status 1\)",
+        ),
+        ("printf 'taskset: bad mask' >&2; exit 2", r"taskset: bad mask \(exit status 2\)"),
+        ("printf 'Usage: taskset\\n\\nSet it\\n' >&2; exit 1", "Usage: taskset; ; Set it"),
+        ("echo 'sh: taskset: not found' >&2; exit 127", r"taskset: not found \(exit status 127\)"),
+        ("exit 0", r"nothing is printed \(exit status 0\)"),
+        ("kill -9 $$", r"\(exit status 137\)"),
+    ],
+)
+def test_a_taskset_that_fails_is_named_with_its_own_words(
+    phone: PlayedPhone, device: Android, script: str, said: str
+) -> None:
+    (phone.programs / "taskset").write_text(f"#!/bin/sh\n{script}\n")
+    with pytest.raises(DeviceError, match=f"no program can be started on .*{said}") as caught:
+        device.run(["true"], timeout_s=10)
+    assert "?cores=" in str(caught.value)
+    assert str(caught.value).isprintable()
+    assert phone.ours() == []
+
+
+def test_what_is_written_before_a_program_is_kept_where_it_fails_and_no_words_of_its_own(
+    phone: PlayedPhone, device: Android
+) -> None:
+    (phone.programs / "settaskprofile").write_text("#!/bin/sh\necho no such profile >&2; exit 1\n")
+    failed = device.run(["sh", "-c", "echo mine >&2; exit 3"], timeout_s=10)
+    assert (failed.stderr, failed.exit_status) == (b"no such profile\nmine\n", 3)
+    done = device.run(["sh", "-c", "echo mine >&2"], timeout_s=10)
+    assert (done.stderr, done.exit_status) == (b"mine\n", 0)
+
+
+def test_a_refusal_says_what_was_written_before_it(phone: PlayedPhone, device: Android) -> None:
+    (phone.programs / "settaskprofile").write_text("#!/bin/sh\necho no such profile >&2\n")
+    phone.write("confined", "0-3")
+    with pytest.raises(DeviceError, match=r"runs on 0-3 \(no such profile\); wake the phone"):
+        device.run(["true"], timeout_s=10)
+
+
 @pytest.mark.parametrize("name", ["", "A B", "A;id", "1A", "A\n", "LD-X", "x" * 100])
 def test_an_impossible_variable_is_refused(device: Android, name: str) -> None:
     with pytest.raises(DeviceError, match="no name of an environment variable"):

@@ -86,9 +86,9 @@ class Cpu(HostDevice):
     def quiet(self, threads: int) -> Iterator[None]:
         """Pin this thread, and every thread that it starts from now on, to ``threads`` processors.
 
-        They are the highest-numbered ones: processor 0 serves most interrupts. A thread has the affinity of
-        the one that started it, so a thread pool must be created inside of this. Where the
-        system cannot pin (macOS, Windows), nothing is pinned.
+        They are the highest-numbered ones of the fastest kind: processor 0 serves most interrupts. A thread
+        has the affinity of the one that started it, so a thread pool must be created inside of this. Where
+        the system cannot pin (macOS, Windows), nothing is pinned.
 
         Raises:
             DeviceError: There are fewer processors than threads.
@@ -100,7 +100,7 @@ class Cpu(HostDevice):
             )
         before, threads_before = _affinity(), self._quiet_threads
         if before:
-            os.sched_setaffinity(0, self._processors[-threads:])
+            os.sched_setaffinity(0, sorted(self._processors, key=self._preference)[-threads:])
         self._quiet_threads = threads
         try:
             yield
@@ -130,10 +130,14 @@ class Cpu(HostDevice):
         return kinds("\n".join(reports), self._read("proc/cpuinfo"), step=_FAVOUR)
 
     def _fastest(self, allowed: Sequence[int]) -> Sequence[int]:
-        found = [set(kind) & set(allowed) for kind in self._kinds]
-        return (
-            sorted(next((kind for kind in reversed(found) if kind), allowed)) if len(found) > 1 else allowed
-        )
+        usable = [set(kind) & set(allowed) for kind in self._kinds]
+        if len(usable) < 2:
+            return allowed
+        return sorted(next((kind for kind in reversed(usable) if kind), allowed))
+
+    def _preference(self, processor: int) -> tuple[int, int]:
+        ranks = [rank for rank, kind in enumerate(self._kinds) if processor in kind]
+        return (ranks[0] if ranks else 0, processor)
 
     def _kind_text(self) -> str:
         """Return of what kind the processors to use are, where the machine has several."""

@@ -142,6 +142,16 @@ def test_cores_that_an_address_names_are_used_and_their_kind_is_said(
     assert Cpu([11, 12], root=tmp_path).info().platform.endswith("; cores 11-12 of several kinds")
 
 
+def test_of_the_cores_that_an_address_names_the_fast_ones_are_taken_first(
+    tmp_path: Path, pinned: list[list[int]]
+) -> None:
+    hybrid(tmp_path, 20, p_and_e)
+    device = Cpu([2, 3, 13, 14], root=tmp_path)
+    for threads in (1, 2, 3):
+        with device.quiet(threads):
+            assert sorted(pinned[-1]) == [[3], [2, 3], [2, 3, 14]][threads - 1]
+
+
 def test_a_process_confined_to_slow_cores_uses_those_and_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,7 @@ _STEAL = re.compile(r"cpu +(?:[0-9]+ ){7}([0-9]+)")
 #: Degrees Celsius; a reading outside of these is an absent or broken sensor.
 _COLDEST_C, _HOTTEST_C = 1.0, 150.0
 
+_PROCESSOR = re.compile(r"^processor[ \t]*:[ \t]*([0-9]{1,4})[ \t]*$", re.MULTILINE)
 _NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?")
 
 
@@ -29,6 +30,19 @@ def cpu_model(cpuinfo: str) -> str | None:
                 return block[field]
     parts = [f"{block['CPU implementer']}/{block['CPU part']}" for block in blocks if _is_arm(block)]
     return f"ARM {' + '.join(dict.fromkeys(parts))}" if parts else None
+
+
+def cpu_parts(cpuinfo: str) -> dict[int, str]:
+    """Return implementer and part of each ARM core by its processor: ``{0: "0x41/0xd05"}``.
+
+    Kernels before 3.8 give one part for all processors, in one paragraph: it tells nothing of each.
+    """
+    numbers = map(_PROCESSOR.findall, cpuinfo.split("\n\n"))
+    return {
+        int(found[0]): f"{block['CPU implementer']}/{block['CPU part']}".lower()
+        for found, block in zip(numbers, _blocks(cpuinfo), strict=True)
+        if len(found) == 1 and _is_arm(block)
+    }
 
 
 def cpu_clock_mhz(cpuinfo: str, processor: int) -> float | None:

@@ -11,13 +11,14 @@ from devices._adb.reconnection import Reconnecting
 from devices._adb.transport import Transport
 from devices._android import clock, identity, readiness, sensors
 from devices._android.clock import Clock
-from devices._android.cores import CHOICES, chosen, clusters, listed, processors
+from devices._android.cores import CHOICES, chosen
 from devices._android.folder import Folder, noexec_mount
 from devices._android.programs import Programs
 from devices._android.readiness import Fitness
 from devices._android.shell import Shell
 from devices._device import Completed, DeviceInfo, DeviceState, RemoteDevice
 from devices._errors import DeviceError
+from devices._kinds import kinds, listed, processors
 from devices.foundation import locks
 
 _CPU = 'cd "$R"/sys/devices/system/cpu && '
@@ -29,8 +30,9 @@ _IDENTITY = {
     "status": 'settaskprofile $$ MaxPerformance >/dev/null; cat "$R"/proc/self/status',
     "online": _CPU + "cat online",
     "present": _CPU + "cat present",
-    "frequencies": _CPU
-    + "grep -s . /dev/null cpu[0-9]*/cpufreq/cpuinfo_max_freq cpu[0-9]*/cpufreq/related_cpus",
+    "kinds": _CPU
+    + "grep -s . /dev/null cpu[0-9]*/cpu_capacity cpu[0-9]*/cpufreq/cpuinfo_max_freq "
+    + "cpu[0-9]*/cpufreq/related_cpus",
 }
 _FITNESS = {
     "heat": "dumpsys thermalservice",
@@ -81,6 +83,7 @@ class Android(RemoteDevice):
                 "programs cannot run on this phone: its /data is mounted noexec; use another phone"
             )
         self._serial_hash = identity.serial_hash(self._properties)
+        self._kinds = kinds(self._reports["kinds"], self._reports["cpuinfo"])
         self._processors = self._chosen()
         self._folder = Folder(connection, self._shell)
         self._programs = Programs(
@@ -118,7 +121,7 @@ class Android(RemoteDevice):
         return DeviceInfo(
             kind="android",
             model=identity.model(found) or _plain_model(reports["cpuinfo"]),
-            platform=f"{chip}; {self._cores} cores {listed(self._processors)}",
+            platform=f"{chip}; {self._cores_text()}",
             os_build=identity.build(found) or identity.plain(reports["kernel"]) or "unknown",
             cores=len(present) or max(self._processors) + 1,
             serial_hash=self._serial_hash,
@@ -209,8 +212,14 @@ class Android(RemoteDevice):
         allowed = _ALLOWED.search(self._reports["status"])
         online = set(processors(self._reports["online"]))
         usable = set(processors(allowed[1])) if allowed else online
-        by_khz = clusters(self._reports["frequencies"])
-        return chosen(by_khz, self._cores, usable & online if online else usable)
+        return chosen(self._kinds, self._cores, usable & online if online else usable)
+
+    def _cores_text(self) -> str:
+        """Return which cores are measured, of what kind, and whether nothing tells their clocks."""
+        if not self._kinds:
+            return f"cores {listed(self._processors)} of unknown kinds, no cpufreq"
+        has_clocks = "/cpuinfo_max_freq:" in self._reports["kinds"]
+        return f"{self._cores} cores {listed(self._processors)}" + ("" if has_clocks else ", no cpufreq")
 
     def _recover(self) -> None:
         """Undo what a crashed process of ours left, unless another process measures on the phone now."""

@@ -14,15 +14,26 @@ from typing import Self
 from devices import _proc
 from devices._device import DeviceInfo, DeviceState, HostDevice
 from devices._errors import DeviceError
+from devices._kinds import kinds, listed
+from devices._kinds import processors as in_list
 
 _PROCESSORS = re.compile(r"[0-9]{1,5}(,[0-9]{1,5})*")
+
+#: What kernels since 5.13 list on hybrid processors of Intel's, slowest first.
+_INTEL_KINDS = ("cpu_lowpower", "cpu_atom", "cpu_core")
+
+#: Processors favour some cores of one kind by up to a tenth of clock; efficient cores lack 16 % at the least.
+_FAVOUR = 1.13
+
+_CORE_FILES = ("cpu_capacity", "cpufreq/cpuinfo_max_freq", "cpufreq/related_cpus")
 
 
 class Cpu(HostDevice):
     """The processors of this machine; its address lists those to use: ``cpu``, ``cpu:1``, ``cpu:2,3``.
 
     Args:
-        processors: Numbers of the processors to use; empty: all that this process may use.
+        processors: Numbers of the processors to use; empty: of those that this process may use, all of the
+            fastest kind.
         root: Where ``proc``, ``sys`` and ``etc`` are.
     """
 
@@ -33,8 +44,9 @@ class Cpu(HostDevice):
             raise DeviceError(
                 f"this process may not use processor {missing[0]}; choose among {_text(allowed)}"
             )
-        self._processors = tuple(sorted(set(processors) or allowed))
         self._root = root
+        self._kinds = self._kinds_of_core()
+        self._processors = tuple(sorted(set(processors) or self._fastest(allowed)))
         self._quiet_threads: int | None = None
 
     @classmethod
@@ -47,7 +59,7 @@ class Cpu(HostDevice):
         return DeviceInfo(
             kind="cpu",
             model=_proc.cpu_model(self._read("proc/cpuinfo")) or platform.processor() or platform.machine(),
-            platform=platform.machine(),
+            platform=platform.machine() + self._kind_text(),
             os_build=f"{platform.system()} {platform.release()}",
             cores=_count(),
             serial_hash=_hash(self._read("etc/machine-id").strip()),
@@ -74,9 +86,9 @@ class Cpu(HostDevice):
     def quiet(self, threads: int) -> Iterator[None]:
         """Pin this thread, and every thread that it starts from now on, to ``threads`` processors.
 
-        They are the highest-numbered ones: processor 0 serves most interrupts. A thread has the affinity of
-        the one that started it, so a thread pool must be created inside of this. Where the
-        system cannot pin (macOS, Windows), nothing is pinned.
+        They are the highest-numbered ones of the fastest kind: processor 0 serves most interrupts. A thread
+        has the affinity of the one that started it, so a thread pool must be created inside of this. Where
+        the system cannot pin (macOS, Windows), nothing is pinned.
 
         Raises:
             DeviceError: There are fewer processors than threads.
@@ -88,7 +100,7 @@ class Cpu(HostDevice):
             )
         before, threads_before = _affinity(), self._quiet_threads
         if before:
-            os.sched_setaffinity(0, self._processors[-threads:])
+            os.sched_setaffinity(0, sorted(self._processors, key=self._preference)[-threads:])
         self._quiet_threads = threads
         try:
             yield
@@ -102,6 +114,40 @@ class Cpu(HostDevice):
 
     def synchronize(self) -> None:
         """Return at once: a call on the CPU has ended when it returns."""
+
+    def _kinds_of_core(self) -> Sequence[Sequence[int]]:
+        """Return the processors of each kind of core, slowest first; none where it is not reported."""
+        lists = (in_list(self._read(f"sys/devices/{name}/cpus")) for name in _INTEL_KINDS)
+        found = [numbers for numbers in lists if numbers]
+        if len(found) > 1:
+            return found
+        folders = self._root.glob("sys/devices/system/cpu/cpu[0-9]*")
+        reports = [
+            f"{folder.name}/{name}:{self._read(folder / name).strip()}"
+            for folder in folders
+            for name in _CORE_FILES
+        ]
+        return kinds("\n".join(reports), self._read("proc/cpuinfo"), step=_FAVOUR)
+
+    def _fastest(self, allowed: Sequence[int]) -> Sequence[int]:
+        usable = [set(kind) & set(allowed) for kind in self._kinds]
+        if len(usable) < 2:
+            return allowed
+        return sorted(next((kind for kind in reversed(usable) if kind), allowed))
+
+    def _preference(self, processor: int) -> tuple[int, int]:
+        ranks = [rank for rank, kind in enumerate(self._kinds) if processor in kind]
+        return (ranks[0] if ranks else 0, processor)
+
+    def _kind_text(self) -> str:
+        """Return of what kind the processors to use are, where the machine has several."""
+        if len(self._kinds) < 2:
+            return ""
+        used = [kind for kind in self._kinds if set(kind) & set(self._processors)]
+        if len(used) != 1:
+            return f"; cores {listed(self._processors)} of several kinds"
+        names = ["slow", *["middle"] * (len(self._kinds) - 2), "fast"]
+        return f"; {names[self._kinds.index(used[0])]} cores {listed(used[0])}"
 
     def _read(self, path: str | Path) -> str:
         try:

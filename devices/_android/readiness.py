@@ -40,7 +40,13 @@ def why_not_ready(now: Fitness, at_start: Fitness) -> str | None:
         now: What it reports now.
         at_start: What it reported when measuring began; a sensor that reports nothing since may hide heat.
     """
-    found = (_heat(now.heat), _silence(now, at_start), _charge(now), _cable(now.battery, at_start.battery))
+    found = (
+        _heat(now.heat),
+        _faked(now.battery),
+        _silence(now, at_start),
+        _charge(now),
+        _cable(now.battery, at_start.battery),
+    )
     return next((text for text in found if text is not None), None)
 
 
@@ -53,6 +59,15 @@ def _heat(heat: Heat) -> str | None:
         return f"{heat.cooling[0]} slows the phone down to cool it; let it cool"
     if heat.skin_c is not None and heat.skin_c > _WARMEST_SKIN_C:
         return f"skin at {heat.skin_c:.1f} °C, above {_WARMEST_SKIN_C:.0f}: let it cool, out of its case"
+    return None
+
+
+def _faked(battery: Battery) -> str | None:
+    if battery.is_faked:
+        return (
+            "the phone reports faked values of its battery (UPDATES STOPPED), which may hide its heat and "
+            "charge: run `adb shell dumpsys battery reset`"
+        )
     return None
 
 
@@ -80,7 +95,7 @@ def _charge(now: Fitness) -> str | None:
 
 
 def _cable(now: Battery, at_start: Battery) -> str | None:
-    if now.supplies == at_start.supplies:
+    if now.supplies == at_start.supplies or at_start.is_faked:
         return None
     names = [", ".join(battery.supplies) or "battery alone" for battery in (at_start, now)]
     return f"power changed from {names[0]} to {names[1]} while measuring: restore it, or measure anew"

@@ -38,6 +38,9 @@ _COLDEST_ZONE_C = 10.0
 #: ``BatteryManager.BATTERY_STATUS_CHARGING``.
 _CHARGING = 2
 
+#: What the service prints once somebody has set a value, until ``dumpsys battery reset``.
+_FAKED = re.compile(r"^\s*\(UPDATES STOPPED\b", re.MULTILINE)
+
 _SUPPLIES = ("AC powered", "USB powered", "Wireless powered", "Dock powered")
 
 
@@ -60,19 +63,21 @@ class Heat:
 
 @dataclass(frozen=True)
 class Battery:
-    """What ``dumpsys battery`` reports.
+    """What ``dumpsys battery`` reports; boards and TV boxes without a battery report charge and heat of none.
 
     Attributes:
         percent: Charge.
         temperature_c: Its temperature.
         is_charging: Whether it is being charged.
         supplies: What powers the phone beside the battery.
+        is_faked: Whether the service shows values that somebody has set; none of them is taken over.
     """
 
     percent: float | None = None
     temperature_c: float | None = None
     is_charging: bool | None = None
     supplies: tuple[str, ...] = ()
+    is_faked: bool = False
 
 
 def heat(thermalservice: str) -> Heat:
@@ -95,16 +100,21 @@ def heat(thermalservice: str) -> Heat:
 
 def battery(dumped: str) -> Battery:
     """Read the output of ``dumpsys battery``."""
+    if _FAKED.search(dumped):
+        return Battery(is_faked=True)
     found: dict[str, str] = {}
     for match in _BATTERY_LINE.finditer(dumped):
         found.setdefault(match[1], match[2])  # makers append lines of their own, which repeat names
+    supplies = tuple(name for name in _SUPPLIES if found.get(name) == "true")
+    if found.get("present") == "false":
+        return Battery(supplies=supplies)
     level, scale = number(found.get("level", "")), number(found.get("scale", "100"))
     tenths, status = number(found.get("temperature", "")), number(found.get("status", ""))
     return Battery(
         percent=100 * level / scale if level is not None and scale and 0 <= level <= scale else None,
         temperature_c=None if tenths is None else _hottest([tenths / 10]),
         is_charging=None if status is None else status == _CHARGING,
-        supplies=tuple(name for name in _SUPPLIES if found.get(name) == "true"),
+        supplies=supplies,
     )
 
 

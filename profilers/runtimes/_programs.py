@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,13 +10,24 @@ from weakref import WeakKeyDictionary
 
 from devices import DeviceError, RemoteDevice
 from devices.foundation import cache_folder
-from profilers.runtimes._program_output import output_text
+from profilers.runtimes._program_output import complaint, output_text
 
 #: No build of these programs comes near it.
 _LARGEST_BYTES = 1 << 28
 
 #: What ``uname -m`` prints, and how Android's builds call it.
 _ABIS = {"aarch64": "arm64-v8a", "armv8l": "armeabi-v7a", "armv7l": "armeabi-v7a", "i686": "x86"}
+
+#: The same with a 32-bit userland: no 64-bit program starts there without its linker and libraries.
+_HALVES = {"arm64-v8a": "armeabi-v7a", "x86_64": "x86"}
+
+#: What Android says its programs are built for, best first. A 64-bit kernel may run a 32-bit Android: then
+#: ``abilist64`` is empty, and ``uname`` names the kernel's instruction set all the same.
+_ABI_PROPERTIES = ("abilist64", "abi", "abilist", "abilist32")
+_ABI_PROPERTY = re.compile(
+    rf"^\[ro\.product\.cpu\.({'|'.join(_ABI_PROPERTIES)})\]: \[([A-Za-z0-9_,-]{{0,256}})\]\r?$", re.MULTILINE
+)
+_ABI = re.compile(r"[a-z][a-z0-9_-]{1,15}")
 
 _LIMIT_S, _HELP_LIMIT_S = 20.0, 60.0
 
@@ -26,15 +38,35 @@ def program_folder(abi: str) -> Path:
 
 
 def device_abi(device: RemoteDevice) -> str:
-    """Return the instruction set of ``device`` as Android's builds call it: ``"arm64-v8a"``.
+    """Return the instruction set of programs for ``device`` as Android's builds call it: ``"arm64-v8a"``.
+
+    That is the userland's, which may be of 32 bits on a kernel of 64.
 
     Raises:
         DeviceError: It does not report it.
     """
-    machine = device.run(["uname", "-m"], timeout_s=_LIMIT_S).stdout.decode("ascii", errors="replace").strip()
+    built_for = _built_for(_printed(device, "getprop"))
+    if built_for:
+        return built_for
+    machine = _printed(device, "uname", "-m").strip()
     if not (machine.isidentifier() and len(machine) < 16):
         raise DeviceError(f"`uname -m` on the device prints {machine[:32]!r}, which names no instruction set")
-    return _ABIS.get(machine, machine)
+    abi = _ABIS.get(machine, machine)
+    if abi in _HALVES and _printed(device, "getconf", "LONG_BIT").strip() == "32":
+        return _HALVES[abi]
+    return abi
+
+
+def _printed(device: RemoteDevice, *argv: str) -> str:
+    return device.run(argv, timeout_s=_LIMIT_S).stdout.decode("ascii", errors="replace")
+
+
+def _built_for(getprop: str) -> str:
+    """Return the best instruction set in the output of ``getprop``; empty where there is none."""
+    found = {match[1]: match[2] for match in _ABI_PROPERTY.finditer(getprop)}
+    is_32_bit = found.get("abilist64") == ""
+    abis = (abi for name in _ABI_PROPERTIES for abi in found.get(name, "").split(","))
+    return next((abi for abi in abis if _ABI.fullmatch(abi) and not (is_32_bit and "64" in abi)), "")
 
 
 @dataclass(frozen=True)
@@ -88,7 +120,7 @@ class Program:
         if not self.is_it(help_text):
             raise DeviceError(
                 f"the {self.name} given does not run on this device, or is another program (exit status "
-                f"{completed.exit_status}); get the build for its instruction set"
+                f"{completed.exit_status}: {complaint(help_text)}); get the build for its instruction set"
             )
         return InstalledProgram(device, path, hashlib.sha256(content).hexdigest(), help_text)
 

@@ -43,6 +43,31 @@ def test_two_clusters_of_one_phone_are_two_identities(phone: PlayedPhone) -> Non
     assert phone.device("big").info() == phone.device("big").info()
 
 
+@pytest.mark.parametrize("tells", ["capacity", "part"])
+def test_big_and_little_cores_of_one_maximum_clock_are_told_apart(tmp_path: Path, tells: str) -> None:
+    phone = PlayedPhone(tmp_path / "phone", clusters={1989000: range(8)})
+    for i in range(8):
+        cpu = f"sys/devices/system/cpu/cpu{i}"
+        phone.write(f"{cpu}/cpufreq/related_cpus", "0 1 2 3\n" if i < 4 else "4 5 6 7\n")
+        if tells == "capacity":
+            phone.write(f"{cpu}/cpu_capacity", "462\n" if i < 4 else "1024\n")
+    if tells == "part":
+        blocks = [
+            f"processor\t: {i}\nCPU implementer\t: 0x41\nCPU part\t: 0xd0{3 if i < 4 else 9}\n"
+            for i in range(8)
+        ]
+        phone.write("proc/cpuinfo", "\n".join(blocks))
+    assert phone.device("big").state().affinity == (4, 5, 6, 7)
+    assert phone.device("little").info().platform.endswith("little cores 0-3")
+
+
+def test_kinds_without_cpufreq_are_said_to_have_no_clocks(phone: PlayedPhone) -> None:
+    for i in range(8):
+        shutil.rmtree(phone.folder / f"sys/devices/system/cpu/cpu{i}/cpufreq")
+        phone.write(f"sys/devices/system/cpu/cpu{i}/cpu_capacity", "1024\n" if i < 2 else "300\n")
+    assert phone.device().info().platform == "Google Tensor; big cores 0-1, no cpufreq"
+
+
 def test_cores_outside_of_the_shells_cpuset_are_not_used(phone: PlayedPhone) -> None:
     phone.write("proc/self/status", "Cpus_allowed_list:\t0-6\n")
     assert phone.device().state().affinity == (6,)
@@ -97,7 +122,7 @@ def test_a_system_that_tells_nothing_can_be_measured_on_as_one_cluster(phone: Pl
     for name in ("getprop", "dumpsys", "cmd", "settaskprofile"):
         (phone.programs / name).unlink()
     device = phone.device()
-    assert device.info().platform == "unknown chip; big cores 0-7"
+    assert device.info().platform == "unknown chip; cores 0-7 of unknown kinds, no cpufreq"
     assert device.info().os_build.startswith("Linux")
     assert device.info().serial_hash == ""
     with device.quiet(8):
@@ -188,6 +213,31 @@ def test_a_phone_with_a_low_battery_or_its_saver_on_is_not_ready(phone: PlayedPh
     assert "battery saver" in str(device.why_not_ready())
 
 
+def test_a_board_without_a_battery_is_measured_on_and_reports_none(phone: PlayedPhone) -> None:
+    phone.write(
+        "dumpsys/battery",
+        "Current Battery Service state:\n  AC powered: true\n  status: 1\n  present: false\n  level: 0\n"
+        "  scale: 100\n  temperature: 424\n",
+    )
+    device = phone.device()
+    with device.quiet(1):
+        assert device.why_not_ready() is None
+        state = device.state()
+    assert (state.battery_percent, state.battery_c, state.is_charging) == (None, None, None)
+
+
+def test_faked_values_of_the_battery_are_said_until_they_are_reset(phone: PlayedPhone) -> None:
+    phone.write(
+        "dumpsys/battery", "  (UPDATES STOPPED -- use 'reset' to restart)\n  level: 100\n  scale: 100\n"
+    )
+    device = phone.device()
+    with device.quiet(1):
+        assert "UPDATES STOPPED" in str(device.why_not_ready())
+        assert device.state().battery_percent is None
+        phone.charge()
+        assert device.why_not_ready() is None
+
+
 def test_what_runs_gets_its_words_and_its_environment_as_they_are(device: Android) -> None:
     words = ["a b", "$(id)", "`id`", "; exit 7", "-n", "é", "'\"", ""]
     script = device.push(
@@ -202,6 +252,48 @@ def test_exit_status_and_standard_error_come_back(device: Android) -> None:
     done = device.run(["sh", "-c", "echo no >&2; exit 3"], timeout_s=10)
     assert (done.stdout, done.stderr, done.exit_status) == (b"", b"no\n", 3)
     assert device.run(["no-such-program"], timeout_s=10).exit_status == 127
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        (
+            'echo "taskset: failed to set pid 9\'s affinity: Invalid argument" >&2; exit 1',
+            r"processors 6-7 .*: taskset: failed to set pid 9's affinity: Invalid argument \(exit status 1\)",
+        ),
+        ("printf 'taskset: bad mask' >&2; exit 2", r"taskset: bad mask \(exit status 2\)"),
+        ("printf 'Usage: taskset\\n\\nSet it\\n' >&2; exit 1", "Usage: taskset; ; Set it"),
+        ("echo 'sh: taskset: not found' >&2; exit 127", r"taskset: not found \(exit status 127\)"),
+        ("exit 0", r"nothing is printed \(exit status 0\)"),
+        ("kill -9 $$", r"\(exit status 137\)"),
+    ],
+)
+def test_a_taskset_that_fails_is_named_with_its_own_words(
+    phone: PlayedPhone, device: Android, script: str, said: str
+) -> None:
+    (phone.programs / "taskset").write_text(f"#!/bin/sh\n{script}\n")
+    with pytest.raises(DeviceError, match=f"no program can be started on .*{said}") as caught:
+        device.run(["true"], timeout_s=10)
+    assert "?cores=" in str(caught.value)
+    assert str(caught.value).isprintable()
+    assert phone.ours() == []
+
+
+def test_what_is_written_before_a_program_is_kept_where_it_fails_and_no_words_of_its_own(
+    phone: PlayedPhone, device: Android
+) -> None:
+    (phone.programs / "settaskprofile").write_text("#!/bin/sh\necho no such profile >&2; exit 1\n")
+    failed = device.run(["sh", "-c", "echo mine >&2; exit 3"], timeout_s=10)
+    assert (failed.stderr, failed.exit_status) == (b"no such profile\nmine\n", 3)
+    done = device.run(["sh", "-c", "echo mine >&2"], timeout_s=10)
+    assert (done.stderr, done.exit_status) == (b"mine\n", 0)
+
+
+def test_a_refusal_says_what_was_written_before_it(phone: PlayedPhone, device: Android) -> None:
+    (phone.programs / "settaskprofile").write_text("#!/bin/sh\necho no such profile >&2\n")
+    phone.write("confined", "0-3")
+    with pytest.raises(DeviceError, match=r"runs on 0-3 \(no such profile\); wake the phone"):
+        device.run(["true"], timeout_s=10)
 
 
 @pytest.mark.parametrize("name", ["", "A B", "A;id", "1A", "A\n", "LD-X", "x" * 100])

@@ -1,6 +1,7 @@
 """The processors of this machine, with recorded /proc and /sys below a folder, and really pinned."""
 
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -66,13 +67,122 @@ def test_without_cpufreq_the_clock_is_that_of_cpuinfo(tmp_path: Path) -> None:
 
 
 @needs_pinning
-def test_quiet_pins_to_the_highest_processors() -> None:
+def test_quiet_pins_to_the_highest_processors(tmp_path: Path) -> None:
     before = os.sched_getaffinity(0)
-    device = Cpu.connect("")
+    device = Cpu(root=tmp_path)
     with device.quiet(1):
         assert os.sched_getaffinity(0) == {max(before)}
         assert device.state().affinity == (max(before),)
     assert os.sched_getaffinity(0) == before
+
+
+def hybrid(root: Path, n: int, facts: Callable[[int], Mapping[str, str]]) -> None:
+    """Play processors 0 to n - 1, with ``facts(i)`` as the files of each."""
+    for i in range(n):
+        for name, text in facts(i).items():
+            write(root / f"sys/devices/system/cpu/cpu{i}/{name}", text)
+
+
+def p_and_e(i: int) -> dict[str, str]:
+    """Twelve fast threads, of which two are favoured, and eight slow ones."""
+    return {"cpufreq/cpuinfo_max_freq": f"{5000000 if i < 2 else 4700000 if i < 12 else 3800000}\n"}
+
+
+def capacities(i: int) -> dict[str, str]:
+    return {"cpu_capacity": "1024\n" if i < 2 else "990\n" if i < 12 else "560\n"}
+
+
+@pytest.fixture
+def pinned(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
+    """Twenty processors that a process may use, and what it is pinned to."""
+    found: list[list[int]] = []
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(20)), raising=False)
+    monkeypatch.setattr(os, "sched_setaffinity", lambda _, cpus: found.append(sorted(cpus)), raising=False)
+    return found
+
+
+@pytest.mark.parametrize("facts", [p_and_e, capacities, lambda i: p_and_e(i) | capacities(i)])
+def test_a_hybrid_machine_is_measured_on_its_fast_cores_and_says_so(
+    tmp_path: Path, pinned: list[list[int]], facts: Callable[[int], Mapping[str, str]]
+) -> None:
+    hybrid(tmp_path, 20, facts)
+    device = Cpu(root=tmp_path)
+    with device.quiet(12):
+        assert pinned == [list(range(12))]
+    with device.quiet(1):
+        assert pinned[2] == [11]
+    assert device.info().platform.endswith("; fast cores 0-11")
+    with (
+        pytest.raises(DeviceError, match=r"13 threads do not fit .* or name more processors"),
+        device.quiet(13),
+    ):
+        pass
+
+
+def test_intels_lists_of_cores_come_first_whatever_the_clocks(
+    tmp_path: Path, pinned: list[list[int]]
+) -> None:
+    hybrid(tmp_path, 20, lambda _: {"cpufreq/cpuinfo_max_freq": "5000000\n"})
+    for name, cpus in (("cpu_core", "8-19"), ("cpu_atom", "0-5"), ("cpu_lowpower", "6-7")):
+        write(tmp_path / f"sys/devices/{name}/cpus", f"{cpus}\n")
+    with Cpu(root=tmp_path).quiet(12):
+        assert pinned == [list(range(8, 20))]
+    assert Cpu([6], root=tmp_path).info().platform.endswith("; slow cores 6-7")
+    assert Cpu([0], root=tmp_path).info().platform.endswith("; middle cores 0-5")
+
+
+def test_cores_that_an_address_names_are_used_and_their_kind_is_said(
+    tmp_path: Path, pinned: list[list[int]]
+) -> None:
+    hybrid(tmp_path, 20, p_and_e)
+    with Cpu([13, 14], root=tmp_path).quiet(2):
+        assert pinned == [[13, 14]]
+    assert Cpu([13], root=tmp_path).info().platform.endswith("; slow cores 12-19")
+    assert Cpu([3], root=tmp_path).info() == Cpu(root=tmp_path).info()
+    assert Cpu([11, 12], root=tmp_path).info().platform.endswith("; cores 11-12 of several kinds")
+
+
+def test_of_the_cores_that_an_address_names_the_fast_ones_are_taken_first(
+    tmp_path: Path, pinned: list[list[int]]
+) -> None:
+    hybrid(tmp_path, 20, p_and_e)
+    device = Cpu([2, 3, 13, 14], root=tmp_path)
+    for threads in (1, 2, 3):
+        with device.quiet(threads):
+            assert sorted(pinned[-1]) == [[3], [2, 3], [2, 3, 14]][threads - 1]
+
+
+def test_a_process_confined_to_slow_cores_uses_those_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hybrid(tmp_path, 20, p_and_e)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {14, 15}, raising=False)
+    device = Cpu(root=tmp_path)
+    assert device.info().platform.endswith("; slow cores 12-19")
+    with pytest.raises(DeviceError, match=r"processors to use \(14, 15\)"), device.quiet(3):
+        pass
+
+
+def test_large_cores_of_an_arm_board_are_told_by_their_part(tmp_path: Path, pinned: list[list[int]]) -> None:
+    hybrid(tmp_path, 20, lambda _: {"cpufreq/cpuinfo_max_freq": "1800000\n"})
+    blocks = [
+        f"processor\t: {i}\nCPU implementer\t: 0x41\nCPU part\t: {'0xd05' if i < 4 else '0xd0b'}\n"
+        for i in range(20)
+    ]
+    write(tmp_path / "proc/cpuinfo", "\n".join(blocks))
+    with Cpu(root=tmp_path).quiet(16):
+        assert pinned == [list(range(4, 20))]
+
+
+@pytest.mark.parametrize("mhz", [lambda i: 4000, lambda i: 5050 - 25 * i, lambda i: 4800 if i < 2 else 4500])
+def test_a_machine_with_favoured_cores_is_no_hybrid_one(
+    tmp_path: Path, pinned: list[list[int]], mhz: Callable[[int], int]
+) -> None:
+    hybrid(tmp_path, 20, lambda i: {"cpufreq/cpuinfo_max_freq": f"{1000 * mhz(i)}\n"})
+    device = Cpu(root=tmp_path)
+    with device.quiet(20):
+        assert pinned == [list(range(20))]
+    assert ";" not in device.info().platform
 
 
 @needs_pinning

@@ -56,6 +56,17 @@ def test_arm_cores_without_a_name_are_told_by_their_part_numbers() -> None:
     assert _proc.cpu_model(BIG_LITTLE) == "ARM 0x41/0xd05 + 0x41/0xd0a"
 
 
+def test_parts_are_those_of_each_processor() -> None:
+    assert _proc.cpu_parts(RASPBERRY_PI_3) == {0: "0x41/0xd03"}
+    assert _proc.cpu_parts(BIG_LITTLE) == {i: "0x41/0xd05" if i < 4 else "0x41/0xd0a" for i in range(8)}
+    assert _proc.cpu_parts(EPYC) == {}
+
+
+def test_one_part_for_all_processors_tells_none_of_theirs() -> None:
+    old = "Processor : AArch64\nprocessor : 0\nprocessor : 1\nCPU implementer : 0x41\nCPU part : 0xd03\n"
+    assert _proc.cpu_parts(old) == {}
+
+
 def test_a_clock_is_that_of_the_processor_asked_for() -> None:
     assert _proc.cpu_clock_mhz(EPYC, 1) == 2650.0
     assert _proc.cpu_clock_mhz(EPYC, 2) is None
@@ -81,6 +92,7 @@ def test_sensors_that_are_absent_do_not_count_as_cold() -> None:
 @given(st.text())
 def test_no_text_makes_reading_fail(text: str) -> None:
     _proc.cpu_model(text)
+    _proc.cpu_parts(text)
     _proc.cpu_clock_mhz(f"processor: 0\ncpu MHz: {text}", 0)
     _proc.steal_ticks(text)
     _proc.scaling_mhz(text)

@@ -76,7 +76,9 @@ class RemoteOrt:
         tool, content = self._installer.on(device), device.push(model)
         with device.scratch() as folder:
             path = f"{folder}/model.onnx"  # the tool goes by the end of the name
-            device.run(["ln", "-s", content, path], timeout_s=_LIMIT_S)
+            linked = device.run(["ln", "-s", content, path], timeout_s=_LIMIT_S)
+            if linked.exit_status != 0:
+                raise DeviceError(f"no link can be made on the device: {complaint(output_text(linked))}")
             provider = self._settings.provider
             argv = [tool.path, "-e", provider, "-m", "times", "-x", str(self._threads), "-y", "1", "-I"]
             argv += ["-S", str(_SEED), "-o", "99"]

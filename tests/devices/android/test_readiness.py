@@ -36,6 +36,7 @@ def test_a_phone_that_tells_nothing_is_ready() -> None:
         (replace(COOL, battery=replace(COOL.battery, percent=None)), "no longer reports its battery level"),
         (replace(COOL, battery=replace(COOL.battery, temperature_c=35.5)), "battery at 35.5 °C"),
         (replace(COOL, battery=replace(COOL.battery, percent=19.0)), "battery at 19 %, below 20: charge it"),
+        (replace(COOL, battery=Battery(is_faked=True)), r"faked .*UPDATES STOPPED.*dumpsys battery reset"),
         (replace(COOL, is_saving=True), "battery saver.*turn it off"),
         (
             replace(COOL, battery=replace(COOL.battery, supplies=())),
@@ -58,3 +59,12 @@ def test_limits_themselves_are_fit() -> None:
 def test_heat_comes_before_the_charge() -> None:
     both = replace(with_heat(status=3), battery=Battery(percent=5.0))
     assert str(why_not_ready(both, both)).startswith("thermal status 3")
+
+
+def test_a_phone_without_a_battery_is_ready() -> None:
+    board = Fitness(Heat(0, 36.0, 30.0), Battery(supplies=("AC powered",)))
+    assert why_not_ready(board, board) is None
+
+
+def test_values_that_are_real_again_are_no_change_of_power() -> None:
+    assert why_not_ready(COOL, replace(COOL, battery=Battery(is_faked=True))) is None

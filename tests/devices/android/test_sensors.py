@@ -54,6 +54,34 @@ def test_a_makers_own_lines_do_not_overrule_those_of_android() -> None:
 
 
 @pytest.mark.parametrize(
+    "rest",
+    [
+        "level: 0\n  scale: 100\n  temperature: 0\n",
+        "level: 42\n  scale: 100\n  temperature: 424\n",
+        "level: 100\n  scale: 100\n  temperature: 250\n  present: true\n",
+    ],
+)
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_battery_that_is_not_present_has_neither_charge_nor_heat(rest: str, end: str) -> None:
+    text = f"Current Battery Service state:\n  AC powered: true\n  status: 1\n  present: false\n  {rest}"
+    assert battery(text.replace("\n", end)) == Battery(supplies=("AC powered",))
+
+
+def test_a_battery_that_is_present_is_one() -> None:
+    assert battery("  present: true\n  level: 42\n  scale: 100\n").percent == 42.0
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("present", ["true", "false"])
+def test_values_that_somebody_set_are_none_of_the_battery(end: str, present: str) -> None:
+    text = (
+        "Current Battery Service state:\n  (UPDATES STOPPED -- use 'reset' to restart)\n  AC powered: false\n"
+        f"  status: 3\n  present: {present}\n  level: 100\n  scale: 100\n  temperature: 250\n"
+    )
+    assert battery(text.replace("\n", end)) == Battery(is_faked=True)
+
+
+@pytest.mark.parametrize(
     "text",
     ["", "  level: 120\n  scale: 100\n", "  level: -1\n", "  level: 50\n  scale: 0\n", "  temperature: 0\n"],
 )

@@ -1,6 +1,7 @@
 """Where programs for devices are looked for."""
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -9,18 +10,26 @@ from devices._device import Completed
 from devices._errors import DeviceError
 from profilers.runtimes._programs import Installer, Program, device_abi, program_folder
 from tests.fakes.local_remote import LocalRemote
+from tests.fakes.played_phone import PlayedPhone
 
 TOOL = Program("the_tool", variable="THE_TOOL", source="build it", is_it=lambda text: "a tool" in text)
 
 
 class Machine(LocalRemote):
-    """A device whose ``uname -m`` prints what it is told to."""
+    """A device whose ``uname -m``, ``getprop`` and ``getconf LONG_BIT`` print what they are told to."""
 
     printed = b"aarch64\n"
+    properties: Mapping[str, str] | None = None
+    long_bit: bytes | None = None
 
     def run(self, argv, *, timeout_s, environment=None):  # type: ignore[no-untyped-def]
-        assert list(argv) == ["uname", "-m"]
-        return Completed(self.printed, b"", 0)
+        lines = (f"[ro.product.cpu.{name}]: [{text}]\r\n" for name, text in (self.properties or {}).items())
+        printed = {
+            "uname -m": self.printed,
+            "getprop": None if self.properties is None else "".join(lines).encode(),
+            "getconf LONG_BIT": self.long_bit,
+        }[" ".join(argv)]
+        return Completed(b"", b"not found", 127) if printed is None else Completed(printed, b"", 0)
 
 
 @pytest.fixture
@@ -69,6 +78,62 @@ def test_the_instruction_set_is_called_as_android_does(device: Machine, printed:
     assert device_abi(device) == abi
 
 
+@pytest.mark.parametrize(
+    ("printed", "properties", "abi"),
+    [
+        (b"aarch64", {"abi": "armeabi-v7a", "abilist64": ""}, "armeabi-v7a"),
+        (
+            b"aarch64",
+            {"abilist": "armeabi-v7a,armeabi", "abilist32": "armeabi-v7a,armeabi", "abilist64": ""},
+            "armeabi-v7a",
+        ),
+        (b"aarch64", {"abilist": "armeabi-v7a,armeabi"}, "armeabi-v7a"),
+        (b"aarch64", {"abilist32": "armeabi-v7a,armeabi", "abilist64": ""}, "armeabi-v7a"),
+        (b"aarch64", {"abi": "arm64-v8a", "abilist32": "armeabi-v7a", "abilist64": ""}, "armeabi-v7a"),
+        (b"x86_64", {"abi": "x86", "abilist": "x86,armeabi-v7a,armeabi", "abilist64": ""}, "x86"),
+        (b"aarch64", {"abi": "arm64-v8a", "abilist64": "arm64-v8a", "abilist32": "armeabi-v7a"}, "arm64-v8a"),
+        (b"x86_64", {"abi": "x86_64", "abilist64": "x86_64,arm64-v8a"}, "x86_64"),
+        (b"armv8l", {"abi": "armeabi-v7a"}, "armeabi-v7a"),
+        (b"riscv64", {"abi": "riscv64", "abilist64": "riscv64"}, "riscv64"),
+        (b"aarch64", {}, "arm64-v8a"),
+        (b"aarch64", {"abi": "../../etc", "abilist64": "-,a b"}, "arm64-v8a"),
+    ],
+)
+def test_a_program_is_that_of_the_userland_not_of_the_kernel(
+    device: Machine, printed: bytes, properties: Mapping[str, str], abi: str
+) -> None:
+    device.printed, device.properties = printed, properties
+    assert device_abi(device) == abi
+
+
+@pytest.mark.parametrize(
+    ("printed", "long_bit", "abi"),
+    [
+        (b"aarch64", b"32\n", "armeabi-v7a"),
+        (b"x86_64", b"32\n", "x86"),
+        (b"aarch64", b"64\n", "arm64-v8a"),
+        (b"armv7l", b"32\n", "armeabi-v7a"),
+    ],
+)
+def test_a_linux_without_properties_tells_the_bits_of_its_userland(
+    device: Machine, printed: bytes, long_bit: bytes, abi: str
+) -> None:
+    device.printed, device.long_bit = printed, long_bit
+    assert device_abi(device) == abi
+
+
+def test_a_played_phone_of_32_bits_is_asked_for_the_program_of_32_bits(
+    phone: PlayedPhone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("THE_TOOL", raising=False)
+    phone.write("getprop", "[ro.product.cpu.abi]: [armeabi-v7a]\n[ro.product.cpu.abilist64]: []\n")
+    uname = phone.programs / "uname"
+    uname.write_text("#!/bin/sh\n[ $1 = -m ] && echo aarch64 || echo Linux 4.14\n")
+    uname.chmod(0o755)
+    with pytest.raises(DeviceError, match=r"no the_tool .*armeabi-v7a"):
+        TOOL.read(phone.device())
+
+
 @pytest.mark.parametrize("printed", [b"", b"../../etc", b"\xff", b"a" * 100, b"sh: uname: not found"])
 def test_what_names_no_instruction_set_is_no_folder(device: Machine, printed: bytes) -> None:
     device.printed = printed
@@ -92,6 +157,21 @@ def test_a_program_is_brought_to_each_device_once_and_known_by_its_hash(tmp_path
 
 def test_another_program_is_refused_with_the_remedy(tmp_path: Path) -> None:
     with pytest.raises(
-        DeviceError, match=r"the_tool given .*another program \(exit status 3\).*instruction set"
+        DeviceError,
+        match=r"the_tool given .*another program \(exit status 3: it printed nothing\).*instruction set",
     ):
         TOOL.install(LocalRemote(tmp_path), b"#!/bin/sh\nexit 3\n")
+
+
+def test_a_program_that_does_not_start_is_named_with_its_own_words(tmp_path: Path) -> None:
+    content = b"#!/bin/sh\necho 'CANNOT LINK EXECUTABLE: library libc++_shared.so not found' >&2; exit 1\n"
+    with pytest.raises(DeviceError, match=r"exit status 1: CANNOT LINK EXECUTABLE: library libc\+\+_shared"):
+        TOOL.install(LocalRemote(tmp_path), content)
+
+
+def test_what_fails_before_a_program_is_not_blamed_on_it(phone: PlayedPhone) -> None:
+    taskset = phone.programs / "taskset"
+    taskset.write_text('#!/bin/sh\necho "taskset: failed to set pid 9\'s affinity" >&2; exit 1\n')
+    with pytest.raises(DeviceError, match="failed to set pid 9's affinity") as caught:
+        TOOL.install(phone.device(), b"#!/bin/sh\necho a tool\n")
+    assert "instruction set" not in str(caught.value)

@@ -1,5 +1,6 @@
 """ONNX Runtime on a remote device: a stand-in for onnxruntime_perf_test that really runs the model here."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,20 @@ def test_each_fault_of_the_tool_is_an_error_and_never_a_number(
 ) -> None:
     runtime = onnxruntime(device.folder, fault=fault)
     with pytest.raises(error, match=message), runtime.prepare(CONV, device):
+        pass
+
+
+def test_a_link_that_cannot_be_made_is_not_blamed_on_the_tool(device: LocalRemote) -> None:
+    def fill(words: Sequence[str]) -> None:
+        if words[0] == "ln":
+            Path(words[-1]).write_bytes(b"in the way")
+
+    device.on_run = fill
+    runtime = onnxruntime(device.folder)
+    with (
+        pytest.raises(DeviceError, match=r"no link can be made .*File exists"),
+        runtime.prepare(CONV, device),
+    ):
         pass
 
 

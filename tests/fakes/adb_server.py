@@ -55,7 +55,7 @@ class FakeAdbServer:
             status = b"FAIL" if isinstance(answer, Exception) else b"OKAY"
             connection.sendall(
                 status
-                if request.startswith("host:transport:") and status == b"OKAY"
+                if request.startswith(("host:transport:", "host:transport-id:")) and status == b"OKAY"
                 else status + b"%04x" % len(text) + text
             )
 

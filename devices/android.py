@@ -127,6 +127,9 @@ class Android(RemoteDevice):
             serial_hash=self._serial_hash,
         )
 
+    def boot_id(self) -> str:
+        return self._shell.boot_id or ""
+
     def state(self) -> DeviceState:
         first = self._processors[0]
         scaling = {

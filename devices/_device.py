@@ -127,6 +127,13 @@ class Device(ABC):
     def info(self) -> DeviceInfo:
         """Return the device's identity."""
 
+    def boot_id(self) -> str:
+        """Return a name of the present boot, by which two devices of one serial number differ.
+
+        Empty where the device has none.
+        """
+        return ""
+
     @abstractmethod
     def state(self) -> DeviceState:
         """Return the present conditions."""

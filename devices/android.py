@@ -46,6 +46,8 @@ _STATE = {
     "cpuset": 'cat "$R"/proc/self/cpuset',
 }
 
+_HOW_TO_CHOOSE = f"write ?cores= and one of {', '.join(CHOICES)}"
+
 _ALLOWED = re.compile(r"^Cpus_allowed_list:\s*([0-9,-]{1,4096})\s*$", re.MULTILINE)
 
 
@@ -97,12 +99,13 @@ class Android(RemoteDevice):
 
     @classmethod
     def connect(cls, address: str) -> Self:
-        where, mark, choice = address.partition("?")
-        cores = choice.removeprefix("cores=") if mark else "big"
-        if cores not in CHOICES or (mark and not choice.startswith("cores=")):
-            options = ", ".join(CHOICES)
-            raise DeviceError(f"{choice[:64]!r} does not choose cores; write ?cores= and one of {options}")
-        transport = _adb.connect(where)
+        where, cores = _split(address)
+        try:
+            transport = _adb.connect(where)
+        except DeviceError as error:
+            if "?" not in where or not where.strip("?"):  # adb's name of a phone that it may not open
+                raise
+            raise type(error)(f"{error}; to choose cores, {_HOW_TO_CHOOSE}") from error
         try:
             return cls(transport, cores=cores)
         except BaseException:
@@ -112,7 +115,7 @@ class Android(RemoteDevice):
     @classmethod
     def addresses(cls) -> Sequence[str]:
         """List the phones that the adb server knows; else an empty address: connecting raises why."""
-        return [phone.serial for phone in _adb.list_devices()] or [""]
+        return list(dict.fromkeys(phone.address for phone in _adb.list_devices())) or [""]
 
     def info(self) -> DeviceInfo:
         reports, found = self._reports, self._properties
@@ -126,6 +129,9 @@ class Android(RemoteDevice):
             cores=len(present) or max(self._processors) + 1,
             serial_hash=self._serial_hash,
         )
+
+    def boot_id(self) -> str:
+        return self._shell.boot_id or ""
 
     def state(self) -> DeviceState:
         first = self._processors[0]
@@ -232,6 +238,16 @@ class Android(RemoteDevice):
 
     def _lock_name(self) -> str:
         return self._shell.boot_id or self._serial_hash or "a phone without identity"
+
+
+def _split(address: str) -> tuple[str, str]:
+    """Return where the phone is, whose serial may hold question marks, and the cores that are chosen."""
+    where, mark, cores = address.rpartition("?cores=")
+    if not mark:
+        return address, "big"
+    if cores not in CHOICES:
+        raise DeviceError(f"{cores[:64]!r} does not choose cores; {_HOW_TO_CHOOSE}")
+    return where, cores
 
 
 def _fitness(reports: Mapping[str, str]) -> Fitness:

@@ -10,7 +10,7 @@ from devices.foundation import lazy
 if TYPE_CHECKING:
     from profilers import formats, runtimes
     from profilers._layout import nhwc_shape
-    from profilers.doctor import Finding, look_around, look_at, twins
+    from profilers.doctor import Finding, look_around, look_at, namesakes, twins
     from profilers.errors import (
         ExportError,
         FellBackError,
@@ -57,6 +57,7 @@ __all__ = [
     "look_around",
     "look_at",
     "measure",
+    "namesakes",
     "nhwc_shape",
     "parts_of",
     "plan_for",
@@ -91,6 +92,7 @@ _HOMES = {
     "ignore_rounds": "profilers.filling",
     "look_around": "profilers.doctor",
     "look_at": "profilers.doctor",
+    "namesakes": "profilers.doctor",
     "measure": "profilers.filling",
     "nhwc_shape": "profilers._layout",
     "parts_of": "profilers.parts",

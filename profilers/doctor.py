@@ -1,7 +1,8 @@
 """What can be measured here, what state it is in, and what is wrong with it, with the remedy."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import combinations
 
 import devices
 from devices import Device, DeviceError, RemoteDevice
@@ -24,7 +25,11 @@ class Finding:
         cores: Its logical processors.
         state: Its present conditions.
         faults: What is wrong, one line each, with the remedy.
-        serial_hash: Equal for two addresses of one device.
+        serial_hash: Equal for two addresses of one device; for two devices too, where a maker gave all the
+            same serial number.
+        boot_id: Name of the device's present boot; empty where it has none.
+        conditions: ``state``, each condition under its name; those that are unknown are left out.
+        is_reached: Whether the device answered.
     """
 
     device: str
@@ -34,6 +39,9 @@ class Finding:
     state: str = ""
     faults: tuple[str, ...] = ()
     serial_hash: str = ""
+    boot_id: str = ""
+    conditions: Mapping[str, object] = field(default_factory=dict)
+    is_reached: bool = False
 
 
 def look_around(
@@ -61,6 +69,7 @@ def look_at(address: str, *, connect: Connect = devices.connect) -> Finding:
     try:
         with connect(address) as device:
             info, state = device.info(), asdict(device.state())
+            known = {key: value for key, value in state.items() if value not in (None, ())}
             return Finding(
                 device=address,
                 model=info.model,
@@ -68,11 +77,14 @@ def look_at(address: str, *, connect: Connect = devices.connect) -> Finding:
                 cores=info.cores,
                 state=", ".join(
                     f"{key} {f'{value:.4g}' if isinstance(value, float) else value}"
-                    for key, value in state.items()
-                    if value not in (None, ()) and key != "residency_s"
+                    for key, value in known.items()
+                    if key != "residency_s"
                 ),
                 faults=tuple(_faults(device)),
                 serial_hash=info.serial_hash,
+                boot_id=device.boot_id(),
+                conditions=known,
+                is_reached=True,
             )
     except CarsHwError as error:
         return Finding(address, faults=(str(error),))
@@ -80,16 +92,42 @@ def look_at(address: str, *, connect: Connect = devices.connect) -> Finding:
 
 def twins(findings: Iterable[Finding]) -> list[str]:
     """Return a line for each device that was found under a second address."""
-    first: dict[str, str] = {}
+    first: list[Finding] = []
     lines = []
     for finding in findings:
-        if finding.serial_hash:
-            other = first.setdefault(finding.serial_hash, finding.device)
-            if other != finding.device:
-                lines.append(
-                    f"{finding.device} is the same device as {other}: name one of them, always the same"
-                )
+        other = next((other for other in first if _are_one(finding, other)), None)
+        if other is None:
+            first.append(finding)
+        elif other.device != finding.device:
+            lines.append(
+                f"{finding.device} is the same device as {other.device}: name one of them, always the same"
+            )
     return lines
+
+
+def namesakes(findings: Iterable[Finding]) -> list[str]:
+    """Return a line for each two devices of one serial number, by which tables know a device."""
+    return [
+        f"{two.device} and {one.device} are two devices of one serial number, which their tables do not tell "
+        "apart: keep a table for each, and measure with one of them only"
+        for one, two in combinations(findings, 2)
+        if one.serial_hash
+        and (one.serial_hash, one.model, one.system) == (two.serial_hash, two.model, two.system)
+        and not _are_one(one, two)
+    ]
+
+
+def _are_one(one: Finding, two: Finding) -> bool:
+    """Tell whether two findings are one device; serial numbers alone do not say so, nor do boots alone.
+
+    Cheap phones and boards leave the factory with one number, ``0123456789ABCDEF``, and systems that run
+    beside each other on one kernel report one boot.
+    """
+    if (one.serial_hash, one.model, one.cores) != (two.serial_hash, two.model, two.cores):
+        return False
+    if one.boot_id and two.boot_id:
+        return one.boot_id == two.boot_id
+    return bool(one.serial_hash)
 
 
 def _faults(device: Device) -> Iterable[str]:

@@ -103,7 +103,9 @@ class Fleet:
                 device, runtime, plan, on_round=partial(on_round, serial), before_run=self._require_going_on
             )
         if len(self._profilers) != len(members):
-            raise DeviceError("two of the addresses lead to one device, or to devices without serial numbers")
+            raise DeviceError(
+                "two of the addresses lead to one device, or to devices of one serial number or of none"
+            )
         self._headers = {serial: profiler.header() for serial, profiler in self._profilers.items()}
         first, *others = self._headers.values()
         for header in others:

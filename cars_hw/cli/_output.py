@@ -24,9 +24,10 @@ from devices.foundation import printable
 #: A pipe has no width of its own.
 _PIPE_WIDTH = 160
 
+#: A serial such as "android:B:" is no picture's name: what a message prints can be pasted.
 #: Results go to standard output, everything else to standard error, so that a pipe gets results alone.
-out = Console(soft_wrap=True, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
-err = Console(stderr=True, soft_wrap=True)
+out = Console(soft_wrap=True, emoji=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
+err = Console(stderr=True, soft_wrap=True, emoji=False)
 
 
 def be_quiet(value: bool) -> bool:

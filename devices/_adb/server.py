@@ -1,6 +1,6 @@
-"""Phones through the adb server, by adbutils: whatever ``adb devices`` prints, wireless ones too.
+"""Phones through the adb server: whatever ``adb devices`` prints, wireless ones too.
 
-The server is started where none runs, as adb itself does, and never killed.
+The server is started where none runs, as adb itself does, by the adb that adbutils finds, and never killed.
 """
 
 import re
@@ -9,10 +9,20 @@ import socket
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from types import ModuleType
 
 from devices._adb.link import Deadline, EndOfStreamError, Link, Stream
+from devices._adb.listing import (
+    REMEDIES,
+    ListedDevice,
+    are_ambiguous,
+    demand_usable,
+    is_on_network,
+    parsed,
+    told_apart,
+    transport_id,
+)
+from devices._adb.server_address import ServerAddress, server_address
 from devices._errors import DeviceError, DeviceLostError, DeviceTimeoutError
 from devices.foundation.text import one_line
 
@@ -22,50 +32,9 @@ _PIECE_BYTES = 1 << 20
 _SHORTEST_S = 0.001  # 0 would mean not to wait at all
 
 _VERSION = re.compile(r"Android Debug Bridge version \d+\.\d+\.(\d{1,4})")
-_NETWORK_SERIAL = re.compile(r"[A-Za-z0-9._-]+:\d{1,5}")
 
-#: States of a phone that cannot be used: how they begin, what to do.
-_REMEDIES = {
-    "unauthorized": "unlock it and accept this computer's key; no question there? revoke USB debugging "
-    "authorizations in its developer options and plug it in again",
-    "authorizing": "unlock it and accept this computer's key",
-    "offline": "plug it in again, or switch its debugging off and on",
-    "connecting": "wait, then repeat",
-    "no permissions": "install Debian's android-sdk-platform-tools-common (udev rules), join the group "
-    "plugdev, and plug it in again",
-    "recovery": "start Android on it",
-    "sideload": "start Android on it",
-    "bootloader": "start Android on it",
-    "unknown": "plug it in again",
-}
-
-
-#: What the server, or adbutils where the server closes the connection without a word, report of a lost phone.
-_LOST = ("not found", "offline", "closed", "Unknown data: b''")
-
-#: States that may pass by themselves.
-_PASSING = ("offline", "connecting", "authorizing")
-
-
-@dataclass(frozen=True)
-class ListedDevice:
-    """A phone that the adb server knows.
-
-    Attributes:
-        serial: As ``adb devices`` prints it; not trusted.
-        state: ``"device"`` when it can be used, or what the server reports, in one line: ``"unauthorized"``,
-            ``"offline"``, ``"no permissions (...)"``.
-    """
-
-    serial: str
-    state: str
-
-    def remedy(self) -> str:
-        """Return what makes the phone usable; empty when it is."""
-        if self.state == "device":
-            return ""
-        known = (remedy for state, remedy in _REMEDIES.items() if self.state.startswith(state))
-        return next(known, "plug it in again")
+#: What the server reports of a lost phone.
+_LOST = ("not found", "offline", "closed")
 
 
 def list_devices() -> list[ListedDevice]:
@@ -75,59 +44,51 @@ def list_devices() -> list[ListedDevice]:
         DeviceError: adbutils or the server is missing, or another version of adb would end it.
     """
     _demand_one_version()
-    lines = _ask("host:devices").splitlines()
-    pairs = (line.partition("\t") for line in lines)
-    return [ListedDevice(one_line(serial), one_line(state)) for serial, _, state in pairs]
+    listed = parsed(_ask("host:devices"))
+    if not are_ambiguous(listed):
+        return listed
+    try:
+        long_listing = _ask("host:devices-l")
+    except DeviceLostError:
+        raise
+    except DeviceError:  # a server from before there were numbers
+        return listed
+    return told_apart(listed, long_listing)
 
 
 class ServerLink(Link):
     """A phone that the adb server speaks to.
 
     Args:
-        serial: As ``adb devices`` prints it.
+        address: Its serial, as ``adb devices`` prints it, or ``transport_id:N``, as ``adb devices -l`` does.
     """
 
-    def __init__(self, serial: str) -> None:
-        self._serial = serial
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._number = transport_id(address)
 
     def open(self, service: str, deadline: Deadline) -> Stream:
-        return _ServerStream(_requested((f"host:transport:{self._serial}", service), deadline))
+        way = f"transport-id:{self._number}" if self._number else f"transport:{self._address}"
+        return _requested((f"host:{way}", service), deadline)
 
     def reconnect(self) -> None:
-        if _NETWORK_SERIAL.fullmatch(self._serial):
-            _ask(f"host:connect:{self._serial}")  # a server that was started anew has forgotten it
-        demand_usable(self._serial, list_devices())
-        if "shell_v2" not in _ask(f"host-serial:{self._serial}:features").split(","):
+        listed = list_devices()
+        is_known = any(device.serial == self._address for device in listed)
+        if is_on_network(self._address) and not is_known:
+            _ask(f"host:connect:{self._address}")  # a server that was started anew has forgotten it
+            listed = list_devices()
+        demand_usable(self._address, listed)
+        numbers = (device.transport_id for device in listed if device.serial == self._address)
+        self._number = transport_id(self._address) or next(numbers, 0)
+        of = f"host-transport-id:{self._number}" if self._number else f"host-serial:{self._address}"
+        if "shell_v2" not in _ask(f"{of}:features").split(","):
             raise DeviceError(
-                f"{self._serial} does not know shell_v2, without which no exit code comes back: Android 7 or "
-                "newer is needed"
+                f"{self._address} does not know shell_v2, without which no exit code comes back: Android 7 "
+                "or newer is needed"
             )
 
     def close(self) -> None:
         """Do nothing: each stream is a connection to the server of its own."""
-
-
-def demand_usable(serial: str, listed: Sequence[ListedDevice]) -> None:
-    """Refuse a phone that cannot be used.
-
-    Args:
-        serial: The phone.
-        listed: What the server knows.
-
-    Raises:
-        DeviceLostError: It is not among them, or not yet.
-        DeviceError: Its state forbids it; the message names the remedy.
-    """
-    for device in listed:
-        if device.serial == serial:
-            if device.state != "device":
-                kind = DeviceLostError if device.state in _PASSING else DeviceError
-                raise kind(f"{serial} is {device.state}: {device.remedy()}")
-            return
-    known = ", ".join(device.serial for device in listed) or "none"
-    raise DeviceLostError(
-        f"the adb server knows no {serial!r} (it knows: {known}); plug it in, or `adb connect` it"
-    )
 
 
 class _ServerStream(Stream):
@@ -164,57 +125,88 @@ class _ServerStream(Stream):
 def _ask(request: str) -> str:
     """Return the server's one answer to ``request``."""
     deadline = Deadline(_CONNECT_S)
-    with closing(_ServerStream(_requested((request,), deadline))) as stream:
-        try:
-            n_bytes = int(stream.read(4, deadline), 16)
-            return stream.read(n_bytes, deadline).decode("utf-8", "replace")
-        except (EndOfStreamError, ValueError) as error:
-            raise DeviceError("what answers there is no adb server; see ANDROID_ADB_SERVER_PORT") from error
+    with closing(_requested((request,), deadline)) as stream:
+        return _block(stream, deadline)
 
 
-def _requested(requests: Sequence[str], deadline: Deadline) -> socket.socket:
+def _requested(requests: Sequence[str], deadline: Deadline) -> "_ServerStream":
     """Connect to the server, starting it where none runs, and make ``requests``; return the connection."""
-    client = _adbutils().AdbClient()
+    address, adbutils = server_address(), _adbutils()
     with _failures(deadline):
-        _start_where_none_runs(client.host, client.port)
-        connection = client.make_connection(timeout=max(deadline.left_s(), _SHORTEST_S))
-        try:
-            for request in requests:
-                connection.send_command(request)
-                connection.check_okay()
-        except BaseException:
-            connection.conn.close()
-            raise
-    opened: socket.socket = connection.conn  # its own close() sleeps
-    return opened
-
-
-def _start_where_none_runs(host: str, port: int) -> None:
-    """Start the server as adb does; adbutils would with adb's words on our output, and a socket left open."""
+        stream = _ServerStream(_connection(address, adbutils, deadline))
     try:
-        socket.create_connection((host, port), timeout=_CONNECT_S).close()
-    except ConnectionRefusedError as error:
-        start = [_adbutils().adb_path(), "start-server"]
-        started = subprocess.run(start, capture_output=True, timeout=_START_S, check=False)  # noqa: S603
-        if started.returncode != 0:
-            reason = one_line(
-                started.stderr.strip().splitlines()[-1] if started.stderr.strip() else b"no reason given"
-            )
+        for request in requests:
+            content = request.encode()
+            stream.write(b"%04x" % len(content) + content, deadline)
+            _demand_okay(stream, deadline)
+    except EndOfStreamError as error:
+        stream.close()
+        raise DeviceLostError(
+            "the adb server lost the phone: it closed the connection; plug it in again"
+        ) from error
+    except BaseException:
+        stream.close()
+        raise
+    return stream
+
+
+def _demand_okay(stream: Stream, deadline: Deadline) -> None:
+    status = stream.read(4, deadline)
+    if status == b"FAIL":
+        raise _refusal(_block(stream, deadline))
+    if status != b"OKAY":
+        raise _no_server()
+
+
+def _block(stream: Stream, deadline: Deadline) -> str:
+    """Return a text that follows its length."""
+    try:
+        n_bytes = int(stream.read(4, deadline), 16)
+        return stream.read(n_bytes, deadline).decode("utf-8", "replace")
+    except (EndOfStreamError, ValueError) as error:
+        raise _no_server() from error
+
+
+def _no_server() -> DeviceError:
+    return DeviceError(
+        f"what answers at {server_address()} is no adb server; see ANDROID_ADB_SERVER_PORT "
+        "and ADB_SERVER_SOCKET"
+    )
+
+
+def _connection(address: ServerAddress, adbutils: ModuleType, deadline: Deadline) -> socket.socket:
+    """Connect; start the server where none runs, as adb does: on this machine only."""
+    timeout_s = min(_CONNECT_S, max(deadline.left_s(), _SHORTEST_S))
+    try:
+        return address.connected(timeout_s)
+    except (ConnectionRefusedError, FileNotFoundError, socket.gaierror) as error:
+        if not address.is_here:
             raise DeviceError(
-                f"no adb server runs, and none starts: {reason}; see `adb start-server`"
+                f"no adb server answers at {address}: {error.strerror}; start it there, or unset "
+                f"{address.source}"
             ) from error
+        _start(adbutils, error)
+    return address.connected(max(deadline.left_s(), _SHORTEST_S))
+
+
+def _start(adbutils: ModuleType, cause: OSError) -> None:
+    """Start the server as adb does; adbutils would with adb's words on our output, and a socket left open."""
+    start = [adbutils.adb_path(), "start-server"]
+    started = subprocess.run(start, capture_output=True, timeout=_START_S, check=False)  # noqa: S603
+    if started.returncode != 0:
+        reason = one_line(
+            started.stderr.strip().splitlines()[-1] if started.stderr.strip() else b"no reason given"
+        )
+        raise DeviceError(f"no adb server runs, and none starts: {reason}; see `adb start-server`") from cause
 
 
 @contextmanager
 def _failures(deadline: Deadline) -> Iterator[None]:
-    """Turn the errors of adbutils and of sockets into ours."""
-    adbutils = _adbutils()
+    """Turn the errors of sockets and of starting a server into ours."""
     try:
         yield
-    except (TimeoutError, adbutils.AdbTimeout, subprocess.TimeoutExpired) as error:
+    except (TimeoutError, subprocess.TimeoutExpired) as error:
         raise DeviceTimeoutError(f"no answer from the adb server within {deadline.timeout_s:g} s") from error
-    except adbutils.AdbError as error:
-        raise _refusal(str(error)) from error
     except OSError as error:
         raise DeviceLostError(f"the connection to the adb server broke: {error}") from error
 
@@ -224,7 +216,7 @@ def _refusal(reason: str) -> DeviceError:
     text = one_line(reason.splitlines()[0] if reason else "no reason given")
     if any(sign in text for sign in _LOST):
         return DeviceLostError(f"the adb server lost the phone: {text}; plug it in again")
-    remedy = next((remedy for state, remedy in _REMEDIES.items() if state in text), "see `adb devices`")
+    remedy = next((remedy for state, remedy in REMEDIES.items() if state in text), "see `adb devices`")
     return DeviceError(f"the adb server refuses: {text}; {remedy}")
 
 

@@ -18,7 +18,8 @@ from typing import Self
 
 from devices._adb.direct import DirectLink, TcpCarrier
 from devices._adb.link import Deadline, Link
-from devices._adb.server import ServerLink, demand_usable, list_devices
+from devices._adb.listing import LONGEST_SERIAL, choices, demand_usable
+from devices._adb.server import ServerLink, list_devices
 from devices._adb.services import ShellOutput, read_shell, receive_file, send_file
 from devices._adb.usb import UsbCarrier
 from devices._device import Completed
@@ -29,9 +30,8 @@ logger = logging.getLogger(__name__)
 #: Raw: what the command writes arrives as it is, both outputs apart, and its exit status with them.
 _SHELL = "shell,v2,raw:"
 
-_SERIAL = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _HOST_AND_PORT = re.compile(
-    r"(?:(?P<host>[A-Za-z0-9._-]{1,253})|\[(?P<ipv6>[0-9A-Fa-f:.]{2,45})\]):(?P<port>[0-9]{1,5})"
+    r"(?:(?P<host>[A-Za-z0-9._-]{1,253})|\[(?P<ipv6>[0-9A-Fa-f:.]{2,45}(?:%[A-Za-z0-9._-]{1,15})?)\]):(?P<port>[0-9]{1,5})"
 )
 _MAX_PATH_BYTES = 1024
 
@@ -252,7 +252,7 @@ def link_to(address: str) -> Link:
 
 
 def _checked_serial(serial: str) -> str:
-    if not _SERIAL.fullmatch(serial):
+    if not serial.strip() or len(serial) > LONGEST_SERIAL or not serial.isprintable():
         raise DeviceError(
             f"{serial[:64]!r} is no phone's serial; write it as `adb devices` prints it, or tcp:HOST:PORT"
         )
@@ -267,7 +267,6 @@ def _only_serial() -> str:
             "computer's key there"
         )
     if len(listed) > 1:
-        names = ", ".join(f"{device.serial} ({device.state})" for device in listed)
-        raise DeviceError(f"the adb server knows several phones: {names}; name one: android:SERIAL")
-    demand_usable(listed[0].serial, listed)
-    return listed[0].serial
+        raise DeviceError(f"the adb server knows several phones: {choices(listed)}")
+    demand_usable(listed[0].address, listed)
+    return listed[0].address

@@ -1,6 +1,6 @@
 """A phone's USB interface, claimed by ourselves; libusb is loaded only for it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from adb_shell import exceptions
@@ -18,6 +18,11 @@ _TIME_OUT = "USBErrorTimeout"
 
 class UsbInterface(Protocol):
     """What adb-shell makes of a phone's USB interface."""
+
+    @property
+    def serial_number(self) -> str:
+        """What the phone calls itself on USB."""
+        ...
 
     def connect(self, transport_timeout_s: float) -> None:
         """Claim it."""
@@ -40,7 +45,7 @@ def find(serial: str) -> UsbInterface:
     """Return the interface of the phone ``serial``.
 
     Raises:
-        DeviceError: libusb is not installed, or there is no such phone.
+        DeviceError: libusb is not installed, or there is no such phone, or more than one.
     """
     try:
         from adb_shell.transport.usb_transport import UsbTransport
@@ -49,13 +54,34 @@ def find(serial: str) -> UsbInterface:
             "USB without an adb server needs libusb: pip install 'cars-hw[usb]', and Debian's libusb-1.0-0; "
             "or go through the adb server: android:SERIAL"
         ) from error
-    try:
-        interface: UsbInterface = UsbTransport.find_adb(serial)
-    except exceptions.UsbDeviceNotFoundError as error:
+    return only(UsbTransport.find_all_adb_devices(), serial)
+
+
+def only(interfaces: Iterable[UsbInterface], serial: str) -> UsbInterface:
+    """Return the one interface of the phone ``serial``: never the first of two.
+
+    Raises:
+        DeviceError: There is none, or more than one.
+    """
+    found = [interface for interface in interfaces if _serial(interface) == serial]
+    if not found:
         raise DeviceError(
             f"no phone {serial[:64]!r} on USB; plug it in, enable debugging; udev must allow you USB"
-        ) from error
-    return interface
+        )
+    if len(found) > 1:
+        raise DeviceError(
+            f"{len(found)} phones on USB have the serial {serial[:64]!r}; unplug all but one, or go through "
+            "the adb server, which numbers them: android:SERIAL"
+        )
+    return found[0]
+
+
+def _serial(interface: UsbInterface) -> str:
+    """Return the serial of a phone; empty where USB may not be asked for it."""
+    try:
+        return interface.serial_number
+    except _libusb_errors():
+        return ""
 
 
 class UsbCarrier:

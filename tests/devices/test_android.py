@@ -11,6 +11,7 @@ from devices._device import DeviceState
 from devices._errors import DeviceError, DeviceLostError, DeviceTimeoutError
 from devices.android import Android
 from devices.foundation.errors import CarsHwError
+from tests.fakes.adb_server import FakeAdbServer
 from tests.fakes.played_phone import SERIAL, PlayedPhone, PlayedTransport
 
 
@@ -334,11 +335,22 @@ def test_an_answer_that_is_cut_is_an_error(phone: PlayedPhone) -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["?cores=huge", "?cores", "x?", "tcp:127.0.0.1:1?cores=big&x", "s?mask=f0", "?cores=big?"]
+    "address", ["?cores=huge", "tcp:127.0.0.1:1?cores=big&x", "?cores=big?", "tcp:127.0.0.1:1?core=big"]
 )
 def test_an_address_that_chooses_no_cores_is_refused_before_anything_is_connected(address: str) -> None:
     with pytest.raises(CarsHwError, match=r"write \?cores= and one of big, mid, little, all"):
         devices.connect(f"android:{address}")
+
+
+@pytest.mark.parametrize("address", ["?cores", "x?", "s?mask=f0", "?cores=big?cores=all"])
+def test_what_may_be_a_serial_or_a_misspelt_choice_is_looked_for_and_both_are_said(
+    monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    with FakeAdbServer({"host:devices": ""}) as server:
+        monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(server.port))
+        monkeypatch.setenv("PATH", "")  # an installed adb would want a server of its own version
+        with pytest.raises(DeviceLostError, match=r"knows no .*; to choose cores, write \?cores= and one of"):
+            devices.connect(f"android:{address}")
 
 
 def test_a_phone_that_is_lost_while_quiet_does_not_hide_why(

@@ -53,11 +53,10 @@ class FakeAdbServer:
                 return
             text = str(answer).encode()
             status = b"FAIL" if isinstance(answer, Exception) else b"OKAY"
-            connection.sendall(
-                status
-                if request.startswith("host:transport:") and status == b"OKAY"
-                else status + b"%04x" % len(text) + text
-            )
+            leads_on = request.startswith(("host:transport:", "host:transport-id:")) and status == b"OKAY"
+            connection.sendall(status if leads_on else status + b"%04x" % len(text) + text)
+            if not leads_on:  # a real one hangs up too; adb waits for that
+                return
 
 
 def _exactly(connection: socket.socket, n: int) -> bytes:

@@ -66,6 +66,9 @@ def test_of_two_phones_the_environment_may_choose(
     with pytest.raises(DeviceError, match="R58N is unauthorized"):
         _adb.connect("")
     monkeypatch.setenv("ANDROID_SERIAL", "$(id)")
+    with pytest.raises(DeviceError, match=r"knows no '\$\(id\)'"):
+        _adb.connect("")
+    monkeypatch.setenv("ANDROID_SERIAL", "a\nb")
     with pytest.raises(DeviceError, match="is no phone's serial"):
         _adb.connect("")
 

@@ -13,7 +13,7 @@ from cars_hw.cli import app
 from devices._device import Device
 from devices._errors import DeviceError
 from devices.cpu import Cpu
-from profilers.doctor import Finding, look_around, look_at, twins
+from profilers.doctor import Finding, look_around, look_at, namesakes, twins
 from tests.fakes.adb_server import FakeAdbServer
 from tests.fakes.played_phone import SERIAL, PlayedPhone
 
@@ -131,9 +131,9 @@ def _server(phones: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator
         yield
 
 
-def _run(*arguments: str) -> str:
+def _run(*arguments: str, exit_status: int = 0) -> str:
     result = CliRunner().invoke(app, ["devices", *arguments], catch_exceptions=False)
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == exit_status, result.output
     return result.stdout
 
 
@@ -170,5 +170,104 @@ def test_no_phone_at_the_server_says_what_to_do(monkeypatch: pytest.MonkeyPatch)
 def test_one_device_can_be_looked_at_alone() -> None:
     [cpu] = json.loads(_run("--json", "--device", "cpu"))
     assert (cpu["device"], cpu["faults"]) == ("cpu", [])
-    [wrong] = json.loads(_run("--json", "--device", "android:x?cores=huge"))
+    [wrong] = json.loads(_run("--json", "--device", "android:x?cores=huge", exit_status=1))
     assert "does not choose cores" in wrong["faults"][0]
+
+
+def test_a_device_that_was_named_and_cannot_be_reached_is_told_by_the_exit_status(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with _server({"A 1": "unauthorized"}, monkeypatch):
+        for named in (["android:A 1"], ["cpu", "android:A 1"], ["android:B"], ["no-such-kind"], ["android"]):
+            options = [word for device in named for word in ("--device", device)]
+            rows = json.loads(_run("--json", *options, exit_status=1))
+            assert [row["device"] for row in rows] == named
+            assert [row["is_reached"] for row in rows] == [device == "cpu" for device in named]
+            assert [bool(row["faults"]) for row in rows] == [device != "cpu" for device in named]
+            shown = _run(*options, exit_status=1)
+            assert f"{named[-1]}: {rows[-1]['faults'][0]}"[:60] in shown
+        _run()  # a phone that nobody named is a remark
+        _run("--device", "cpu")
+
+
+def test_the_json_has_each_condition_under_its_name(healthy: PlayedPhone) -> None:
+    [cpu] = json.loads(_run("--json", "--device", "cpu"))
+    assert cpu["conditions"]["affinity"]
+    assert set(cpu) >= {"device", "model", "system", "cores", "state", "faults", "is_reached", "conditions"}
+    conditions = look_at("android:X", connect=connect_to(healthy)).conditions
+    assert conditions["skin_c"] == pytest.approx(30.12, abs=0.01)
+    assert conditions["is_charging"] is False
+    assert "steal_s" not in conditions
+
+
+SERIAL_OF_MANY = "0123456789ABCDEF"
+
+
+@pytest.fixture
+def two_of_one_serial(tmp_path: Path, healthy: PlayedPhone) -> dict[str, PlayedPhone]:
+    """Two phones that left the factory with one number."""
+    phones = {f"android:tcp:192.168.0.{i}:5555": PlayedPhone(tmp_path / str(i)) for i in (7, 8)}
+    for phone in phones.values():
+        phone.write("getprop", phone.read("getprop").replace(SERIAL, SERIAL_OF_MANY))
+    return phones
+
+
+def _looked_at(phones: dict[str, PlayedPhone]) -> list[Finding]:
+    return [look_at(address, connect=lambda address: phones[address].device()) for address in phones]
+
+
+def test_two_phones_of_one_serial_are_no_twins_but_namesakes(
+    two_of_one_serial: dict[str, PlayedPhone],
+) -> None:
+    findings = _looked_at(two_of_one_serial)
+    assert findings[0].serial_hash == findings[1].serial_hash
+    assert twins(findings) == []
+    [line] = namesakes(findings)
+    assert line.startswith("android:tcp:192.168.0.8:5555 and android:tcp:192.168.0.7:5555 are two devices")
+    assert SERIAL_OF_MANY not in str([findings, line])
+
+
+def test_each_of_two_phones_of_one_serial_has_its_own_second_address(
+    two_of_one_serial: dict[str, PlayedPhone],
+) -> None:
+    first, second = two_of_one_serial.values()
+    findings = _looked_at({**two_of_one_serial, "android:A": first, "android:B?cores=little": second})
+    assert [line.split(": name")[0] for line in twins(findings)] == [
+        "android:A is the same device as android:tcp:192.168.0.7:5555",
+        "android:B?cores=little is the same device as android:tcp:192.168.0.8:5555",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "are_one"),
+    [
+        (
+            Finding("a", "M", serial_hash="1", boot_id="x"),
+            Finding("b", "M", serial_hash="1", boot_id="x"),
+            True,
+        ),
+        (
+            Finding("a", "M", serial_hash="1", boot_id="x"),
+            Finding("b", "M", serial_hash="1", boot_id="y"),
+            False,
+        ),
+        (
+            Finding("a", "M", serial_hash="1", boot_id="x"),
+            Finding("b", "M", serial_hash="2", boot_id="x"),
+            False,
+        ),
+        (
+            Finding("a", "M", serial_hash="1", boot_id="x"),
+            Finding("b", "N", serial_hash="1", boot_id="x"),
+            False,
+        ),
+        (Finding("a", "M", boot_id="x"), Finding("b", "M", boot_id="x"), True),
+        (Finding("a", "M", boot_id="x"), Finding("b", "M", boot_id="y"), False),
+        (Finding("a", "M", serial_hash="1"), Finding("b", "M", serial_hash="1", boot_id="y"), True),
+        (Finding("a", "M", serial_hash="1", cores=4), Finding("b", "M", serial_hash="1", cores=8), False),
+        (Finding("a", "M"), Finding("b", "M"), False),
+        (Finding("a", serial_hash="1", boot_id="x"), Finding("a", serial_hash="1", boot_id="x"), False),
+    ],
+)
+def test_twins_are_told_by_serial_boot_and_model_together(one: Finding, two: Finding, are_one: bool) -> None:
+    assert bool(twins([one, two])) == are_one

@@ -14,7 +14,7 @@ from devices import _adb
 from devices._adb.direct import DirectLink, TcpCarrier
 from devices._adb.keys import Key
 from devices._adb.transport import Transport, quoted
-from devices._adb.usb import UsbCarrier
+from devices._adb.usb import UsbCarrier, only
 from devices._errors import DeviceError, DeviceLostError
 from tests.fakes.adb_daemon import free_port
 from tests.fakes.adb_device import FakeAdbDevice, Faults, connected
@@ -181,8 +181,9 @@ def test_a_key_that_is_none_is_an_error_that_never_shows_it(tmp_path: Path, cont
 class _PlayedInterface:
     """A phone's USB interface as adb-shell shows it, over memory."""
 
-    def __init__(self, *answers: bytes | Exception) -> None:
+    def __init__(self, *answers: bytes | Exception, serial_number: str = "R58N") -> None:
         self.answers = list(answers)
+        self.serial_number = serial_number
         self.written = b""
         self.is_claimed = False
 
@@ -238,6 +239,16 @@ def test_usbs_failures_are_told_apart() -> None:
         carrier.read(1, 1.0)
     with pytest.raises(TimeoutError):
         carrier.write(b"x", 1.0)
+
+
+@pytest.mark.parametrize("serial", ["R58N", "0123456789 ABCDEF (2)", "x" * 256])
+def test_of_the_phones_on_usb_the_one_of_the_serial_is_taken_never_the_first_of_two(serial: str) -> None:
+    other, wanted = _PlayedInterface(serial_number="other"), _PlayedInterface(serial_number=serial)
+    assert only([other, wanted], serial) is wanted
+    with pytest.raises(DeviceError, match="plug it in"):
+        only([other], serial)
+    with pytest.raises(DeviceError, match=r"2 phones on USB have the serial .*unplug all but one"):
+        only([wanted, other, _PlayedInterface(serial_number=serial)], serial)
 
 
 def test_usb_without_libusb_or_phone_says_what_to_do() -> None:

@@ -2,6 +2,7 @@
 
 from latency_tables.errors import (
     DamagedFileError,
+    EditedFileError,
     MissingEntryError,
     SpecError,
     TableError,
@@ -33,6 +34,7 @@ __all__ = [
     "FAST_MODE_QUANTILE",
     "Conditions",
     "DamagedFileError",
+    "EditedFileError",
     "Entry",
     "Extent",
     "Failure",

@@ -2,7 +2,14 @@
 
 from devices.foundation.errors import CarsHwError, ConfigError, StorageError, UnknownNameError
 from devices.foundation.facades import lazy
-from devices.foundation.files import cache_folder, replace_file, sync_folder, write_durably
+from devices.foundation.files import (
+    cache_folder,
+    open_regular,
+    read_regular,
+    replace_file,
+    sync_folder,
+    write_durably,
+)
 from devices.foundation.plugins import load_plugin, plugin_name, plugin_names
 from devices.foundation.settings import Settings, added, before, explained, section_type, settings_type
 from devices.foundation.text import first_line, one_line, printable
@@ -21,9 +28,11 @@ __all__ = [
     "lazy",
     "load_plugin",
     "one_line",
+    "open_regular",
     "plugin_name",
     "plugin_names",
     "printable",
+    "read_regular",
     "replace_file",
     "section_type",
     "settings_type",

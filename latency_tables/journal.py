@@ -7,21 +7,21 @@ The file appears at once with its first line (see ``lines``) and grows by lines 
   promised. The next writer moves it to ``PATH.torn``; readers skip it. Any other line that does not hold is
   damage: nothing of the file is used. A last record that lacks the line feed alone is used.
 * One writer at a time, by an exclusive lock on the open file. The kernel releases it however the writer ends,
-  unless a forked child keeps the file open. Readers take no lock; they see what was acknowledged so far.
+  unless a forked child keeps the file open; where the file system has no locks, ``PATH.owner`` names the
+  writer. Readers take no lock; they see what was acknowledged so far.
 """
 
-import fcntl
 import io
 import logging
 import os
 import secrets
 import stat
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Self
 
-from devices.foundation import open_regular, sync_folder, write_durably
+from devices.foundation import Lock, StorageError, lock, open_regular, sync_folder, write_durably
 from latency_tables.errors import DamagedFileError, TableError
 from latency_tables.lines import MAX_LINE_BYTES, Fields, damage, encoded, is_torn, is_whole, parsed
 
@@ -55,11 +55,13 @@ class Journal:
     Args:
         path: Path of the file.
         file: That file, unbuffered, in append mode and locked; the journal closes it.
+        ours: The lock; the journal releases it.
     """
 
-    def __init__(self, path: Path, file: io.FileIO) -> None:
+    def __init__(self, path: Path, file: io.FileIO, ours: Lock) -> None:
         self._path = path
         self._file = file
+        self._lock = ours
 
     @classmethod
     def create(cls, path: Path, first: Fields) -> Self:
@@ -89,16 +91,14 @@ class Journal:
         """
         try:
             with ExitStack() as on_error:
-                descriptor = os.open(path, os.O_RDWR | os.O_APPEND | getattr(os, "O_BINARY", 0))
-                file = on_error.enter_context(io.FileIO(descriptor, "r+"))
-                if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                    raise TableError(f"{path} cannot be opened for writing: it is a pipe or a device")
-                _lock(path, file)
+                file = on_error.enter_context(_opened(path))
+                ours = _locked(path, file)
+                on_error.callback(ours.release)
                 _mend_tail(path, file)
                 on_error.pop_all()
         except OSError as error:
             raise TableError(f"{path} cannot be opened for writing: {error.strerror}") from error
-        return cls(path, file)
+        return cls(path, file, ours)
 
     def append(self, *lines: Fields) -> None:
         """Add ``lines``; they are on the disk when this returns.
@@ -130,6 +130,7 @@ class Journal:
 
     def close(self) -> None:
         """Release the file and its lock; closing twice is allowed."""
+        self._lock.release()
         self._file.close()
 
     def __enter__(self) -> Self:
@@ -137,6 +138,34 @@ class Journal:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+@contextmanager
+def unwritten(path: Path) -> Iterator[None]:
+    """Keep every other process from writing ``path`` until left; the file may be damaged.
+
+    Raises:
+        TableError: It cannot be opened, or somebody is writing it.
+    """
+    try:
+        file = _opened(path)
+    except OSError as error:
+        raise TableError(f"{path} cannot be opened for writing: {error.strerror}") from error
+    with file:
+        ours = _locked(path, file)
+        try:
+            yield
+        finally:
+            ours.release()
+
+
+def _opened(path: Path) -> io.FileIO:
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | getattr(os, "O_BINARY", 0))
+    file = io.FileIO(descriptor, "r+")
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        file.close()
+        raise TableError(f"{path} cannot be opened for writing: it is a pipe or a device")
+    return file
 
 
 def _is_file(path: Path) -> bool:
@@ -172,11 +201,14 @@ def _whole_lines(path: Path, file: BinaryIO) -> Iterator[bytes]:
         end, number = end + len(line), number + 1
 
 
-def _lock(path: Path, file: io.FileIO) -> None:
+def _locked(path: Path, file: io.FileIO) -> Lock:
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise TableError(f"{path} is being written already; wait for that to end, or name another") from error
+        ours = lock(file, path)
+    except StorageError as error:
+        raise TableError(str(error)) from error
+    if ours is None:
+        raise TableError(f"{path} is being written already; wait for that to end, or name another")
+    return ours
 
 
 def _mend_tail(path: Path, file: io.FileIO) -> None:

@@ -10,6 +10,7 @@ from devices.foundation.files import (
     sync_folder,
     write_durably,
 )
+from devices.foundation.locks import Lock, lock
 from devices.foundation.plugins import load_plugin, plugin_name, plugin_names
 from devices.foundation.settings import Settings, added, before, explained, section_type, settings_type
 from devices.foundation.text import first_line, one_line, printable
@@ -17,6 +18,7 @@ from devices.foundation.text import first_line, one_line, printable
 __all__ = [
     "CarsHwError",
     "ConfigError",
+    "Lock",
     "Settings",
     "StorageError",
     "UnknownNameError",
@@ -27,6 +29,7 @@ __all__ = [
     "first_line",
     "lazy",
     "load_plugin",
+    "lock",
     "one_line",
     "open_regular",
     "plugin_name",

@@ -27,7 +27,9 @@ MARKS_16 = (b"\xff\xfe", b"\xfe\xff")
 
 _HEAD = re.compile(rb"([0-9]{1,8}) ([0-9a-f]{8}) ")
 _PART_OF_HEAD = re.compile(rb"(?:[0-9]{1,8}(?: [0-9a-f]{0,8})?)?\0*")
-_BLANKS = b" \t\r\n"
+
+#: What editors add and take away around a line.
+BLANKS = b" \t\r\n"
 
 
 def encoded(fields: Fields) -> bytes:
@@ -103,13 +105,15 @@ def edit_of(line: bytes) -> str:
     """Return what an editor did to a line whose record holds; empty where it does not hold."""
     if line.startswith(MARKS_16):
         return "it begins with the mark of UTF-16"
-    core = line.removeprefix(MARK).strip(_BLANKS)
+    core = line.removeprefix(MARK).strip(BLANKS)
     if not is_whole(core.split(b"\r", 1)[0] + b"\n"):
         return ""
     if line.startswith(MARK):
         return "it begins with a byte-order mark"
     if b"\r" in core or line.endswith(b"\r"):
         return "it ends in CR instead of LF"
+    if core == line:
+        return "its line feed is missing"
     return "it ends in CRLF instead of LF" if line.endswith(b"\r\n") else "there are blanks around it"
 
 

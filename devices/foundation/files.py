@@ -85,7 +85,8 @@ def read_regular(path: Path, max_bytes: int) -> bytes:
         OSError: It is larger, no regular file, or cannot be read; ``strerror`` says which.
     """
     with open_regular(path) as file:
-        parts, left = [], max_bytes + 1
+        is_larger = os.fstat(file.fileno()).st_size > max_bytes
+        parts, left = [], 0 if is_larger else max_bytes + 1  # it may grow meanwhile
         while left and (part := file.read(min(left, 1 << 20))):
             parts.append(part)
             left -= len(part)

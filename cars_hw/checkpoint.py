@@ -23,13 +23,16 @@ from safetensors.numpy import save as save_arrays
 
 from cars_hw.errors import CheckpointError
 from cars_hw.ledger import Json
-from devices.foundation import sync_folder, write_durably
+from devices.foundation import read_regular, sync_folder, write_durably
 
 logger = logging.getLogger(__name__)
 
 _SCHEMA = 1
 _KEPT = 2
 _ARRAYS, _STATE, _MANIFEST = "arrays.safetensors", "state.json", "manifest.json"
+
+#: The largest file of a checkpoint that is read.
+_MAX_BYTES = 1 << 31
 
 
 @dataclass(frozen=True)
@@ -141,8 +144,8 @@ class CheckpointFolder:
 
 def _load(folder: Path) -> Checkpoint:
     try:
-        files = {name: (folder / name).read_bytes() for name in (_ARRAYS, _STATE)}
-        manifest = (folder / _MANIFEST).read_bytes()
+        files = {name: read_regular(folder / name, _MAX_BYTES) for name in (_ARRAYS, _STATE)}
+        manifest = read_regular(folder / _MANIFEST, _MAX_BYTES)
     except OSError as error:
         raise CheckpointError(f"checkpoint {folder} is incomplete ({error.strerror})") from error
     if manifest != _encode(_manifest(files)):

@@ -10,9 +10,17 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from cars_hw.weights.training_plan import TrainingPlan
-from devices.foundation import ConfigError, UnknownNameError, added, before, explained, section_type
+from devices.foundation import (
+    ConfigError,
+    UnknownNameError,
+    added,
+    before,
+    explained,
+    read_regular,
+    section_type,
+)
 
-_MAX_BYTES = 1 << 20
+MAX_CONFIG_BYTES = 1 << 20
 
 #: The largest integer of TOML 1.0.
 _MAX_SEED = 2**63 - 1
@@ -343,11 +351,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         ConfigError: It cannot be read, or is no TOML.
     """
     try:
-        with path.open("rb") as file:
-            content = file.read(_MAX_BYTES + 1) if path.is_file() else b""
-        if not path.is_file() or len(content) > _MAX_BYTES:
-            raise ConfigError(f"{path} is no file of up to {_MAX_BYTES} bytes; that is no configuration")
-        return tomllib.loads(content.decode())
+        return tomllib.loads(read_regular(path, MAX_CONFIG_BYTES).decode())
     except OSError as error:
         raise ConfigError(f"cannot read configuration {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:

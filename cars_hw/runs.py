@@ -12,11 +12,11 @@ from pydantic import JsonValue
 
 from cars_hw.candidate import Front
 from cars_hw.checkpoint import Checkpoint, CheckpointFolder
-from cars_hw.config import SearchConfig, merged_values, read_toml
+from cars_hw.config import MAX_CONFIG_BYTES, SearchConfig, merged_values, read_toml
 from cars_hw.errors import CheckpointError
 from cars_hw.record import Record, read_record
 from cars_hw.resolution import require_allowed, resolved
-from devices.foundation import replace_file
+from devices.foundation import read_regular, replace_file
 
 _CONFIG, _CHECKPOINTS = "config.toml", "checkpoints"
 
@@ -111,7 +111,7 @@ class Run:
 
         Every value that was stored is in both; a key that was added to the program later is in neither.
         """
-        text = (self.path / _CONFIG).read_bytes()
+        text = read_regular(self.path / _CONFIG, MAX_CONFIG_BYTES)
         values = json.dumps(read_toml(self.path / _CONFIG), sort_keys=True).encode()
         return hashlib.sha256(values).hexdigest(), hashlib.sha256(text).hexdigest()
 

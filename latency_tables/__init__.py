@@ -2,6 +2,7 @@
 
 from latency_tables.errors import (
     DamagedFileError,
+    EditedFileError,
     MissingEntryError,
     SpecError,
     TableError,
@@ -24,6 +25,7 @@ from latency_tables.prediction_error import (
     prediction_error_report,
     validation_report,
 )
+from latency_tables.repair import LostLine, Repair, repair_table
 from latency_tables.spec import OpSpec
 from latency_tables.table import LatencyTable
 from latency_tables.validation import PredictedNetwork, Validation
@@ -33,12 +35,14 @@ __all__ = [
     "FAST_MODE_QUANTILE",
     "Conditions",
     "DamagedFileError",
+    "EditedFileError",
     "Entry",
     "Extent",
     "Failure",
     "FailureStatus",
     "LatencyModel",
     "LatencyTable",
+    "LostLine",
     "Measurement",
     "MissingEntryError",
     "Observation",
@@ -46,6 +50,7 @@ __all__ = [
     "PredictedNetwork",
     "Prediction",
     "PredictionErrorReport",
+    "Repair",
     "Setting",
     "SpecError",
     "TableError",
@@ -56,5 +61,6 @@ __all__ = [
     "ValidationReport",
     "halves_s",
     "prediction_error_report",
+    "repair_table",
     "validation_report",
 ]

@@ -55,9 +55,24 @@ class DamagedFileError(TableError):
         path: The file.
         where: Line or byte offset.
         what: The damage.
+        remedy: What helps; by default a copy, or a new beginning.
     """
 
-    def __init__(self, path: Path, where: str, what: str) -> None:
+    def __init__(self, path: Path, where: str, what: str, *, remedy: str = "") -> None:
         self.path, self.where = path, where
-        remedy = "restore it from a copy, or delete it to start anew"
+        remedy = remedy or "restore it from a copy, or delete it to start anew"
         super().__init__(f"{path} is damaged at {where}: {what}; {remedy}")
+
+
+class EditedFileError(DamagedFileError):
+    """A file whose records hold, but whose lines an editor or a transfer has changed.
+
+    Args:
+        path: The file.
+        where: The first line that was changed.
+        what: What was changed.
+        remedy: What helps.
+    """
+
+    def __init__(self, path: Path, where: str, what: str, *, remedy: str) -> None:
+        super().__init__(path, where, f"{what}: an editor or a transfer as text changed it", remedy=remedy)

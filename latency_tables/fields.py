@@ -5,7 +5,7 @@ from dataclasses import asdict
 from devices import DeviceInfo
 from latency_tables.errors import TableError
 from latency_tables.header import Extent, TableHeader
-from latency_tables.journal import Fields
+from latency_tables.lines import Fields
 from latency_tables.measurement import Entry, Failure, FailureStatus, Measurement
 from latency_tables.spec import OpSpec
 from latency_tables.validation import PredictedNetwork, Validation

@@ -1,38 +1,31 @@
 """Journal: an append-only file of JSON objects that survives a crash and never hands out a damaged one.
 
-A line is ``LENGTH CRC32 JSON``: the bytes of the JSON in decimal, their CRC-32 in eight hexadecimal digits,
-the JSON. The file appears at once with its first line and grows by lines that are on the disk before
+The file appears at once with its first line (see ``lines``) and grows by lines that are on the disk before
 ``append`` returns.
 
-* A crash in ``append`` leaves a torn last line, which nobody was promised. The next writer moves it to
-  ``PATH.torn``; readers skip it. Any other line that does not hold is damage: nothing of the file is used.
+* A crash in ``append`` leaves a torn last line, the beginning of one without its line feed, which nobody was
+  promised. The next writer moves it to ``PATH.torn``; readers skip it. Any other line that does not hold is
+  damage: nothing of the file is used. A last record that lacks the line feed alone is used.
 * One writer at a time, by an exclusive lock on the open file. The kernel releases it however the writer ends,
-  unless a forked child keeps the file open. Readers take no lock; they see what was acknowledged so far.
+  unless a forked child keeps the file open; where the file system has no locks, ``PATH.owner`` names the
+  writer. Readers take no lock; they see what was acknowledged so far.
 """
 
-import fcntl
 import io
-import json
 import logging
 import os
 import secrets
 import stat
-import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn, Self
+from typing import BinaryIO, Self
 
-from devices.foundation import sync_folder, write_durably
+from devices.foundation import Lock, StorageError, lock, open_regular, sync_folder, write_durably
 from latency_tables.errors import DamagedFileError, TableError
+from latency_tables.lines import MAX_LINE_BYTES, Fields, damage, encoded, is_torn, is_whole, parsed
 
 logger = logging.getLogger(__name__)
-
-#: The JSON object of a line: its fields by name.
-Fields = Mapping[str, Any]
-
-#: Longest line: what a reader will hold in memory. A line with 100 000 samples takes 2.5 MB.
-MAX_LINE_BYTES = 16 << 20
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, Fields]]:
@@ -45,11 +38,11 @@ def read_lines(path: Path) -> Iterator[tuple[int, Fields]]:
     try:
         if not _is_file(path):
             raise TableError(f"{path} is not a file; profile a space to write one")
-        with path.open("rb") as file:
+        with io.BufferedReader(open_regular(path)) as file:
             end = 0
             for number, line in enumerate(_whole_lines(path, file), start=1):
                 end += len(line)
-                yield number, _parsed(path, number, line)
+                yield number, parsed(path, number, line)
             if file.tell() > end:
                 logger.warning("%s: ignored a last line that is torn, or being written", path)
     except OSError as error:
@@ -62,11 +55,13 @@ class Journal:
     Args:
         path: Path of the file.
         file: That file, unbuffered, in append mode and locked; the journal closes it.
+        ours: The lock; the journal releases it.
     """
 
-    def __init__(self, path: Path, file: io.FileIO) -> None:
+    def __init__(self, path: Path, file: io.FileIO, ours: Lock) -> None:
         self._path = path
         self._file = file
+        self._lock = ours
 
     @classmethod
     def create(cls, path: Path, first: Fields) -> Self:
@@ -76,7 +71,7 @@ class Journal:
             TableError: It exists, cannot be created there, or the line is not JSON.
         """
         try:
-            _write_new(path, _line(first))
+            _write_new(path, encoded(first))
         except FileExistsError as error:
             raise TableError(f"{path} exists already; open it for appending, or name another file") from error
         except OSError as error:
@@ -88,20 +83,22 @@ class Journal:
     def open(cls, path: Path) -> Self:
         """Open an existing journal for appending; a torn last line is moved to ``PATH.torn``.
 
+        A last record without its line feed gets it.
+
         Raises:
             TableError: It cannot be opened, or somebody is writing it.
             DamagedFileError: A line other than a torn last one does not hold.
         """
         try:
             with ExitStack() as on_error:
-                descriptor = os.open(path, os.O_RDWR | os.O_APPEND)
-                file = on_error.enter_context(io.FileIO(descriptor, "r+"))
-                _lock(path, file)
-                _quarantine_torn_tail(path, file)
+                file = on_error.enter_context(_opened(path))
+                ours = _locked(path, file)
+                on_error.callback(ours.release)
+                _mend_tail(path, file)
                 on_error.pop_all()
         except OSError as error:
             raise TableError(f"{path} cannot be opened for writing: {error.strerror}") from error
-        return cls(path, file)
+        return cls(path, file, ours)
 
     def append(self, *lines: Fields) -> None:
         """Add ``lines``; they are on the disk when this returns.
@@ -111,7 +108,7 @@ class Journal:
         Raises:
             TableError: The journal is closed, its file was deleted, the disk is full or a line is not JSON.
         """
-        content = b"".join(map(_line, lines))
+        content = b"".join(map(encoded, lines))
         if self._file.closed:
             raise TableError(f"{self._path} is closed; open it again for appending")
         status = os.fstat(self._file.fileno())
@@ -133,6 +130,7 @@ class Journal:
 
     def close(self) -> None:
         """Release the file and its lock; closing twice is allowed."""
+        self._lock.release()
         self._file.close()
 
     def __enter__(self) -> Self:
@@ -142,30 +140,40 @@ class Journal:
         self.close()
 
 
+@contextmanager
+def unwritten(path: Path) -> Iterator[None]:
+    """Keep every other process from writing ``path`` until left; the file may be damaged.
+
+    Raises:
+        TableError: It cannot be opened, or somebody is writing it.
+    """
+    try:
+        file = _opened(path)
+    except OSError as error:
+        raise TableError(f"{path} cannot be opened for writing: {error.strerror}") from error
+    with file:
+        ours = _locked(path, file)
+        try:
+            yield
+        finally:
+            ours.release()
+
+
+def _opened(path: Path) -> io.FileIO:
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | getattr(os, "O_BINARY", 0))
+    file = io.FileIO(descriptor, "r+")
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        file.close()
+        raise TableError(f"{path} cannot be opened for writing: it is a pipe or a device")
+    return file
+
+
 def _is_file(path: Path) -> bool:
     """Tell whether there is such a file; an error of the system other than its absence is raised."""
     try:
         return stat.S_ISREG(path.stat().st_mode)
     except (FileNotFoundError, NotADirectoryError):
         return False
-
-
-def _line(fields: Fields) -> bytes:
-    try:
-        line = _framed(json.dumps(fields, allow_nan=False, separators=(",", ":")).encode("ascii"))
-    except (TypeError, ValueError, RecursionError) as error:
-        raise TableError(f"a line that cannot be written as JSON: {error}") from error
-    if len(line) > MAX_LINE_BYTES:
-        raise TableError(f"a line of {len(line)} bytes; at most {MAX_LINE_BYTES} are written")
-    return line
-
-
-def _framed(payload: bytes) -> bytes:
-    return b"%d %08x %b\n" % (len(payload), zlib.crc32(payload), payload)
-
-
-def _payload(line: bytes) -> bytes:
-    return line.removesuffix(b"\n").split(b" ", 2)[-1]
 
 
 def _whole_lines(path: Path, file: BinaryIO) -> Iterator[bytes]:
@@ -179,50 +187,40 @@ def _whole_lines(path: Path, file: BinaryIO) -> Iterator[bytes]:
         raise DamagedFileError(path, "line 1", "the file is empty")
     while end < size:
         line = file.readline(min(size - end, MAX_LINE_BYTES + 1))
-        if line != _framed(_payload(line)):
-            is_last = not line or end + len(line) == size  # nothing: a writer has cut the tail meanwhile
-            if number == 1 or not is_last:
-                raise DamagedFileError(path, f"line {number}", "its length or checksum does not hold")
+        if not line:  # a writer has cut the tail meanwhile
             return
+        if not is_whole(line):
+            is_last = end + len(line) == size
+            if not (is_last and is_whole(line + b"\n")):
+                if number == 1 or not is_last or not is_torn(line):
+                    raise damage(path, number, line)
+                return
+            reason = "an editor took it away, or the line is being written"
+            logger.warning("%s: the last record is whole, but its line feed is missing: %s", path, reason)
         yield line
         end, number = end + len(line), number + 1
 
 
-def _parsed(path: Path, number: int, line: bytes) -> Fields:
+def _locked(path: Path, file: io.FileIO) -> Lock:
     try:
-        fields = json.loads(
-            _payload(line).decode("ascii"), parse_constant=_refuse_constant, object_pairs_hook=_distinct
-        )
-    except (ValueError, RecursionError) as error:
-        raise DamagedFileError(path, f"line {number}", f"not JSON: {error}") from error
-    if not isinstance(fields, dict):
-        raise DamagedFileError(path, f"line {number}", "not a JSON object")
-    return fields
+        ours = lock(file, path)
+    except StorageError as error:
+        raise TableError(str(error)) from error
+    if ours is None:
+        raise TableError(f"{path} is being written already; wait for that to end, or name another")
+    return ours
 
 
-def _refuse_constant(text: str) -> NoReturn:
-    raise ValueError(f"{text} is no number")
-
-
-def _distinct(pairs: list[tuple[str, Any]]) -> Fields:
-    fields = dict(pairs)
-    if len(fields) != len(pairs):
-        raise ValueError("a field occurs twice")
-    return fields
-
-
-def _lock(path: Path, file: io.FileIO) -> None:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise TableError(f"{path} is being written already; wait for that to end, or name another") from error
-
-
-def _quarantine_torn_tail(path: Path, file: io.FileIO) -> None:
+def _mend_tail(path: Path, file: io.FileIO) -> None:
     with open(file.fileno(), "rb", closefd=False) as reader:
-        end = sum(map(len, _whole_lines(path, reader)))
+        last, end = b"", 0
+        for last in _whole_lines(path, reader):
+            end += len(last)
         reader.seek(end)
         torn = reader.read()
+    if not last.endswith(b"\n"):
+        write_durably(file, b"\n")
+        return
     if not torn:
         return
     torn_path = path.with_name(f"{path.name}.torn")

@@ -32,7 +32,8 @@ from latency_tables.fields import (
     validation_to_fields,
 )
 from latency_tables.header import Setting, TableHeader
-from latency_tables.journal import Fields, Journal, read_lines
+from latency_tables.journal import Journal, read_lines
+from latency_tables.lines import Fields
 from latency_tables.measurement import Entry, Failure, Measurement
 from latency_tables.prediction_error import ValidationReport, validation_report
 from latency_tables.spec import OpSpec

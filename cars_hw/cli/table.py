@@ -1,4 +1,4 @@
-"""``cars-hw table``: read latency tables, and hold them against whole networks."""
+"""``cars-hw table``: read latency tables, hold them against whole networks, and repair them."""
 
 import math
 from dataclasses import asdict
@@ -29,17 +29,18 @@ from cars_hw.cli._options import (
 from cars_hw.cli._output import print_json, print_table, show_line
 from cars_hw.latency.contents import VALIDATION_NETWORKS
 from cars_hw.latency.model import trust
-from latency_tables import LatencyTable, PredictionErrorReport, ValidationReport
+from latency_tables import LatencyTable, PredictionErrorReport, Repair, ValidationReport, repair_table
 
 EXAMPLES = {
     "show": ("cars-hw table show cpu.jsonl", "cars-hw table show cpu.jsonl --json"),
     "validate": ("cars-hw table validate --config search.toml --table cpu.jsonl",),
+    "repair": ("cars-hw table repair cpu.jsonl", "cars-hw table repair cpu.jsonl --write"),
 }
 
 table = typer.Typer(
     no_args_is_help=True,
     context_settings=HELP,
-    help="Read latency tables, and hold them against whole networks.",
+    help="Read latency tables, hold them against whole networks, and repair them.",
     epilog=epilog([example for examples in EXAMPLES.values() for example in examples]),
 )
 
@@ -142,6 +143,49 @@ def validate(
         print_json(_report_json(report))
         return
     show_line(f"{resolved.latency.table}: {report}")
+
+
+@table.command(epilog=epilog(EXAMPLES["repair"]))
+def repair(
+    path: Annotated[Path, typer.Argument(help="The table's file.")],
+    write: Annotated[
+        bool, typer.Option("--write", help="Replace the file; the old one stays beside it, as FILE.damaged.")
+    ] = False,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Say what can be kept of a damaged table, and with --write keep that.
+
+    Every record whose length and checksum hold is kept. Lines that an editor changed are mended.
+    """
+    found = repair_table(path, write=write)
+    if json:
+        print_json(_repair_json(found))
+        return
+    for lost in found.lost:
+        show_line(str(lost))
+    for change, lines in found.mended.items():
+        show_line(f"{lines} lines are mended: {change}")
+    show_line(f"{found.path}: {_outcome(found)}")
+
+
+def _outcome(found: Repair) -> str:
+    if not found.is_needed:
+        return f"all of its {found.kept} records hold; there is nothing to repair"
+    if found.old is not None:
+        return f"{found.kept} records are kept; the old file is {found.old}"
+    return f"{found.kept} records can be kept; nothing was changed: run `{found.command}`"
+
+
+def _repair_json(found: Repair) -> dict[str, object]:
+    return {
+        "path": str(found.path),
+        "kept": found.kept,
+        "lost": [asdict(lost) for lost in found.lost],
+        "mended": dict(found.mended),
+        "is_needed": found.is_needed,
+        "old": None if found.old is None else str(found.old),
+    }
 
 
 def _report_json(report: ValidationReport | None) -> dict[str, object] | None:

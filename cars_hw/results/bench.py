@@ -17,6 +17,7 @@ from cars_hw.networks.architecture import Architecture, from_text, to_text
 from cars_hw.resolution import stored_space
 from cars_hw.results.model_card import read_card
 from cars_hw.spaces._space import SearchSpace
+from devices.foundation import read_regular
 from latency_tables import (
     Failure,
     LatencyTable,
@@ -38,6 +39,9 @@ from profilers import (
 )
 
 _UNKNOWN = "unknown"
+
+#: The largest genotype that is read: a log with one in it.
+_MAX_GENOTYPE_BYTES = 1 << 20
 
 #: A table's prediction of a network, and how far it may be trusted.
 _Predicted = tuple[Prediction | None, str]
@@ -176,7 +180,7 @@ def read_genotype(space: SearchSpace, path: Path) -> Architecture:
         ArchitectureError: The file cannot be read, or is no member of the space.
     """
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(read_regular(path, _MAX_GENOTYPE_BYTES))
     except OSError as error:
         raise ArchitectureError(f"genotype {path} cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:

@@ -9,10 +9,15 @@ from typing import Literal
 from pydantic import BaseModel, JsonValue, ValidationError
 
 from cars_hw.config import LatencySection
+from devices.foundation import read_regular
 from profilers import ExportError, formats
 
 CARD_KIND = "cars_hw model card"
 SCHEMA = 1
+
+#: The largest card, and the largest model, that are read; what a phone can hold is below that.
+_MAX_CARD_BYTES = 1 << 20
+_MAX_MODEL_BYTES = 1 << 31
 
 
 class CardSpace(BaseModel):
@@ -84,11 +89,11 @@ def read_card(model: Path) -> ModelCard | None:
     if not os.path.exists(path):
         return None
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(read_regular(path, _MAX_CARD_BYTES))
         if not isinstance(content, dict) or content.get("kind") != CARD_KIND:
             return None
         card = ModelCard.model_validate(content)
-        sha256 = hashlib.sha256(model.read_bytes()).hexdigest()
+        sha256 = hashlib.sha256(read_regular(model, _MAX_MODEL_BYTES)).hexdigest()
     except OSError as error:
         raise ExportError(f"{error.filename} cannot be read: {error.strerror}") from error
     except ValidationError as error:

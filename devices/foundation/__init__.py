@@ -2,7 +2,15 @@
 
 from devices.foundation.errors import CarsHwError, ConfigError, StorageError, UnknownNameError
 from devices.foundation.facades import lazy
-from devices.foundation.files import cache_folder, replace_file, sync_folder, write_durably
+from devices.foundation.files import (
+    cache_folder,
+    open_regular,
+    read_regular,
+    replace_file,
+    sync_folder,
+    write_durably,
+)
+from devices.foundation.locks import Lock, lock
 from devices.foundation.plugins import load_plugin, plugin_name, plugin_names
 from devices.foundation.settings import Settings, added, before, explained, section_type, settings_type
 from devices.foundation.text import first_line, one_line, printable
@@ -10,6 +18,7 @@ from devices.foundation.text import first_line, one_line, printable
 __all__ = [
     "CarsHwError",
     "ConfigError",
+    "Lock",
     "Settings",
     "StorageError",
     "UnknownNameError",
@@ -20,10 +29,13 @@ __all__ = [
     "first_line",
     "lazy",
     "load_plugin",
+    "lock",
     "one_line",
+    "open_regular",
     "plugin_name",
     "plugin_names",
     "printable",
+    "read_regular",
     "replace_file",
     "section_type",
     "settings_type",

@@ -19,6 +19,7 @@
     │   ├── MissingEntryError           it has no usable entry for an operation
     │   ├── TableMismatchError          it was measured under other conditions than those asked for
     │   └── DamagedFileError            a journal or checkpoint whose checksums do not hold
+    │       └── EditedFileError             a journal whose records hold, but whose lines were changed
     ├── ArchitectureError       a tuple, genotype or text that is not a member of the space
     ├── SelectionError          costs that cannot be ranked (NaN, infinite, ragged)
     ├── ConfigError             a configuration that cannot be run

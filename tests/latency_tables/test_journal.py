@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import latency_tables
-from latency_tables.errors import DamagedFileError, TableError
-from latency_tables.journal import MAX_LINE_BYTES, Fields, Journal, read_lines
+from latency_tables.errors import DamagedFileError, EditedFileError, TableError
+from latency_tables.journal import Journal, read_lines
+from latency_tables.lines import MAX_LINE_BYTES, Fields
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -129,7 +130,7 @@ def test_a_last_record_cut_at_any_byte_is_set_aside_and_appending_goes_on(
     write(path, {"n": 0}, {"n": 1}, {"n": 2.5})
     whole = path.read_bytes()
     start = whole.index(line(b'{"n":2.5}'))
-    for cut in range(start + 1, len(whole)):
+    for cut in range(start + 1, len(whole) - 1):
         path.write_bytes(whole[:cut])
         torn_path.unlink(missing_ok=True)
         caplog.clear()
@@ -157,36 +158,93 @@ def test_what_was_torn_before_is_kept_beside_what_is_torn_now(tmp_path: Path) ->
     assert (tmp_path / "a.jsonl.torn").read_bytes() == b"7 128 34"
 
 
-def test_a_flipped_bit_is_damage_or_a_torn_tail_but_never_another_record(
+def test_a_last_record_that_lacks_the_line_feed_alone_is_used_and_named(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    path, torn_path = tmp_path / "a.jsonl", tmp_path / "a.jsonl.torn"
-    records: list[Fields] = [{"J": "*"}, {}, {"n": 1}]
-    write(path, *records)
-    whole = path.read_bytes()
-    outcomes = set()
-    for bit in range(8 * len(whole)):
-        flipped = bytearray(whole)
-        flipped[bit // 8] ^= 1 << bit % 8
-        path.write_bytes(flipped)
-        torn_path.unlink(missing_ok=True)
+    path = tmp_path / "a.jsonl"
+    for records in ([{"n": 0}], [{"n": 0}, {"n": 1}]):
+        path.unlink(missing_ok=True)
+        write(path, *records)
+        path.write_bytes(path.read_bytes().removesuffix(b"\n"))
         caplog.clear()
-        try:
-            kept = read(path)
-        except DamagedFileError:
-            with pytest.raises(DamagedFileError):
-                Journal.open(path)
-            assert path.read_bytes() == flipped
-            outcomes.add("damaged")
-            continue
-        assert kept in (records[:1], records[:2])
-        assert "torn" in caplog.text
-        outcomes.add("torn")
-        if bit % 8 == 0:  # one bit of each byte: every writer waits for the disk
-            Journal.open(path).close()
-            assert path.read_bytes() + torn_path.read_bytes() == flipped
-            assert read(path) == kept
-    assert outcomes == {"damaged", "torn"}
+
+        assert read(path) == records
+        assert "its line feed is missing: an editor took it away" in caplog.text
+
+        with Journal.open(path) as journal:
+            journal.append({"n": 2})
+        assert read(path) == [*records, {"n": 2}]
+    assert os.listdir(tmp_path) == ["a.jsonl"]
+
+
+@pytest.mark.parametrize("flip", [1, 2, 4, 8, 16, 32, 64, 128, 0xFF])
+def test_a_flip_anywhere_is_damage_and_never_a_torn_tail_or_another_record(tmp_path: Path, flip: int) -> None:
+    path = tmp_path / "a.jsonl"
+    write(path, {"J": "*"}, {}, {"n": 1})
+    whole = path.read_bytes()
+    for i in range(len(whole)):
+        flipped = bytearray(whole)
+        flipped[i] ^= flip
+        path.write_bytes(flipped)
+        for use in (read, Journal.open):
+            with pytest.raises(DamagedFileError, match=r"at line [123]: "):
+                use(path)
+        assert path.read_bytes() == flipped
+    assert os.listdir(tmp_path) == ["a.jsonl"]
+
+
+@pytest.mark.parametrize("tail", [b"\0" * 40, b"1\0\0\0", b"12 0badcafe {\0\0"])
+def test_zeros_that_a_crash_left_in_place_of_a_record_are_a_torn_tail(tmp_path: Path, tail: bytes) -> None:
+    path = tmp_path / "a.jsonl"
+    write(path, {"n": 0})
+    with path.open("ab") as file:
+        file.write(tail)
+    assert read(path) == [{"n": 0}]
+    Journal.open(path).close()
+    assert (tmp_path / "a.jsonl.torn").read_bytes() == tail
+
+
+@pytest.mark.parametrize(
+    "tail", [b"hello", b"x" * 100, b"999999999999 00000000 {", b"7 NOTHEX", b"2 0 {", b"\n"]
+)
+def test_a_tail_that_no_crash_leaves_is_damage_named_with_its_line_and_the_command(
+    tmp_path: Path, tail: bytes
+) -> None:
+    path = tmp_path / "my table.jsonl"
+    write(path, {"n": 0}, {"n": 1})
+    with path.open("ab") as file:
+        file.write(tail)
+    for use in (read, Journal.open):
+        with pytest.raises(DamagedFileError, match=r"at line 3: .*; run `cars-hw table repair '.*my table"):
+            use(path)
+
+
+@pytest.mark.parametrize(
+    ("edit", "where", "what"),
+    [
+        (lambda text: text.replace(b"\n", b"\r\n"), 1, "CRLF"),
+        (lambda text: text.replace(b"\n", b"\r\n").removesuffix(b"\r\n"), 1, "CRLF"),
+        (lambda text: text.removesuffix(b"\n") + b"\r\n", 3, "CRLF"),
+        (lambda text: text.replace(b"\n", b"\r"), 1, "ends in CR instead"),
+        (lambda text: text.removesuffix(b"\n") + b"\r", 3, "ends in CR instead"),
+        (lambda text: b"\xef\xbb\xbf" + text, 1, "byte-order mark"),
+        (lambda text: b"\xef\xbb\xbf" + text.replace(b"\n", b"\r\n"), 1, "byte-order mark"),
+        (lambda text: text.decode().encode("utf-16"), 1, "UTF-16"),
+        (lambda text: text.replace(b"\n", b" \n"), 1, "blanks"),
+        (lambda text: text.removesuffix(b"\n") + b"\t", 3, "blanks"),
+    ],
+)
+def test_a_file_whose_lines_an_editor_changed_is_named_as_that(
+    tmp_path: Path, edit: Callable[[bytes], bytes], where: int, what: str
+) -> None:
+    path = tmp_path / "a.jsonl"
+    write(path, {"n": 0}, {"n": 1}, {"n": 2})
+    edited = edit(path.read_bytes())
+    path.write_bytes(edited)
+    for use in (read, Journal.open):
+        with pytest.raises(EditedFileError, match=f"line {where}: .*{what}.*an editor.*table repair"):
+            use(path)
+    assert path.read_bytes() == edited
 
 
 @given(st.lists(RECORDS, min_size=2, max_size=5), st.lists(RECORDS, max_size=2), st.data())
@@ -209,7 +267,7 @@ def test_a_crash_at_any_byte_loses_no_record_before_it(
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"\n", b"notes of mine", b"a,b\n1,2\n", b"\0" * 100, line(b'{"n":0}')[:-1], b"14 00000000 {}\n"],
+    [b"", b"\n", b"notes of mine", b"a,b\n1,2\n", b"\0" * 100, line(b'{"n":0}')[:-2], b"14 00000000 {}\n"],
 )
 def test_a_file_that_is_no_journal_is_refused_and_left_alone(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "notes.txt"

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from devices._device import DeviceInfo
 from latency_tables import Extent
 from latency_tables.errors import DamagedFileError, MissingEntryError, TableError, TableMismatchError
-from latency_tables.journal import Fields, Journal, read_lines
+from latency_tables.journal import Journal, read_lines
+from latency_tables.lines import Fields
 from latency_tables.measurement import Failure, FailureStatus, Measurement
 from latency_tables.spec import OpSpec
 from latency_tables.table import LatencyTable, TableHeader

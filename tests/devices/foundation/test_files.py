@@ -1,13 +1,19 @@
 """Files are whole: the old content or the new one, and never a part."""
 
+import contextlib
+import errno
 import io
+import os
+import resource
+import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from devices.foundation.files import cache_folder, replace_file, write_durably
+from devices.foundation.files import cache_folder, read_regular, replace_file, sync_folder, write_durably
 
 
 class Stubborn(io.FileIO):
@@ -48,6 +54,7 @@ def test_a_name_as_long_as_the_disk_takes_is_replaced(tmp_path: Path) -> None:
 #: Replaces a file many times by a letter that is repeated.
 _WRITER = """
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from devices.foundation.files import replace_file
 for _ in range(60):
@@ -76,3 +83,75 @@ def test_what_can_be_made_again_lies_where_the_user_wants_it(
     monkeypatch.setenv("XDG_CACHE_HOME", value)
     monkeypatch.setenv("HOME", "/home/me")
     assert cache_folder() == Path(expected) / "cars_hw"
+
+
+def _refusing(number: int) -> Callable[[int], None]:
+    def fsync(descriptor: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    return fsync
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_a_file_system_that_syncs_no_folders_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    monkeypatch.setattr(os, "fsync", _refusing(number))
+    sync_folder(tmp_path)
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC])
+def test_a_disk_that_fails_to_sync_a_folder_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    monkeypatch.setattr(os, "fsync", _refusing(number))
+    with pytest.raises(OSError, match=os.strerror(number)):
+        sync_folder(tmp_path)
+
+
+def test_a_system_that_opens_no_folders_replaces_files_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "O_DIRECTORY")
+    replace_file(tmp_path / "file", b"content")
+    assert (tmp_path / "file").read_bytes() == b"content"
+
+
+@pytest.mark.parametrize("size", [0, 1, 9, 10])
+def test_a_file_of_up_to_the_limit_is_read_whole(tmp_path: Path, size: int) -> None:
+    (tmp_path / "file").write_bytes(b"x" * size)
+    assert read_regular(tmp_path / "file", 10) == b"x" * size
+
+
+def test_of_a_file_larger_than_the_limit_no_more_is_held_than_the_limit(tmp_path: Path) -> None:
+    with (tmp_path / "sparse").open("wb") as file:
+        file.truncate(3 << 30)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(OSError, match="larger than 10 bytes"):
+        read_regular(tmp_path / "sparse", 10)
+    with pytest.raises(OSError, match="larger than 1048576 bytes"):
+        read_regular(tmp_path / "sparse", 1 << 20)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 << 10
+
+
+def test_a_pipe_is_refused_at_once_though_nobody_writes_into_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to(tmp_path / "pipe")
+    for name in ("pipe", "link"):
+        with pytest.raises(OSError, match="not a file"):
+            read_regular(tmp_path / name, 10)
+
+
+@pytest.mark.parametrize("path", ["/dev/zero", "/dev/null", "/dev/tty0"])
+def test_a_device_is_refused_before_a_byte_is_read(path: str) -> None:
+    with pytest.raises(OSError, match=r"not a file|Permission denied|No such"):
+        read_regular(Path(path), 10)
+
+
+def test_a_folder_and_a_socket_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(IsADirectoryError):
+        read_regular(tmp_path, 10)
+    with socket.socket(socket.AF_UNIX) as server, contextlib.chdir(tmp_path):
+        server.bind("socket")
+        with pytest.raises(OSError, match="No such device"):
+            read_regular(Path("socket"), 10)

@@ -42,20 +42,21 @@ class Ownership:
             found = os.stat(self.folder / _LOCK, follow_symlinks=False)
         except OSError as error:
             raise CheckpointError(
-                f"{self.folder} is gone: somebody removed or moved it ({error.strerror}), and nothing more can "
-                "be saved; begin anew, or put it back and go on with --resume"
+                f"{self.folder} is gone: somebody removed or moved it ({error.strerror}), and nothing more "
+                "can be saved; begin anew, or put it back and go on with --resume"
             ) from error
         if _key(found) != _key(os.fstat(self.descriptor)):
             raise CheckpointError(
-                f"{self.folder} was replaced by another folder, and nothing more is saved; begin anew in a new "
-                "one"
+                f"{self.folder} was replaced by another folder, and nothing more is saved; begin anew in "
+                "a new one"
             )
 
 
 @dataclass
 class _Lock:
-    """A lock that this process has: who took it, and how often."""
+    """A lock that this process has: of which folder, who took it, and how often."""
 
+    folder: Path
     descriptor: int
     thread: int
     holds: int = 0
@@ -84,6 +85,9 @@ def owned(folder: Path) -> Iterator[Ownership]:
 
 
 def _taken(folder: Path) -> _Lock:
+    for ours in _locks.values():
+        if ours.folder == folder.absolute():  # one that was ours, and is gone, is not made again
+            Ownership(folder, ours.descriptor).require_in_place()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         # A link would lead elsewhere, and a pipe would wait for its other end.
@@ -118,7 +122,7 @@ def _locked(folder: Path, descriptor: int) -> _Lock:
         raise CheckpointError(
             f"cannot lock {folder}: {error.strerror}; choose a folder on a disk of this machine"
         ) from error
-    return _Lock(descriptor, threading.get_ident())
+    return _Lock(folder.absolute(), descriptor, threading.get_ident())
 
 
 def _give_back(lock: _Lock) -> None:

@@ -149,7 +149,8 @@ def _edited(path: Path) -> None:
 
 
 def _removed_key(path: Path) -> None:
-    path.write_text("".join(line for line in path.open() if not line.startswith("momentum")))
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(line for line in lines if not line.startswith("momentum")))
 
 
 _READERS: dict[str, Callable[[Run], object]] = {

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cars_hw.errors import CheckpointError
+from devices.foundation import CarsHwError
 
 _LOCK = ".lock"
 
@@ -75,10 +76,13 @@ def owned(folder: Path) -> Iterator[Ownership]:
     """
     with _guard:
         lock = _taken(folder)
+    ownership = Ownership(folder, lock.descriptor)
     try:
-        ownership = Ownership(folder, lock.descriptor)
         ownership.require_in_place()
         yield ownership
+    except (CarsHwError, OSError):
+        ownership.require_in_place()  # a folder that is gone explains whatever is missing in it
+        raise
     finally:
         with _guard:
             _give_back(lock)

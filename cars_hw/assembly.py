@@ -32,8 +32,10 @@ def open_search(run: Run) -> Search:
 
     Raises:
         CarsHwError: A part of the configuration cannot be had; the message names it.
-        CheckpointError: The checkpoint is damaged, or of other images, tables or numerics.
+        CheckpointError: The checkpoint is damaged, or of another configuration, images, tables or numerics.
     """
+    if run.has_checkpoints():
+        run.checkpoint()  # refuses a configuration that is not its own, before anything is made by that
     search = make_search(run, make_trainer(run.config, make_space(run.config)))
     search.resume()
     return search

@@ -11,7 +11,8 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from safetensors.numpy import save as save_arrays
 
 from cars_hw.errors import CheckpointError
 from cars_hw.ledger import Json
+from cars_hw.ownership import Ownership, owned
 from devices.foundation import read_regular, sync_folder, write_durably
 
 logger = logging.getLogger(__name__)
@@ -50,15 +52,25 @@ class Checkpoint:
     values: Mapping[str, Json]
 
 
+def _require_nothing() -> None:
+    """Let everything be saved."""
+
+
 class CheckpointFolder:
     """The checkpoints of one run.
 
     Args:
         path: The folder; made by the first write, and a missing one has no checkpoint.
+        within: The folder that a search owns while it saves; ``path`` if not given.
+        check: Called before each write by an owner; raises where nothing may be saved any more.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self, path: Path, *, within: Path | None = None, check: Callable[[], None] = _require_nothing
+    ) -> None:
         self.path = path
+        self._within, self._check = within or path, check
+        self._ownership: Ownership | None = None
 
     def __repr__(self) -> str:
         return f"CheckpointFolder({str(self.path)!r})"
@@ -83,12 +95,33 @@ class CheckpointFolder:
                 f"cannot write to {self.path}: {error.strerror}; choose another folder"
             ) from error
 
+    @contextmanager
+    def owned(self) -> Iterator[None]:
+        """Be the only one to save here until left; a folder that vanishes meanwhile is not made again.
+
+        Raises:
+            CheckpointError: Somebody else saves here, or the folder cannot be written to.
+        """
+        with owned(self._within) as ownership:
+            self._check()
+            self.check_writable()
+            for stale in self.path.glob(".*.tmp"):  # of an owner who was killed
+                shutil.rmtree(stale, ignore_errors=True)
+            self._ownership = ownership
+            try:
+                yield
+            finally:
+                self._ownership = None
+
     def save(self, checkpoint: Checkpoint) -> None:
         """Write ``checkpoint`` so that a kill at any moment leaves the old or the new one, never neither.
 
         Raises:
-            CheckpointError: The disk refuses.
+            CheckpointError: The disk refuses; or the folder that this search owns is gone or changed.
         """
+        if self._ownership is not None:
+            self._ownership.require_in_place()
+            self._check()
         final = self.path / f"{checkpoint.generation:04d}"
         temporary = self.path / f".{final.name}.tmp"
         files = {
@@ -98,7 +131,9 @@ class CheckpointFolder:
         files[_MANIFEST] = _encode(_manifest(files))
         try:
             shutil.rmtree(temporary, ignore_errors=True)
-            temporary.mkdir(parents=True)
+            if self._ownership is None:
+                self.path.mkdir(parents=True, exist_ok=True)
+            temporary.mkdir()
             for name, content in files.items():
                 with io.FileIO(temporary / name, "w") as file:
                     write_durably(file, content)

@@ -3,7 +3,8 @@
 import hashlib
 import json
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -14,9 +15,10 @@ from cars_hw.candidate import Front
 from cars_hw.checkpoint import Checkpoint, CheckpointFolder
 from cars_hw.config import MAX_CONFIG_BYTES, SearchConfig, merged_values, read_toml
 from cars_hw.errors import CheckpointError
+from cars_hw.ownership import Ownership, owned
 from cars_hw.record import Record, read_record
 from cars_hw.resolution import require_allowed, resolved
-from devices.foundation import read_regular, replace_file
+from devices.foundation import ConfigError, read_regular, replace_file
 
 _CONFIG, _CHECKPOINTS = "config.toml", "checkpoints"
 
@@ -28,31 +30,37 @@ class Run:
     Attributes:
         path: The folder: ``config.toml``, ``checkpoints/``, ``export/``, ``report.html``.
         config: The resolved configuration.
+        sha256: Digest of the values of ``config.toml`` when it was opened; ``None``: it may be any.
     """
 
     path: Path
     config: SearchConfig
+    sha256: str | None = None
 
     @classmethod
     def create(cls, path: str | Path, config: SearchConfig) -> Self:
         """Make the folder for ``config``; one that holds this very run, or no generation yet, is taken over.
 
         Raises:
-            CheckpointError: It holds generations of another configuration, or cannot be written to.
+            CheckpointError: It holds generations of another configuration, cannot be written to, or somebody
+                else writes into it.
             UnknownNameError: The configuration names a plug-in, or a setting of one, that does not exist.
             ConfigError: A setting has a value that its plug-in does not take.
         """
         path = Path(path)
         run = cls(path, resolved(config))
-        run.checkpoints.check_writable()
-        if run.has_checkpoints() and not cls.exists(path):
-            raise CheckpointError(f"{path} holds checkpoints without their {_CONFIG}; name another folder")
-        if run.has_checkpoints():
-            there = cls.open(path, allow_plugins=config.outside_names())
-            there.require(there.with_values(config.to_values(only_given=True)))
-            return there
-        write_text(path / _CONFIG, run.config.to_toml())
-        return run
+        with run.owned():
+            run.checkpoints.check_writable()
+            if run.has_checkpoints() and not cls.exists(path):
+                raise CheckpointError(
+                    f"{path} holds checkpoints without their {_CONFIG}; name another folder"
+                )
+            if run.has_checkpoints():
+                there = cls.open(path, allow_plugins=config.outside_names())
+                there.require(there.with_values(config.to_values(only_given=True)))
+                return there
+            write_text(path / _CONFIG, run.config.to_toml())
+            return cls(path, run.config, run.configuration_hashes()[0])
 
     @staticmethod
     def exists(path: str | Path) -> bool:
@@ -77,7 +85,16 @@ class Run:
             raise CheckpointError(f"{path} holds no run; a search makes one")
         stored = SearchConfig.load_stored(path / _CONFIG)
         require_allowed(stored, allow_plugins, where=str(path / _CONFIG))
-        return cls(path, resolved(stored, is_stored=True))
+        run = cls(path, resolved(stored, is_stored=True))
+        return cls(path, run.config, run.configuration_hashes()[0])
+
+    def owned(self) -> AbstractContextManager[Ownership]:
+        """Be the only one to write into this run until left; whoever only reads does not ask.
+
+        Raises:
+            CheckpointError: Somebody else writes into it, or it cannot be written to.
+        """
+        return owned(self.path)
 
     def with_values(self, values: Mapping[str, JsonValue]) -> SearchConfig:
         """Return this run's configuration with other values: what somebody asks for who goes on with it.
@@ -111,14 +128,41 @@ class Run:
 
         Every value that was stored is in both; a key that was added to the program later is in neither.
         """
+        values = json.dumps(read_toml(self.path / _CONFIG), sort_keys=True, default=str).encode()
         text = read_regular(self.path / _CONFIG, MAX_CONFIG_BYTES)
-        values = json.dumps(read_toml(self.path / _CONFIG), sort_keys=True).encode()
         return hashlib.sha256(values).hexdigest(), hashlib.sha256(text).hexdigest()
 
     @property
     def checkpoints(self) -> CheckpointFolder:
         """The folder of its checkpoints."""
-        return CheckpointFolder(self.path / _CHECKPOINTS)
+        return CheckpointFolder(self.path / _CHECKPOINTS, within=self.path, check=self.require_stored)
+
+    def require_stored(self) -> None:
+        """Refuse to go on where ``config.toml`` no longer holds what it held when this run was opened.
+
+        Raises:
+            CheckpointError: It does not, or cannot be read.
+        """
+        try:
+            found = self.configuration_hashes()[0]
+        except (ConfigError, OSError) as error:
+            raise CheckpointError(f"{error}; restore it, or begin anew in another folder") from error
+        if self.sha256 not in (None, found):
+            raise CheckpointError(
+                f"{self.path / _CONFIG} was changed while it was in use; restore it, or begin anew in "
+                "another folder"
+            )
+
+    def _require_own(self, checkpoint: Checkpoint) -> None:
+        """Refuse a checkpoint that was written under another configuration than the stored one."""
+        self.require_stored()
+        fingerprint = checkpoint.values.get("fingerprint")
+        written = fingerprint.get("configuration") if isinstance(fingerprint, dict) else None
+        if written not in self.configuration_hashes():
+            raise CheckpointError(
+                f"{self.path / _CONFIG} is not the configuration that this run was searched with: it was "
+                "changed, or replaced; restore it from a copy, or begin anew in another folder"
+            )
 
     def has_checkpoints(self) -> bool:
         """Tell whether a generation of this run has been saved."""
@@ -128,11 +172,13 @@ class Run:
         """Return the newest checkpoint.
 
         Raises:
-            CheckpointError: No generation is complete, or the checkpoint is damaged.
+            CheckpointError: No generation is complete, the checkpoint is damaged, or the stored configuration
+                is another one than it was written under.
         """
         checkpoint = self.checkpoints.load_newest()
         if checkpoint is None:
             raise CheckpointError(f"{self.path} has no completed generation; let its search go on")
+        self._require_own(checkpoint)
         return checkpoint
 
     def record(self) -> Record:
@@ -156,13 +202,41 @@ class Run:
         return f"<run {self.path}: {names.strategy.name} on {names.space.name}, {names.data.name}>"
 
 
+@contextmanager
+def writing_into(folder: Path) -> Iterator[Callable[[], None]]:
+    """Own the run that ``folder`` lies in until left; a folder that lies in none takes no lock.
+
+    Yields:
+        Raises ``CheckpointError`` where the run has been removed or replaced meanwhile.
+
+    Raises:
+        CheckpointError: Somebody else writes into that run.
+    """
+    whole = folder.resolve()
+    run = next((one for one in (whole, *whole.parents) if Run.exists(one) and _has_checkpoints(one)), None)
+    if run is None:
+        yield _require_nothing
+        return
+    with owned(run) as ownership:
+        yield ownership.require_in_place
+
+
+def _has_checkpoints(folder: Path) -> bool:
+    return os.path.isdir(folder / _CHECKPOINTS) and CheckpointFolder(folder / _CHECKPOINTS).holds_any()
+
+
+def _require_nothing() -> None:
+    """Ask nothing of a folder that lies in no run."""
+
+
 def write_text(path: Path, text: str) -> None:
     """Write ``text`` to a file of a run folder; a kill leaves the old or the new content.
 
     Raises:
-        CheckpointError: The disk refuses.
+        CheckpointError: The disk refuses, or the folder is gone.
     """
     try:
+        path.parent.stat()  # a run that was there, and is not any more, is not made again
         replace_file(path, text.encode())
     except OSError as error:
         raise CheckpointError(f"cannot write {path}: {error.strerror}; choose another folder") from error

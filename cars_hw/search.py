@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from cars_hw.candidate import Candidate, Front
@@ -127,28 +128,36 @@ class Search:
         return True
 
     def run(self) -> Iterator[Generation]:
-        """Yield a ``Generation`` a round until the schedule is done; each is saved before it is yielded."""
-        while self._next <= self.schedule.generations:
-            start_s = time.perf_counter()
-            self._train()
-            evaluated = [self._evaluate(architecture) for architecture in self.strategy.ask()]
-            if self._screen is not None:
-                self._screen.learn(evaluated)
-            self.strategy.tell(evaluated)
-            self._activate()
-            names = tuple(objective.name for objective in self.objectives)
-            generation = Generation(
-                self._next,
-                self.strategy.population,
-                Front(self.strategy.front(), names),
-                names,
-                self.trainer.ledger.to_json(),
-                time.perf_counter() - start_s,
-            )
-            self.history.append(generation)
-            self._save()
-            self._next += 1
-            yield generation
+        """Yield a ``Generation`` a round until the schedule is done; each is saved before it is yielded.
+
+        Raises:
+            CheckpointError: Somebody else writes into the folder, or it is gone; or the disk refuses.
+        """
+        with self._checkpoints.owned() if self._checkpoints else nullcontext():
+            while self._next <= self.schedule.generations:
+                yield self._round()
+
+    def _round(self) -> Generation:
+        start_s = time.perf_counter()
+        self._train()
+        evaluated = [self._evaluate(architecture) for architecture in self.strategy.ask()]
+        if self._screen is not None:
+            self._screen.learn(evaluated)
+        self.strategy.tell(evaluated)
+        self._activate()
+        names = tuple(objective.name for objective in self.objectives)
+        generation = Generation(
+            self._next,
+            self.strategy.population,
+            Front(self.strategy.front(), names),
+            names,
+            self.trainer.ledger.to_json(),
+            time.perf_counter() - start_s,
+        )
+        self.history.append(generation)
+        self._save()
+        self._next += 1
+        return generation
 
     def _default_screen(self, screening: bool | None) -> Screen | None:
         by_default = self.strategy.is_screened and len(self.objectives) > 1

@@ -38,18 +38,19 @@ def demo(
         raise ConfigError("the demo shows error, parameters and latency_ms; leave them in search.objectives")
     seconds: dict[str, float] = {}
     opened = Run.create(run, config)
-    with _timed("profile", "profiling this CPU", seconds):
-        steps.profile(config)
-    with _timed("search", "searching; a generation a line", seconds):
-        generation = run_search(opened)
-    with _timed("measure", "measuring the front as whole networks", seconds):
-        front = steps.measure_front(opened, generation)
-    with _timed("export", "exporting the knee, the fastest and the most accurate", seconds):
-        exports = steps.export(opened, PICKS)
-    with _timed("bench", "measuring the exported files again", seconds):
-        benches = steps.bench(opened, exports)
-    with _timed("report", "writing the page", seconds):
-        page = steps.report(opened)
+    with opened.owned():
+        with _timed("profile", "profiling this CPU", seconds):
+            steps.profile(config)
+        with _timed("search", "searching; a generation a line", seconds):
+            generation = run_search(opened)
+        with _timed("measure", "measuring the front as whole networks", seconds):
+            front = steps.measure_front(opened, generation)
+        with _timed("export", "exporting the knee, the fastest and the most accurate", seconds):
+            exports = steps.export(opened, PICKS)
+        with _timed("bench", "measuring the exported files again", seconds):
+            benches = steps.bench(opened, exports)
+        with _timed("report", "writing the page", seconds):
+            page = steps.report(opened)
     steps.print_results(front, exports, benches)
     summary = {**steps.summary(generation, front, exports, benches), "seconds": seconds}
     write_text(run / "summary.json", json.dumps(summary, indent=2, allow_nan=False))

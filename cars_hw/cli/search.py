@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,6 +27,7 @@ from cars_hw.errors import CheckpointError
 from devices.foundation import ConfigError
 
 if TYPE_CHECKING:
+    from cars_hw.ownership import Ownership
     from cars_hw.runs import Run
 
 EXAMPLES = (
@@ -73,18 +74,30 @@ def search(
     opened = _resumed(run, config, given, allow_plugin or []) if resume else None
     targets = (opened.config if opened else SearchConfig.load(config, given)).targets
     given |= _of_targets(targets, table, max_latency_ms or [])
-    if opened is None:
-        opened = _begun(run, SearchConfig.load(config, given))
-    elif config is not None or given:
-        opened.require(opened.with_values(read_values(config, given)))
-    with remedies(opened.config):
-        generation = run_search(opened)
+    with _owned(run, None if opened else SearchConfig.load(config, given)) as ownership:
+        if opened is None:
+            opened = _begun(run, SearchConfig.load(config, given))
+        elif config is not None or given:
+            opened.require(opened.with_values(read_values(config, given)))
+        with remedies(opened.config):
+            generation = run_search(opened)
+        ownership.require_in_place()
     if json:
         print_json({"front": front_json(generation), "spent": spent_json(generation)})
         return
     print_front(generation)
     print_spending(generation)
     say(next_commands(("export", str(run), "--pick", "knee"), ("report", str(run))))
+
+
+def _owned(path: Path, begins: SearchConfig | None) -> "AbstractContextManager[Ownership]":
+    """Own the run folder; a configuration that is refused leaves none."""
+    from cars_hw.ownership import owned
+    from cars_hw.resolution import resolved
+
+    if begins is not None:
+        resolved(begins)
+    return owned(path)
 
 
 def _begun(path: Path, config: SearchConfig) -> "Run":

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from cars_hw.ledger import Json
-from cars_hw.results.model_card import CARD_KIND, SCHEMA, card_path
+from cars_hw.results.model_card import card_content, card_path
+from cars_hw.runs import writing_into
 from devices.foundation import plugin_name, replace_file
 from profilers import ExportError, FileFormat, formats, nhwc_shape
 
@@ -93,6 +94,7 @@ def export_network(
         UnsupportedOperationError: An operation of the network has no form in the format.
     """
     made_by = made_by or formats.of_file(path)
+    make_folder(path.parent)
     network, images, labels = network.cpu(), images.cpu(), labels.cpu()
     content = made_by.lower(network, [(1, *images.shape[1:])])
     reference = _torch_logits(network, images)
@@ -108,6 +110,18 @@ def export_network(
         )
     _write(export, content, images, made_by, card={**card, "tolerance": tolerance})
     return export
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder of files that will take a while to make.
+
+    Raises:
+        ExportError: The disk refuses.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ExportError(f"cannot make {folder}: {error.strerror}; choose another folder") from error
 
 
 def export_int8(
@@ -216,14 +230,16 @@ def _write(
         made_by: Its format.
         card: Facts of the network.
     """
-    facts = {"kind": CARD_KIND, "schema": SCHEMA, **card, **_facts(export, content, images, made_by)}
+    facts = {**card, **_facts(export, content, images, made_by)}
     # The card goes last: one that is older than its file is refused by its digest, and so is never believed.
     for path, written in (
         (export.path, content),
-        (card_path(export.path), json.dumps(facts, indent=2, allow_nan=False).encode()),
+        (card_path(export.path), card_content(facts)),
     ):
         try:
-            replace_file(path, written)
+            with writing_into(path.parent):
+                path.parent.stat()  # one that was there, and is not any more, is not made again
+                replace_file(path, written)
         except OSError as error:
             raise ExportError(f"cannot write {path}: {error.strerror}; choose another folder") from error
 

@@ -14,7 +14,7 @@ from cars_hw.networks.architecture import to_text
 from cars_hw.record import Record, read_record
 from cars_hw.results.exporter import Export, export_int8, export_network
 from cars_hw.results.picks import expanded, pick
-from cars_hw.runs import Run
+from cars_hw.runs import Run, writing_into
 from cars_hw.spaces import Scale
 from cars_hw.trainer import TrainerState
 from cars_hw.weights.supernet_trainer import SuperNetTrainer
@@ -155,19 +155,23 @@ def export(
         By each pick what was written; a second file under the pick's name and ``int8``.
 
     Raises:
-        CheckpointError: The run has no completed generation, or other images.
+        CheckpointError: The run has no completed generation, another configuration or other images; or the
+            folder lies in a run that somebody else writes into.
         ConfigError: There is no such member.
         ExportError: A file differs from torch, or cannot be written.
     """
-    opened = restored(run)
     folder = run.path / "export" if to is None else Path(to)
-    chosen, found = expanded(opened.front, picks), dict[str, Export]()
-    on_member(0, len(chosen))
-    for done, name in enumerate(chosen, start=1):
-        found[name] = opened.export_member(name, folder=folder, scale=scale, file_format=file_format)
-        if max_error_growth_share is not None:
-            found[f"{name} int8"] = opened.export_with_int8(found[name], max_error_growth_share)
-        on_member(done, len(chosen))
+    with writing_into(folder) as require_in_place:
+        opened = restored(run)
+        chosen, found = expanded(opened.front, picks), dict[str, Export]()
+        on_member(0, len(chosen))
+        for done, name in enumerate(chosen, start=1):
+            require_in_place()
+            found[name] = opened.export_member(name, folder=folder, scale=scale, file_format=file_format)
+            if max_error_growth_share is not None:
+                found[f"{name} int8"] = opened.export_with_int8(found[name], max_error_growth_share)
+            on_member(done, len(chosen))
+        require_in_place()
     return found
 
 

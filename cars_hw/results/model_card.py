@@ -3,17 +3,22 @@
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, JsonValue, ValidationError
 
 from cars_hw.config import LatencySection
+from cars_hw.ledger import Json
 from devices.foundation import read_regular
 from profilers import ExportError, formats
 
 CARD_KIND = "cars_hw model card"
-SCHEMA = 1
+#: From 2 on, a card holds a hash of itself.
+SCHEMA = 2
+
+_OWN_HASH = "card_sha256"
 
 #: The largest card, and the largest model, that are read; what a phone can hold is below that.
 _MAX_CARD_BYTES = 1 << 20
@@ -79,19 +84,33 @@ def card_path(model: Path) -> Path:
     return model.with_suffix(".json") if is_default else model.with_name(f"{model.name}.json")
 
 
+def card_content(facts: Mapping[str, Json]) -> bytes:
+    """Return a card of ``facts``, with its kind, its schema, and the SHA-256 of its own text.
+
+    The hash is that of the text in which the hash is empty; what ``facts`` have by these names is replaced.
+    """
+    empty: dict[str, Json] = {"kind": CARD_KIND, "schema": SCHEMA, **facts}
+    empty |= {"kind": CARD_KIND, "schema": SCHEMA, _OWN_HASH: ""}
+    sha256 = hashlib.sha256(_text(empty)).hexdigest()
+    return _text({**empty, _OWN_HASH: sha256})
+
+
 def read_card(model: Path) -> ModelCard | None:
     """Return the card beside ``model``; ``None`` where there is none of ours.
 
     Raises:
-        ExportError: It is damaged, or belongs to another file.
+        ExportError: It is damaged, was changed, or belongs to another file.
     """
     path = card_path(model)
     if not os.path.exists(path):
         return None
     try:
-        content = json.loads(read_regular(path, _MAX_CARD_BYTES))
-        if not isinstance(content, dict) or content.get("kind") != CARD_KIND:
+        text = read_regular(path, _MAX_CARD_BYTES)
+        content = json.loads(text)
+        if not isinstance(content, dict) or (content.get("kind") != CARD_KIND and _OWN_HASH not in content):
             return None
+        if not _is_intact(text, content):
+            raise ExportError(f"model card {path} was changed after it was written; export again")
         card = ModelCard.model_validate(content)
         sha256 = hashlib.sha256(read_regular(model, _MAX_MODEL_BYTES)).hexdigest()
     except OSError as error:
@@ -105,3 +124,16 @@ def read_card(model: Path) -> ModelCard | None:
     if card.sha256 != sha256:
         raise ExportError(f"model card {path} does not belong to {model}; export again")
     return card
+
+
+def _text(card: Mapping[str, Json]) -> bytes:
+    return json.dumps(card, indent=2, allow_nan=False).encode()
+
+
+def _is_intact(text: bytes, content: Mapping[str, JsonValue]) -> bool:
+    """Tell whether a card's hash holds; cards of schema 1 have none."""
+    sha256 = content.get(_OWN_HASH)
+    if not isinstance(sha256, str):
+        return content.get("schema", 1) == 1 and _OWN_HASH not in content
+    empty = text.replace(f'"{_OWN_HASH}": "{sha256}"'.encode(), f'"{_OWN_HASH}": ""'.encode())
+    return hashlib.sha256(empty).hexdigest() == sha256

@@ -14,6 +14,7 @@ from cars_hw.ledger import Json
 from cars_hw.networks.architecture import to_text
 from cars_hw.record import Generation
 from cars_hw.results import spending
+from cars_hw.results.exporter import make_folder
 from cars_hw.runs import Run
 from devices.foundation import replace_file
 from profilers import ExportError
@@ -39,11 +40,13 @@ def report(run: Run, to: str | Path | None = None) -> Path:
         to: The page; ``report.html`` in the run's folder if not given.
 
     Raises:
-        CheckpointError: No generation is complete.
+        CheckpointError: No generation is complete, or the stored configuration is not the search's.
         ExportError: The disk refuses.
     """
-    path, trust = run.path / "report.html" if to is None else Path(to), table_trust(run.config)
-    return write_report(run.config, run.record().history, path, trust=trust)
+    path, history = run.path / "report.html" if to is None else Path(to), run.record().history
+    if to is not None:
+        make_folder(path.parent)
+    return write_report(run.config, history, path, trust=table_trust(run.config))
 
 
 def report_json(run: Run) -> dict[str, Json]:
@@ -115,6 +118,7 @@ def write_report(config: SearchConfig, history: Sequence[Generation], path: Path
         f"<style>{_STYLE}</style></head><body>{''.join(sections)}</body></html>\n"
     )
     try:
+        path.parent.stat()  # a run that was there, and is not any more, is not made again
         replace_file(path, page.encode())
     except OSError as error:
         raise ExportError(f"cannot write {path}: {error.strerror}; choose another place") from error

@@ -1,0 +1,163 @@
+"""Ownership of a folder: one thread of one process writes into it at a time, and notices when it is gone.
+
+The lock is a file inside the folder, so that whoever reaches the folder sees it, by whatever path. The kernel
+releases it however its owner ends. Who owns a folder may take it again: a search that exports, say.
+"""
+
+import fcntl
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from cars_hw.errors import CheckpointError
+from devices.foundation import CarsHwError
+
+_LOCK = ".lock"
+
+#: The file of a lock: its file system, and its number there.
+_Key = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Ownership:
+    """A folder that is ours.
+
+    Attributes:
+        folder: The folder.
+        descriptor: The open file that the lock hangs on.
+    """
+
+    folder: Path
+    descriptor: int
+
+    def require_in_place(self) -> None:
+        """Refuse to go on where the folder has been removed, moved or replaced since it was taken.
+
+        Raises:
+            CheckpointError: It has.
+        """
+        try:
+            found = os.stat(self.folder / _LOCK, follow_symlinks=False)
+        except OSError as error:
+            raise CheckpointError(
+                f"{self.folder} is gone: somebody removed or moved it ({error.strerror}), and nothing more "
+                "can be saved; begin anew, or put it back and go on with --resume"
+            ) from error
+        if _key(found) != _key(os.fstat(self.descriptor)):
+            raise CheckpointError(
+                f"{self.folder} was replaced by another folder, and nothing more is saved; begin anew in "
+                "a new one"
+            )
+
+
+@dataclass
+class _Lock:
+    """A lock that this process has: of which folder, who took it, and how often."""
+
+    folder: Path
+    descriptor: int
+    thread: int
+    holds: int = 0
+
+
+_guard = threading.Lock()
+_locks: dict[_Key, _Lock] = {}
+
+
+@contextmanager
+def owned(folder: Path) -> Iterator[Ownership]:
+    """Own ``folder``, which is made where it is missing, until left.
+
+    Raises:
+        CheckpointError: Somebody else owns it, or it cannot be written to.
+    """
+    with _guard:
+        lock = _taken(folder)
+    ownership = Ownership(folder, lock.descriptor)
+    try:
+        ownership.require_in_place()
+        yield ownership
+    except (CarsHwError, OSError):
+        ownership.require_in_place()  # a folder that is gone explains whatever is missing in it
+        raise
+    finally:
+        with _guard:
+            _give_back(lock)
+
+
+def _taken(folder: Path) -> _Lock:
+    for ours in _locks.values():
+        if ours.folder == folder.absolute():  # one that was ours, and is gone, is not made again
+            Ownership(folder, ours.descriptor).require_in_place()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # A link would lead elsewhere, and a pipe would wait for its other end.
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        descriptor = os.open(folder / _LOCK, flags, 0o666)
+    except OSError as error:
+        raise CheckpointError(f"cannot write to {folder}: {error.strerror}; choose another folder") from error
+    key = _key(os.fstat(descriptor))
+    lock = _locks.get(key)
+    if lock is None:
+        lock = _locks[key] = _locked(folder, descriptor)
+    else:
+        owner = _owner(descriptor)
+        os.close(descriptor)
+        if lock.thread != threading.get_ident():
+            raise _refusal(folder, f"another thread of {owner}")
+    lock.holds += 1
+    return lock
+
+
+def _locked(folder: Path, descriptor: int) -> _Lock:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+    except BlockingIOError as error:
+        owner = _owner(descriptor)
+        os.close(descriptor)
+        raise _refusal(folder, owner) from error
+    except OSError as error:
+        os.close(descriptor)
+        raise CheckpointError(
+            f"cannot lock {folder}: {error.strerror}; choose a folder on a disk of this machine"
+        ) from error
+    return _Lock(folder.absolute(), descriptor, threading.get_ident())
+
+
+def _give_back(lock: _Lock) -> None:
+    lock.holds -= 1
+    if lock.holds == 0:
+        del _locks[_key(os.fstat(lock.descriptor))]
+        os.close(lock.descriptor)
+
+
+def _owner(descriptor: int) -> str:
+    """Return who wrote himself into the file; that it is true is not relied on."""
+    text = os.pread(descriptor, 20, 0)
+    return f"process {text.decode()}" if text.isdigit() else "another process"
+
+
+def _refusal(folder: Path, owner: str) -> CheckpointError:
+    return CheckpointError(
+        f"{folder} is being written by {owner}; wait until that has ended, or name another folder"
+    )
+
+
+def _key(found: os.stat_result) -> _Key:
+    return found.st_dev, found.st_ino
+
+
+def _forget() -> None:
+    """Own nothing in a child process: it would keep the lock when its parent has ended."""
+    for lock in _locks.values():
+        os.close(lock.descriptor)
+        lock.holds = -1  # never 0 again: what a frame of the parent gives back is not ours
+    _locks.clear()
+
+
+os.register_at_fork(after_in_child=_forget)

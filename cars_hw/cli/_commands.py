@@ -8,7 +8,7 @@ import tomli_w
 from pydantic import JsonValue
 
 from cars_hw.config import LatencySection, SearchConfig, parse_override
-from cars_hw.errors import PluginNotAllowedError
+from cars_hw.errors import InfeasibleError, PluginNotAllowedError
 from devices.foundation import CarsHwError
 from latency_tables import MissingEntryError
 
@@ -58,6 +58,8 @@ def explained(error: CarsHwError) -> str:
     """Return an error's line with the option that helps, where one does whatever the verb."""
     if isinstance(error, PluginNotAllowedError):
         return f"{error}: --allow-plugin {shlex.quote(error.name)}"
+    if isinstance(error, InfeasibleError):
+        return f"{error}: --allow-infeasible"
     return str(error)
 
 

@@ -11,6 +11,7 @@ from pydantic import JsonValue
 
 from cars_hw.cli._commands import next_commands, remedies
 from cars_hw.cli._options import (
+    AllowInfeasibleOption,
     AllowPluginOption,
     ConfigOption,
     JsonOption,
@@ -52,6 +53,7 @@ def search(
     generations: Annotated[int | None, typer.Option(help="Generations after warm-up.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random in the search.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's newest checkpoint.")] = False,
+    allow_infeasible: AllowInfeasibleOption = False,
     allow_plugin: AllowPluginOption = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
@@ -74,11 +76,11 @@ def search(
     targets = (opened.config if opened else SearchConfig.load(config, given)).targets
     given |= _of_targets(targets, table, max_latency_ms or [])
     if opened is None:
-        opened = _begun(run, SearchConfig.load(config, given))
+        opened = _begun(run, SearchConfig.load(config, given), allow_infeasible)
     elif config is not None or given:
         opened.require(opened.with_values(read_values(config, given)))
     with remedies(opened.config):
-        generation = run_search(opened)
+        generation = run_search(opened, allow_infeasible=allow_infeasible)
     if json:
         print_json({"front": front_json(generation), "spent": spent_json(generation)})
         return
@@ -87,9 +89,13 @@ def search(
     say(next_commands(("export", str(run), "--pick", "knee"), ("report", str(run))))
 
 
-def _begun(path: Path, config: SearchConfig) -> "Run":
+def _begun(path: Path, config: SearchConfig, allow_infeasible: bool) -> "Run":
+    from cars_hw.assembly import require_feasible_limits
     from cars_hw.runs import Run
 
+    if not allow_infeasible:  # first of all: what is refused leaves no folder
+        with remedies(config):
+            require_feasible_limits(config)
     run = Run.create(path, config)
     if run.has_checkpoints():
         raise CheckpointError(f"{path} holds a run already; go on with --resume, or name another folder")

@@ -9,6 +9,7 @@ from pydantic import JsonValue
 
 from cars_hw.config import LatencySection, SearchConfig, parse_override
 from cars_hw.errors import InfeasibleError, PluginNotAllowedError
+from cars_hw.record import Generation
 from devices.foundation import CarsHwError
 from latency_tables import MissingEntryError
 
@@ -37,6 +38,13 @@ def trust_lines(config: SearchConfig) -> list[str]:
         f"{trust}" if trust.is_validated else f"{trust}; run `{validate_command(config, targets[name])}`"
         for name, trust in table_trusts(config).items()
     ] or ["no latency table was used"]
+
+
+def warning_lines(config: SearchConfig, generation: Generation) -> list[str]:
+    """Return the warnings of a run but those that ``trust_lines`` has, with its commands."""
+    from cars_hw.results.run_warnings import warnings_of
+
+    return [str(found) for found in warnings_of(config, generation) if found.kind != "table"]
 
 
 @contextmanager

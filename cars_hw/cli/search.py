@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from pydantic import JsonValue
 
-from cars_hw.cli._commands import next_commands, remedies
+from cars_hw.cli._commands import next_commands, remedies, warning_lines
 from cars_hw.cli._options import (
     AllowInfeasibleOption,
     AllowPluginOption,
@@ -63,6 +63,7 @@ def search(
     """Search a space for the front of error, parameters and latency. Each generation is saved."""
     from cars_hw.cli._searching import print_front, print_spending, run_search
     from cars_hw.results.report import front_json, spent_json
+    from cars_hw.results.run_warnings import warnings_of
 
     given = overridden(
         overrides,
@@ -82,8 +83,11 @@ def search(
     with remedies(opened.config):
         generation = run_search(opened, allow_infeasible=allow_infeasible)
     if json:
-        print_json({"front": front_json(generation), "spent": spent_json(generation)})
+        warnings = [found.to_json() for found in warnings_of(opened.config, generation)]
+        print_json({"warnings": warnings, "front": front_json(generation), "spent": spent_json(generation)})
         return
+    for line in warning_lines(opened.config, generation):
+        say(line)
     print_front(generation)
     print_spending(generation)
     say(next_commands(("export", str(run), "--pick", "knee"), ("report", str(run))))

@@ -1,5 +1,7 @@
 """Searches under limits that no network meets: refused, or carried through and said to be that."""
 
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from cars_hw.cli import app
 from cars_hw.cli._commands import explained
 from cars_hw.config import SearchConfig
 from cars_hw.errors import InfeasibleError
+from cars_hw.results.model_card import read_card
 from cars_hw.testing._tables import write_table
 from tests.fakes.configurations import TINY
 
@@ -81,3 +84,52 @@ def test_a_search_with_a_limit_is_that_without_the_check() -> None:
     assert checked.strategy.state() == unchecked.strategy.state()
     fronts = [[*search.run()][-1].front for search in (checked, unchecked)]
     assert fronts[0] == fronts[1]
+
+
+@pytest.fixture
+def violating() -> Path:
+    """A run whose front violates its limit on latency."""
+    assert _search("--max-latency-ms", "0.00001", "--allow-infeasible").stdout
+    return Path("run")
+
+
+def test_the_search_says_first_which_limit_its_front_violates_and_by_how_much() -> None:
+    options = ("--max-latency-ms", "0.00001", "--allow-infeasible")
+    shown = _search(*options).output
+    assert re.search(r"warning: no member of the front's \d+ meets latency_ms <= 1e-05: .* times", shown)
+    assert shown.index("warning: no member") < shown.index("front after generation")
+    said = json.loads(_invoke("search", "--run", "run", "--resume", "--json").stdout)
+    assert next(iter(said)) == "warnings"
+    assert "limits" in {found["kind"] for found in said["warnings"]}
+
+
+def test_the_report_says_it_on_top_and_in_json(violating: Path) -> None:
+    shown = _invoke("report", str(violating)).output
+    assert "warning: no member" in shown
+    page = (violating / "report.html").read_text()
+    assert page.index("meets latency_ms &lt;= 1e-05") < page.index("<h2>The front")
+    said = json.loads(_invoke("report", str(violating), "--json").stdout)
+    assert said["warnings"][0]["kind"] == "limits"
+
+
+def test_a_violating_member_is_exported_only_where_that_is_allowed_and_its_card_says_so(
+    violating: Path,
+) -> None:
+    arguments = ["export", str(violating), "--pick", "knee", "--pick", "fastest"]
+    with pytest.raises(InfeasibleError, match=r"member knee violates .*latency_ms is .* times the limit"):
+        _invoke(*arguments)
+    assert not (violating / "export").exists()
+    said = json.loads(_invoke(*arguments, "--allow-infeasible", "--json").stdout)
+    assert said["knee"]["warnings"][0]["kind"] == "limits"
+    card = json.loads((violating / "export" / "knee.json").read_bytes())
+    assert card["violated_limits"]["latency_ms"]["limit"] == 1e-5
+    assert card["violated_limits"]["latency_ms"]["times"] > 1000
+    assert card["warnings"][0]["kind"] == "limits"
+    assert read_card(violating / "export" / "knee.onnx") is not None
+
+
+def test_a_front_within_its_limits_is_exported_and_its_card_names_none() -> None:
+    assert "no member" not in _search("--set", "limits.parameters=1000000").output
+    assert "violates" not in _invoke("export", "run").output
+    card = json.loads(Path("run/export/knee.json").read_bytes())
+    assert card["violated_limits"] == {}

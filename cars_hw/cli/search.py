@@ -22,13 +22,17 @@ from cars_hw.cli._options import (
     overridden,
     target_section,
 )
-from cars_hw.cli._output import print_json, say
+from cars_hw.cli._output import complain, print_json, say
 from cars_hw.config import SearchConfig, read_values
 from cars_hw.errors import CheckpointError
 from devices.foundation import ConfigError
 
 if TYPE_CHECKING:
+    from cars_hw.record import Generation
     from cars_hw.runs import Run
+
+#: Exit status of a search that ended well, but whose front has no member that is usable.
+NOTHING_USABLE = 3
 
 EXAMPLES = (
     "cars-hw search --config search.toml --run runs/first",
@@ -61,9 +65,7 @@ def search(
     quiet: QuietOption = False,
 ) -> None:
     """Search a space for the front of error, parameters and latency. Each generation is saved."""
-    from cars_hw.cli._searching import print_front, print_spending, run_search
-    from cars_hw.results.report import front_json, spent_json
-    from cars_hw.results.run_warnings import warnings_of
+    from cars_hw.cli._searching import run_search
 
     given = overridden(
         overrides,
@@ -82,15 +84,29 @@ def search(
         opened.require(opened.with_values(read_values(config, given)))
     with remedies(opened.config):
         generation = run_search(opened, allow_infeasible=allow_infeasible)
-    if json:
-        warnings = [found.to_json() for found in warnings_of(opened.config, generation)]
-        print_json({"warnings": warnings, "front": front_json(generation), "spent": spent_json(generation)})
-        return
-    for line in warning_lines(opened.config, generation):
-        say(line)
-    print_front(generation)
-    print_spending(generation)
-    say(next_commands(("export", str(run), "--pick", "knee"), ("report", str(run))))
+    _show(opened, generation, as_json=json)
+
+
+def _show(run: "Run", generation: "Generation", *, as_json: bool) -> None:
+    """Print the front and what it cost, warnings first; exit with 3 where no member is usable."""
+    from cars_hw.cli._searching import print_front, print_spending
+    from cars_hw.results.report import front_json, spent_json
+    from cars_hw.results.run_warnings import has_usable_member, warnings_of
+
+    warnings = warnings_of(run.config, generation)
+    if as_json:
+        found = [warning.to_json() for warning in warnings]
+        print_json({"warnings": found, "front": front_json(generation), "spent": spent_json(generation)})
+    else:
+        for line in warning_lines(run.config, generation):
+            say(line)
+        print_front(generation)
+        print_spending(generation)
+    if not has_usable_member(run.config, generation):
+        complain(f"cars-hw: no member of the front is usable: {warnings[0].text}")
+        raise typer.Exit(NOTHING_USABLE)
+    if not as_json:
+        say(next_commands(("export", str(run.path), "--pick", "knee"), ("report", str(run.path))))
 
 
 def _begun(path: Path, config: SearchConfig, allow_infeasible: bool) -> "Run":

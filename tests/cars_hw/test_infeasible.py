@@ -89,7 +89,7 @@ def test_a_search_with_a_limit_is_that_without_the_check() -> None:
 @pytest.fixture
 def violating() -> Path:
     """A run whose front violates its limit on latency."""
-    assert _search("--max-latency-ms", "0.00001", "--allow-infeasible").stdout
+    _search("--max-latency-ms", "0.00001", "--allow-infeasible")
     return Path("run")
 
 
@@ -133,3 +133,24 @@ def test_a_front_within_its_limits_is_exported_and_its_card_names_none() -> None
     assert "violates" not in _invoke("export", "run").output
     card = json.loads(Path("run/export/knee.json").read_bytes())
     assert card["violated_limits"] == {}
+
+
+@pytest.mark.parametrize("output", [[], ["--json"], ["--quiet"]])
+def test_a_search_without_a_usable_member_exits_with_3_and_says_why(
+    output: list[str],
+) -> None:
+    found = _search("--max-latency-ms", "0.00001", "--allow-infeasible", *output)
+    assert found.exit_code == 3
+    assert "cars-hw: no member of the front is usable: no member of the front's" in found.stderr
+    assert "next: " not in found.output
+    assert _invoke("search", "--run", "run", "--resume", *output).exit_code == 3
+
+
+def test_weights_that_are_nan_learn_nothing_and_the_search_exits_with_3() -> None:
+    found = _search("--set", "training.learning_rate=1e30", "--set", "training.clip_norm=1e30")
+    assert found.exit_code == 3
+    assert "no better than chance" in found.stderr
+
+
+def test_a_search_that_learnt_something_exits_with_0() -> None:
+    assert _search("--set", "limits.parameters=1000000").exit_code == 0

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         ArchitectureError,
         CheckpointError,
         DataError,
+        InfeasibleError,
         PluginNotAllowedError,
         SelectionError,
     )
@@ -75,6 +76,7 @@ __all__ = [
     "Front",
     "Generation",
     "Graph",
+    "InfeasibleError",
     "Latency",
     "LatencyModel",
     "LatencyTable",
@@ -148,6 +150,7 @@ _HOMES = {
     "Front": "cars_hw.candidate",
     "Generation": "cars_hw.record",
     "Graph": "cars_hw.networks.graph",
+    "InfeasibleError": "cars_hw.errors",
     "Latency": "cars_hw.objectives",
     "LatencyModel": "latency_tables",
     "LatencyTable": "latency_tables",

@@ -11,7 +11,8 @@ from cars_hw.config import LATENCY, LatencySection, SearchConfig
 from cars_hw.latency.contents import TableContents
 from cars_hw.latency.model import Trust, latency_model, trust
 from cars_hw.networks import kinds
-from cars_hw.objectives import Ingredients, Limits, Objective
+from cars_hw.objectives import Ingredients, Limits, Objective, require_feasible
+from cars_hw.resolution import resolved
 from cars_hw.runs import Run
 from cars_hw.search import Schedule, Search
 from cars_hw.spaces import SearchSpace
@@ -22,23 +23,43 @@ from latency_tables import LatencyTable, TableError, TableMismatchError
 from profilers import Setup
 
 
-def open_search(run: Run) -> Search:
+def open_search(run: Run, *, allow_infeasible: bool = False) -> Search:
     """Return the search of a run folder, from its newest checkpoint on where there is one.
 
     ``search.run()`` yields the generations that are left; each is saved before it is yielded.
 
     Args:
         run: The folder, as ``Run.create`` or ``Run.open`` returns it.
+        allow_infeasible: Whether a search may begin though no network meets its limits.
 
     Raises:
+        InfeasibleError: No network meets the limits, and nothing was searched yet.
         CarsHwError: A part of the configuration cannot be had; the message names it.
         CheckpointError: The checkpoint is damaged, or of another configuration, images, tables or numerics.
     """
     if run.has_checkpoints():
         run.checkpoint()  # refuses a configuration that is not its own, before anything is made by that
-    search = make_search(run, make_trainer(run.config, make_space(run.config)))
-    search.resume()
+    space = make_space(run.config)
+    search = make_search(run, make_trainer(run.config, space))
+    if not search.resume() and not allow_infeasible:
+        require_feasible(space, search.objectives[1:], run.config.all_limits())
     return search
+
+
+def require_feasible_limits(config: SearchConfig) -> None:
+    """Refuse limits that no network of the space meets, before there is a run folder.
+
+    Raises:
+        InfeasibleError: No network meets them; the message has the smallest cost.
+        CarsHwError: A part of the configuration cannot be had; the message names it.
+    """
+    if not config.all_limits().keys() - {"error"}:
+        return
+    config = resolved(config)
+    space = make_space(config)
+    tables = {name: open_table(target) for name, target in config.searched_targets().items()}
+    costs = make_objectives(config, space, make_trainer(config, space), tables)
+    require_feasible(space, costs[1:], config.all_limits())
 
 
 def open_table(target: LatencySection) -> LatencyTable:

@@ -1,5 +1,7 @@
 """Errors of searching."""
 
+from collections.abc import Mapping
+
 from devices.foundation import CarsHwError, ConfigError
 
 
@@ -33,3 +35,16 @@ class PluginNotAllowedError(ConfigError):
             f"{where} names the module {self.name!r}, which is none of ours: opening it would run that "
             "module's code; allow it by name where you trust it"
         )
+
+
+class InfeasibleError(ConfigError):
+    """Limits that no network meets, or a network that violates them.
+
+    Args:
+        text: Which limits, and by how much.
+        costs: The costs that are over their limits, or nearest to meeting all, by name.
+    """
+
+    def __init__(self, text: str, *, costs: Mapping[str, float]) -> None:
+        self.costs = dict(costs)
+        super().__init__(text)

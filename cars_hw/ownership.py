@@ -4,7 +4,6 @@ The lock is a file inside the folder, so that whoever reaches the folder sees it
 releases it however its owner ends. Who owns a folder may take it again: a search that exports, say.
 """
 
-import fcntl
 import os
 import threading
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cars_hw.errors import CheckpointError
-from devices.foundation import CarsHwError
+from devices.foundation import CarsHwError, Lock, lock
 
 _LOCK = ".lock"
 
@@ -54,17 +53,18 @@ class Ownership:
 
 
 @dataclass
-class _Lock:
+class _Held:
     """A lock that this process has: of which folder, who took it, and how often."""
 
     folder: Path
     descriptor: int
+    lock: Lock
     thread: int
     holds: int = 0
 
 
 _guard = threading.Lock()
-_locks: dict[_Key, _Lock] = {}
+_locks: dict[_Key, _Held] = {}
 
 
 @contextmanager
@@ -75,8 +75,8 @@ def owned(folder: Path) -> Iterator[Ownership]:
         CheckpointError: Somebody else owns it, or it cannot be written to.
     """
     with _guard:
-        lock = _taken(folder)
-    ownership = Ownership(folder, lock.descriptor)
+        held = _taken(folder)
+    ownership = Ownership(folder, held.descriptor)
     try:
         ownership.require_in_place()
         yield ownership
@@ -85,10 +85,10 @@ def owned(folder: Path) -> Iterator[Ownership]:
         raise
     finally:
         with _guard:
-            _give_back(lock)
+            _give_back(held)
 
 
-def _taken(folder: Path) -> _Lock:
+def _taken(folder: Path) -> _Held:
     for ours in _locks.values():
         if ours.folder == folder.absolute():  # one that was ours, and is gone, is not made again
             Ownership(folder, ours.descriptor).require_in_place()
@@ -100,40 +100,42 @@ def _taken(folder: Path) -> _Lock:
     except OSError as error:
         raise CheckpointError(f"cannot write to {folder}: {error.strerror}; choose another folder") from error
     key = _key(os.fstat(descriptor))
-    lock = _locks.get(key)
-    if lock is None:
-        lock = _locks[key] = _locked(folder, descriptor)
+    held = _locks.get(key)
+    if held is None:
+        held = _locks[key] = _locked(folder, descriptor)
     else:
         owner = _owner(descriptor)
         os.close(descriptor)
-        if lock.thread != threading.get_ident():
+        if held.thread != threading.get_ident():
             raise _refusal(folder, f"another thread of {owner}")
-    lock.holds += 1
-    return lock
+    held.holds += 1
+    return held
 
 
-def _locked(folder: Path, descriptor: int) -> _Lock:
+def _locked(folder: Path, descriptor: int) -> _Held:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        ours = lock(descriptor, folder / _LOCK)
+        if ours is None:
+            raise _refusal(folder, _owner(descriptor))
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-    except BlockingIOError as error:
-        owner = _owner(descriptor)
-        os.close(descriptor)
-        raise _refusal(folder, owner) from error
     except OSError as error:
         os.close(descriptor)
         raise CheckpointError(
             f"cannot lock {folder}: {error.strerror}; choose a folder on a disk of this machine"
         ) from error
-    return _Lock(folder.absolute(), descriptor, threading.get_ident())
+    except CarsHwError:
+        os.close(descriptor)
+        raise
+    return _Held(folder.absolute(), descriptor, ours, threading.get_ident())
 
 
-def _give_back(lock: _Lock) -> None:
-    lock.holds -= 1
-    if lock.holds == 0:
-        del _locks[_key(os.fstat(lock.descriptor))]
-        os.close(lock.descriptor)
+def _give_back(held: _Held) -> None:
+    held.holds -= 1
+    if held.holds == 0:
+        del _locks[_key(os.fstat(held.descriptor))]
+        held.lock.release()
+        os.close(held.descriptor)
 
 
 def _owner(descriptor: int) -> str:
@@ -154,9 +156,9 @@ def _key(found: os.stat_result) -> _Key:
 
 def _forget() -> None:
     """Own nothing in a child process: it would keep the lock when its parent has ended."""
-    for lock in _locks.values():
-        os.close(lock.descriptor)
-        lock.holds = -1  # never 0 again: what a frame of the parent gives back is not ours
+    for held in _locks.values():
+        os.close(held.descriptor)
+        held.holds = -1  # never 0 again: what a frame of the parent gives back is not ours
     _locks.clear()
 
 

@@ -57,8 +57,16 @@ A name with a dot is a module from outside, found as Python finds modules, and i
 **Naming one runs its code.** Names on the command line and in the file of `--config` are yours; those in a
 run folder, a table or a model card may be somebody else's, and are refused without `--allow-plugin NAME`.
 
-Exit statuses of every command: 0, done; 1, an error of ours, one line on standard error that names the
-remedy; 2, wrong usage of an option. Anything else is a defect, with its traceback.
+## Exit statuses
+
+| status | of | meaning |
+|---|---|---|
+| 0 | every command | done |
+| 1 | every command | an error of ours: one line on standard error that names the remedy |
+| 2 | every command | wrong usage of an option |
+| 3 | `search` | finished, but no member of the front is within the limits and better than chance |
+
+Anything else is a defect, with its traceback.
 """
 
 

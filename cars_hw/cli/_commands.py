@@ -8,7 +8,8 @@ import tomli_w
 from pydantic import JsonValue
 
 from cars_hw.config import LatencySection, SearchConfig, parse_override
-from cars_hw.errors import PluginNotAllowedError
+from cars_hw.errors import InfeasibleError, PluginNotAllowedError
+from cars_hw.record import Generation
 from devices.foundation import CarsHwError
 from latency_tables import MissingEntryError
 
@@ -39,6 +40,13 @@ def trust_lines(config: SearchConfig) -> list[str]:
     ] or ["no latency table was used"]
 
 
+def warning_lines(config: SearchConfig, generation: Generation) -> list[str]:
+    """Return the warnings of a run but those that ``trust_lines`` has, with its commands."""
+    from cars_hw.results.run_warnings import warnings_of
+
+    return [str(found) for found in warnings_of(config, generation) if found.kind != "table"]
+
+
 @contextmanager
 def remedies(config: SearchConfig) -> Iterator[None]:
     """Add to an error the command that helps.
@@ -58,6 +66,8 @@ def explained(error: CarsHwError) -> str:
     """Return an error's line with the option that helps, where one does whatever the verb."""
     if isinstance(error, PluginNotAllowedError):
         return f"{error}: --allow-plugin {shlex.quote(error.name)}"
+    if isinstance(error, InfeasibleError):
+        return f"{error}: --allow-infeasible"
     return str(error)
 
 

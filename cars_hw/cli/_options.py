@@ -53,6 +53,9 @@ AllowPluginOption = Annotated[
         "--allow-plugin", help="A module from outside that the run folder or card may name; its code runs."
     ),
 ]
+AllowInfeasibleOption = Annotated[
+    bool, typer.Option("--allow-infeasible", help="Go on though no network meets the limits.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 QuietOption = Annotated[
     bool,

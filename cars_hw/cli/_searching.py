@@ -10,9 +10,9 @@ from cars_hw.results import spending
 from cars_hw.runs import Run
 
 
-def run_search(run: Run) -> Generation:
+def run_search(run: Run, *, allow_infeasible: bool = False) -> Generation:
     """Search to the end of the schedule, from the newest checkpoint on; return the last generation."""
-    search = open_search(run)
+    search = open_search(run, allow_infeasible=allow_infeasible)
     for line in trust_lines(run.config):
         say(line)
     if search.history:

@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from cars_hw.cli._commands import next_commands, trust_lines
-from cars_hw.cli._options import AllowPluginOption, JsonOption, QuietOption
+from cars_hw.cli._commands import next_commands, trust_lines, warning_lines
+from cars_hw.cli._options import AllowInfeasibleOption, AllowPluginOption, JsonOption, QuietOption
 from cars_hw.cli._output import print_json, print_table, progress, say
 
 EXAMPLES = (
@@ -47,12 +47,14 @@ def export(
             help="With --int8: percentage points that the error may grow by.",
         ),
     ] = 1.0,
+    allow_infeasible: AllowInfeasibleOption = False,
     allow_plugin: AllowPluginOption = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Write members of the front to ONNX or TFLite, verified against torch, each with a model card."""
     from cars_hw.results.members import export as export_members
+    from cars_hw.results.run_warnings import warnings_of
     from cars_hw.runs import Run
     from profilers import formats
 
@@ -60,6 +62,9 @@ def export(
     if int8 and not formats.load(file_format).has_int8:
         raise typer.BadParameter(f"--int8 writes no {file_format} files; leave --format out")
     opened = Run.open(run, allow_plugins=allow_plugin or ())
+    last = opened.record().history[-1]
+    for line in warning_lines(opened.config, last):
+        say(line)
     with progress() as bars:
         task = bars.add_task("exporting", total=None)
         exports = export_members(
@@ -69,10 +74,12 @@ def export(
             file_format=file_format,
             scale=scale,
             max_error_growth_share=max_error_growth_points / 100 if int8 else None,
+            allow_infeasible=allow_infeasible,
             on_member=lambda done, total: bars.update(task, completed=done, total=total),
         )
     if json:
-        print_json({name: done.to_json() for name, done in exports.items()})
+        warnings = [found.to_json() for found in warnings_of(opened.config, last)]
+        print_json({name: {"warnings": warnings, **done.to_json()} for name, done in exports.items()})
         return
     print_table(
         ["pick", "file", "bytes", "error", "largest difference to torch"],

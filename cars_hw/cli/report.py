@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from cars_hw.cli._commands import trust_lines, warning_lines
 from cars_hw.cli._options import AllowPluginOption, JsonOption, QuietOption
 from cars_hw.cli._output import print_json, say
 
@@ -31,5 +32,7 @@ def report(
         print_json(report_json(opened))
         if to is None:
             return
+    for line in (*warning_lines(opened.config, opened.record().history[-1]), *trust_lines(opened.config)):
+        say(line)
     path = write_page(opened, to)
     say(f"wrote {path}")

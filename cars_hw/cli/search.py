@@ -2,15 +2,16 @@
 
 import re
 from collections.abc import Collection
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from pydantic import JsonValue
 
-from cars_hw.cli._commands import next_commands, remedies
+from cars_hw.cli._commands import next_commands, remedies, warning_lines
 from cars_hw.cli._options import (
+    AllowInfeasibleOption,
     AllowPluginOption,
     ConfigOption,
     JsonOption,
@@ -21,14 +22,17 @@ from cars_hw.cli._options import (
     overridden,
     target_section,
 )
-from cars_hw.cli._output import print_json, say
+from cars_hw.cli._output import complain, print_json, say
 from cars_hw.config import SearchConfig, read_values
 from cars_hw.errors import CheckpointError
 from devices.foundation import ConfigError
 
 if TYPE_CHECKING:
-    from cars_hw.ownership import Ownership
+    from cars_hw.record import Generation
     from cars_hw.runs import Run
+
+#: Exit status of a search that ended well, but whose front has no member that is usable.
+NOTHING_USABLE = 3
 
 EXAMPLES = (
     "cars-hw search --config search.toml --run runs/first",
@@ -53,6 +57,7 @@ def search(
     generations: Annotated[int | None, typer.Option(help="Generations after warm-up.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random in the search.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's newest checkpoint.")] = False,
+    allow_infeasible: AllowInfeasibleOption = False,
     allow_plugin: AllowPluginOption = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
@@ -60,8 +65,8 @@ def search(
     quiet: QuietOption = False,
 ) -> None:
     """Search a space for the front of error, parameters and latency. Each generation is saved."""
-    from cars_hw.cli._searching import print_front, print_spending, run_search
-    from cars_hw.results.report import front_json, spent_json
+    from cars_hw.cli._searching import run_search
+    from cars_hw.ownership import owned
 
     given = overridden(
         overrides,
@@ -74,30 +79,51 @@ def search(
     opened = _resumed(run, config, given, allow_plugin or []) if resume else None
     targets = (opened.config if opened else SearchConfig.load(config, given)).targets
     given |= _of_targets(targets, table, max_latency_ms or [])
-    with _owned(run, None if opened else SearchConfig.load(config, given)) as ownership:
+    if opened is None:
+        begins = SearchConfig.load(config, given)
+        _require_startable(begins, allow_infeasible)
+    with owned(run) as ownership:
         if opened is None:
-            opened = _begun(run, SearchConfig.load(config, given))
+            opened = _begun(run, begins)
         elif config is not None or given:
             opened.require(opened.with_values(read_values(config, given)))
         with remedies(opened.config):
-            generation = run_search(opened)
+            generation = run_search(opened, allow_infeasible=allow_infeasible)
         ownership.require_in_place()
-    if json:
-        print_json({"front": front_json(generation), "spent": spent_json(generation)})
-        return
-    print_front(generation)
-    print_spending(generation)
-    say(next_commands(("export", str(run), "--pick", "knee"), ("report", str(run))))
+    _show(opened, generation, as_json=json)
 
 
-def _owned(path: Path, begins: SearchConfig | None) -> "AbstractContextManager[Ownership]":
-    """Own the run folder; a configuration that is refused leaves none."""
-    from cars_hw.ownership import owned
+def _require_startable(config: SearchConfig, allow_infeasible: bool) -> None:
+    """Refuse a configuration before anything is made for it: what is refused leaves no folder."""
+    from cars_hw.assembly import require_feasible_limits
     from cars_hw.resolution import resolved
 
-    if begins is not None:
-        resolved(begins)
-    return owned(path)
+    resolved(config)
+    if not allow_infeasible:
+        with remedies(config):
+            require_feasible_limits(config)
+
+
+def _show(run: "Run", generation: "Generation", *, as_json: bool) -> None:
+    """Print the front and what it cost, warnings first; exit with 3 where no member is usable."""
+    from cars_hw.cli._searching import print_front, print_spending
+    from cars_hw.results.report import front_json, spent_json
+    from cars_hw.results.run_warnings import has_usable_member, warnings_of
+
+    warnings = warnings_of(run.config, generation)
+    if as_json:
+        found = [warning.to_json() for warning in warnings]
+        print_json({"warnings": found, "front": front_json(generation), "spent": spent_json(generation)})
+    else:
+        for line in warning_lines(run.config, generation):
+            say(line)
+        print_front(generation)
+        print_spending(generation)
+    if not has_usable_member(run.config, generation):
+        complain(f"cars-hw: no member of the front is usable: {warnings[0].text}")
+        raise typer.Exit(NOTHING_USABLE)
+    if not as_json:
+        say(next_commands(("export", str(run.path), "--pick", "knee"), ("report", str(run.path))))
 
 
 def _begun(path: Path, config: SearchConfig) -> "Run":

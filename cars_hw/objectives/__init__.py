@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from cars_hw.objectives._feasibility import require_feasible
 from cars_hw.objectives._limits import Limits
 from cars_hw.objectives._objective import GraphObjective, Ingredients, Objective
 from cars_hw.objectives.error import Error
@@ -25,6 +26,7 @@ __all__ = [
     "load",
     "names",
     "picks",
+    "require_feasible",
 ]
 
 

@@ -8,12 +8,13 @@ from cars_hw.assembly import make_space, make_trainer, table_key, table_trust
 from cars_hw.candidate import Candidate, Front
 from cars_hw.config import LatencySection
 from cars_hw.data import Data
-from cars_hw.errors import CheckpointError
+from cars_hw.errors import CheckpointError, InfeasibleError
 from cars_hw.ledger import Json
 from cars_hw.networks.architecture import to_text
 from cars_hw.record import Record, read_record
 from cars_hw.results.exporter import Export, export_int8, export_network
 from cars_hw.results.picks import expanded, pick
+from cars_hw.results.run_warnings import RunWarning, excess_text, excesses, violations_json, warnings_of
 from cars_hw.runs import Run, writing_into
 from cars_hw.spaces import Scale
 from cars_hw.trainer import TrainerState
@@ -34,12 +35,14 @@ class RestoredRun:
         trainer: The weights, and the images that members are judged on.
         record: The content of the checkpoint.
         trust: How far the latency tables may be trusted, as cards have it.
+        warnings: What makes the run less than it looks like, as cards have it.
     """
 
     run: Run
     trainer: SuperNetTrainer
     record: Record
     trust: str
+    warnings: tuple[RunWarning, ...] = ()
 
     @property
     def front(self) -> Front:
@@ -104,6 +107,8 @@ class RestoredRun:
             "architecture": to_text(member.architecture),
             "description": space.describe(member.architecture),
             "costs_of_the_deployed_network": dict(generation.costs_of(member)),
+            "violated_limits": violations_json(config, generation, member),
+            "warnings": [found.to_json() for found in self.warnings],
             "parameters": graph.parameters(),
             "macs": graph.macs(),
             "weights": f"shared weights of the search after generation {generation.index}, not retrained; "
@@ -126,7 +131,8 @@ def restored(run: Run) -> RestoredRun:
     if record.fingerprint.get("images") != trainer.data.digest():
         raise CheckpointError(f"{run.path} was searched on other images than {trainer.data.name} holds now")
     trainer.restore(TrainerState(checkpoint.arrays, record.trainer))
-    return RestoredRun(run, trainer, record, table_trust(run.config))
+    found = tuple(warnings_of(run.config, record.history[-1]))
+    return RestoredRun(run, trainer, record, table_trust(run.config), found)
 
 
 def export(
@@ -137,6 +143,7 @@ def export(
     file_format: str = formats.DEFAULT,
     scale: Scale = "deploy",
     max_error_growth_share: float | None = None,
+    allow_infeasible: bool = False,
     on_member: Callable[[int, int], None] = _show_nothing,
 ) -> dict[str, Export]:
     """Write members of a run's front as files that are verified against torch, each with a model card.
@@ -149,6 +156,7 @@ def export(
         scale: The network that the run deploys, or the small one that it trained.
         max_error_growth_share: Write a second file with 8-bit integers, whose error may be larger by this
             share of the images, 0..1; ``None`` writes none.
+        allow_infeasible: Whether members that violate a limit of the search are written.
         on_member: Called with how many members are done, and how many there are.
 
     Returns:
@@ -158,12 +166,16 @@ def export(
         CheckpointError: The run has no completed generation, another configuration or other images; or the
             folder lies in a run that somebody else writes into.
         ConfigError: There is no such member.
+        InfeasibleError: A member violates a limit; nothing was written.
         ExportError: A file differs from torch, or cannot be written.
     """
     folder = run.path / "export" if to is None else Path(to)
     with writing_into(folder) as require_in_place:
         opened = restored(run)
         chosen, found = expanded(opened.front, picks), dict[str, Export]()
+        if not allow_infeasible:
+            for name in chosen:
+                _require_within_limits(opened, name)
         on_member(0, len(chosen))
         for done, name in enumerate(chosen, start=1):
             require_in_place()
@@ -173,6 +185,18 @@ def export(
             on_member(done, len(chosen))
         require_in_place()
     return found
+
+
+def _require_within_limits(opened: RestoredRun, choice: str) -> None:
+    member, generation = pick(opened.front, choice), opened.record.history[-1]
+    costs, limits = generation.costs_of(member), opened.run.config.all_limits()
+    over = {name: costs[name] for name in excesses(opened.run.config, generation, member)}
+    if over:
+        how = " and ".join(excess_text(name, cost, limits[name]) for name, cost in over.items())
+        raise InfeasibleError(
+            f"member {choice} violates the limits of the search: {how}; pick another, or allow such members",
+            costs=over,
+        )
 
 
 def _latency_card(target: LatencySection, sha256: str) -> dict[str, Json]:

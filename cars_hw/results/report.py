@@ -15,6 +15,7 @@ from cars_hw.networks.architecture import to_text
 from cars_hw.record import Generation
 from cars_hw.results import spending
 from cars_hw.results.exporter import make_folder
+from cars_hw.results.run_warnings import RunWarning, warnings_of
 from cars_hw.runs import Run
 from devices.foundation import replace_file
 from profilers import ExportError
@@ -26,6 +27,7 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .75rem; border-bottom: 1px solid #d8dee4; text-align: right; }
 th:last-child, td:last-child { text-align: left; font-family: ui-monospace, monospace; font-size: .85em; }
 .plots { display: flex; flex-wrap: wrap; gap: 1rem; } .plots svg { max-width: 32rem; height: auto; }
+.warning { background: #fff3d6; border-left: 4px solid #c77700; padding: .5rem 1rem; }
 pre { background: #f6f8fa; padding: 1rem; overflow-x: auto; }
 """
 
@@ -46,7 +48,8 @@ def report(run: Run, to: str | Path | None = None) -> Path:
     path, history = run.path / "report.html" if to is None else Path(to), run.record().history
     if to is not None:
         make_folder(path.parent)
-    return write_report(run.config, history, path, trust=table_trust(run.config))
+    found = warnings_of(run.config, history[-1])
+    return write_report(run.config, history, path, trust=table_trust(run.config), warnings=found)
 
 
 def report_json(run: Run) -> dict[str, Json]:
@@ -58,6 +61,7 @@ def report_json(run: Run) -> dict[str, Json]:
     history = run.record().history
     return {
         "run": str(run.path),
+        "warnings": [found.to_json() for found in warnings_of(run.config, history[-1])],
         "trust": table_trust(run.config),
         "generation": history[-1].index,
         "objectives": list(history[-1].objectives),
@@ -85,7 +89,14 @@ def spent_json(generation: Generation) -> list[Json]:
     return [dict(asdict(line)) for line in spending.expenses(generation.ledger, generation.index + 1)]
 
 
-def write_report(config: SearchConfig, history: Sequence[Generation], path: Path, *, trust: str) -> Path:
+def write_report(
+    config: SearchConfig,
+    history: Sequence[Generation],
+    path: Path,
+    *,
+    trust: str,
+    warnings: Sequence[RunWarning] = (),
+) -> Path:
     """Write the page of a run and return its path.
 
     Args:
@@ -93,6 +104,7 @@ def write_report(config: SearchConfig, history: Sequence[Generation], path: Path
         history: Its generations, oldest first; not empty.
         path: The page.
         trust: How far the latency table may be trusted.
+        warnings: What makes the result less than it looks like; on top.
 
     Raises:
         ExportError: The disk refuses.
@@ -100,6 +112,7 @@ def write_report(config: SearchConfig, history: Sequence[Generation], path: Path
     last = history[-1]
     sections = [
         f"<h1>{_text(config.strategy.name)} on {_text(config.space.name)}, {_text(config.data.name)}</h1>",
+        *(f'<p class="warning">{_text(str(found))}</p>' for found in warnings),
         f"<p>{_text(str(last))}</p>",
         f"<p>{_text(trust)}</p>",
         "<h2>The front</h2>",

@@ -156,7 +156,8 @@ class SuperNetTrainer:
     def accuracy(self, architecture: Architecture, weights: Weights = "current") -> float:
         """Return the share of fitness images that the recalibrated ``architecture`` classifies rightly.
 
-        Where soft paths are active, that is its soft graph: not the network that ships.
+        Where soft paths are active, that is its soft graph: not the network that ships. An image with a logit
+        that is not finite is classified wrongly, whichever class comes first.
 
         Raises:
             RuntimeError: Previous weights are asked for before ``remember``.
@@ -166,10 +167,8 @@ class SuperNetTrainer:
         extracted = supernet.extract_soft(architecture) if self._soft_path else supernet.extract(architecture)
         network = self._recalibrated(extracted)
         images, labels = self._fitness
-        predicted = torch.cat(
-            [network(batch).argmax(1) for batch in images.split(self.plan.evaluation_batch_size)]
-        )
-        right = int((predicted == labels).sum())
+        logits = torch.cat([network(batch) for batch in images.split(self.plan.evaluation_batch_size)])
+        right = int(((logits.argmax(1) == labels) & logits.isfinite().all(1)).sum())
         seen = len(labels) + len(self._recalibration)
         self.ledger.add_evaluation(seen, time.perf_counter() - start_s, weights=weights)
         return right / len(labels)

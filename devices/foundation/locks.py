@@ -42,7 +42,7 @@ class Lock:
             self._owner_file = None
 
 
-def lock(file: IO[bytes], path: Path) -> Lock | None:
+def lock(file: IO[bytes] | int, path: Path) -> Lock | None:
     """Lock an open file that ``path`` names; ``None`` where another has locked it. Nothing is waited for.
 
     Raises:

@@ -162,7 +162,7 @@ def test_options_of_one_target_mean_the_only_one(tmp_path: Path, monkeypatch: py
     monkeypatch.chdir(tmp_path)
     one = "[targets.pixel]\ndevice = 'fake'\nruntime = 'fake'\n"
     Path("one.toml").write_text(f"{TINY}{one}")
-    options = ["--max-latency-ms", "5", "--table", "t.jsonl"]
+    options = ["--max-latency-ms", "5", "--table", "t.jsonl", "--allow-infeasible"]
     arguments = ["search", "--config", "one.toml", "--run", "run", *options]
     with pytest.raises(TableError, match=r"t\.jsonl"):
         CliRunner().invoke(app, arguments, catch_exceptions=False)

@@ -267,3 +267,11 @@ def test_a_torch_device_that_cannot_be_used_is_one_clear_error(
     ) as caught:
         SuperNetTrainer(space, digits, _PLAN, total_steps=40, device=device)
     assert "\n" not in str(caught.value)
+
+
+def test_logits_that_are_nan_classify_no_image_rightly(space: Darts, digits: Data) -> None:
+    trainer = _trainer(space, digits)
+    with torch.no_grad():
+        for weight in trainer.supernet.parameters():
+            weight.fill_(float("nan"))
+    assert trainer.accuracy(tuple(0 for _ in space.choices)) == 0.0

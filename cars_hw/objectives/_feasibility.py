@@ -1,0 +1,176 @@
+"""Feasibility: whether a network of the space meets the limits, by the known costs alone; nothing is trained.
+
+Small spaces are looked through. In larger ones, decisions are changed one at a time, from the networks with
+the same option everywhere and from random ones: costs that add up over operations are found at their least.
+"""
+
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from cars_hw.errors import InfeasibleError
+from cars_hw.networks.architecture import Architecture
+from cars_hw.objectives._objective import Objective
+from cars_hw.spaces._space import SearchSpace
+
+#: Architectures that one hunt looks at, at most: a few seconds.
+_MOST_LOOKS = 3000
+#: Random architectures that a hunt begins with, and how many of the best it goes on from.
+_RANDOM_STARTS, _DESCENTS = 16, 4
+
+#: Total relative excess over limits: 0 where all are met.
+_Excess = Callable[[Architecture], float]
+
+
+def require_feasible(space: SearchSpace, costs: Sequence[Objective], limits: Mapping[str, float]) -> None:
+    """Refuse limits that no network meets, as far as a short deterministic hunt tells.
+
+    Args:
+        space: The architectures.
+        costs: Objectives that are known without training.
+        limits: Largest allowed costs by name; those of other costs than ``costs`` are not looked at.
+
+    Raises:
+        InfeasibleError: A limit is met by none, or all of them together are not; the message has the smallest
+            cost that was found, or the network that comes nearest.
+    """
+    known = {cost.name: cost for cost in costs if cost.name in limits}
+    nearest = _nearest(space, _excess(known, limits))
+    if _excess(known, limits)(nearest) <= 0:
+        return
+    alone = {name: _nearest(space, _excess({name: known[name]}, limits)) for name in known}
+    least = {name: known[name](architecture) for name, architecture in alone.items()}
+    unmet = {name: cost for name, cost in least.items() if cost > limits[name]}
+    found = "" if _is_small(space) else " found"
+    if unmet:
+        text = "; ".join(_unmet_text(space, name, cost, limits[name], found) for name, cost in unmet.items())
+        raise InfeasibleError(f"{text}; {_remedy(unmet)}", costs=unmet)
+    nearest = _nearest(space, _excess(known, limits), starts=[nearest, *alone.values()])
+    together = {name: cost(nearest) for name, cost in known.items()}
+    if any(cost > limits[name] for name, cost in together.items()):
+        raise InfeasibleError(_together_text(space, together, limits, found), costs=together)
+
+
+def _excess(costs: Mapping[str, Objective], limits: Mapping[str, float]) -> _Excess:
+    def excess(architecture: Architecture) -> float:
+        return sum(max(0.0, cost(architecture) / limits[name] - 1.0) for name, cost in costs.items())
+
+    return excess
+
+
+def _is_small(space: SearchSpace) -> bool:
+    return space.size() <= _MOST_LOOKS
+
+
+def _nearest(space: SearchSpace, excess: _Excess, *, starts: Sequence[Architecture] = ()) -> Architecture:
+    """Return the architecture with the least excess that was found, at once where that is 0."""
+    hunt = _Hunt(excess)
+    if _is_small(space):
+        for architecture in itertools.product(*space.allowed):
+            hunt.look(architecture)
+            if hunt.is_over:
+                break
+        return hunt.best
+    starts = [*starts, *_starts(space)]
+    for start in sorted(starts, key=hunt.look)[:_DESCENTS]:
+        _descend(space, start, hunt)
+    return hunt.best
+
+
+class _Hunt:
+    """Remembers the best of what it looked at, and when to stop.
+
+    Args:
+        excess: What is to be made small.
+
+    Attributes:
+        best: The architecture with the least excess so far.
+        least: Its excess.
+    """
+
+    def __init__(self, excess: _Excess) -> None:
+        self._excess, self._looks = excess, 0
+        self.best: Architecture = ()
+        self.least = math.inf
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there is nothing better, or the looks are used up."""
+        return self.least <= 0 or self._looks >= _MOST_LOOKS
+
+    def look(self, architecture: Architecture) -> float:
+        """Return the excess of ``architecture``."""
+        self._looks += 1
+        excess = self._excess(architecture)
+        if not self.best or excess < self.least:
+            self.best, self.least = architecture, excess
+        return excess
+
+
+def _starts(space: SearchSpace) -> list[Architecture]:
+    """Return the architectures with one option everywhere, and random ones, the same in each call."""
+    rng = np.random.default_rng(0)  # its own: a search draws what it would have drawn without a hunt
+    same = [
+        tuple(options[min(i, len(options) - 1)] for options in space.allowed)
+        for i in range(max(map(len, space.allowed)))
+    ]
+    return [*same, *(space.sample(rng) for _ in range(_RANDOM_STARTS))]
+
+
+def _descend(space: SearchSpace, start: Architecture, hunt: _Hunt) -> None:
+    """Change one decision at a time while that makes the excess smaller."""
+    here, least, is_moving = start, hunt.look(start), True
+    while is_moving:
+        is_moving = False
+        for decision, option in _changes(space):
+            if hunt.is_over:
+                return
+            changed = (*here[:decision], option, *here[decision + 1 :])
+            excess = hunt.look(changed)
+            if excess < least:
+                here, least, is_moving = changed, excess, True
+
+
+def _changes(space: SearchSpace) -> list[tuple[int, int]]:
+    return [(decision, option) for decision, options in enumerate(space.allowed) for option in options]
+
+
+def _unmet_text(space: SearchSpace, name: str, cost: float, limit: float, found: str) -> str:
+    return (
+        f"no network of {space.name} {_meets(found)} {name} <= {limit:g}: the smallest{found} is "
+        f"{_rounded_up(cost)}, {cost / limit:.4g} times the limit"
+    )
+
+
+def _together_text(
+    space: SearchSpace, costs: Mapping[str, float], limits: Mapping[str, float], found: str
+) -> str:
+    times = {name: cost / limits[name] for name, cost in costs.items()}
+    hardest = max(times, key=lambda name: times[name])
+    wanted = " and ".join(f"{name} <= {limits[name]:g}" for name in costs)
+    nearest = " and ".join(f"{name} {_rounded_up(cost)}" for name, cost in costs.items())
+    return (
+        f"no network of {space.name} {_meets(found)} {wanted} at once, though each alone can be met: the "
+        f"nearest has {nearest}, and {hardest} is the hard one, {times[hardest]:.4g} times its limit; "
+        + _remedy({name: cost for name, cost in costs.items() if times[name] > 1})
+    )
+
+
+def _meets(found: str) -> str:
+    return "is found that meets" if found else "meets"
+
+
+def _remedy(costs: Mapping[str, float]) -> str:
+    wanted = " and ".join(f"{name} to {_rounded_up(cost)} at least" for name, cost in costs.items())
+    return f"raise the limit of {wanted}, or allow a search that ends without a feasible network"
+
+
+def _rounded_up(cost: float) -> str:
+    """Return ``cost`` with four digits, as a limit that it meets."""
+    if cost <= 0:
+        return f"{cost:g}"
+    unit = 10.0 ** (math.floor(math.log10(cost)) - 3)
+    rounded = f"{math.ceil(cost / unit) * unit:.4g}"
+    return rounded if float(rounded) >= cost else f"{cost!r}"

@@ -1,0 +1,146 @@
+"""Warnings of a run: what makes its result less than it looks like, by its record and its tables.
+
+The terminal, ``--json``, the page and model cards show these; nothing else decides what is a warning.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from cars_hw.assembly import make_space, table_trusts
+from cars_hw.candidate import Candidate
+from cars_hw.config import SearchConfig
+from cars_hw.latency.contents import TableContents
+from cars_hw.ledger import Json
+from cars_hw.record import Generation
+from latency_tables import LatencyTable, TableError
+
+
+@dataclass(frozen=True)
+class RunWarning:
+    """One reason to distrust a run.
+
+    Attributes:
+        kind: What it is about, for programs.
+        text: One line that says it, with figures.
+    """
+
+    kind: Literal["limits", "chance", "skipped_steps", "table", "precision"]
+    text: str
+
+    def __str__(self) -> str:
+        return f"warning: {self.text}"
+
+    def to_json(self) -> dict[str, Json]:
+        """Return kind and text by name."""
+        return {"kind": self.kind, "text": self.text}
+
+
+def warnings_of(config: SearchConfig, generation: Generation) -> list[RunWarning]:
+    """Return the warnings of a run, those about its members first.
+
+    Args:
+        config: The run's resolved configuration.
+        generation: Its last one.
+    """
+    return [
+        *_about_limits(config, generation),
+        *_about_chance(config, generation),
+        *_about_skipped_steps(generation),
+        *_about_trust(config),
+        *_about_precision(config),
+    ]
+
+
+def has_usable_member(config: SearchConfig, generation: Generation) -> bool:
+    """Tell whether a member of the front is within all limits and better than chance."""
+    chance = _chance_error(config)
+    return any(
+        member.costs[0] < chance and not excesses(config, generation, member) for member in generation.front
+    )
+
+
+def excesses(config: SearchConfig, generation: Generation, member: Candidate) -> dict[str, float]:
+    """Return by how many times ``member`` exceeds each limit that it violates, by the cost's name."""
+    costs, limits = generation.costs_of(member), config.all_limits()
+    return {name: costs[name] / most for name, most in limits.items() if costs[name] > most}
+
+
+def excess_text(name: str, cost: float, limit: float) -> str:
+    """Say which limit a cost violates, and by how much."""
+    return f"{name} is {cost:.4g}, {cost / limit:.4g} times the limit of {limit:g}"
+
+
+def violations_json(config: SearchConfig, generation: Generation, member: Candidate) -> dict[str, Json]:
+    """Return the limits that ``member`` violates, each with its cost, the limit and their ratio."""
+    costs, limits = generation.costs_of(member), config.all_limits()
+    return {
+        name: {"cost": costs[name], "limit": limits[name], "times": times}
+        for name, times in excesses(config, generation, member).items()
+    }
+
+
+def _about_limits(config: SearchConfig, generation: Generation) -> list[RunWarning]:
+    """Name each limit that members violate, with the cost of the one that comes nearest."""
+    found, front = [], generation.front
+    for name, limit in config.all_limits().items():
+        costs = [generation.costs_of(member)[name] for member in front]
+        over = [cost for cost in costs if cost > limit]
+        if over:
+            how_many = "no member" if len(over) == len(front) else f"only {len(front) - len(over)}"
+            nearest = excess_text(name, min(over), limit)
+            text = (
+                f"{how_many} of the front's {len(front)} meets {name} <= {limit:g}: at the nearest, {nearest}"
+            )
+            found.append(RunWarning("limits", text))
+    return found
+
+
+def _about_chance(config: SearchConfig, generation: Generation) -> list[RunWarning]:
+    best, chance = min(member.costs[0] for member in generation.front), _chance_error(config)
+    if best < chance:
+        return []
+    text = f"the best error, {best:.4g}, is no better than chance, {chance:.4g}: nothing was learnt"
+    return [RunWarning("chance", text)]
+
+
+def _about_skipped_steps(generation: Generation) -> list[RunWarning]:
+    skipped, taken = (_figure(generation.ledger, name) for name in ("skipped_steps", "steps"))
+    if not skipped:
+        return []
+    text = (
+        f"{skipped:.0f} of {skipped + taken:.0f} training steps were skipped, since the loss or a gradient "
+        "was not finite: a smaller training.learning_rate may help"
+    )
+    return [RunWarning("skipped_steps", text)]
+
+
+def _about_trust(config: SearchConfig) -> list[RunWarning]:
+    trusts = table_trusts(config).values()
+    return [RunWarning("table", trust.text) for trust in trusts if not trust.is_validated]
+
+
+def _about_precision(config: SearchConfig) -> list[RunWarning]:
+    """Count the entries that the space uses and whose measurement ended before its precision was reached."""
+    specs, found = TableContents(make_space(config)).specs, []
+    for target in config.searched_targets().values():
+        try:
+            table = LatencyTable.open(target.table)
+        except TableError:
+            continue  # what its trust says
+        held = [table[spec] for spec in specs if spec in table]
+        rough = sum(entry.conditions.get("precision_reached") is False for entry in held)
+        if rough:
+            text = f"latency table {target.table}: {rough} of {len(held)} entries missed their precision"
+            found.append(RunWarning("precision", text))
+    return found
+
+
+def _chance_error(config: SearchConfig) -> float:
+    """Return the error of guessing, over equally frequent classes."""
+    return 1.0 - 1.0 / make_space(config).classes
+
+
+def _figure(ledger: Mapping[str, Json], name: str) -> float:
+    figure = ledger.get(name, 0)
+    return float(figure) if isinstance(figure, int | float) else 0.0

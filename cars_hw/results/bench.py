@@ -1,6 +1,5 @@
 """Whole networks measured on the device, held against what the table predicts of them."""
 
-import json
 import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -8,13 +7,14 @@ from pathlib import Path
 
 from cars_hw.assembly import make_setup, open_table
 from cars_hw.config import LatencySection, SearchConfig
-from cars_hw.errors import ArchitectureError, PluginNotAllowedError
+from cars_hw.errors import PluginNotAllowedError
 from cars_hw.latency.contents import TableContents, network_workload
 from cars_hw.latency.model import latency_model, trust
 from cars_hw.latency.prediction import predict
 from cars_hw.ledger import Json
 from cars_hw.networks.architecture import Architecture, from_text, to_text
 from cars_hw.resolution import stored_space
+from cars_hw.results._genotype_text import read_text
 from cars_hw.results.model_card import read_card
 from cars_hw.spaces._space import SearchSpace
 from latency_tables import (
@@ -172,16 +172,14 @@ def bench_architecture(
 def read_genotype(space: SearchSpace, path: Path) -> Architecture:
     """Return the architecture whose published form stands in ``path``.
 
+    The file is JSON, or Python's text as logs have it: ``Genotype(normal=[('sep_conv_3x3', 0), ...], ...)``,
+    which is read and never evaluated.
+
     Raises:
-        ArchitectureError: The file cannot be read, or is no member of the space.
+        ArchitectureError: The file cannot be read, is no member of the space, or has keys that are not
+            understood.
     """
-    try:
-        content = json.loads(path.read_bytes())
-    except OSError as error:
-        raise ArchitectureError(f"genotype {path} cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise ArchitectureError(f"genotype {path} is no JSON: {str(error)[:80]}") from error
-    return space.from_description(content)
+    return space.from_description(read_text(path))
 
 
 def _measured(

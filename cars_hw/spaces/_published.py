@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from cars_hw.errors import ArchitectureError
 
 
-def require_known(description: Mapping[str, object], known: Collection[str], what: str) -> None:
+def require_known(description: Mapping[object, object], known: Collection[str], what: str) -> None:
     """Check that every key of ``description`` is understood: one that is passed over may change the network.
 
     Args:

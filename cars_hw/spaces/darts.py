@@ -290,7 +290,7 @@ def _cell(options: Architecture) -> Cell:
     )
 
 
-def _require_all_nodes(others: Mapping[str, JsonValue]) -> None:
+def _require_all_nodes(others: Mapping[object, object]) -> None:
     """Check that a genotype means cells whose outputs are all nodes, as those of this space are.
 
     Raises:

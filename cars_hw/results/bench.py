@@ -35,6 +35,7 @@ from profilers import (
     formats,
     ignore_rounds,
     measure,
+    tried,
 )
 
 _UNKNOWN = "unknown"
@@ -125,6 +126,8 @@ def bench(  # noqa: PLR0913  (what, and how it is measured and predicted)
 ) -> list[Bench]:
     """Measure model files, interleaved; predict each from its card and a table.
 
+    Each is tried before in a process of its own, which a file may crash.
+
     Args:
         models: Files that the runtime runs.
         config: Names device, runtime, threads and, with ``has_table``, the table; else the cards name it.
@@ -141,7 +144,8 @@ def bench(  # noqa: PLR0913  (what, and how it is measured and predicted)
     """
     latency = config.for_target().latency
     paths = [Path(model) for model in models]
-    workloads = [(made_by or formats.of_file(path)).workload(path) for path in paths]
+    setup = make_setup(latency)
+    workloads = [tried(path, made_by or formats.of_file(path), setup) for path in paths]
     predictions = [_predict_file(path, config, has_table=has_table, allowed=allow_plugins) for path in paths]
     measured = _measured(workloads, latency, quality, on_round)
     benches = zip(paths, measured, predictions, strict=True)

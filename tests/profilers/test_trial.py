@@ -131,10 +131,10 @@ def damaged(content: bytes, offset: int, flip: int) -> bytes:
 @pytest.mark.parametrize(
     ("name", "content", "offset"),
     [
-        (name, make(), offset)
-        for name, make in (
-            ("m.onnx", lambda: onnx_files.casting(FLOAT)),
-            ("m.tflite", lambda: tflite_files.casting("INT8")),
+        (name, content, offset)
+        for name, content in (
+            ("m.onnx", onnx_files.casting(FLOAT)),
+            ("m.tflite", tflite_files.casting("INT8")),
         )
         for offset in (10, 60)
     ],

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from profilers.profiler import Profiler, plan_for
     from profilers.runtimes._runtime import Runtime, Workload
     from profilers.runtimes._tflite.interpreter import TfLiteModel
+    from profilers.trial import tried
 
 __all__ = [
     "USUAL",
@@ -62,6 +63,7 @@ __all__ = [
     "parts_of",
     "plan_for",
     "runtimes",
+    "tried",
     "twins",
 ]
 
@@ -98,6 +100,7 @@ _HOMES = {
     "parts_of": "profilers.parts",
     "plan_for": "profilers.profiler",
     "runtimes": "profilers.runtimes",
+    "tried": "profilers.trial",
     "twins": "profilers.doctor",
 }
 

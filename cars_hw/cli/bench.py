@@ -38,7 +38,7 @@ def bench(
     ] = None,
     genotype: Annotated[
         Path | None,
-        typer.Option(help="Instead: a published genotype, a JSON file with its normal and reduce edges."),
+        typer.Option(help="Instead: a published genotype, its edges in JSON or as logs have them."),
     ] = None,
     file_format: Annotated[
         str | None,

@@ -1,6 +1,5 @@
 """Whole networks measured on the device, held against what the table predicts of them."""
 
-import json
 import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -8,16 +7,16 @@ from pathlib import Path
 
 from cars_hw.assembly import make_setup, open_table
 from cars_hw.config import LatencySection, SearchConfig
-from cars_hw.errors import ArchitectureError, PluginNotAllowedError
+from cars_hw.errors import PluginNotAllowedError
 from cars_hw.latency.contents import TableContents, network_workload
 from cars_hw.latency.model import latency_model, trust
 from cars_hw.latency.prediction import predict
 from cars_hw.ledger import Json
 from cars_hw.networks.architecture import Architecture, from_text, to_text
 from cars_hw.resolution import stored_space
+from cars_hw.results._genotype_text import read_text
 from cars_hw.results.model_card import read_card
 from cars_hw.spaces._space import SearchSpace
-from devices.foundation import read_regular
 from latency_tables import (
     Failure,
     LatencyTable,
@@ -36,12 +35,10 @@ from profilers import (
     formats,
     ignore_rounds,
     measure,
+    tried,
 )
 
 _UNKNOWN = "unknown"
-
-#: The largest genotype that is read: a log with one in it.
-_MAX_GENOTYPE_BYTES = 1 << 20
 
 #: A table's prediction of a network, and how far it may be trusted.
 _Predicted = tuple[Prediction | None, str]
@@ -129,6 +126,8 @@ def bench(  # noqa: PLR0913  (what, and how it is measured and predicted)
 ) -> list[Bench]:
     """Measure model files, interleaved; predict each from its card and a table.
 
+    Each is tried before in a process of its own, which a file may crash.
+
     Args:
         models: Files that the runtime runs.
         config: Names device, runtime, threads and, with ``has_table``, the table; else the cards name it.
@@ -145,7 +144,8 @@ def bench(  # noqa: PLR0913  (what, and how it is measured and predicted)
     """
     latency = config.for_target().latency
     paths = [Path(model) for model in models]
-    workloads = [(made_by or formats.of_file(path)).workload(path) for path in paths]
+    setup = make_setup(latency)
+    workloads = [tried(path, made_by or formats.of_file(path), setup) for path in paths]
     predictions = [_predict_file(path, config, has_table=has_table, allowed=allow_plugins) for path in paths]
     measured = _measured(workloads, latency, quality, on_round)
     benches = zip(paths, measured, predictions, strict=True)
@@ -176,16 +176,14 @@ def bench_architecture(
 def read_genotype(space: SearchSpace, path: Path) -> Architecture:
     """Return the architecture whose published form stands in ``path``.
 
+    The file is JSON, or Python's text as logs have it: ``Genotype(normal=[('sep_conv_3x3', 0), ...], ...)``,
+    which is read and never evaluated.
+
     Raises:
-        ArchitectureError: The file cannot be read, or is no member of the space.
+        ArchitectureError: The file cannot be read, is no member of the space, or has keys that are not
+            understood.
     """
-    try:
-        content = json.loads(read_regular(path, _MAX_GENOTYPE_BYTES))
-    except OSError as error:
-        raise ArchitectureError(f"genotype {path} cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise ArchitectureError(f"genotype {path} is no JSON: {str(error)[:80]}") from error
-    return space.from_description(content)
+    return space.from_description(read_text(path))
 
 
 def _measured(

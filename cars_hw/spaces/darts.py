@@ -10,9 +10,9 @@ an architecture with it would be evaluated as one network and deployed as anothe
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Self, TypeVar
+from typing import Literal, Self, TypeGuard, TypeVar
 
 from pydantic import Field, JsonValue, model_validator
 
@@ -20,6 +20,7 @@ from cars_hw.errors import ArchitectureError
 from cars_hw.networks.architecture import Architecture, checked
 from cars_hw.networks.graph import Graph, Node, SoftGraph, soft_weights
 from cars_hw.spaces._cells import SKIP, Cell, CellNetwork, Edge, SoftCell
+from cars_hw.spaces._published import require_known
 from cars_hw.spaces._space import ImageSettings, Scale, SearchSpace
 from devices.foundation import UnknownNameError
 
@@ -43,6 +44,11 @@ _CELL_EDGES = sum(i + 2 for i in range(_NODES))
 #: Before they are grown: the two inputs, skipped to in a normal cell; the cheapest in a reduction cell.
 _ABSENT = (0, OPERATIONS.index(SKIP), OPERATIONS.index(SKIP)) * _NODES + (0, 0, 0) * _NODES
 _Row = TypeVar("_Row")
+#: Keys of lists of the nodes whose concatenation is the output of a cell: of both, of each.
+_CONCATS = ("concat", "normal_concat", "reduce_concat")
+#: Fields that AutoDL-Projects' genotypes have beside; ``None`` in networks of this space.
+_UNSET = ("connectN", "connects")
+_KEYS = ("normal", "reduce", *_CONCATS, *_UNSET)
 
 
 class DartsSettings(ImageSettings):
@@ -156,6 +162,9 @@ class Darts(SearchSpace):
     def from_genotype(self, normal: Sequence[object], reduce: Sequence[object]) -> Architecture:
         """Read a published genotype: for each cell, (operation, predecessor) of two edges per node, in order.
 
+        The edges of a cell stand in one list or in a pair for each node; a third value of an edge is the
+        weight that the search gave it, which does not change the network.
+
         Raises:
             ArchitectureError: A cell has another form, ``none``, or one predecessor twice at a node.
             UnknownNameError: An operation does not exist.
@@ -175,7 +184,9 @@ class Darts(SearchSpace):
 
     def from_description(self, description: JsonValue) -> Architecture:
         match description:
-            case {"normal": list(normal), "reduce": list(reduction)}:
+            case {"normal": list(normal), "reduce": list(reduction), **others}:
+                require_known(others, _KEYS, "the genotype")
+                _require_all_nodes(others)
                 return self.from_genotype(normal, reduction)
         raise ArchitectureError("a genotype has the keys normal and reduce, each a list of [operation, from]")
 
@@ -279,13 +290,37 @@ def _cell(options: Architecture) -> Cell:
     )
 
 
+def _require_all_nodes(others: Mapping[object, object]) -> None:
+    """Check that a genotype means cells whose outputs are all nodes, as those of this space are.
+
+    Raises:
+        ArchitectureError: Another network is meant.
+    """
+    every = list(range(2, 2 + _NODES))
+    for key in _CONCATS:
+        match others.get(key, every):
+            case list(nodes) if any(type(node) is not int for node in nodes):
+                raise ArchitectureError(f"{key} of the genotype is {nodes!r:.64}; it is a list of nodes")
+            case list(nodes) if sorted(map(str, nodes)) == list(map(str, every)):
+                continue
+            case other:
+                raise ArchitectureError(
+                    f"{key} of the genotype is {other!r:.64}, but a cell of this space concatenates all "
+                    f"of its nodes, {every}: that is another network, which is not measured here"
+                )
+    for key in _UNSET:
+        if others.get(key) is not None:
+            raise ArchitectureError(f"{key} of the genotype is {others[key]!r:.64}; it is not understood")
+
+
 def _options(edges: Sequence[object], cell: str) -> Iterator[int]:
     """Yield the options of the edges of one published cell."""
-    if len(edges) != 2 * _NODES:
+    flat = _flat(edges)
+    if len(flat) != 2 * _NODES:
         raise ArchitectureError(
-            f"the {cell} cell of the genotype has {len(edges)} edges instead of {2 * _NODES}"
+            f"the {cell} cell of the genotype has {len(flat)} edges instead of {2 * _NODES}"
         )
-    checked_edges = [_checked_edge(edge, cell) for edge in edges]
+    checked_edges = [_checked_edge(edge, cell) for edge in flat]
     for node, pairs in enumerate(_PAIRS):
         two = sorted(checked_edges[2 * node : 2 * node + 2], key=lambda edge: edge[1])
         predecessors = (two[0][1], two[1][1])
@@ -297,16 +332,31 @@ def _options(edges: Sequence[object], cell: str) -> Iterator[int]:
         yield from (OPERATIONS.index(operation) for operation, _ in two)
 
 
+def _flat(edges: Sequence[object]) -> list[object]:
+    """Return the edges of a cell in one list, also where they are given as one pair of edges per node."""
+    pairs = [node for node in edges if _is_pair_of_edges(node)]
+    return list(itertools.chain.from_iterable(pairs)) if len(pairs) == len(edges) else list(edges)
+
+
+def _is_pair_of_edges(node: object) -> TypeGuard[Sequence[object]]:
+    match node:
+        case [[*_], [*_]]:
+            return True
+    return False
+
+
 def _checked_edge(edge: object, cell: str) -> Edge:
     match edge:
-        case ["none", _]:
+        case ["none", *_]:
             raise ArchitectureError(
                 f"the {cell} cell of the genotype has the operation 'none', which is never sampled"
             )
-        case [str(operation), int(predecessor)] if operation in OPERATIONS:
+        case [_, bool(), *_] | [_, _, bool()]:
+            pass
+        case [str(operation), int(predecessor)] | [str(operation), int(predecessor), int() | float()]:
+            if operation not in OPERATIONS:
+                raise UnknownNameError("operation", operation, OPERATIONS)
             return operation, predecessor
-        case [str(operation), int()]:
-            raise UnknownNameError("operation", operation, OPERATIONS)
     raise ArchitectureError(
         f"{edge!r:.64} in the {cell} cell of the genotype is not (operation, predecessor)"
     )

@@ -20,6 +20,7 @@ from cars_hw.errors import ArchitectureError
 from cars_hw.networks.architecture import Architecture, checked
 from cars_hw.networks.graph import IMAGE, Graph, Node
 from cars_hw.spaces._nodes import NodeList, Tensor
+from cars_hw.spaces._published import require_known
 from cars_hw.spaces._space import ImageSettings, Scale, SearchSpace
 from devices.foundation import UnknownNameError
 
@@ -136,7 +137,8 @@ class Mobilenet(SearchSpace):
 
     def from_description(self, description: JsonValue) -> Architecture:
         match description:
-            case {"stages": list(stages)} if len(stages) == len(_STAGES):
+            case {"stages": list(stages), **others} if len(stages) == len(_STAGES):
+                require_known(others, ("stages",), "the description")
                 options = (self._options(index, stage) for index, stage in enumerate(stages))
                 return checked(tuple(itertools.chain.from_iterable(options)), self.choices)
         raise ArchitectureError(
@@ -147,9 +149,10 @@ class Mobilenet(SearchSpace):
         """Yield the options of one described stage."""
         stage, depth = _STAGES[index], self._depths[index]
         match description:
-            case {"width": int(width), "layers": list(names)} if (
+            case {"width": int(width), "layers": list(names), **others} if (
                 width in stage.widths and len(names) == depth
             ):
+                require_known(others, ("width", "layers"), f"stage {index} of the description")
                 yield stage.widths.index(width)
                 for name in names:
                     if name not in _NAMES:

@@ -18,6 +18,7 @@ from pydantic import Field, JsonValue
 from cars_hw.errors import ArchitectureError
 from cars_hw.networks.architecture import Architecture, checked
 from cars_hw.networks.graph import Graph, Node, SoftGraph
+from cars_hw.spaces._published import require_known
 from cars_hw.spaces._space import ImageSettings, Scale, SearchSpace
 from cars_hw.spaces._stacked201 import EDGES, OPERATIONS, SKIP, StackedNetwork
 from devices.foundation import UnknownNameError
@@ -137,8 +138,21 @@ class Nasbench201(SearchSpace):
 
     def from_description(self, description: JsonValue) -> Architecture:
         match description:
-            case {"arch_str": str(text)} | {"code": str(text)} | str(text):
-                return self.from_published(text) if "|" in text else self.from_code(text)
+            case {"arch_str": str(operations), "code": str(digits), **others}:
+                require_known(others, ("arch_str", "code"), "the description")
+                if self.from_published(operations) != self.from_code(digits):
+                    raise ArchitectureError(
+                        f"code {digits!r:.16} and arch_str {operations!r:.120} are two networks; leave one"
+                    )
+                return self.from_code(digits)
+            case {"arch_str": str(text), **others} | {"code": str(text), **others}:
+                require_known(others, ("arch_str", "code"), "the description")
+                return self._from_either(text)
+            case str(text):
+                return self._from_either(text)
         raise ArchitectureError(
             f"a description of {self.name} is arch_str or code: a text of operations, or six digits"
         )
+
+    def _from_either(self, text: str) -> Architecture:
+        return self.from_published(text) if "|" in text else self.from_code(text)

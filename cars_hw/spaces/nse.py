@@ -19,6 +19,7 @@ from cars_hw.errors import ArchitectureError
 from cars_hw.networks.architecture import Architecture, checked
 from cars_hw.networks.graph import Graph, Node, SoftGraph, soft_weights
 from cars_hw.spaces._multibranch import OPERATIONS, BranchNetwork, Plan
+from cars_hw.spaces._published import require_known
 from cars_hw.spaces._space import BranchSet, ImageSettings, Scale, SearchSpace
 
 
@@ -206,7 +207,8 @@ class Nse(SearchSpace):
 
     def from_description(self, description: JsonValue) -> Architecture:
         match description:
-            case {"code": list(code), "alloc_space": list(repeats)}:
+            case {"code": list(code), "alloc_space": list(repeats), **others}:
+                require_known(others, ("code", "alloc_space"), "the description")
                 return self._from_code(code, repeats)
         raise ArchitectureError(
             "an NSE network has the keys code, the branches of each layer, and alloc_space, the number of "

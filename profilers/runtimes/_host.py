@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from devices import HostDevice
 from latency_tables import OpSpec
 from profilers.errors import ProfilingError, UnsupportedOperationError
+from profilers.runtimes._reference import input_type
 
 #: An input of a model: the type of its numbers, and its shape; a size that is left open is no number.
 Input = tuple[str, Sequence[int | str | None]]
@@ -20,18 +21,17 @@ def require_float32(spec: OpSpec) -> None:
         raise UnsupportedOperationError(f"{spec}: this runtime measures float32; give it float32 operations")
 
 
-def require_inputs(spec: OpSpec, found: Sequence[Input], *, float32: str = "float32") -> None:
+def require_inputs(spec: OpSpec, found: Sequence[Input]) -> None:
     """Check that a model takes the inputs of ``spec``.
 
     Args:
         spec: What is to be measured.
-        found: What the model takes, in torch's order.
-        float32: What this runtime calls that type.
+        found: What the model takes, in torch's order, types by numpy's names.
 
     Raises:
         ProfilingError: It takes something else.
     """
-    wanted = [(float32, shape) for shape in spec.input_shapes]
+    wanted = [(input_type(spec), shape) for shape in spec.input_shapes]
     if len(found) != len(wanted) or not all(
         kind == wanted_kind and _fits(shape, wanted_shape)
         for (kind, shape), (wanted_kind, wanted_shape) in zip(found, wanted, strict=True)

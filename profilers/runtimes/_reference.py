@@ -25,6 +25,24 @@ _SEED = 0
 
 Array = NDArray[np.float32]
 
+#: Values of any type.
+Values = NDArray[np.generic]
+
+#: Parameter of the key of a file whose inputs are not float32: their type.
+TAKES = "takes"
+
+FLOAT32 = "float32"
+
+#: Types of inputs that can be made up.
+INPUT_TYPES = (
+    *(FLOAT32, "float16", "float64", "bool"),
+    *("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
+)
+
+#: Integers of one byte are images or quantised values, and may be anything; larger ones are numbers of
+#: tokens or classes, of which 0 and 1 exist in every model.
+_NUMBERS_FROM = 2
+
 _TORCH = threading.RLock()
 
 
@@ -32,6 +50,29 @@ def random_inputs(spec: OpSpec) -> tuple[Array, ...]:
     """Return the N(0, 1) inputs of ``spec``, of its ``input_shapes``, the same ones each time."""
     rng = np.random.default_rng(_SEED)
     return tuple(rng.standard_normal(shape, dtype=np.float32) for shape in spec.input_shapes)
+
+
+def input_type(spec: OpSpec) -> str:
+    """Return the type of the numbers that ``spec`` takes, by numpy's name."""
+    return str(dict(spec.params).get(TAKES, FLOAT32))
+
+
+def made_up_inputs(spec: OpSpec) -> tuple[Values, ...]:
+    """Return random inputs of ``spec``, of its ``input_shapes`` and type, the same ones each time."""
+    kind = np.dtype(input_type(spec))
+    if kind.kind == "f":
+        return tuple(values.astype(kind) for values in random_inputs(spec))
+    if kind.kind == "b" or kind.itemsize > 1:
+        low, end = 0, _NUMBERS_FROM
+    else:
+        low, end = np.iinfo(kind).min, np.iinfo(kind).max + 1
+    rng = np.random.default_rng(_SEED)
+    return tuple(rng.integers(low, end, shape).astype(kind) for shape in spec.input_shapes)
+
+
+def as_float32(output: Values) -> Array:
+    """Return an output as float32; text, which is no number, as no numbers at all."""
+    return output.astype(np.float32) if output.dtype.kind in "biuf" else np.zeros(0, np.float32)
 
 
 @contextmanager

@@ -14,10 +14,19 @@ from latency_tables import Conditions, OpSpec, Setting
 from profilers.errors import ProfilingError, UnsupportedOperationError
 from profilers.lowering.onnx import lower
 from profilers.runtimes._host import mean_of_block, require_float32, require_inputs
-from profilers.runtimes._onnxruntime.file import read_onnx
+from profilers.runtimes._onnxruntime.file import file_type, read_onnx
 from profilers.runtimes._onnxruntime.remote import RemoteOrt
 from profilers.runtimes._onnxruntime.settings import OnnxRuntimeSettings
-from profilers.runtimes._reference import Array, check_outputs, random_inputs, torch_output, torch_threads
+from profilers.runtimes._reference import (
+    Array,
+    Values,
+    as_float32,
+    check_outputs,
+    made_up_inputs,
+    random_inputs,
+    torch_output,
+    torch_threads,
+)
 from profilers.runtimes._runtime import Runtime, Sampler, Workload
 
 _PROVIDERS = ["CPUExecutionProvider"]
@@ -34,6 +43,7 @@ _ORT_ERRORS = (
     ort_errors.NotImplemented,
     ort_errors.RuntimeException,
     RuntimeError,
+    UnicodeDecodeError,  # a message that quotes names of the file
 )
 
 
@@ -74,7 +84,7 @@ class OnnxRuntime(Runtime):
             with self._remote.prepared(model, spec, device) as there:
                 yield there
         elif host is not None:
-            bound = _BoundSession(self._session(spec, model), spec, random_inputs(spec), host)
+            bound = _BoundSession(self._session(spec, model), spec, made_up_inputs(spec), host)
             check_outputs(spec, bound.outputs(), reference)
             yield bound
 
@@ -124,13 +134,17 @@ class _BoundSession:
     """
 
     def __init__(
-        self, session: onnxruntime.InferenceSession, spec: OpSpec, inputs: Sequence[Array], device: HostDevice
+        self,
+        session: onnxruntime.InferenceSession,
+        spec: OpSpec,
+        inputs: Sequence[Values],
+        device: HostDevice,
     ) -> None:
         self._session, self._spec, self._device = session, spec, device
         self._inputs = inputs  # the binding refers to their memory and does not keep it
         self._binding = session.io_binding()
-        found = [(node.type, node.shape) for node in session.get_inputs()]
-        require_inputs(spec, found, float32="tensor(float)")
+        found = [(_numpy_name(node.type), node.shape) for node in session.get_inputs()]
+        require_inputs(spec, found)
         for node, values in zip(session.get_inputs(), inputs, strict=True):
             self._binding.bind_cpu_input(node.name, values)
         for node in session.get_outputs():
@@ -147,7 +161,7 @@ class _BoundSession:
     def outputs(self) -> list[Array]:
         """Run one call and return its outputs as float32, images as (n, c, h, w)."""
         self._run(1)
-        return [np.asarray(output, dtype=np.float32) for output in self._binding.copy_outputs_to_cpu()]
+        return [as_float32(np.asarray(output)) for output in self._binding.copy_outputs_to_cpu()]
 
     def _run(self, n: int) -> None:
         run, binding = self._session.run_with_iobinding, self._binding
@@ -156,3 +170,8 @@ class _BoundSession:
                 run(binding)
         except _ORT_ERRORS as error:
             raise ProfilingError(f"ONNX Runtime failed on {self._spec}: {first_line(error)}") from error
+
+
+def _numpy_name(kind: str) -> str:
+    """Return numpy's name of what ONNX Runtime calls ``tensor(float)``."""
+    return file_type(kind.removeprefix("tensor(").removesuffix(")"))

@@ -98,6 +98,28 @@ def with_input_shape(model: bytes, shape: tuple[int, ...]) -> bytes:
     return _packed(read)
 
 
+def casting(kind: str, shape: tuple[int, ...] = (1, 8, 8, 3)) -> bytes:
+    """Return a model of one input of the type ``kind``, ``"UINT8"``, that it gives back as float32."""
+    types = (getattr(schema.TensorType, kind), schema.TensorType.FLOAT32)
+    code = schema.BuiltinOperator.CAST
+    graph = schema.SubGraphT(
+        tensors=[
+            schema.TensorT(shape=np.array(shape, np.int32), type=number, buffer=0, name=name)
+            for name, number in zip(("x", "y"), types, strict=True)
+        ],
+        inputs=[0],
+        outputs=[1],
+        operators=[schema.OperatorT(opcodeIndex=0, inputs=[0], outputs=[1])],
+    )
+    model = schema.ModelT(
+        version=3,
+        operatorCodes=[schema.OperatorCodeT(builtinCode=code, deprecatedBuiltinCode=code, version=1)],
+        subgraphs=[graph],
+        buffers=[schema.BufferT()],
+    )
+    return _packed(model)
+
+
 def _packed(read: schema.ModelT) -> bytes:
     builder = flatbuffers.Builder(1 << 12)
     builder.Finish(read.Pack(builder), file_identifier=b"TFL3")

@@ -33,7 +33,7 @@ def tflite_workload(path: Path) -> Workload:
     """
     content, model = _read(path)
     shapes = [nchw_shape(shape) for shape in model.input_shapes]
-    return Workload(file_spec(path, content, kind="tflite", shapes=shapes), path)
+    return Workload(file_spec(path, content, kind="tflite", shapes=shapes, types=model.input_types), path)
 
 
 def _read(path: Path) -> tuple[bytes, TfLiteModel]:

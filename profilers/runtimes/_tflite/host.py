@@ -3,14 +3,12 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-import numpy as np
-
 from devices import HostDevice
 from latency_tables import Conditions, OpSpec
 from profilers._layout import nchw, nchw_shape, nhwc
 from profilers.errors import ProfilingError, UnsupportedOperationError
 from profilers.runtimes._host import mean_of_block, require_inputs
-from profilers.runtimes._reference import Array, check_outputs, random_inputs
+from profilers.runtimes._reference import Array, as_float32, check_outputs, made_up_inputs
 from profilers.runtimes._tflite.interpreter import TfLiteModel
 
 
@@ -45,7 +43,7 @@ def prepared(
         model.allocate()
     except ProfilingError as error:
         raise UnsupportedOperationError(f"TFLite does not load {spec}: {error}") from error
-    model.set_inputs([nhwc(values) for values in random_inputs(spec)])
+    model.set_inputs([nhwc(values) for values in made_up_inputs(spec)])
     loaded = HostModel(model, spec, device)
     check_outputs(spec, loaded.outputs(), reference)
     yield loaded
@@ -69,7 +67,7 @@ class HostModel:
     def outputs(self) -> list[Array]:
         """Run one call and return its outputs as float32, images as (n, c, h, w)."""
         self._run(1)
-        return [nchw(output).astype(np.float32) for output in self._model.outputs()]
+        return [as_float32(nchw(output)) for output in self._model.outputs()]
 
     def _run(self, n: int) -> None:
         try:

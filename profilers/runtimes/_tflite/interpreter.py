@@ -3,6 +3,7 @@
 import importlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from importlib import metadata
 from typing import Any
@@ -51,7 +52,8 @@ class TfLiteModel:
                 f"{module.__name__.partition('.')[0]} does not work with numpy {np.__version__}; "
                 "install ai-edge-litert, or numpy < 2"
             ) from error
-        self._inputs = self._interpreter.get_input_details()
+        with _readable_names():
+            self._inputs = self._interpreter.get_input_details()
 
     def __repr__(self) -> str:
         shapes = zip(self.input_types, self.input_shapes, strict=True)
@@ -70,9 +72,11 @@ class TfLiteModel:
 
     def declared_bytes(self) -> int:
         """Return how much memory the tensors take, as the file says."""
+        with _readable_names():
+            tensors = self._interpreter.get_tensor_details()
         return sum(
             math.prod(abs(int(n)) for n in tensor["shape"]) * np.dtype(tensor["dtype"]).itemsize
-            for tensor in self._interpreter.get_tensor_details()
+            for tensor in tensors
         )
 
     def allocate(self) -> None:
@@ -130,8 +134,18 @@ class TfLiteModel:
         return [node for node in self._nodes() if node["op_name"] == _DELEGATE]
 
     def _nodes(self) -> Sequence[Mapping[str, Any]]:
-        nodes: Sequence[Mapping[str, Any]] = self._interpreter._get_ops_details()  # nothing public lists them
+        with _readable_names():  # nothing public lists them
+            nodes: Sequence[Mapping[str, Any]] = self._interpreter._get_ops_details()
         return nodes
+
+
+@contextmanager
+def _readable_names() -> Iterator[None]:
+    """Turn what the package raises on names that are no text into an error of ours."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise ProfilingError("no TFLite model, or a damaged one: it has names that are no UTF-8") from error
 
 
 def version() -> str:

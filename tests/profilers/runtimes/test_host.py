@@ -31,7 +31,7 @@ def test_float32_passes_and_other_types_do_not() -> None:
 
 @pytest.mark.parametrize("shape", [(1, 8, 4, 4), ("batch", 8, 4, 4), (None, 8, None, 4)])
 def test_sizes_that_a_model_leaves_open_fit(shape: Sequence[int | str | None]) -> None:
-    require_inputs(SPEC, [("tensor(float)", shape)] * 2, float32="tensor(float)")
+    require_inputs(SPEC, [("float32", shape)] * 2)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,43 @@
+"""A file format whose files name what happens to the process that reads them."""
+
+import os
+import signal
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from torch import nn
+
+from devices import DeviceError
+from profilers import FileFormat, ProfilingError, Workload
+from profilers.formats._format import Array
+
+
+class Crashing(FileFormat):
+    """Reads by doing what the file says."""
+
+    suffix = ".crash"
+    layout = "NCHW"
+    runtime = "fake"
+    packages = ()
+
+    def lower(self, module: nn.Module, input_shapes: Sequence[tuple[int, ...]]) -> bytes:
+        return b""
+
+    def run(self, content: bytes, images: Array) -> Array:
+        return images
+
+    def workload(self, path: Path) -> Workload:
+        word = path.read_text()
+        if word == "sleep":
+            time.sleep(60)
+        if word == "exit":
+            os._exit(3)
+        if word == "memory":
+            bytearray(1 << 40)
+        if word == "bug":
+            raise AttributeError("first\nsecond")
+        if word == "device":
+            raise DeviceError("nothing here runs it")
+        os.kill(os.getpid(), getattr(signal, word))
+        raise ProfilingError("it goes on")

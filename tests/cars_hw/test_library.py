@@ -54,7 +54,7 @@ _VALUES: dict[str, JsonValue] = {
     "training.crop_padding": 1,
     "training.recalibration_images": 16,
     "strategy.population_size": 4,
-    "search.warm_up_epochs": 0.1,
+    "search.warm_up_epochs": 2,
     "search.epochs_per_generation": 0.05,
     "search.generations": 2,
     "latency.device": "fake",

@@ -103,7 +103,7 @@ crop_padding = 1
 recalibration_images = 16
 [search]
 objectives = ["error", "my_lab.activation_bytes", "latency_ms"]
-warm_up_epochs = 0.2
+warm_up_epochs = 10
 epochs_per_generation = 0.2
 generations = 1
 [limits]

@@ -27,8 +27,8 @@ from cars_hw.errors import CheckpointError
 from devices.foundation import ConfigError
 
 if TYPE_CHECKING:
-    from cars_hw.ownership import Ownership
     from cars_hw.runs import Run
+    from devices.foundation import Ownership
 
 EXAMPLES = (
     "cars-hw search --config search.toml --run runs/first",
@@ -92,8 +92,8 @@ def search(
 
 def _owned(path: Path, begins: SearchConfig | None) -> "AbstractContextManager[Ownership]":
     """Own the run folder; a configuration that is refused leaves none."""
-    from cars_hw.ownership import owned
     from cars_hw.resolution import resolved
+    from devices.foundation import owned
 
     if begins is not None:
         resolved(begins)

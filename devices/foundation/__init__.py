@@ -3,6 +3,7 @@
 from devices.foundation.errors import CarsHwError, ConfigError, StorageError, UnknownNameError
 from devices.foundation.facades import lazy
 from devices.foundation.files import cache_folder, replace_file, sync_folder, write_durably
+from devices.foundation.ownership import Ownership, owned
 from devices.foundation.plugins import load_plugin, plugin_name, plugin_names
 from devices.foundation.settings import Settings, added, before, explained, section_type, settings_type
 from devices.foundation.text import first_line, one_line, printable
@@ -10,6 +11,7 @@ from devices.foundation.text import first_line, one_line, printable
 __all__ = [
     "CarsHwError",
     "ConfigError",
+    "Ownership",
     "Settings",
     "StorageError",
     "UnknownNameError",
@@ -21,6 +23,7 @@ __all__ = [
     "lazy",
     "load_plugin",
     "one_line",
+    "owned",
     "plugin_name",
     "plugin_names",
     "printable",

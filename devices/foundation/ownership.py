@@ -12,8 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from cars_hw.errors import CheckpointError
-from devices.foundation import CarsHwError
+from devices.foundation.errors import CarsHwError, StorageError
 
 _LOCK = ".lock"
 
@@ -37,17 +36,17 @@ class Ownership:
         """Refuse to go on where the folder has been removed, moved or replaced since it was taken.
 
         Raises:
-            CheckpointError: It has.
+            StorageError: It has.
         """
         try:
             found = os.stat(self.folder / _LOCK, follow_symlinks=False)
         except OSError as error:
-            raise CheckpointError(
+            raise StorageError(
                 f"{self.folder} is gone: somebody removed or moved it ({error.strerror}), and nothing more "
                 "can be saved; begin anew, or put it back and go on with --resume"
             ) from error
         if _key(found) != _key(os.fstat(self.descriptor)):
-            raise CheckpointError(
+            raise StorageError(
                 f"{self.folder} was replaced by another folder, and nothing more is saved; begin anew in "
                 "a new one"
             )
@@ -72,7 +71,7 @@ def owned(folder: Path) -> Iterator[Ownership]:
     """Own ``folder``, which is made where it is missing, until left.
 
     Raises:
-        CheckpointError: Somebody else owns it, or it cannot be written to.
+        StorageError: Somebody else owns it, or it cannot be written to.
     """
     with _guard:
         lock = _taken(folder)
@@ -98,7 +97,7 @@ def _taken(folder: Path) -> _Lock:
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
         descriptor = os.open(folder / _LOCK, flags, 0o666)
     except OSError as error:
-        raise CheckpointError(f"cannot write to {folder}: {error.strerror}; choose another folder") from error
+        raise StorageError(f"cannot write to {folder}: {error.strerror}; choose another folder") from error
     key = _key(os.fstat(descriptor))
     lock = _locks.get(key)
     if lock is None:
@@ -123,7 +122,7 @@ def _locked(folder: Path, descriptor: int) -> _Lock:
         raise _refusal(folder, owner) from error
     except OSError as error:
         os.close(descriptor)
-        raise CheckpointError(
+        raise StorageError(
             f"cannot lock {folder}: {error.strerror}; choose a folder on a disk of this machine"
         ) from error
     return _Lock(folder.absolute(), descriptor, threading.get_ident())
@@ -142,8 +141,8 @@ def _owner(descriptor: int) -> str:
     return f"process {text.decode()}" if text.isdigit() else "another process"
 
 
-def _refusal(folder: Path, owner: str) -> CheckpointError:
-    return CheckpointError(
+def _refusal(folder: Path, owner: str) -> StorageError:
+    return StorageError(
         f"{folder} is being written by {owner}; wait until that has ended, or name another folder"
     )
 

@@ -24,8 +24,7 @@ from safetensors.numpy import save as save_arrays
 
 from cars_hw.errors import CheckpointError
 from cars_hw.ledger import Json
-from cars_hw.ownership import Ownership, owned
-from devices.foundation import read_regular, sync_folder, write_durably
+from devices.foundation import Ownership, owned, read_regular, sync_folder, write_durably
 
 logger = logging.getLogger(__name__)
 

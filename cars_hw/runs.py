@@ -15,10 +15,9 @@ from cars_hw.candidate import Front
 from cars_hw.checkpoint import Checkpoint, CheckpointFolder
 from cars_hw.config import MAX_CONFIG_BYTES, SearchConfig, merged_values, read_toml
 from cars_hw.errors import CheckpointError
-from cars_hw.ownership import Ownership, owned
 from cars_hw.record import Record, read_record
 from cars_hw.resolution import require_allowed, resolved
-from devices.foundation import ConfigError, read_regular, replace_file
+from devices.foundation import ConfigError, Ownership, owned, read_regular, replace_file
 
 _CONFIG, _CHECKPOINTS = "config.toml", "checkpoints"
 

@@ -66,7 +66,7 @@ def search(
 ) -> None:
     """Search a space for the front of error, parameters and latency. Each generation is saved."""
     from cars_hw.cli._searching import run_search
-    from cars_hw.ownership import owned
+    from devices.foundation import owned
 
     given = overridden(
         overrides,

@@ -11,6 +11,7 @@ from devices.foundation.files import (
     write_durably,
 )
 from devices.foundation.locks import Lock, lock
+from devices.foundation.ownership import Ownership, owned
 from devices.foundation.plugins import load_plugin, plugin_name, plugin_names
 from devices.foundation.settings import Settings, added, before, explained, section_type, settings_type
 from devices.foundation.text import first_line, one_line, printable
@@ -19,6 +20,7 @@ __all__ = [
     "CarsHwError",
     "ConfigError",
     "Lock",
+    "Ownership",
     "Settings",
     "StorageError",
     "UnknownNameError",
@@ -32,6 +34,7 @@ __all__ = [
     "lock",
     "one_line",
     "open_regular",
+    "owned",
     "plugin_name",
     "plugin_names",
     "printable",

@@ -20,7 +20,7 @@ from cars_hw.errors import CheckpointError
 from cars_hw.ledger import Json
 from cars_hw.results.model_card import card_content, read_card
 from cars_hw.runs import Run
-from devices.foundation import CarsHwError
+from devices.foundation import CarsHwError, StorageError
 from tests.fakes.owners import another_owner
 from tests.fakes.waiting import wait_for
 
@@ -67,7 +67,7 @@ def test_a_verb_that_writes_into_anothers_run_is_refused_in_one_line_and_changes
 def test_a_second_search_does_not_rewrite_the_configuration_of_one_without_a_generation(run: Path) -> None:
     shutil.rmtree(run / "checkpoints")
     before = (run / "config.toml").read_bytes()
-    with another_owner(run), pytest.raises(CheckpointError, match="is being written by process"):
+    with another_owner(run), pytest.raises(StorageError, match="is being written by process"):
         Run.create(run, SearchConfig())
     assert (run / "config.toml").read_bytes() == before
 
@@ -88,7 +88,7 @@ def test_whoever_only_reads_asks_no_owner(run: Path, tmp_path: Path) -> None:
 
 def test_a_search_in_python_owns_its_run_from_its_first_round_to_its_last(run: Path) -> None:
     search = cars_hw.open_search(Run.open(run))
-    with another_owner(run), pytest.raises(CheckpointError, match="is being written by process"):
+    with another_owner(run), pytest.raises(StorageError, match="is being written by process"):
         next(search.run())
     rounds = search.run()
     next(rounds)
@@ -115,7 +115,7 @@ def test_a_run_that_goes_away_ends_its_search_at_the_next_write_and_is_not_made_
         run.rename(tmp_path / "moved")
     if fate == "replaced":
         shutil.copytree(tmp_path / "moved", run)
-    with pytest.raises(CheckpointError, match=r"is gone|was replaced|was changed") as refused:
+    with pytest.raises(CarsHwError, match=r"is gone|was replaced|was changed") as refused:
         next(rounds)
     assert len(str(refused.value).splitlines()) == 1
     assert run.exists() == (fate in {"replaced", "another configuration"})

@@ -12,7 +12,7 @@ from pathlib import Path
 ALONE = """
 import sys
 from pathlib import Path
-from cars_hw.ownership import owned
+from devices.foundation.ownership import owned
 with owned(Path(sys.argv[1])):
     print("mine", flush=True)
     sys.stdin.read()

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from cars_hw.errors import CheckpointError
-from cars_hw.ownership import owned
+from devices.foundation.errors import StorageError
+from devices.foundation.ownership import owned
 from tests.fakes.owners import ALONE, another_owner
 
 _FORKING_OWNER = """
 import os, sys, time
 from pathlib import Path
-from cars_hw.ownership import owned
+from devices.foundation.ownership import owned
 with owned(Path(sys.argv[1])):
     if os.fork() == 0:
         print("mine", flush=True)
@@ -29,7 +29,7 @@ with owned(Path(sys.argv[1])):
 def test_a_second_process_is_refused_in_one_line_that_names_the_first_and_the_remedy(tmp_path: Path) -> None:
     with another_owner(tmp_path / "run") as process:
         expected = f"process {process.pid}; wait .* another folder$"
-        with pytest.raises(CheckpointError, match=expected), owned(tmp_path / "run"):
+        with pytest.raises(StorageError, match=expected), owned(tmp_path / "run"):
             pytest.fail("two owners")
         with owned(tmp_path / "other"):
             pass
@@ -49,7 +49,7 @@ def test_the_same_folder_is_the_same_by_whatever_path(
     }
     with (
         another_owner(tmp_path / "run"),
-        pytest.raises(CheckpointError, match="is being written by process"),
+        pytest.raises(StorageError, match="is being written by process"),
         owned(paths[way]),
     ):
         pytest.fail("two owners")
@@ -80,7 +80,7 @@ def test_another_thread_is_another_writer(tmp_path: Path) -> None:
         try:
             with owned(tmp_path):
                 pass
-        except CheckpointError as error:
+        except StorageError as error:
             refusals.append(str(error))
 
     with owned(tmp_path):
@@ -110,7 +110,7 @@ def test_a_folder_that_goes_away_is_noticed(fate: str, tmp_path: Path) -> None:
             folder.rename(tmp_path / "elsewhere")
             (tmp_path / "copy").rename(folder)
         expected = "was replaced" if fate == "copied over" else "is gone"
-        with pytest.raises(CheckpointError, match=expected):
+        with pytest.raises(StorageError, match=expected):
             ownership.require_in_place()
 
 
@@ -125,7 +125,7 @@ def test_a_folder_that_cannot_be_owned_is_one_clear_error(obstacle: str, tmp_pat
             (folder / ".lock").symlink_to(tmp_path / "victim")
         else:
             (folder / ".lock").mkdir()
-    with pytest.raises(CheckpointError, match=r"cannot write to .*choose another folder"), owned(folder):
+    with pytest.raises(StorageError, match=r"cannot write to .*choose another folder"), owned(folder):
         pytest.fail("owned")
     assert not (tmp_path / "victim").exists()
 
@@ -134,7 +134,7 @@ def test_a_folder_of_ours_that_is_gone_is_not_made_again_by_owning_it_again(tmp_
     folder = tmp_path / "run"
     with owned(folder):
         shutil.rmtree(folder)
-        with pytest.raises(CheckpointError, match="is gone"), owned(folder):
+        with pytest.raises(StorageError, match="is gone"), owned(folder):
             pytest.fail("made again")
     assert not folder.exists()
     with owned(folder):
@@ -149,7 +149,7 @@ def test_a_stale_lock_of_any_content_hinders_nobody(tmp_path: Path) -> None:
 
 def _refused_elsewhere(folder: Path) -> bool:
     """Tell whether another process may not own ``folder``."""
-    code = "import sys; from pathlib import Path; from cars_hw.ownership import owned\n"
+    code = "import sys; from pathlib import Path; from devices.foundation.ownership import owned\n"
     code += "with owned(Path(sys.argv[1])): pass"
     done = subprocess.run(
         [sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=False, timeout=60

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from cars_hw.errors import CheckpointError
-from devices.foundation import CarsHwError, Lock, lock
+from devices.foundation.errors import CarsHwError, StorageError
+from devices.foundation.locks import Lock, lock
 
 _LOCK = ".lock"
 
@@ -36,17 +36,17 @@ class Ownership:
         """Refuse to go on where the folder has been removed, moved or replaced since it was taken.
 
         Raises:
-            CheckpointError: It has.
+            StorageError: It has.
         """
         try:
             found = os.stat(self.folder / _LOCK, follow_symlinks=False)
         except OSError as error:
-            raise CheckpointError(
+            raise StorageError(
                 f"{self.folder} is gone: somebody removed or moved it ({error.strerror}), and nothing more "
                 "can be saved; begin anew, or put it back and go on with --resume"
             ) from error
         if _key(found) != _key(os.fstat(self.descriptor)):
-            raise CheckpointError(
+            raise StorageError(
                 f"{self.folder} was replaced by another folder, and nothing more is saved; begin anew in "
                 "a new one"
             )
@@ -72,7 +72,7 @@ def owned(folder: Path) -> Iterator[Ownership]:
     """Own ``folder``, which is made where it is missing, until left.
 
     Raises:
-        CheckpointError: Somebody else owns it, or it cannot be written to.
+        StorageError: Somebody else owns it, or it cannot be written to.
     """
     with _guard:
         held = _taken(folder)
@@ -98,7 +98,7 @@ def _taken(folder: Path) -> _Held:
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
         descriptor = os.open(folder / _LOCK, flags, 0o666)
     except OSError as error:
-        raise CheckpointError(f"cannot write to {folder}: {error.strerror}; choose another folder") from error
+        raise StorageError(f"cannot write to {folder}: {error.strerror}; choose another folder") from error
     key = _key(os.fstat(descriptor))
     held = _locks.get(key)
     if held is None:
@@ -121,7 +121,7 @@ def _locked(folder: Path, descriptor: int) -> _Held:
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)
     except OSError as error:
         os.close(descriptor)
-        raise CheckpointError(
+        raise StorageError(
             f"cannot lock {folder}: {error.strerror}; choose a folder on a disk of this machine"
         ) from error
     except CarsHwError:
@@ -144,8 +144,8 @@ def _owner(descriptor: int) -> str:
     return f"process {text.decode()}" if text.isdigit() else "another process"
 
 
-def _refusal(folder: Path, owner: str) -> CheckpointError:
-    return CheckpointError(
+def _refusal(folder: Path, owner: str) -> StorageError:
+    return StorageError(
         f"{folder} is being written by {owner}; wait until that has ended, or name another folder"
     )
 

@@ -99,7 +99,7 @@ class CheckpointFolder:
         """Be the only one to save here until left; a folder that vanishes meanwhile is not made again.
 
         Raises:
-            CheckpointError: Somebody else saves here, or the folder cannot be written to.
+            StorageError: Somebody else saves here, or the folder cannot be written to.
         """
         with owned(self._within) as ownership:
             self._check()

@@ -91,7 +91,7 @@ class Run:
         """Be the only one to write into this run until left; whoever only reads does not ask.
 
         Raises:
-            CheckpointError: Somebody else writes into it, or it cannot be written to.
+            StorageError: Somebody else writes into it, or it cannot be written to.
         """
         return owned(self.path)
 
@@ -206,10 +206,10 @@ def writing_into(folder: Path) -> Iterator[Callable[[], None]]:
     """Own the run that ``folder`` lies in until left; a folder that lies in none takes no lock.
 
     Yields:
-        Raises ``CheckpointError`` where the run has been removed or replaced meanwhile.
+        Raises ``StorageError`` where the run has been removed or replaced meanwhile.
 
     Raises:
-        CheckpointError: Somebody else writes into that run.
+        StorageError: Somebody else writes into that run.
     """
     whole = folder.resolve()
     run = next((one for one in (whole, *whole.parents) if Run.exists(one) and _has_checkpoints(one)), None)

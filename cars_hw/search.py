@@ -131,7 +131,8 @@ class Search:
         """Yield a ``Generation`` a round until the schedule is done; each is saved before it is yielded.
 
         Raises:
-            CheckpointError: Somebody else writes into the folder, or it is gone; or the disk refuses.
+            StorageError: Somebody else writes into the folder, or it is gone.
+            CheckpointError: The disk refuses, or the stored configuration was changed.
         """
         with self._checkpoints.owned() if self._checkpoints else nullcontext():
             while self._next <= self.schedule.generations:

@@ -41,6 +41,9 @@ class Lock:
             disown(self._owner_file, self._content)
             self._owner_file = None
 
+    def __repr__(self) -> str:
+        return f"<lock by {self._owner_file}>" if self._owner_file else "<lock of the kernel>"
+
 
 def lock(file: IO[bytes] | int, path: Path) -> Lock | None:
     """Lock an open file that ``path`` names; ``None`` where another has locked it. Nothing is waited for.

@@ -42,15 +42,21 @@ def _verb(*arguments: str) -> "subprocess.Popen[str]":
 
 
 _WRITING = [
-    ("search", "--run", "run", "--resume"),
     ("search", "--run", "run", "--strategy", "evnas", "--config", "run/config.toml"),
-    ("export", "run", "--pick", "fastest"),
     ("export", "run", "--pick", "fastest", "--to", "run/elsewhere/deep"),
+]
+_WRITING_TOO = [
+    ("search", "--run", "run", "--resume"),
+    ("export", "run", "--pick", "fastest"),
     ("demo", "--run", "run"),
 ]
 
 
-@pytest.mark.parametrize("arguments", _WRITING, ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments",
+    [*_WRITING, *(pytest.param(verb, marks=pytest.mark.slow) for verb in _WRITING_TOO)],
+    ids=" ".join,
+)
 def test_a_verb_that_writes_into_anothers_run_is_refused_in_one_line_and_changes_nothing(
     arguments: tuple[str, ...], run: Path
 ) -> None:

@@ -15,6 +15,9 @@ from tests.fakes import onnx_files, tflite_files
 
 FLOAT = onnx.TensorProto.FLOAT
 
+#: Each tries a file in a process of its own, which takes a second or two; one of a kind is tried always.
+_SLOW = pytest.mark.slow
+
 
 def attempt(path: Path, *, limit_s: float = 120.0) -> Workload:
     made_by = formats.of_file(path)
@@ -76,15 +79,17 @@ def test_a_sound_file_is_tried_and_has_the_key_that_it_has_here(tmp_path: Path) 
     ("content", "told"),
     [
         (onnx_files.casting(FLOAT, (1, 3, 40_000, 40_000)), "elements; up to"),
-        (onnx_files.casting(FLOAT, (1, 3, 11_000, 11_000)), "numbers are made up"),
-        (constant_of_shape([1 << 40]), "elements; up to"),
-        (constant_of_shape([50_000, 50_000]), "elements; up to"),
-        (constant_of_shape([-1]), "elements; up to"),
+        pytest.param(onnx_files.casting(FLOAT, (1, 3, 11_000, 11_000)), "numbers are made up", marks=_SLOW),
+        pytest.param(constant_of_shape([1 << 40]), "elements; up to", marks=_SLOW),
+        pytest.param(constant_of_shape([50_000, 50_000]), "elements; up to", marks=_SLOW),
+        pytest.param(constant_of_shape([-1]), "elements; up to", marks=_SLOW),
         (many_nodes(100_001), "has 100001 nodes"),
         (expanded([60_000, 60_000]), "could not be measured|memory"),
-        (expanded([1 << 40, 1 << 20]), "could not be measured|memory"),
+        pytest.param(expanded([1 << 40, 1 << 20]), "could not be measured|memory", marks=_SLOW),
         (tflite_files.casting("FLOAT32", (1, 40_000, 40_000, 3)), "bytes of memory"),
-        (tflite_files.casting("FLOAT32", (1, 11_000, 11_000, 3)), "bytes of memory|made up"),
+        pytest.param(
+            tflite_files.casting("FLOAT32", (1, 11_000, 11_000, 3)), "bytes of memory|made up", marks=_SLOW
+        ),
     ],
     ids=lambda part: part[:12] if isinstance(part, str) else "",
 )
@@ -104,14 +109,14 @@ def test_a_small_file_that_wants_all_of_the_memory_is_refused(
     ("word", "told", "kind"),
     [
         ("SIGSEGV", "SIGSEGV, Segmentation fault", ProfilingError),
-        ("SIGABRT", "SIGABRT", ProfilingError),
-        ("SIGKILL", "SIGKILL", ProfilingError),
-        ("SIGFPE", "SIGFPE", ProfilingError),
-        ("exit", r"fail \(3\): without a word", ProfilingError),
+        pytest.param("SIGABRT", "SIGABRT", ProfilingError, marks=_SLOW),
+        pytest.param("SIGKILL", "SIGKILL", ProfilingError, marks=_SLOW),
+        pytest.param("SIGFPE", "SIGFPE", ProfilingError, marks=_SLOW),
+        pytest.param("exit", r"fail \(3\): without a word", ProfilingError, marks=_SLOW),
         ("memory", "bytes of memory", ProfilingError),
-        ("bug", r"fail \(1\): second", ProfilingError),
-        ("device", "nothing here runs it", DeviceError),
-        ("sleep", "more than 8 s to load", ProfilingError),
+        pytest.param("bug", r"fail \(1\): second", ProfilingError, marks=_SLOW),
+        pytest.param("device", "nothing here runs it", DeviceError, marks=_SLOW),
+        pytest.param("sleep", "more than 8 s to load", ProfilingError, marks=_SLOW),
     ],
 )
 def test_what_ends_the_process_of_a_trial_is_told_in_one_line(
@@ -131,14 +136,13 @@ def damaged(content: bytes, offset: int, flip: int) -> bytes:
 @pytest.mark.parametrize(
     ("name", "content", "offset"),
     [
-        (name, content, offset)
+        pytest.param(name, content, offset, marks=_SLOW if offset > 10 else (), id=f"{name}-{offset}")
         for name, content in (
             ("m.onnx", onnx_files.casting(FLOAT)),
             ("m.tflite", tflite_files.casting("INT8")),
         )
         for offset in (10, 60)
     ],
-    ids=str,
 )
 def test_a_damaged_file_is_measured_or_refused_in_one_line(
     name: str, content: bytes, offset: int, tmp_path: Path

@@ -404,6 +404,7 @@ def _fingerprint(run: Path) -> dict[str, object]:
     }
 
 
+@pytest.mark.slow
 def test_a_search_killed_in_mid_generation_ends_with_the_same_weights_and_population(tmp_path: Path) -> None:
     config, table = tmp_path / "config.toml", tmp_path / "table.jsonl"
     config.write_text(_CONFIG)

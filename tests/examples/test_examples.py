@@ -13,6 +13,7 @@ _EXAMPLES = Path(own_objective.__file__).parent
 _QUICK = Quality(precision=0.5, spread_s=0)
 
 
+@pytest.mark.slow
 def test_everything_that_a_verb_does_is_done_in_python_and_goes_on_where_it_ended(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -39,6 +39,7 @@ def played(folder: Path, serial: str) -> tuple[Android, PlayedTransport]:
     return Android(transport, root=phone.root, sleep=phone.sleep), transport
 
 
+@pytest.mark.slow
 def test_two_phones_fill_one_table_though_one_is_unplugged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

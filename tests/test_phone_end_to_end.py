@@ -136,6 +136,7 @@ def test_a_phone_that_heats_up_is_waited_for_and_the_wait_is_told(bench: Bench, 
         assert profiler.resting_s == phone.now_s == 3.0
 
 
+@pytest.mark.slow
 def test_the_fake_device_takes_the_same_path_and_onnxruntime_too(
     phone: PlayedPhone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -76,6 +76,7 @@ def test_python_refuses_it_too_unless_told_otherwise() -> None:
     assert cars_hw.open_search(run).history, "what began is gone on with"
 
 
+@pytest.mark.slow
 def test_a_search_with_a_limit_is_that_without_the_check() -> None:
     """The hunt draws nothing from the generator of the search."""
     config = SearchConfig.load("search.toml", {"limits.parameters": 1e6})

@@ -128,6 +128,7 @@ def test_a_run_that_goes_away_ends_its_search_at_the_next_write_and_is_not_made_
     assert not (run / "checkpoints" / "0003").exists()
 
 
+@pytest.mark.slow
 def test_the_verb_whose_run_is_removed_before_the_first_generation_ends_with_an_error(
     run: Path, tmp_path: Path
 ) -> None:

@@ -162,6 +162,7 @@ def test_every_file_of_the_laboratory_is_counted() -> None:
     assert counted == {path.name for path in _LAB.glob("*.py")}
 
 
+@pytest.mark.slow
 def test_the_shipped_suites_hold_for_each_of_them(lab: Path) -> None:
     (lab / "test_lab.py").write_text(_SUITES)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_lab.py"]

@@ -84,7 +84,7 @@ def test_a_sound_file_is_tried_and_has_the_key_that_it_has_here(tmp_path: Path) 
         pytest.param(constant_of_shape([50_000, 50_000]), "elements; up to", marks=_SLOW),
         pytest.param(constant_of_shape([-1]), "elements; up to", marks=_SLOW),
         pytest.param(many_nodes(100_001), "has 100001 nodes", marks=_SLOW),
-        (expanded([60_000, 60_000]), "could not be measured|memory"),
+        pytest.param(expanded([60_000, 60_000]), "could not be measured|memory", marks=_SLOW),
         pytest.param(expanded([1 << 40, 1 << 20]), "could not be measured|memory", marks=_SLOW),
         (tflite_files.casting("FLOAT32", (1, 40_000, 40_000, 3)), "bytes of memory"),
         pytest.param(
@@ -157,6 +157,7 @@ def test_a_damaged_file_is_measured_or_refused_in_one_line(
     assert "\n" not in told
 
 
+@pytest.mark.slow
 def test_a_file_for_a_remote_device_is_read_and_not_run_here(tmp_path: Path) -> None:
     model = onnx.load_model_from_string(onnx_files.casting(onnx.TensorProto.UINT8))
     model.graph.node[0].op_type = "Sqrt"

@@ -108,6 +108,7 @@ def test_a_written_configuration_fits_its_images_and_says_what_each_key_means(
     assert set(tomllib.loads(text)) == {"space", "strategy", "data", "training", "search", "latency"}
 
 
+@pytest.mark.slow
 def test_what_init_writes_is_profiled_searched_exported_and_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

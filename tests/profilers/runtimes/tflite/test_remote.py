@@ -99,6 +99,7 @@ def test_each_fault_of_the_tool_is_an_error_and_never_a_number(
         pass
 
 
+@pytest.mark.slow
 def test_fault_04_a_model_that_hangs_is_killed(device: LocalRemote, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote, "_START_LIMIT_S", 2.0)
     runtime = tflite(device.folder, fault="hang")

@@ -1,17 +1,20 @@
 """Commands that messages name, complete and quoted: only the command line knows its verbs."""
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import tomli_w
 from pydantic import JsonValue
 
 from cars_hw.config import LatencySection, SearchConfig, parse_override
 from cars_hw.errors import InfeasibleError, PluginNotAllowedError
-from cars_hw.record import Generation
 from devices.foundation import CarsHwError
 from latency_tables import MissingEntryError
+
+if TYPE_CHECKING:
+    from cars_hw.results.run_warnings import RunWarning
 
 
 def profile_command(config: SearchConfig, target: LatencySection | None = None) -> str:
@@ -40,11 +43,9 @@ def trust_lines(config: SearchConfig) -> list[str]:
     ] or ["no latency table was used"]
 
 
-def warning_lines(config: SearchConfig, generation: Generation) -> list[str]:
+def warning_lines(warnings: "Iterable[RunWarning]") -> list[str]:
     """Return the warnings of a run but those that ``trust_lines`` has, with its commands."""
-    from cars_hw.results.run_warnings import warnings_of
-
-    return [str(found) for found in warnings_of(config, generation) if found.kind != "table"]
+    return [str(found) for found in warnings if found.kind != "table"]
 
 
 @contextmanager

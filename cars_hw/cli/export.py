@@ -62,8 +62,8 @@ def export(
     if int8 and not formats.load(file_format).has_int8:
         raise typer.BadParameter(f"--int8 writes no {file_format} files; leave --format out")
     opened = Run.open(run, allow_plugins=allow_plugin or ())
-    last = opened.record().history[-1]
-    for line in warning_lines(opened.config, last):
+    warnings = warnings_of(opened.config, opened.record().history[-1])
+    for line in warning_lines(warnings):
         say(line)
     with progress() as bars:
         task = bars.add_task("exporting", total=None)
@@ -78,8 +78,8 @@ def export(
             on_member=lambda done, total: bars.update(task, completed=done, total=total),
         )
     if json:
-        warnings = [found.to_json() for found in warnings_of(opened.config, last)]
-        print_json({name: {"warnings": warnings, **done.to_json()} for name, done in exports.items()})
+        told = [found.to_json() for found in warnings]
+        print_json({name: {"warnings": told, **done.to_json()} for name, done in exports.items()})
         return
     print_table(
         ["pick", "file", "bytes", "error", "largest difference to torch"],

@@ -25,6 +25,7 @@ def report(
     """
     from cars_hw.results.report import report as write_page
     from cars_hw.results.report import report_json
+    from cars_hw.results.run_warnings import warnings_of
     from cars_hw.runs import Run
 
     opened = Run.open(run, allow_plugins=allow_plugin or ())
@@ -32,7 +33,8 @@ def report(
         print_json(report_json(opened))
         if to is None:
             return
-    for line in (*warning_lines(opened.config, opened.record().history[-1]), *trust_lines(opened.config)):
+    warnings = warnings_of(opened.config, opened.record().history[-1])
+    for line in (*warning_lines(warnings), *trust_lines(opened.config)):
         say(line)
     path = write_page(opened, to)
     say(f"wrote {path}")

@@ -80,11 +80,11 @@ def search(
     targets = (opened.config if opened else SearchConfig.load(config, given)).targets
     given |= _of_targets(targets, table, max_latency_ms or [])
     if opened is None:
-        begins = SearchConfig.load(config, given)
-        _require_startable(begins, allow_infeasible)
+        _require_startable(SearchConfig.load(config, given), allow_infeasible)
+        allow_infeasible = True  # its limits have been looked at, and a hunt takes seconds
     with owned(run) as ownership:
         if opened is None:
-            opened = _begun(run, begins)
+            opened = _begun(run, SearchConfig.load(config, given))
         elif config is not None or given:
             opened.require(opened.with_values(read_values(config, given)))
         with remedies(opened.config):
@@ -115,7 +115,7 @@ def _show(run: "Run", generation: "Generation", *, as_json: bool) -> None:
         found = [warning.to_json() for warning in warnings]
         print_json({"warnings": found, "front": front_json(generation), "spent": spent_json(generation)})
     else:
-        for line in warning_lines(run.config, generation):
+        for line in warning_lines(warnings):
             say(line)
         print_front(generation)
         print_spending(generation)

@@ -163,8 +163,8 @@ def export(
         By each pick what was written; a second file under the pick's name and ``int8``.
 
     Raises:
-        CheckpointError: The run has no completed generation, another configuration or other images; or the
-            folder lies in a run that somebody else writes into.
+        CheckpointError: The run has no completed generation, another configuration or other images.
+        StorageError: The folder lies in a run that somebody else writes into.
         ConfigError: There is no such member.
         InfeasibleError: A member violates a limit; nothing was written.
         ExportError: A file differs from torch, or cannot be written.

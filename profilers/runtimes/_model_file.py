@@ -5,6 +5,7 @@ import math
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from devices.foundation import read_regular
 from latency_tables import OpSpec
 from profilers.errors import ProfilingError, UnsupportedOperationError
 from profilers.runtimes._reference import FLOAT32, INPUT_TYPES, TAKES
@@ -31,7 +32,7 @@ def read_bounded(path: Path, wanted: str) -> bytes:
         size_bytes = path.stat().st_size
         if not path.is_file() or size_bytes > _LARGEST_BYTES:
             raise ProfilingError(f"{path} is not a file of up to {_LARGEST_BYTES} bytes; give {wanted}")
-        return path.read_bytes()
+        return read_regular(path, _LARGEST_BYTES)
     except OSError as error:
         raise ProfilingError(f"{path} cannot be read: {error.strerror}") from error
 

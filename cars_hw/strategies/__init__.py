@@ -8,7 +8,16 @@ from cars_hw.spaces._space import SearchSpace
 from cars_hw.strategies._strategy import SearchFacts, Strategy, Violation, unconstrained
 from devices.foundation import load_plugin, plugin_names, settings_type
 
-__all__ = ["SearchFacts", "Strategy", "Violation", "check", "load", "names", "unconstrained"]
+__all__ = ["SearchFacts", "Strategy", "Violation", "check", "find", "load", "names", "unconstrained"]
+
+
+def find(name: str) -> type[Strategy]:
+    """Return the strategy ``name``, not made for a space yet.
+
+    Raises:
+        UnknownNameError: No such strategy.
+    """
+    return load_plugin("cars_hw.strategies", name, Strategy, what="strategy")
 
 
 def load(
@@ -29,8 +38,7 @@ def load(
         UnknownNameError: No such strategy, or a setting that it does not have.
         ConfigError: A setting of another type or out of bounds, or settings that do not go together.
     """
-    strategy = load_plugin("cars_hw.strategies", name, Strategy, what="strategy")
-    return strategy(space, rng, violation=violation, **settings)
+    return find(name)(space, rng, violation=violation, **settings)
 
 
 def check(name: str, settings: Mapping[str, object]) -> None:
@@ -40,8 +48,7 @@ def check(name: str, settings: Mapping[str, object]) -> None:
         UnknownNameError: No such strategy, or a setting that it does not have.
         ConfigError: A setting of another type or out of bounds, or settings that do not go together.
     """
-    strategy = load_plugin("cars_hw.strategies", name, Strategy, what="strategy")
-    settings_type(strategy).checked(name, settings)
+    settings_type(find(name)).checked(name, settings)
 
 
 def names() -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
@@ -87,6 +87,8 @@ class Strategy(ABC):
             another number.
         is_screened: Whether its new architectures are screened where a search is not told.
         soft_path: Whether weights are trained and judged on the soft graphs of architectures.
+        plans_by_rounds: Whether what it does follows from ``facts.generations``, the number of rounds. Its
+            searches cannot be extended: a longer one would have been another from the beginning.
 
     Raises:
         UnknownNameError: A setting that the algorithm does not have.
@@ -98,6 +100,7 @@ class Strategy(ABC):
     numerics: ClassVar[int] = 1
     is_screened = False
     soft_path = False
+    plans_by_rounds = False
 
     def __init__(
         self,
@@ -153,6 +156,20 @@ class Strategy(ABC):
         Raises:
             SelectionError: Nothing was evaluated, or a cost is NaN or infinite.
         """
+
+    def renew_known_costs(self) -> None:
+        """Give the population the known costs of today, where a search goes on by another table.
+
+        Errors stay. An algorithm that remembers costs elsewhere, from one round to the next, renews them too.
+        """
+        known = self.facts.known_costs.values()
+        self.population = tuple(
+            replace(
+                member,
+                costs=(member.costs[0], *(cost(member.architecture) for cost in known)),
+            )
+            for member in self.population
+        )
 
     def screen(self, draw: Draw, n: int) -> list[Architecture]:
         """Return up to ``n`` new architectures that are worth an evaluation; no other new ones are asked."""

@@ -133,6 +133,7 @@ class GEvonas(Strategy):
     """A genetic algorithm in a space that grows and is pruned."""
 
     settings: GEvonasSettings
+    plans_by_rounds = True  # its stages divide the rounds among them
 
     def __init__(
         self,

@@ -109,6 +109,7 @@ class Nse(Strategy):
 
     settings: NseSettings
     numerics = 2  # 1: one fall of the learning rate over the whole search
+    plans_by_rounds = True  # the last generation of a search ends a round
 
     def __init__(
         self,

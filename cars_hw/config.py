@@ -1,8 +1,9 @@
 """The configuration of a search: TOML with overrides, checked before anything runs, saved as resolved."""
 
 import itertools
+import math
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -212,8 +213,18 @@ class SearchConfig(_Section):
         return self.model_copy(update={"latency": latency, "targets": {}})
 
     def with_latency(self, **values: JsonValue) -> Self:
-        """Return the configuration with other values in its ``latency``."""
-        return self.model_copy(update={"latency": self.latency.model_copy(update=values)})
+        """Return the configuration with other values in its ``latency``.
+
+        Raises:
+            ConfigError: A value is out of bounds.
+            UnknownNameError: A key that does not exist.
+        """
+        latency = {**self.latency.model_dump(exclude_unset=True), **values}
+        try:
+            return self.model_copy(update={"latency": LatencySection.model_validate(latency)})
+        except ValidationError as error:
+            what = "configuration key"
+            raise explained(error, LatencySection, unknown=what, subject=f"{what} latency.") from error
 
     def outside_names(self) -> tuple[str, ...]:
         """Return the modules from outside that this configuration names: using it runs their code."""
@@ -276,6 +287,9 @@ class SearchConfig(_Section):
 
     @classmethod
     def _checked(cls, values: Mapping[str, Any]) -> Self:
+        for key, value in _numbers(values):
+            if not math.isfinite(value):
+                raise ConfigError(f"configuration key {key} is {value}; it should be a finite number")
         try:
             config = cls.model_validate(values)
         except ValidationError as error:
@@ -340,7 +354,8 @@ def read_values(
     """
     values = read_toml(Path(path)) if path else {}
     for key, value in (overrides or {}).items():
-        _set(values, key.split("."), value)
+        # The name of a cost, under which its limit stands, may have dots itself.
+        _set(values, key.split(".", 1 if key.startswith("limits.") else -1), value)
     return values
 
 
@@ -356,6 +371,16 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"cannot read configuration {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"{path} is not TOML: {error}") from error
+
+
+def _numbers(values: object, key: str = "") -> Iterator[tuple[str, float]]:
+    """Yield all fractions in ``values``, however deep, with their dotted keys; those of lists by index."""
+    if isinstance(values, float):
+        yield key, values
+    elif isinstance(values, Mapping | list | tuple):
+        inner = values.items() if isinstance(values, Mapping) else enumerate(values)
+        for name, value in inner:
+            yield from _numbers(value, f"{key}.{name}" if key else str(name))
 
 
 def _aged(section: type[BaseModel], given: Any) -> Any:

@@ -9,7 +9,7 @@ from devices.foundation import lazy
 
 if TYPE_CHECKING:
     from cars_hw import data, networks, objectives, spaces, strategies
-    from cars_hw.assembly import open_search
+    from cars_hw.assembly import amended, open_search
     from cars_hw.candidate import Candidate, Front
     from cars_hw.checkpoint import CheckpointFolder
     from cars_hw.config import SearchConfig
@@ -108,6 +108,7 @@ __all__ = [
     "TrainingPlan",
     "UnknownNameError",
     "UnsupportedOperationError",
+    "amended",
     "bench",
     "bench_architecture",
     "data",
@@ -182,6 +183,7 @@ _HOMES = {
     "TrainingPlan": "cars_hw.weights.training_plan",
     "UnknownNameError": "devices.foundation",
     "UnsupportedOperationError": "profilers",
+    "amended": "cars_hw.assembly",
     "bench": "cars_hw.results.bench",
     "bench_architecture": "cars_hw.results.bench",
     "data": "cars_hw.data",

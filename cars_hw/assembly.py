@@ -1,22 +1,27 @@
 """Assembly: the search that a configuration describes, put together from its parts."""
 
 import math
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from pydantic import JsonValue
 
 import devices
 from cars_hw import data, objectives, spaces, strategies
 from cars_hw.config import LATENCY, LatencySection, SearchConfig
+from cars_hw.errors import CheckpointError
 from cars_hw.latency.contents import TableContents
 from cars_hw.latency.model import Trust, latency_model, trust
 from cars_hw.networks import kinds
 from cars_hw.objectives import Ingredients, Limits, Objective, require_feasible
 from cars_hw.resolution import resolved
-from cars_hw.runs import Run
+from cars_hw.runs import Run, is_limit
 from cars_hw.search import Schedule, Search
 from cars_hw.spaces import SearchSpace
 from cars_hw.strategies import unconstrained
+from cars_hw.tabular_trainer import TabularTrainer
 from cars_hw.trainer import Trainer
 from cars_hw.weights.supernet_trainer import SuperNetTrainer
 from latency_tables import LatencyTable, TableError, TableMismatchError
@@ -40,10 +45,42 @@ def open_search(run: Run, *, allow_infeasible: bool = False) -> Search:
     if run.has_checkpoints():
         run.checkpoint()  # refuses a configuration that is not its own, before anything is made by that
     space = make_space(run.config)
-    search = make_search(run, make_trainer(run.config, space))
+    trainer = make_trainer(run.config, space, planned_generations=run.planned_generations)
+    search = make_search(run, trainer)
     if not search.resume() and not allow_infeasible:
         require_feasible(space, search.objectives[1:], run.config.all_limits())
     return search
+
+
+def amended(run: Run, values: Mapping[str, JsonValue], *, allow_infeasible: bool = False) -> Run:
+    """Return a run that goes on by other values, kept as an amendment in its folder; itself if none differs.
+
+    Generations may become more, limits others; a target may have another address of its kind of device, or
+    another table of the same conditions. What is refused changes nothing.
+
+    Args:
+        run: The folder, as ``Run.open`` returns it.
+        values: Section by section, ``{"search": {"generations": 90}}``; what they leave out stays. ``None``
+            takes a limit away.
+        allow_infeasible: Whether no network needs to meet the limits, where these or a table change.
+
+    Raises:
+        CheckpointError: A key that may not change, or not to that value: the message names it and both.
+        InfeasibleError: No network meets the limits.
+        TableError: A table was measured under other conditions than the one before, or lacks an entry.
+        CarsHwError: A part of the configuration cannot be had; the message names it.
+    """
+    wanted = run.with_values(values)
+    changes = run.changes_to(wanted)
+    if not changes:
+        return run
+    with run.owned():
+        run.require_stored()
+        before, after = _table_digests(run, wanted)
+        are_limits_new = any(is_limit(change.key) for change in changes)
+        if (are_limits_new or before != after) and not allow_infeasible:
+            require_feasible_limits(wanted)
+        return run.with_amendment(changes, tables_before=before, tables_after=after)
 
 
 def require_feasible_limits(config: SearchConfig) -> None:
@@ -58,7 +95,7 @@ def require_feasible_limits(config: SearchConfig) -> None:
     config = resolved(config)
     space = make_space(config)
     tables = {name: open_table(target) for name, target in config.searched_targets().items()}
-    costs = make_objectives(config, space, make_trainer(config, space), tables)
+    costs = make_objectives(config, space, TabularTrainer({}), tables)  # known costs need no weights
     require_feasible(space, costs[1:], config.all_limits())
 
 
@@ -121,8 +158,16 @@ def make_space(config: SearchConfig) -> SearchSpace:
     return spaces.load(config.space.name, **config.space.settings)
 
 
-def make_trainer(config: SearchConfig, space: SearchSpace) -> SuperNetTrainer:
-    """Return fresh shared weights for ``space`` on the images that ``config`` names."""
+def make_trainer(
+    config: SearchConfig, space: SearchSpace, *, planned_generations: int | None = None
+) -> SuperNetTrainer:
+    """Return fresh shared weights for ``space`` on the images that ``config`` names.
+
+    Args:
+        config: Names everything else.
+        space: Whose weights.
+        planned_generations: Over which the learning rate falls; those of ``config`` if not given.
+    """
     section = config.data
     images = data.load(
         section.name,
@@ -132,12 +177,14 @@ def make_trainer(config: SearchConfig, space: SearchSpace) -> SuperNetTrainer:
         seed=section.seed,
         **section.settings,
     )
-    total_steps = make_schedule(config, len(images.training.labels)).total_steps
+    schedule = make_schedule(config, len(images.training.labels))
+    if planned_generations is not None:
+        schedule = replace(schedule, generations=planned_generations)
     return SuperNetTrainer(
         space,
         images,
         config.training,
-        total_steps=total_steps,
+        total_steps=schedule.total_steps,
         seed=config.search.seed,
         device=config.search.torch_device,
     )
@@ -167,11 +214,14 @@ def make_search(run: Run, trainer: SuperNetTrainer) -> Search:
         **config.strategy.settings,
     )
     contents = TableContents(space).specs
-    digests = {table_key(config, name): (table.digest(contents),) for name, table in tables.items()}
+    digests = {
+        table_key(config, name): run.table_digests(table_key(config, name), table.digest(contents))
+        for name, table in tables.items()
+    }
     fingerprint: dict[str, tuple[str, ...]] = {
         **(digests or {"latency table": ("none",)}),
         "images": (trainer.data.digest(),),
-        "configuration": run.configuration_hashes(),
+        "configuration": run.bindings(),
     }
     return Search(
         trainer,
@@ -215,6 +265,42 @@ def make_schedule(config: SearchConfig, training_images: int) -> Schedule:
         steps=round(config.search.epochs_per_generation * steps_per_epoch),
         generations=config.search.generations,
     )
+
+
+def _table_digests(run: Run, wanted: SearchConfig) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the digests of the tables that go out of use, and of those that come into use, by table keys.
+
+    Raises:
+        CheckpointError: The conditions of the former table cannot be told any more.
+        TableError: A new one was measured under other conditions, or lacks an entry.
+        DeviceError: A device cannot be reached at its new address.
+    """
+    space, former = make_space(wanted), run.config.searched_targets()
+    written = run.record().fingerprint if run.has_checkpoints() else {}
+    before, after = dict[str, str](), dict[str, str]()
+    for name, target in wanted.searched_targets().items():
+        if target == former[name].model_copy(update={"max_latency_ms": target.max_latency_ms}):
+            continue
+        table, key = open_table(target), table_key(wanted, name)
+        if target.table == former[name].table:
+            continue
+        latency_model(space, table)
+        after[key] = table.digest(TableContents(space).specs)
+        if after[key] != written.get(key):
+            _former_table(former[name], target).header.require_equal(table.header)
+        if key in written:
+            before[key] = written[key]
+    return before, after
+
+
+def _former_table(former: LatencySection, target: LatencySection) -> LatencyTable:
+    try:
+        return LatencyTable.open(former.table)
+    except TableError as error:
+        raise CheckpointError(
+            f"table = {former.table!r:.80}, and {target.table!r:.80} is asked for: whether both were "
+            f"measured under the same conditions cannot be told, since {error}"
+        ) from error
 
 
 def _trust_of(target: LatencySection, space: SearchSpace) -> Trust:

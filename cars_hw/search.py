@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cars_hw.candidate import Candidate, Front
 from cars_hw.checkpoint import CheckpointFolder
@@ -51,7 +51,8 @@ class Search:
         checkpoints: Where each round is saved; ``None`` saves nothing.
         fingerprint: Facts that a resumed run must share with the one that wrote the checkpoint (table hash,
             configuration), each in one or more forms: the first is saved in each checkpoint, any is accepted.
-            The ``numerics`` of strategy, trainer and screen are saved with them.
+            The ``numerics`` of strategy, trainer and screen are saved with them. Where a checkpoint has
+            another form than the first, limits and known costs may be others: its members are judged anew.
         screening: Whether new architectures are screened: of many that are drawn, those few are evaluated
             that are most promising by known costs and a model of the error. ``None``: as the strategy
             declares, where there is a known cost.
@@ -87,6 +88,7 @@ class Search:
             "numerics of screening": str(Screen.numerics),
         }
         self._next = 0
+        self._is_judged_anew = False
         known_costs = {objective.name: objective for objective in self.objectives[1:]}
         strategy.begin(SearchFacts(schedule.generations, schedule.steps, known_costs, self._screen))
         self._activate()
@@ -125,6 +127,8 @@ class Search:
         self.trainer.restore(TrainerState(checkpoint.arrays, record.trainer))
         self.history = list(record.history)
         self._next = checkpoint.generation + 1
+        if any(record.fingerprint.get(name) != forms[0] for name, forms in self._fingerprint.items()):
+            self._judge_anew()
         return True
 
     def run(self) -> Iterator[Generation]:
@@ -135,6 +139,9 @@ class Search:
             CheckpointError: The disk refuses, or the stored configuration was changed.
         """
         with self._checkpoints.owned() if self._checkpoints else nullcontext():
+            if self._is_judged_anew:
+                self._save(self._next - 1)
+                self._is_judged_anew = False
             while self._next <= self.schedule.generations:
                 yield self._round()
 
@@ -156,9 +163,19 @@ class Search:
             time.perf_counter() - start_s,
         )
         self.history.append(generation)
-        self._save()
+        self._save(self._next)
         self._next += 1
         return generation
+
+    def _judge_anew(self) -> None:
+        """Judge the last generation by the known costs and limits of today; errors stay."""
+        self.strategy.renew_known_costs()
+        if self._screen is not None:
+            self._screen.renew_known_costs()
+        last = self.history[-1]
+        front = Front(self.strategy.front(), last.objectives)
+        self.history[-1] = replace(last, population=self.strategy.population, front=front)
+        self._is_judged_anew = True
 
     def _default_screen(self, screening: bool | None) -> Screen | None:
         by_default = self.strategy.is_screened and len(self.objectives) > 1
@@ -201,14 +218,14 @@ class Search:
                 return member.costs[0]
         return 1.0 - self.trainer.accuracy(architecture, weights="previous")
 
-    def _save(self) -> None:
+    def _save(self, generation: int) -> None:
         if self._checkpoints is None:
             return
         trainer = self.trainer.state()
         screen = None if self._screen is None else self._screen.state()
         saved = {name: forms[0] for name, forms in self._fingerprint.items()} | self._numerics
         record = Record(saved, trainer.values, self.strategy.state(), self.history, screen)
-        self._checkpoints.save(record.to_checkpoint(self._next, trainer))
+        self._checkpoints.save(record.to_checkpoint(generation, trainer))
 
     def _check_fingerprint(self, found: Mapping[str, str]) -> None:
         for name, now in self._numerics.items():

@@ -1,5 +1,7 @@
 """What ``search`` and ``demo`` share: a search with progress bars, and its front as a table."""
 
+import shlex
+
 from cars_hw.assembly import open_search
 from cars_hw.cli._commands import trust_lines
 from cars_hw.cli._output import print_table, progress, say
@@ -8,6 +10,7 @@ from cars_hw.networks.architecture import to_text
 from cars_hw.record import Generation
 from cars_hw.results import spending
 from cars_hw.runs import Run
+from cars_hw.search import Search
 
 
 def run_search(run: Run, *, allow_infeasible: bool = False) -> Generation:
@@ -15,8 +18,8 @@ def run_search(run: Run, *, allow_infeasible: bool = False) -> Generation:
     search = open_search(run, allow_infeasible=allow_infeasible)
     for line in trust_lines(run.config):
         say(line)
-    if search.history:
-        say(f"going on after generation {search.history[-1].index} of {search.schedule.generations}")
+    for line in _going_on_lines(run, search):
+        say(line)
     with progress() as bars:
         generations = bars.add_task("generations", total=search.schedule.generations + 1)
         steps = bars.add_task("training steps", total=search.schedule.total_steps)
@@ -32,6 +35,25 @@ def run_search(run: Run, *, allow_infeasible: bool = False) -> Generation:
             bars.advance(generations)
             say(f"{generation} ({generation.seconds:.0f} s)")
     return search.history[-1]
+
+
+def _going_on_lines(run: Run, search: Search) -> list[str]:
+    """Return where a search goes on; where it is finished, how it is extended, if it can be."""
+    if not search.history:
+        return []
+    done, planned = search.history[-1].index, search.schedule.generations
+    if done < planned:
+        return [f"going on after generation {done} of {planned}"]
+    if search.strategy.plans_by_rounds:
+        return [
+            f"the search is finished: all {planned} generations are done; {run.config.strategy.name} plans "
+            "by their number, so that a longer search is another one, in another folder"
+        ]
+    longer = ("search", "--run", str(run.path), "--resume", "--generations", str(max(2 * planned, 1)))
+    return [
+        f"the search is finished: all {planned} generations are done; to extend it, run "
+        f"`{shlex.join(['cars-hw', *longer])}`"
+    ]
 
 
 def print_front(generation: Generation) -> None:

@@ -54,7 +54,7 @@ def export(
 ) -> None:
     """Write members of the front to ONNX or TFLite, verified against torch, each with a model card."""
     from cars_hw.results.members import export as export_members
-    from cars_hw.results.run_warnings import warnings_of
+    from cars_hw.results.run_warnings import warnings_of_run
     from cars_hw.runs import Run
     from profilers import formats
 
@@ -62,7 +62,7 @@ def export(
     if int8 and not formats.load(file_format).has_int8:
         raise typer.BadParameter(f"--int8 writes no {file_format} files; leave --format out")
     opened = Run.open(run, allow_plugins=allow_plugin or ())
-    warnings = warnings_of(opened.config, opened.record().history[-1])
+    warnings = warnings_of_run(opened, opened.record())
     for line in warning_lines(warnings):
         say(line)
     with progress() as bars:

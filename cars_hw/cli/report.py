@@ -25,7 +25,7 @@ def report(
     """
     from cars_hw.results.report import report as write_page
     from cars_hw.results.report import report_json
-    from cars_hw.results.run_warnings import warnings_of
+    from cars_hw.results.run_warnings import warnings_of_run
     from cars_hw.runs import Run
 
     opened = Run.open(run, allow_plugins=allow_plugin or ())
@@ -33,7 +33,7 @@ def report(
         print_json(report_json(opened))
         if to is None:
             return
-    warnings = warnings_of(opened.config, opened.record().history[-1])
+    warnings = warnings_of_run(opened, opened.record())
     for line in (*warning_lines(warnings), *trust_lines(opened.config)):
         say(line)
     path = write_page(opened, to)

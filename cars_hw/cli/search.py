@@ -34,11 +34,15 @@ if TYPE_CHECKING:
 #: Exit status of a search that ended well, but whose front has no member that is usable.
 NOTHING_USABLE = 3
 
+#: In place of a number, takes a limit away.
+_NO_LIMIT = "none"
+
 EXAMPLES = (
     "cars-hw search --config search.toml --run runs/first",
     "cars-hw search --config search.toml --run runs/fast --max-latency-ms 5",
     "cars-hw search --config phones.toml --run runs/both --max-latency-ms pixel=5 --max-latency-ms old=20",
     "cars-hw search --run runs/first --resume",
+    "cars-hw search --run runs/first --resume --generations 90",
 )
 
 
@@ -52,11 +56,21 @@ def search(
     table: TableOption = None,
     max_latency_ms: Annotated[
         list[str] | None,
-        typer.Option(help="Slower architectures are infeasible; TARGET=MS where there are several targets."),
+        typer.Option(
+            help="Slower architectures are infeasible; TARGET=MS where there are several targets; none takes "
+            "the limit away."
+        ),
     ] = None,
     generations: Annotated[int | None, typer.Option(help="Generations after warm-up.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random in the search.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's newest checkpoint.")] = False,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on from the run's newest checkpoint; more generations, other limits, tables of the same "
+            "conditions and addresses of devices may be given.",
+        ),
+    ] = False,
     allow_infeasible: AllowInfeasibleOption = False,
     allow_plugin: AllowPluginOption = None,
     config: ConfigOption = None,
@@ -68,13 +82,15 @@ def search(
     from cars_hw.cli._searching import run_search
     from devices.foundation import owned
 
-    given = overridden(
-        overrides,
-        space__name=space,
-        strategy__name=strategy,
-        data__name=data,
-        search__generations=generations,
-        search__seed=seed,
+    given = _without_limits(
+        overridden(
+            overrides,
+            space__name=space,
+            strategy__name=strategy,
+            data__name=data,
+            search__generations=generations,
+            search__seed=seed,
+        )
     )
     opened = _resumed(run, config, given, allow_plugin or []) if resume else None
     targets = (opened.config if opened else SearchConfig.load(config, given)).targets
@@ -86,7 +102,7 @@ def search(
         if opened is None:
             opened = _begun(run, SearchConfig.load(config, given))
         elif config is not None or given:
-            opened.require(opened.with_values(read_values(config, given)))
+            opened = _amended(opened, read_values(config, given), allow_infeasible=allow_infeasible)
         with remedies(opened.config):
             generation = run_search(opened, allow_infeasible=allow_infeasible)
         ownership.require_in_place()
@@ -110,7 +126,7 @@ def _show(run: "Run", generation: "Generation", *, as_json: bool) -> None:
     from cars_hw.results.report import front_json, spent_json
     from cars_hw.results.run_warnings import has_usable_member, warnings_of
 
-    warnings = warnings_of(run.config, generation)
+    warnings = warnings_of(run.config, generation, run.amendments)
     if as_json:
         found = [warning.to_json() for warning in warnings]
         print_json({"warnings": found, "front": front_json(generation), "spent": spent_json(generation)})
@@ -149,8 +165,20 @@ def _resumed(
     own: tuple[str, ...] = ()
     if config is not None or given:
         with suppress(ConfigError):  # what it lacks alone, the run has
-            own = SearchConfig.load(config, given).outside_names()
+            plain = {key: value for key, value in given.items() if value is not None}
+            own = SearchConfig.load(config, plain).outside_names()
     return Run.open(path, allow_plugins=[*allowed, *own])
+
+
+def _amended(run: "Run", values: dict[str, JsonValue], *, allow_infeasible: bool) -> "Run":
+    """Go on by other values, and say which; nothing is written where they are the run's."""
+    from cars_hw.assembly import amended
+
+    with remedies(run.with_values(values)):
+        found = amended(run, values, allow_infeasible=allow_infeasible)
+    if found is not run:
+        say(str(found.amendments[-1]))
+    return found
 
 
 def _of_targets(targets: Collection[str], table: Path | None, limits: list[str]) -> dict[str, JsonValue]:
@@ -160,8 +188,15 @@ def _of_targets(targets: Collection[str], table: Path | None, limits: list[str])
         found[f"{target_section(targets)}.table"] = str(table)
     for text in limits:
         target, equals, number = text.rpartition("=")
-        if not re.fullmatch(r"[0-9]*\.?[0-9]+(e[+-]?[0-9]+)?", number):
+        if number != _NO_LIMIT and not re.fullmatch(r"[0-9]*\.?[0-9]+(e[+-]?[0-9]+)?", number):
             raise ConfigError(f"--max-latency-ms {text!r:.64} is neither a number nor TARGET=NUMBER")
         section = target_section(targets, target if equals else None)
-        found[f"{section}.max_latency_ms"] = float(number)
+        found[f"{section}.max_latency_ms"] = None if number == _NO_LIMIT else float(number)
     return found
+
+
+def _without_limits(given: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """Return dotted keys in which a limit that is ``none`` is ``None``: TOML has no word for it."""
+    from cars_hw.runs import is_limit
+
+    return {key: None if value == _NO_LIMIT and is_limit(key) else value for key, value in given.items()}

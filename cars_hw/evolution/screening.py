@@ -110,6 +110,14 @@ class Screen:
             raise CheckpointError(f"the screen's state cannot be restored: {reason}") from error
         self._evaluated = {candidate.architecture: candidate.costs for candidate in evaluated}
 
+    def renew_known_costs(self) -> None:
+        """Give what was evaluated the known costs of today, where a search goes on by another table."""
+        self._known.clear()
+        self._evaluated = {
+            architecture: (costs[0], *self._known_costs(architecture))
+            for architecture, costs in self._evaluated.items()
+        }
+
     def _optimistic_costs(self, pool: Sequence[Architecture]) -> Costs:
         """Return the costs ``(q, m)`` that are plausible at best: the known ones, and an optimistic error."""
         evaluated = as_costs(list(self._evaluated.values()))

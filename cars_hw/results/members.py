@@ -14,7 +14,7 @@ from cars_hw.networks.architecture import to_text
 from cars_hw.record import Record, read_record
 from cars_hw.results.exporter import Export, export_int8, export_network
 from cars_hw.results.picks import expanded, pick
-from cars_hw.results.run_warnings import RunWarning, excess_text, excesses, violations_json, warnings_of
+from cars_hw.results.run_warnings import RunWarning, excess_text, excesses, violations_json, warnings_of_run
 from cars_hw.runs import Run, writing_into
 from cars_hw.spaces import Scale
 from cars_hw.trainer import TrainerState
@@ -131,7 +131,7 @@ def restored(run: Run) -> RestoredRun:
     if record.fingerprint.get("images") != trainer.data.digest():
         raise CheckpointError(f"{run.path} was searched on other images than {trainer.data.name} holds now")
     trainer.restore(TrainerState(checkpoint.arrays, record.trainer))
-    found = tuple(warnings_of(run.config, record.history[-1]))
+    found = tuple(warnings_of_run(run, record))
     return RestoredRun(run, trainer, record, table_trust(run.config), found)
 
 

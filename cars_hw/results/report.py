@@ -15,7 +15,7 @@ from cars_hw.networks.architecture import to_text
 from cars_hw.record import Generation
 from cars_hw.results import spending
 from cars_hw.results.exporter import make_folder
-from cars_hw.results.run_warnings import RunWarning, warnings_of
+from cars_hw.results.run_warnings import RunWarning, warnings_of_run
 from cars_hw.runs import Run
 from devices.foundation import replace_file
 from profilers import ExportError
@@ -45,11 +45,11 @@ def report(run: Run, to: str | Path | None = None) -> Path:
         CheckpointError: No generation is complete, or the stored configuration is not the search's.
         ExportError: The disk refuses.
     """
-    path, history = run.path / "report.html" if to is None else Path(to), run.record().history
+    path, record = run.path / "report.html" if to is None else Path(to), run.record()
     if to is not None:
         make_folder(path.parent)
-    found = warnings_of(run.config, history[-1])
-    return write_report(run.config, history, path, trust=table_trust(run.config), warnings=found)
+    found = warnings_of_run(run, record)
+    return write_report(run.config, record.history, path, trust=table_trust(run.config), warnings=found)
 
 
 def report_json(run: Run) -> dict[str, Json]:
@@ -58,10 +58,11 @@ def report_json(run: Run) -> dict[str, Json]:
     Raises:
         CheckpointError: No generation is complete.
     """
-    history = run.record().history
+    record = run.record()
+    history = record.history
     return {
         "run": str(run.path),
-        "warnings": [found.to_json() for found in warnings_of(run.config, history[-1])],
+        "warnings": [found.to_json() for found in warnings_of_run(run, record)],
         "trust": table_trust(run.config),
         "generation": history[-1].index,
         "objectives": list(history[-1].objectives),

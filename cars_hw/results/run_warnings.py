@@ -3,7 +3,7 @@
 The terminal, ``--json``, the page and model cards show these; nothing else decides what is a warning.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,7 +12,8 @@ from cars_hw.candidate import Candidate
 from cars_hw.config import SearchConfig
 from cars_hw.latency.contents import TableContents
 from cars_hw.ledger import Json
-from cars_hw.record import Generation
+from cars_hw.record import Generation, Record
+from cars_hw.runs import Amendment, Run, is_limit
 from latency_tables import LatencyTable, TableError
 
 
@@ -25,7 +26,7 @@ class RunWarning:
         text: One line that says it, with figures.
     """
 
-    kind: Literal["limits", "chance", "skipped_steps", "table", "precision"]
+    kind: Literal["limits", "chance", "skipped_steps", "extended", "amended", "table", "precision"]
     text: str
 
     def __str__(self) -> str:
@@ -36,17 +37,35 @@ class RunWarning:
         return {"kind": self.kind, "text": self.text}
 
 
-def warnings_of(config: SearchConfig, generation: Generation) -> list[RunWarning]:
+def warnings_of_run(run: Run, record: Record) -> list[RunWarning]:
+    """Return the warnings of a run that is read, with what was amended after its newest checkpoint.
+
+    Args:
+        run: The run.
+        record: What its newest checkpoint says.
+    """
+    found = warnings_of(run.config, record.history[-1], run.amendments)
+    written = record.fingerprint.get("configuration")
+    links = [amendment.link for amendment in run.amendments]
+    later = run.amendments[links.index(written) + 1 :] if written in links else run.amendments
+    return [*_about_what_is_to_come(later), *found]
+
+
+def warnings_of(
+    config: SearchConfig, generation: Generation, amendments: Sequence[Amendment] = ()
+) -> list[RunWarning]:
     """Return the warnings of a run, those about its members first.
 
     Args:
         config: The run's resolved configuration.
         generation: Its last one.
+        amendments: What was changed since it began.
     """
     return [
         *_about_limits(config, generation),
         *_about_chance(config, generation),
         *_about_skipped_steps(generation),
+        *_about_extension(config, generation, amendments),
         *_about_trust(config),
         *_about_precision(config),
     ]
@@ -113,6 +132,32 @@ def _about_skipped_steps(generation: Generation) -> list[RunWarning]:
         "was not finite: a smaller training.learning_rate may help"
     )
     return [RunWarning("skipped_steps", text)]
+
+
+def _about_extension(
+    config: SearchConfig, generation: Generation, amendments: Sequence[Amendment]
+) -> list[RunWarning]:
+    """Say that an extended search is not one that was planned longer, once it goes beyond its plan."""
+    changes = [amendment.change("search.generations") for amendment in amendments]
+    planned = next((change.before for change in changes if change), None)
+    if not isinstance(planned, int) or generation.index <= planned:
+        return []
+    text = (
+        f"the search was planned for {planned} generations and extended to {config.search.generations}: from "
+        f"generation {planned + 1} on, it trains at its final learning rate, "
+        f"{config.training.final_learning_rate:g}; one planned for so many would have found another front"
+    )
+    return [RunWarning("extended", text)]
+
+
+def _about_what_is_to_come(amendments: Sequence[Amendment]) -> list[RunWarning]:
+    """Name changes of tables and limits by which nothing has been judged yet."""
+    return [
+        RunWarning("amended", f"{change} counts once the search goes on; the front is by the former value")
+        for amendment in amendments
+        for change in amendment.changes
+        if is_limit(change.key) or change.key.endswith(".table")
+    ]
 
 
 def _about_trust(config: SearchConfig) -> list[RunWarning]:

@@ -1,5 +1,7 @@
-"""Runs: a run folder with what binds it."""
+"""Runs: a run folder with what binds it, the amendments to its configuration, and what may be amended."""
 
+from cars_hw.runs.amendments import Amendment, Change
+from cars_hw.runs.changes import is_limit
 from cars_hw.runs.run import Run, write_text, writing_into
 
-__all__ = ["Run", "write_text", "writing_into"]
+__all__ = ["Amendment", "Change", "Run", "is_limit", "write_text", "writing_into"]

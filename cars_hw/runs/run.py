@@ -3,10 +3,12 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping
+import shutil
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Self
 
 from pydantic import JsonValue
@@ -17,9 +19,18 @@ from cars_hw.config import MAX_CONFIG_BYTES, SearchConfig, merged_values, read_t
 from cars_hw.errors import CheckpointError
 from cars_hw.record import Record, read_record
 from cars_hw.resolution import require_allowed, resolved
-from devices.foundation import ConfigError, Ownership, owned, read_regular, replace_file
+from cars_hw.runs.amendments import (
+    Amendment,
+    Change,
+    amended_values,
+    amendment_path,
+    amendment_text,
+    read_amendments,
+)
+from cars_hw.runs.changes import changes_between, flat, refusal
+from devices.foundation import ConfigError, Ownership, owned, read_regular, replace_file, sync_folder
 
-_CONFIG, _CHECKPOINTS = "config.toml", "checkpoints"
+_CONFIG, _CHECKPOINTS, _AMENDMENTS = "config.toml", "checkpoints", "amendments"
 
 
 @dataclass(frozen=True)
@@ -27,14 +38,17 @@ class Run:
     """A run folder.
 
     Attributes:
-        path: The folder: ``config.toml``, ``checkpoints/``, ``export/``, ``report.html``.
-        config: The resolved configuration.
-        sha256: Digest of the values of ``config.toml`` when it was opened; ``None``: it may be any.
+        path: The folder: ``config.toml``, ``amendments/``, ``checkpoints/``, ``export/``, ``report.html``.
+        config: The resolved configuration, as it was stored and amended since.
+        sha256: What bound the configuration when it was opened: the digest of the values of ``config.toml``,
+            or the last amendment's; ``None``: it may be any.
+        amendments: What was changed since the run began, the oldest first.
     """
 
     path: Path
     config: SearchConfig
     sha256: str | None = None
+    amendments: tuple[Amendment, ...] = ()
 
     @classmethod
     def create(cls, path: str | Path, config: SearchConfig) -> Self:
@@ -58,6 +72,7 @@ class Run:
                 there = cls.open(path, allow_plugins=config.outside_names())
                 there.require(there.with_values(config.to_values(only_given=True)))
                 return there
+            shutil.rmtree(path / _AMENDMENTS, ignore_errors=True)  # of a run that never began
             write_text(path / _CONFIG, run.config.to_toml())
             return cls(path, run.config, run.configuration_hashes()[0])
 
@@ -75,7 +90,7 @@ class Run:
             allow_plugins: Modules from outside that its configuration may name.
 
         Raises:
-            CheckpointError: There is none.
+            CheckpointError: There is none, or an amendment is missing, damaged or changed.
             ConfigError: Its configuration is damaged.
             PluginNotAllowedError: It names a module that is not allowed.
         """
@@ -83,9 +98,12 @@ class Run:
         if not cls.exists(path):
             raise CheckpointError(f"{path} holds no run; a search makes one")
         stored = SearchConfig.load_stored(path / _CONFIG)
+        amendments = read_amendments(path / _AMENDMENTS, _hashes(path)[0])
+        if amendments:
+            stored = SearchConfig.of(amended_values(stored.to_values(with_none=True), amendments))
         require_allowed(stored, allow_plugins, where=str(path / _CONFIG))
-        run = cls(path, resolved(stored, is_stored=True))
-        return cls(path, run.config, run.configuration_hashes()[0])
+        head = amendments[-1].link if amendments else _hashes(path)[0]
+        return cls(path, resolved(stored, is_stored=True), head, amendments)
 
     def owned(self) -> AbstractContextManager[Ownership]:
         """Be the only one to write into this run until left; whoever only reads does not ask.
@@ -99,14 +117,17 @@ class Run:
         """Return this run's configuration with other values: what somebody asks for who goes on with it.
 
         Args:
-            values: Section by section; whatever they leave out is as it was stored.
+            values: Section by section; whatever they leave out is as it was stored. ``None`` takes a limit
+                away.
 
         Raises:
             UnknownNameError: A key that does not exist.
             ConfigError: A value that is not taken.
         """
-        stored = self.config.to_values(with_none=True)
-        return resolved(SearchConfig.of(merged_values(stored, values)))
+        merged = merged_values(self.config.to_values(with_none=True), values)
+        if isinstance(merged["limits"], dict):
+            merged["limits"] = {name: most for name, most in merged["limits"].items() if most is not None}
+        return resolved(SearchConfig.of(merged))
 
     def require(self, config: SearchConfig) -> None:
         """Refuse to go on by another configuration than this run's.
@@ -114,22 +135,105 @@ class Run:
         Raises:
             CheckpointError: It differs; the message names the first key and both values.
         """
-        mine, other = _flat(self.config.model_dump(mode="json")), _flat(config.model_dump(mode="json"))
+        mine, other = flat(self.config.model_dump(mode="json")), flat(config.model_dump(mode="json"))
         for key in mine | other:
             if mine.get(key) != other.get(key):
-                raise CheckpointError(
-                    f"{self.path} holds a run with another configuration: {key} = {mine.get(key)!r:.80}, and "
-                    f"{other.get(key)!r:.80} is asked for; name another folder, or delete this one"
-                )
+                raise refusal(Change(key, mine.get(key), other.get(key)), self.path)
+
+    def changes_to(self, config: SearchConfig) -> tuple[Change, ...]:
+        """Return what has to be amended to go on by ``config``; nothing where it is this run's.
+
+        Raises:
+            CheckpointError: A key may not change, or not to that value; the message names it and both values.
+        """
+        return changes_between(self.config, config, where=self.path)
+
+    def with_amendment(
+        self,
+        changes: Sequence[Change],
+        *,
+        tables_before: Mapping[str, str] = MappingProxyType({}),
+        tables_after: Mapping[str, str] = MappingProxyType({}),
+    ) -> Self:
+        """Write an amendment, and return the run as it is from then on.
+
+        Nothing is held against devices, tables or the space: ``cars_hw.amended`` does that first.
+
+        Args:
+            changes: As ``changes_to`` returns them.
+            tables_before: Digests of latency tables that go out of use, by their names in fingerprints.
+            tables_after: Digests of those that come into use.
+
+        Raises:
+            CheckpointError: The disk refuses, or the configuration was changed meanwhile.
+            StorageError: Somebody else writes into the run.
+        """
+        folder = self.path / _AMENDMENTS
+        with self.owned() as ownership:
+            self.require_stored()
+            amendment = Amendment(
+                number=len(self.amendments) + 1,
+                generation=self._last_generation(),
+                changes=tuple(changes),
+                previous=self.amendments[-1].sha256 if self.amendments else _hashes(self.path)[0],
+                tables_before=tables_before,
+                tables_after=tables_after,
+            )
+            ownership.require_in_place()
+            _make_folder(folder)
+            write_text(amendment_path(folder, amendment.number), amendment_text(amendment))
+        return type(self).open(self.path, allow_plugins=self.config.outside_names())
+
+    def _last_generation(self) -> int:
+        """Return the last generation that is complete, -1 where none is."""
+        history = self.record().history if self.has_checkpoints() else ()
+        return history[-1].index if history else -1
+
+    @property
+    def planned_generations(self) -> int:
+        """Generations that the run was begun for; its schedule is made for these, however it is extended."""
+        changes = [amendment.change("search.generations") for amendment in self.amendments]
+        planned = next((change.before for change in changes if change), self.config.search.generations)
+        return planned if isinstance(planned, int) else self.config.search.generations
 
     def configuration_hashes(self) -> tuple[str, str]:
         """Return two SHA-256 of the stored configuration: of its values, and, as before, of its text.
 
         Every value that was stored is in both; a key that was added to the program later is in neither.
         """
-        values = json.dumps(read_toml(self.path / _CONFIG), sort_keys=True, default=str).encode()
-        text = read_regular(self.path / _CONFIG, MAX_CONFIG_BYTES)
-        return hashlib.sha256(values).hexdigest(), hashlib.sha256(text).hexdigest()
+        return _hashes(self.path)
+
+    def bindings(self) -> tuple[str, ...]:
+        """Return what a checkpoint of this run may have been written under, today's first.
+
+        That is each amendment that was the last one at a time, and the stored configuration.
+
+        Raises:
+            CheckpointError: An amendment is missing, damaged or changed.
+            ConfigError: The stored configuration is no TOML.
+            OSError: It cannot be read.
+        """
+        hashes = _hashes(self.path)
+        amendments = read_amendments(self.path / _AMENDMENTS, hashes[0])
+        return (*(amendment.link for amendment in reversed(amendments)), *hashes)
+
+    def table_digests(self, name: str, today: str) -> tuple[str, ...]:
+        """Return what a checkpoint of this run may say of a latency table, today's first.
+
+        Args:
+            name: Of the table, in fingerprints.
+            today: Digest of the table that the configuration names.
+
+        Raises:
+            CheckpointError: It is not the table any more that an amendment brought into use.
+        """
+        named = [amendment for amendment in self.amendments if name in amendment.tables_after]
+        if named and named[-1].tables_after[name] != today:
+            raise CheckpointError(
+                f"the {name} has changed since it came into use by "
+                f"{amendment_path(self.path / _AMENDMENTS, named[-1].number)}; restore it from a copy"
+            )
+        return today, *(one.tables_before[name] for one in named if name in one.tables_before)
 
     @property
     def checkpoints(self) -> CheckpointFolder:
@@ -137,31 +241,42 @@ class Run:
         return CheckpointFolder(self.path / _CHECKPOINTS, within=self.path, check=self.require_stored)
 
     def require_stored(self) -> None:
-        """Refuse to go on where ``config.toml`` no longer holds what it held when this run was opened.
+        """Refuse to go on where ``config.toml`` or its amendments are not what they were at opening.
 
         Raises:
-            CheckpointError: It does not, or cannot be read.
+            CheckpointError: They are not, or cannot be read.
         """
         try:
-            found = self.configuration_hashes()[0]
+            bindings = self.bindings()
         except (ConfigError, OSError) as error:
             raise CheckpointError(f"{error}; restore it, or begin anew in another folder") from error
-        if self.sha256 not in (None, found):
-            raise CheckpointError(
-                f"{self.path / _CONFIG} was changed while it was in use; restore it, or begin anew in "
-                "another folder"
-            )
+        if self.sha256 in (None, bindings[0]):
+            return
+        if self.sha256 in bindings:
+            raise CheckpointError(f"{self.path} was amended while it was in use; open it again")
+        changed = self.path / (_AMENDMENTS if self.amendments else _CONFIG)
+        raise CheckpointError(
+            f"{changed} was changed while it was in use; restore it, or begin anew in another folder"
+        )
 
     def _require_own(self, checkpoint: Checkpoint) -> None:
-        """Refuse a checkpoint that was written under another configuration than the stored one."""
+        """Refuse a checkpoint that was written under another configuration than this run's."""
         self.require_stored()
         fingerprint = checkpoint.values.get("fingerprint")
         written = fingerprint.get("configuration") if isinstance(fingerprint, dict) else None
-        if written not in self.configuration_hashes():
+        if written in self.bindings():
+            return
+        number, colon, _ = str(written).partition(":")
+        if colon and number.isdecimal():
+            path = amendment_path(self.path / _AMENDMENTS, int(number))
             raise CheckpointError(
-                f"{self.path / _CONFIG} is not the configuration that this run was searched with: it was "
-                "changed, or replaced; restore it from a copy, or begin anew in another folder"
+                f"amendment {path} is missing, or is not the one that this run was searched under; restore "
+                "it from a copy, or begin anew in another folder"
             )
+        raise CheckpointError(
+            f"{self.path / _CONFIG} is not the configuration that this run was searched with: it was "
+            "changed, or replaced; restore it from a copy, or begin anew in another folder"
+        )
 
     def has_checkpoints(self) -> bool:
         """Tell whether a generation of this run has been saved."""
@@ -241,9 +356,21 @@ def write_text(path: Path, text: str) -> None:
         raise CheckpointError(f"cannot write {path}: {error.strerror}; choose another folder") from error
 
 
-def _flat(values: Mapping[str, JsonValue], prefix: str = "") -> dict[str, JsonValue]:
-    """Return nested values by dotted keys."""
-    flat: dict[str, JsonValue] = {}
-    for name, value in values.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
-    return flat
+def _make_folder(folder: Path) -> None:
+    """Make a folder of a run, which is there itself.
+
+    Raises:
+        CheckpointError: The disk refuses.
+    """
+    try:
+        folder.mkdir(exist_ok=True)
+        sync_folder(folder.parent)
+    except OSError as error:
+        raise CheckpointError(f"cannot write to {folder}: {error.strerror}; choose another folder") from error
+
+
+def _hashes(run: Path) -> tuple[str, str]:
+    """Return the SHA-256 of the values and of the text of the stored configuration of ``run``."""
+    values = json.dumps(read_toml(run / _CONFIG), sort_keys=True, default=str).encode()
+    text = read_regular(run / _CONFIG, MAX_CONFIG_BYTES)
+    return hashlib.sha256(values).hexdigest(), hashlib.sha256(text).hexdigest()

@@ -1,0 +1,96 @@
+"""Changes: the keys of which a run may go on with another value, each with what speaks against it."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from cars_hw import strategies
+from cars_hw.config import SearchConfig
+from cars_hw.errors import CheckpointError
+from cars_hw.runs.amendments import Change
+
+#: Says what speaks against going on with ``after`` where it was ``before``; empty where nothing does.
+_Objection = Callable[[JsonValue, JsonValue], str]
+
+
+def _none(before: JsonValue, after: JsonValue) -> str:
+    return ""
+
+
+def _smaller(before: JsonValue, after: JsonValue) -> str:
+    is_larger = isinstance(before, int) and isinstance(after, int) and after > before
+    return "" if is_larger else "it can be made larger alone"
+
+
+def _another_kind(before: JsonValue, after: JsonValue) -> str:
+    kinds = [str(device).partition(":")[0] for device in (before, after)]
+    return "" if kinds[0] == kinds[1] else "it can have another address, but is of the same kind"
+
+
+#: What may change in ``[search]``. All but the first have no influence on what is found.
+_OF_SEARCH: Mapping[str, _Objection] = {"generations": _smaller, "checkpoint_every_s": _none}
+
+#: What may change of a target. A table is held against the one before where it is opened.
+_OF_TARGETS: Mapping[str, _Objection] = {
+    "device": _another_kind,
+    "table": _none,
+    "max_latency_ms": _none,
+    "measured_elsewhere": _none,
+}
+
+
+def changes_between(before: SearchConfig, after: SearchConfig, *, where: Path) -> tuple[Change, ...]:
+    """Return what ``after`` changes, where a run may go on so.
+
+    Args:
+        before: The configuration of the run, resolved.
+        after: The one that is asked for, resolved.
+        where: The run's folder, for messages.
+
+    Raises:
+        CheckpointError: A key may not change, or not to that value; the message names it and both values.
+    """
+    mine, other = flat(before.model_dump(mode="json")), flat(after.model_dump(mode="json"))
+    changes = tuple(
+        Change(key, mine.get(key), other.get(key)) for key in mine | other if mine.get(key) != other.get(key)
+    )
+    for change in changes:
+        objection = _objection(change, before.strategy.name)
+        if objection is not None:
+            raise refusal(change, where, objection)
+    return changes
+
+
+def refusal(change: Change, where: Path, objection: str = "") -> CheckpointError:
+    """Return the error for a run that cannot go on so: it names the key, both values, and the objection."""
+    why = f": {objection}" if objection else ""
+    return CheckpointError(
+        f"{where} holds a run with another configuration: {change.key} = {change.before!r:.80}, and "
+        f"{change.after!r:.80} is asked for{why}; name another folder, or delete this one"
+    )
+
+
+def is_limit(key: str) -> bool:
+    """Tell whether a dotted key of the configuration holds the most that a cost may be."""
+    return key.startswith("limits.") or key.endswith(".max_latency_ms")
+
+
+def flat(values: Mapping[str, JsonValue], prefix: str = "") -> dict[str, JsonValue]:
+    """Return nested values by dotted keys."""
+    found: dict[str, JsonValue] = {}
+    for name, value in values.items():
+        found |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return found
+
+
+def _objection(change: Change, strategy: str) -> str | None:
+    """Return what speaks against ``change``; ``None`` where nothing does."""
+    section, _, key = change.key.partition(".")
+    if section == "limits":
+        return None
+    if change.key == "search.generations" and strategies.find(strategy).plans_by_rounds:
+        return f"{strategy} plans by the number of generations from the first on, so that none can be added"
+    known = _OF_SEARCH if section == "search" else _OF_TARGETS if section in ("latency", "targets") else {}
+    objection = known.get(key.partition(".")[2] if section == "targets" else key)
+    return "" if objection is None else objection(change.before, change.after) or None

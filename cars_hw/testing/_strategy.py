@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +70,32 @@ class StrategyContract:
         strategy.tell(evaluated)
         assert strategy.population
         assert set(strategy.population) <= set(evaluated)
+
+    def test_a_longer_search_begins_as_a_shorter_one_unless_it_declares_that_it_plans_by_rounds(self) -> None:
+        begun = []
+        for generations in (3, 9):
+            strategy, trainer = self.strategy(), CurveTrainer()
+            play(strategy, trainer, 4, generations=generations)
+            begun.append([trainer.stepped, strategy.state()])
+        assert begun[0] == begun[1] or strategy.plans_by_rounds
+
+    def test_by_another_table_all_its_members_have_the_costs_of_that(self) -> None:
+        strategy, trainer = self.strategy(), CurveTrainer()
+        play(strategy, trainer, 2)
+        before = strategy.population
+        parameters, latency_ms = strategy.facts.known_costs.values()
+        costs = {"parameters": parameters, "latency_ms": lambda member: 10.0 + latency_ms(member)}
+        strategy.facts = replace(strategy.facts, known_costs=costs)
+        strategy.renew_known_costs()
+        assert [member.costs for member in strategy.population] == [
+            (*member.costs[:2], 10.0 + member.costs[2]) for member in before
+        ]
+        evaluated = [
+            Candidate(one.architecture, (*one.costs[:2], 10.0 + one.costs[2]), one.previous_error)
+            for one in evaluate(strategy, trainer)
+        ]
+        strategy.tell(evaluated)
+        assert all(member.costs[2] >= 10.0 for member in strategy.population)
 
     def test_its_front_is_what_no_member_dominates(self) -> None:
         strategy, trainer = self.strategy(), CurveTrainer()

@@ -1,10 +1,16 @@
 """Configurations: resolved, checked, saved."""
 
+import math
 from pathlib import Path
 
 import pytest
+from pydantic import JsonValue
 
-from cars_hw.config import SearchConfig, parse_override
+from cars_hw import data, spaces, strategies
+from cars_hw.config import LatencySection, SearchConfig, parse_override
+from cars_hw.data import DataSet
+from cars_hw.spaces import SearchSpace
+from devices.foundation import load_plugin, section_type, settings_type
 from devices.foundation.errors import ConfigError, UnknownNameError
 
 
@@ -123,3 +129,78 @@ def test_a_missing_or_huge_file_is_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "huge.toml").write_bytes(b"#" * (1 << 20) + b"\n")
     with pytest.raises(ConfigError, match="it is larger than 1048576 bytes"):
         SearchConfig.load(tmp_path / "huge.toml")
+
+
+def _keys() -> dict[str, dict[str, JsonValue]]:
+    """Return every key of a configuration, of every plug-in's settings too, with what it needs beside it."""
+    plugins: dict[str, list[tuple[str, type]]] = {
+        "space": [
+            (name, load_plugin("cars_hw.spaces", name, SearchSpace, what="x")) for name in spaces.names()
+        ],
+        "strategy": [(name, strategies.find(name)) for name in strategies.names()],
+        "data": [(name, load_plugin("cars_hw.data", name, DataSet, what="x")) for name in data.names()],
+    }
+    found: dict[str, dict[str, JsonValue]] = {"limits.parameters": {}, "latency.settings.own": {}}
+    for section in SearchConfig.model_fields:
+        found[section] = {}
+        kind = section_type(SearchConfig, section)
+        prefix = "targets.phone" if section == "targets" else section
+        found |= {f"{prefix}.{key}": {} for key in (kind.model_fields if kind else {})}
+        for name, plugin in plugins.get(section, []):
+            keys = settings_type(plugin).model_fields
+            found |= {f"{section}.{key}": {f"{section}.name": name} for key in keys}
+    return found
+
+
+def test_the_keys_that_are_tried_are_those_of_all_sections_and_plug_ins() -> None:
+    assert {
+        "training.momentum",
+        "strategy.tournament_size",
+        "space.cells",
+        "search.seed",
+        "data.seed",
+        "targets.phone.max_latency_ms",
+        "limits",
+    } <= _keys().keys()
+
+
+@pytest.mark.parametrize("number", [math.inf, -math.inf, math.nan])
+@pytest.mark.parametrize("nested", ["", "in a list", "in a table", "in the list of a table"])
+def test_a_number_that_is_none_is_refused_by_its_key_wherever_it_stands(number: float, nested: str) -> None:
+    forms: dict[str, JsonValue] = {
+        "": number,
+        "in a list": [1, number],
+        "in a table": {"a": number},
+        "in the list of a table": {"a": [[number]]},
+    }
+    for key, beside in _keys().items():
+        if key in beside:
+            continue
+        with pytest.raises(ConfigError) as refused:
+            SearchConfig.load(None, {**beside, key: forms[nested]})
+        assert f"configuration key {key}" in str(refused.value)
+        assert f"is {number}; it should be a finite number" in str(refused.value)
+        assert len(str(refused.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("text", ["inf", "-inf", "+inf", "nan", "1e999"])
+def test_files_and_options_write_such_numbers_in_many_ways(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    path.write_text(f"[strategy]\npopulation_size = {text}\n")
+    with pytest.raises(ConfigError, match=r"configuration key strategy\.population_size is"):
+        SearchConfig.load(path)
+    with pytest.raises(ConfigError, match=r"configuration key limits\.my_lab\.depth is"):
+        _load(f"limits.my_lab.depth={text}")
+
+
+def test_another_latency_section_is_checked_as_any_is() -> None:
+    assert SearchConfig().with_latency(threads=2).latency == LatencySection(threads=2)
+    with pytest.raises(ConfigError, match=r"latency\.max_latency_ms is inf"):
+        SearchConfig().with_latency(max_latency_ms=math.inf)
+    with pytest.raises(UnknownNameError, match="thread"):
+        SearchConfig().with_latency(thread=2)
+
+
+def test_a_limit_on_a_cost_from_outside_is_set_by_its_name() -> None:
+    config = _load("limits.my_lab.depth=5", 'search.objectives=["error", "my_lab.depth"]')
+    assert config.limits == {"my_lab.depth": 5.0}

@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 
 import cars_hw
-from cars_hw import tabular_trainer
+from cars_hw import strategies, tabular_trainer
 from cars_hw.candidate import Candidate
 from cars_hw.checkpoint import CheckpointFolder
 from cars_hw.errors import CheckpointError
 from cars_hw.evolution.screening import Screen
 from cars_hw.ledger import Json, Weights
 from cars_hw.networks.architecture import Architecture
-from cars_hw.objectives import Error, Objective, Parameters
+from cars_hw.objectives import Error, Limits, Objective, Parameters
 from cars_hw.record import Generation, read_record
 from cars_hw.search import Schedule, Search
 from cars_hw.spaces._space import SearchSpace
@@ -43,7 +43,7 @@ def _search(
     seed: int = 0,
     screening: bool | None = None,
     screen: Screen | None = None,
-    **fingerprint: str,
+    **fingerprint: str | tuple[str, ...],
 ) -> Search:
     space, trainer = TinySpace(), CurveTrainer()
     strategy = Cars(space, np.random.default_rng(seed), population_size=6)
@@ -55,7 +55,9 @@ def _search(
         objectives,
         _SCHEDULE,
         checkpoints=checkpoints,
-        fingerprint={name: (value,) for name, value in fingerprint.items()},
+        fingerprint={
+            name: (value,) if isinstance(value, str) else value for name, value in fingerprint.items()
+        },
         screening=screening,
         screen=screen,
     )
@@ -423,3 +425,65 @@ def test_a_search_killed_in_mid_generation_ends_with_the_same_weights_and_popula
     checkpoint = CheckpointFolder(tmp_path / "killed" / "checkpoints").load_newest()
     assert checkpoint is not None
     assert [generation.index for generation in read_record(checkpoint).history] == [0, 1, 2]
+
+
+class TimesSizes(Objective):
+    """A latency that grows with the options, by a factor that each table has."""
+
+    name = "latency_ms"
+
+    def __init__(self, factor: float) -> None:
+        self._factor = factor
+
+    def __call__(self, architecture: Architecture, /) -> float:
+        return self._factor * (1.0 + sum(architecture))
+
+
+@pytest.mark.parametrize("strategy", strategies.names())
+@pytest.mark.parametrize("limit", [None, 12.0])
+def test_by_another_table_everything_known_of_the_population_is_that_of_the_new_one(
+    strategy: str, limit: float | None, tmp_path: Path
+) -> None:
+    def search(factor: float, *tables: str) -> Search:
+        space, trainer = TinySpace(), CurveTrainer()
+        costs: list[Objective] = [Error(trainer), TimesSizes(factor)]
+        violation = Limits(["error", "latency_ms"], {"latency_ms": limit} if limit else {})
+        return Search(
+            trainer,
+            strategies.load(
+                strategy, space, np.random.default_rng(0), violation=violation, population_size=6
+            ),
+            costs,
+            _SCHEDULE,
+            checkpoints=CheckpointFolder(tmp_path),
+            fingerprint={"latency table": tables},
+            screening=True,
+        )
+
+    *_, before = itertools.islice(search(1.0, "a").run(), 3)
+    moved = search(3.0, "b", "a")
+    assert moved.resume()
+    anew = moved.history[-1]
+    assert [member.costs for member in anew.population] == [
+        (member.costs[0], 3.0 * member.costs[1]) for member in before.population
+    ]
+    assert moved.strategy.population == anew.population
+    best = anew.front
+    if limit and any(member.costs[1] <= limit for member in anew.population):
+        assert all(member.costs[1] <= limit for member in best)
+    rounds = moved.run()
+    for generation in rounds:
+        for member in generation.population:
+            assert member.costs[1] == 3.0 * (1.0 + sum(member.architecture))
+    with pytest.raises(CheckpointError, match="latency table b, this search has a"):
+        search(1.0, "a").resume()
+
+
+def test_what_is_judged_anew_is_saved_though_no_generation_is_left(tmp_path: Path) -> None:
+    list(_search(tmp_path, table="aaa").run())
+    moved = _search(tmp_path, table=("bbb", "aaa"))
+    assert moved.resume()
+    assert list(moved.run()) == []
+    found = CheckpointFolder(tmp_path).load_newest()
+    assert found is not None
+    assert read_record(found).fingerprint["table"] == "bbb"

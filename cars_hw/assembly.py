@@ -11,6 +11,7 @@ from pydantic import JsonValue
 import devices
 from cars_hw import data, objectives, spaces, strategies
 from cars_hw.config import LATENCY, LatencySection, SearchConfig
+from cars_hw.data import Data
 from cars_hw.errors import CheckpointError
 from cars_hw.latency.contents import TableContents
 from cars_hw.latency.model import Trust, latency_model, trust
@@ -56,7 +57,7 @@ def amended(run: Run, values: Mapping[str, JsonValue], *, allow_infeasible: bool
     """Return a run that goes on by other values, kept as an amendment in its folder; itself if none differs.
 
     Generations may become more, limits others; a target may have another address of its kind of device, or
-    another table of the same conditions. What is refused changes nothing.
+    another table of the same conditions; images may lie at another path. What is refused changes nothing.
 
     Args:
         run: The folder, as ``Run.open`` returns it.
@@ -78,6 +79,8 @@ def amended(run: Run, values: Mapping[str, JsonValue], *, allow_infeasible: bool
         run.require_stored()
         before, after = _table_digests(run, wanted)
         are_limits_new = any(is_limit(change.key) for change in changes)
+        if any(change.key == "data.path" for change in changes):
+            _require_same_images(run, wanted)
         if (are_limits_new or before != after) and not allow_infeasible:
             require_feasible_limits(wanted)
         return run.with_amendment(changes, tables_before=before, tables_after=after)
@@ -158,6 +161,23 @@ def make_space(config: SearchConfig) -> SearchSpace:
     return spaces.load(config.space.name, **config.space.settings)
 
 
+def make_images(config: SearchConfig) -> Data:
+    """Return the training and fitness images that ``config`` names.
+
+    Raises:
+        DataError: They cannot be loaded.
+    """
+    section = config.data
+    return data.load(
+        section.name,
+        fitness_images=section.fitness_images,
+        path=section.path,
+        image_size=section.image_size,
+        seed=section.seed,
+        **section.settings,
+    )
+
+
 def make_trainer(
     config: SearchConfig, space: SearchSpace, *, planned_generations: int | None = None
 ) -> SuperNetTrainer:
@@ -168,15 +188,7 @@ def make_trainer(
         space: Whose weights.
         planned_generations: Over which the learning rate falls; those of ``config`` if not given.
     """
-    section = config.data
-    images = data.load(
-        section.name,
-        fitness_images=section.fitness_images,
-        path=section.path,
-        image_size=section.image_size,
-        seed=section.seed,
-        **section.settings,
-    )
+    images = make_images(config)
     schedule = make_schedule(config, len(images.training.labels))
     if planned_generations is not None:
         schedule = replace(schedule, generations=planned_generations)
@@ -265,6 +277,16 @@ def make_schedule(config: SearchConfig, training_images: int) -> Schedule:
         steps=round(config.search.epochs_per_generation * steps_per_epoch),
         generations=config.search.generations,
     )
+
+
+def _require_same_images(run: Run, wanted: SearchConfig) -> None:
+    """Refuse a place of the images where others lie than the run was searched on."""
+    written = run.record().fingerprint.get("images") if run.has_checkpoints() else None
+    if written not in (None, make_images(wanted).digest()):
+        raise CheckpointError(
+            f"data.path = {run.config.data.path!r:.80}, and {wanted.data.path!r:.80} is asked for: "
+            f"{run.path} was searched on other images than lie there"
+        )
 
 
 def _table_digests(run: Run, wanted: SearchConfig) -> tuple[dict[str, str], dict[str, str]]:

@@ -46,7 +46,7 @@ every key spelled out. Later wins: defaults, the file (`--config`), `--set secti
 TOML, else as text), then the short options (`--table`, `--seed`, ...). From Python:
 `SearchConfig.load(path, {"section.key": value})`. An unknown key, or a value out of bounds, is an error
 before anything runs. The resolved configuration is `config.toml` of the run folder, and a search goes on by
-that one alone.
+that and by what was amended since: [going-on.md](going-on.md).
 
 Several targets are sections `[targets.NAME]` in place of `[latency]`, with the same keys. Each is an
 objective `latency_ms.NAME`; `latency_ms` among `search.objectives` means all of them. Verbs that measure

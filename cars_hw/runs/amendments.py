@@ -169,12 +169,17 @@ def _read(path: Path) -> Amendment:
 
 
 def _path(key: str) -> tuple[str, ...]:
-    """Return the names of the sections that lead to ``key``, and its own; costs have dots in their names."""
+    """Return the names of the sections that lead to ``key``, and its own; a cost's may have dots."""
     section, _, rest = key.partition(".")
-    if section == "targets":
-        target, _, name = rest.partition(".")
-        return section, target, name
-    return section, rest
+    if section == "limits":
+        return section, rest
+    parents = [section]
+    for inner, is_there in (("[^.]+", section == "targets"), ("settings", True)):
+        found = re.match(rf"({inner})\.", rest) if is_there else None
+        if found:
+            parents.append(found[1])
+            rest = rest[found.end() :]
+    return *parents, rest
 
 
 def _with(values: Mapping[str, JsonValue], path: Sequence[str], value: JsonValue) -> dict[str, JsonValue]:

@@ -1,5 +1,6 @@
 """Changes: the keys of which a run may go on with another value, each with what speaks against it."""
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -28,16 +29,25 @@ def _another_kind(before: JsonValue, after: JsonValue) -> str:
     return "" if kinds[0] == kinds[1] else "it can have another address, but is of the same kind"
 
 
-#: What may change in ``[search]``. All but the first have no influence on what is found.
-_OF_SEARCH: Mapping[str, _Objection] = {"generations": _smaller, "checkpoint_every_s": _none}
-
-#: What may change of a target. A table is held against the one before where it is opened.
+#: What may change of a target.
 _OF_TARGETS: Mapping[str, _Objection] = {
     "device": _another_kind,
     "table": _none,
     "max_latency_ms": _none,
     "measured_elsewhere": _none,
 }
+
+#: By section, the keys that may change; what is not here may not. Whether tables and images are what they
+#: have to be is another matter, which ``cars_hw.amended`` sees to.
+_CHANGEABLE: Mapping[str, Mapping[str, _Objection]] = {
+    "search": {"generations": _smaller, "checkpoint_every_s": _none},
+    "data": {"path": _none},
+    "latency": _OF_TARGETS,
+    "targets": _OF_TARGETS,
+}
+
+#: A setting of a runtime that says where a program lies here, which is no condition of a measurement.
+_BINARY = re.compile(r"settings\.\w+_binary")
 
 
 def changes_between(before: SearchConfig, after: SearchConfig, *, where: Path) -> tuple[Change, ...]:
@@ -86,11 +96,12 @@ def flat(values: Mapping[str, JsonValue], prefix: str = "") -> dict[str, JsonVal
 
 def _objection(change: Change, strategy: str) -> str | None:
     """Return what speaks against ``change``; ``None`` where nothing does."""
-    section, _, key = change.key.partition(".")
-    if section == "limits":
+    section, _, name = change.key.partition(".")
+    if section == "targets":
+        name = name.partition(".")[2]
+    if section == "limits" or (section in ("latency", "targets") and _BINARY.fullmatch(name)):
         return None
     if change.key == "search.generations" and strategies.find(strategy).plans_by_rounds:
         return f"{strategy} plans by the number of generations from the first on, so that none can be added"
-    known = _OF_SEARCH if section == "search" else _OF_TARGETS if section in ("latency", "targets") else {}
-    objection = known.get(key.partition(".")[2] if section == "targets" else key)
+    objection = _CHANGEABLE.get(section, {}).get(name)
     return "" if objection is None else objection(change.before, change.after) or None

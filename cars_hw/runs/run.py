@@ -28,7 +28,8 @@ from cars_hw.runs.amendments import (
     read_amendments,
 )
 from cars_hw.runs.changes import changes_between, flat, refusal
-from devices.foundation import ConfigError, Ownership, owned, read_regular, replace_file, sync_folder
+from cars_hw.runs.files import make_folder, write_text
+from devices.foundation import ConfigError, Ownership, owned, read_regular
 
 _CONFIG, _CHECKPOINTS, _AMENDMENTS = "config.toml", "checkpoints", "amendments"
 
@@ -180,7 +181,7 @@ class Run:
                 tables_after=tables_after,
             )
             ownership.require_in_place()
-            _make_folder(folder)
+            make_folder(folder)
             write_text(amendment_path(folder, amendment.number), amendment_text(amendment))
         return type(self).open(self.path, allow_plugins=self.config.outside_names())
 
@@ -341,32 +342,6 @@ def _has_checkpoints(folder: Path) -> bool:
 
 def _require_nothing() -> None:
     """Ask nothing of a folder that lies in no run."""
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write ``text`` to a file of a run folder; a kill leaves the old or the new content.
-
-    Raises:
-        CheckpointError: The disk refuses, or the folder is gone.
-    """
-    try:
-        path.parent.stat()  # a run that was there, and is not any more, is not made again
-        replace_file(path, text.encode())
-    except OSError as error:
-        raise CheckpointError(f"cannot write {path}: {error.strerror}; choose another folder") from error
-
-
-def _make_folder(folder: Path) -> None:
-    """Make a folder of a run, which is there itself.
-
-    Raises:
-        CheckpointError: The disk refuses.
-    """
-    try:
-        folder.mkdir(exist_ok=True)
-        sync_folder(folder.parent)
-    except OSError as error:
-        raise CheckpointError(f"cannot write to {folder}: {error.strerror}; choose another folder") from error
 
 
 def _hashes(run: Path) -> tuple[str, str]:

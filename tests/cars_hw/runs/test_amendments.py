@@ -15,7 +15,7 @@ from cars_hw.errors import CheckpointError, InfeasibleError, PluginNotAllowedErr
 from cars_hw.results.run_warnings import warnings_of_run
 from cars_hw.runs import Run
 from devices.foundation import CarsHwError, StorageError
-from latency_tables import LatencyTable, Measurement, TableMismatchError
+from latency_tables import LatencyTable, Measurement, TableHeader, TableMismatchError
 from tests.fakes.owners import another_owner
 
 _GOLDEN = Path(__file__).parents[2] / "golden" / "before-the-moves"
@@ -27,6 +27,25 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.chdir(tmp_path)
     shutil.copy(_GOLDEN / "table.jsonl", tmp_path)
     shutil.copytree(_GOLDEN / "random_search", tmp_path / "run")
+    return Run.open("run")
+
+
+@pytest.fixture(scope="module")
+def amended_twice(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with such a run that was extended twice, and has a checkpoint under both amendments."""
+    folder = tmp_path_factory.mktemp("amended")
+    shutil.copy(_GOLDEN / "table.jsonl", folder)
+    shutil.copytree(_GOLDEN / "random_search", folder / "run")
+    with contextlib.chdir(folder):
+        next(cars_hw.open_search(_extended(_extended(Run.open("run"), 5), 7)).run())
+    return folder
+
+
+@pytest.fixture
+def twice(amended_twice: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """A copy of it, in the current folder."""
+    shutil.copytree(amended_twice, tmp_path / "twice")
+    monkeypatch.chdir(tmp_path / "twice")
     return Run.open("run")
 
 
@@ -120,6 +139,14 @@ def test_another_address_of_the_same_kind_of_device_is_taken(run: Run) -> None:
     assert found.config.latency.device == "cpu:elsewhere"
 
 
+def test_what_says_where_something_lies_here_is_taken(run: Run) -> None:
+    found = cars_hw.amended(run, {"latency": {"settings": {"benchmark_binary": "here/benchmark_model"}}})
+    assert found.config.latency.settings == {"benchmark_binary": "here/benchmark_model"}
+    with pytest.raises(CarsHwError):
+        cars_hw.amended(found, {"data": {"path": "no images"}})
+    assert len(Run.open("run").amendments) == 1
+
+
 def test_limits_are_added_changed_and_taken_away(run: Run) -> None:
     found = cars_hw.amended(run, {"limits": {"parameters": 5000.0}})
     found = cars_hw.amended(found, {"limits": {"parameters": 4000.0}, "latency": {"max_latency_ms": 9.0}})
@@ -152,11 +179,14 @@ def test_the_front_is_judged_anew_under_another_limit(run: Run) -> None:
     assert "amended" not in {found.kind for found in warnings_of_run(limited, limited.record())}
 
 
-def _other_table(run: Run, name: str, **conditions: str | int) -> str:
+def _same(header: TableHeader) -> TableHeader:
+    return header
+
+
+def _other_table(run: Run, name: str, conditions: Callable[[TableHeader], TableHeader] = _same) -> str:
     """Write a table whose latencies are twice the run's, under its conditions but for some."""
     former = LatencyTable.open(run.config.latency.table)
-    device = replace(former.header.device, model=str(conditions.pop("model", former.header.device.model)))
-    with LatencyTable.create(Path(name), replace(former.header, device=device, **conditions)) as table:
+    with LatencyTable.create(Path(name), conditions(former.header)) as table:
         table.add(
             *(
                 Measurement(entry.spec, tuple(2 * sample_s for sample_s in entry.samples_s))
@@ -187,12 +217,20 @@ def test_another_table_of_the_same_conditions_gives_the_population_its_costs(run
 
 
 @pytest.mark.parametrize(
-    "conditions", [{"threads": 2}, {"runtime_version": "0.0"}, {"model": "another"}], ids=str
+    ("fact", "conditions"),
+    [
+        ("threads", lambda header: replace(header, threads=2)),
+        ("runtime_version", lambda header: replace(header, runtime_version="0.0")),
+        ("settings.mode", lambda header: replace(header, settings={**header.settings, "mode": "x"})),
+        ("device.model", lambda header: replace(header, device=replace(header.device, model="another"))),
+    ],
 )
-def test_a_table_of_other_conditions_is_refused_by_name(conditions: dict[str, str | int], run: Run) -> None:
+def test_a_table_of_other_conditions_is_refused_by_name(
+    fact: str, conditions: Callable[[TableHeader], TableHeader], run: Run
+) -> None:
     before = _files(run.path)
-    with pytest.raises(TableMismatchError, match=next(iter(conditions))):
-        cars_hw.amended(run, {"latency": {"table": _other_table(run, "other.jsonl", **conditions)}})
+    with pytest.raises(TableMismatchError, match=fact):
+        cars_hw.amended(run, {"latency": {"table": _other_table(run, "other.jsonl", conditions)}})
     assert _files(run.path) == before
 
 
@@ -315,16 +353,14 @@ _READERS: dict[str, Callable[[Run], object]] = {
 
 
 @pytest.mark.parametrize("damage", _DAMAGES)
-def test_every_reader_refuses_an_amendment_that_is_not_the_runs_by_its_name(damage: str, run: Run) -> None:
-    twice = _extended(_extended(run, 5), 7)
-    next(cars_hw.open_search(twice).run())  # a checkpoint under both
+def test_every_reader_refuses_an_amendment_that_is_not_the_runs_by_its_name(damage: str, twice: Run) -> None:
     act, message = _DAMAGES[damage]
-    act(run.path / "amendments")
-    before = _files(run.path)
+    act(twice.path / "amendments")
+    before = _files(twice.path)
     for reader in _READERS.values():
         with pytest.raises(CheckpointError, match=f"amendment .*{message}"):
             reader(Run.open("run"))
-    assert _files(run.path) == before
+    assert _files(twice.path) == before
 
 
 def test_a_configuration_that_was_changed_below_its_amendments_is_named(run: Run) -> None:
@@ -346,11 +382,9 @@ def test_an_amendment_runs_no_code_that_nobody_allowed(run: Run) -> None:
 
 
 @pytest.mark.parametrize("bits", [1, pytest.param(8, marks=pytest.mark.slow)])
-def test_no_flipped_bit_of_an_amendment_is_silent(bits: int, run: Run) -> None:
-    found = cars_hw.amended(_extended(run, 5), {"latency": {"max_latency_ms": 3.0}})
-    next(cars_hw.open_search(found).run())
+def test_no_flipped_bit_of_an_amendment_is_silent(bits: int, twice: Run) -> None:
     silent = []
-    for path in sorted((run.path / "amendments").iterdir())[: 1 if bits == 1 else 2]:
+    for path in sorted((twice.path / "amendments").iterdir())[: 1 if bits == 1 else 2]:
         sound = path.read_bytes()
         for at in range(len(sound)):
             for bit in range(at % 8, at % 8 + bits):

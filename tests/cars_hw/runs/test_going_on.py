@@ -52,7 +52,7 @@ def _weights(search: Search) -> SuperNetTrainer:
 
 
 @pytest.mark.parametrize(
-    "strategy", ["cars", *(pytest.param(name, marks=pytest.mark.slow) for name in ("evnas", "random_search"))]
+    "strategy", ["random_search", *(pytest.param(name, marks=pytest.mark.slow) for name in ("cars", "evnas"))]
 )
 def test_an_extended_search_is_the_original_up_to_its_end_and_holds_the_final_rate_after_it(
     strategy: str,
@@ -110,6 +110,7 @@ def test_a_finished_search_shows_its_front_and_names_the_command_that_extends_it
     assert "after generation 6" in _invoke(*shlex.split(found[1])).output
 
 
+@pytest.mark.slow
 def test_a_finished_search_that_cannot_be_extended_says_so() -> None:
     _copied("g_evonas")
     _invoke(*_RESUME)

@@ -102,6 +102,37 @@ def require_feasible_limits(config: SearchConfig) -> None:
     require_feasible(space, costs[1:], config.all_limits())
 
 
+def require_startable(
+    config: SearchConfig, *, allow_infeasible: bool = False, has_tables: bool = True
+) -> None:
+    """Refuse a search that cannot start, before there is a run folder; every part is put together once.
+
+    Args:
+        config: What would be searched.
+        allow_infeasible: Whether limits that no network meets are no reason.
+        has_tables: Whether the latency tables are there; where they are to be measured first, latencies and
+            their limits are not looked at.
+
+    Raises:
+        InfeasibleError: No network meets the limits; the message has the smallest cost.
+        CarsHwError: A part of the configuration cannot be had; the message names it.
+    """
+    config = resolved(config)
+    space = make_space(config)
+    tables = {name: open_table(target) for name, target in config.searched_targets().items() if has_tables}
+    trainer, (name, settings) = make_trainer(config, space), (config.strategy.name, config.strategy.settings)
+    strategies.check(name, settings)
+    rng = np.random.default_rng(config.search.seed)
+    strategy = strategies.load(name, space, rng, violation=unconstrained, **settings)
+    if not has_tables:
+        return
+    costs, limits = make_objectives(config, space, trainer, tables), config.all_limits()
+    schedule = make_schedule(config, len(trainer.data.training.labels))
+    Search(trainer, strategy, costs, schedule, screening=config.search.screening)
+    if limits.keys() - {"error"} and not allow_infeasible:
+        require_feasible(space, costs[1:], limits)
+
+
 def open_table(target: LatencySection) -> LatencyTable:
     """Open a target's table, and refuse one measured under other conditions than the target names.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from cars_hw.weights.training_plan import TrainingPlan
 from devices.foundation import (
@@ -124,7 +124,7 @@ class LatencySection(_Section):
     Attributes:
         table: The latency table's file.
         device: A device, ``NAME[:ADDRESS]``.
-        runtime: A runtime.
+        runtime: A runtime; where it is left out, that of the fake device is ``fake``.
         threads: Threads of one inference.
         settings: Further settings of the runtime, which it checks itself.
         max_latency_ms: Slower architectures are infeasible.
@@ -139,6 +139,14 @@ class LatencySection(_Section):
     settings: dict[str, bool | int | str] = Field(default_factory=dict)
     max_latency_ms: float | None = Field(default=None, gt=0)
     measured_elsewhere: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_runtime(cls, values: Any) -> Any:
+        """Let the fake device have the runtime that alone runs on it, where none is named."""
+        if isinstance(values, dict) and values.get("device") == "fake":
+            return {"runtime": "fake", **values}
+        return values
 
 
 class SearchConfig(_Section):

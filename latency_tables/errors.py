@@ -13,6 +13,9 @@ class TableError(CarsHwError):
     """A latency table that cannot be used."""
 
 
+_NEVER = "never measured"
+
+
 class MissingEntryError(TableError):
     """The table has no usable entry for an operation.
 
@@ -23,12 +26,15 @@ class MissingEntryError(TableError):
         remedy: The command that measures it, where somebody knows one.
     """
 
-    def __init__(
-        self, spec: str, *, reason: str = "never measured", table: str = "", remedy: str = ""
-    ) -> None:
+    def __init__(self, spec: str, *, reason: str = _NEVER, table: str = "", remedy: str = "") -> None:
         self.spec, self.reason, self.table = spec, reason, table
         advice = f"run `{remedy}` to measure it" if remedy else "profile the space to measure it"
         super().__init__(f"no latency for {spec} ({reason}); {advice}")
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it was tried, so that only a new try can measure it."""
+        return self.reason != _NEVER
 
 
 class TableMismatchError(TableError):

@@ -1,8 +1,11 @@
 """Commands that messages name, complete and quoted: only the command line knows its verbs."""
 
+import itertools
+import os
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import tomli_w
@@ -11,15 +14,24 @@ from pydantic import JsonValue
 from cars_hw.config import LatencySection, SearchConfig, parse_override
 from cars_hw.errors import InfeasibleError, PluginNotAllowedError
 from devices.foundation import CarsHwError
-from latency_tables import MissingEntryError
+from latency_tables import MissingEntryError, TableError
 
 if TYPE_CHECKING:
+    from cars_hw.record import Generation
+    from cars_hw.results.bench import Bench
+    from cars_hw.results.exporter import Export
     from cars_hw.results.run_warnings import RunWarning
+    from cars_hw.runs import Run
+
+#: Words of a command, after the program's name.
+Command = tuple[str, ...]
 
 
-def profile_command(config: SearchConfig, target: LatencySection | None = None) -> str:
+def profile_command(
+    config: SearchConfig, target: LatencySection | None = None, *, retry_failures: bool = False
+) -> str:
     """Return the command that measures what the table of ``target`` lacks; of the only one if not given."""
-    return _table_command(config, target, "profile")
+    return _table_command(config, target, "profile", *(["--retry-failures"] if retry_failures else []))
 
 
 def validate_command(config: SearchConfig, target: LatencySection | None = None) -> str:
@@ -27,9 +39,70 @@ def validate_command(config: SearchConfig, target: LatencySection | None = None)
     return _table_command(config, target, "table", "validate")
 
 
-def next_commands(*commands: tuple[str, ...]) -> str:
-    """Return the line that names what to do next."""
+def next_commands(*commands: Command) -> str:
+    """Return the line that names what to do next; a shell takes it as it is, without its first word."""
     return "next: " + "; ".join(shlex.join(["cars-hw", *command]) for command in commands)
+
+
+def argument(path: Path) -> str:
+    """Return a path as a word of a command that is no option."""
+    return os.path.join(".", path) if str(path).startswith("-") else str(path)
+
+
+def free_folder(path: Path) -> Path:
+    """Return ``path``, or where there is something, the first of ``path-2``, ``path-3``, ... that is free."""
+    tried = itertools.chain([path], (path.with_name(f"{path.name}-{n}") for n in itertools.count(2)))
+    return next(one for one in tried if not os.path.lexists(one))
+
+
+def after_search(run: "Run", generation: "Generation") -> list[Command]:
+    """Return what to do with a finished run that has a usable member."""
+    from cars_hw.assembly import make_space
+    from cars_hw.results.picks import pick
+    from cars_hw.results.run_warnings import excesses
+
+    choice = "knee"
+    if excesses(run.config, generation, pick(generation.front, choice)):
+        within = (i for i, one in enumerate(generation.front) if not excesses(run.config, generation, one))
+        choice = str(next(within))  # the most accurate one
+    scale = () if make_space(run.config).deploys_search_graph else ("--scale=search",)
+    path, allowed = argument(run.path), _allowed(run.config.outside_names())
+    return [("export", path, "--pick", choice, *scale, *allowed), ("report", path, *allowed)]
+
+
+def after_export(run: "Run", exports: "Mapping[str, Export]", *, again: Command) -> list[Command]:
+    """Return the commands that measure exported files on what their run is for.
+
+    A target that runs another format gets the files in that one; where none of its runtime's is known, or the
+    device is another machine's, the files are measured on this machine.
+
+    Args:
+        run: The run that they are of.
+        exports: The files by the names of their picks.
+        again: The words of the export, without its format.
+    """
+    from profilers import formats
+
+    of_runtime = {formats.load(name).runtime: name for name in formats.names()}
+    commands: dict[Command, None] = {}
+    here = [one for one in run.config.latency_targets().values() if not one.measured_elsewhere]
+    for done in exports.values():
+        made_by = formats.load(done.file_format)
+        words: Command = ("bench", argument(done.path))
+        if "." in done.file_format:
+            words = (*words, f"--format={done.file_format}")
+        own = [target for target in here if target.runtime == made_by.runtime]
+        for target in own:
+            space = (run.config.space.name, *run.config.space.operation_kinds)
+            table = (f"--table={target.table}",) if os.path.isfile(target.table) else ()
+            options = (*_device_options(target), *table, *_allowed(name for name in space if "." in name))
+            commands[(*words, *options)] = None
+        others = [of_runtime[target.runtime] for target in here if target.runtime in of_runtime]
+        if not own:
+            commands |= dict.fromkeys((*again, f"--format={name}") for name in others)
+        if not own and not others:
+            commands[words] = None
+    return list(commands)
 
 
 def trust_lines(config: SearchConfig) -> list[str]:
@@ -38,9 +111,21 @@ def trust_lines(config: SearchConfig) -> list[str]:
 
     targets = config.latency_targets()
     return [
-        f"{trust}" if trust.is_validated else f"{trust}; run `{validate_command(config, targets[name])}`"
+        f"{trust}" if trust.is_validated else f"{trust}; {_validation(config, targets[name])}"
         for name, trust in table_trusts(config).items()
     ] or ["no latency table was used"]
+
+
+def bench_lines(result: "Bench") -> list[str]:
+    """Return how far the table behind a prediction may be trusted, with the command that helps, if any."""
+    if not result.trust:
+        return []
+    line, basis = f"the table: {result.trust}", result.basis
+    if basis is None:
+        return [line]
+    if result.missing is not None:
+        return [f"{line}{_measuring(basis, basis.latency, result.missing)}"]
+    return [f"{line}; {_validation(basis, basis.latency)}"]
 
 
 def warning_lines(warnings: "Iterable[RunWarning]") -> list[str]:
@@ -50,7 +135,7 @@ def warning_lines(warnings: "Iterable[RunWarning]") -> list[str]:
 
 @contextmanager
 def remedies(config: SearchConfig) -> Iterator[None]:
-    """Add to an error the command that helps.
+    """Add to an error the command that helps, where it is about a table of ``config``.
 
     Args:
         config: What the verb goes by.
@@ -58,9 +143,16 @@ def remedies(config: SearchConfig) -> Iterator[None]:
     try:
         yield
     except MissingEntryError as error:
-        target = next((t for t in config.latency_targets().values() if t.table == error.table), None)
-        command = profile_command(config, target)
+        target = next((t for t in _targets(config) if Path(t.table) == Path(error.table)), None)
+        if target is None or target.measured_elsewhere:
+            raise
+        command = profile_command(config, target, retry_failures=error.has_failed)
         raise MissingEntryError(error.spec, reason=error.reason, table=error.table, remedy=command) from error
+    except TableError as error:
+        absent = next((t for t in _targets(config) if not os.path.lexists(t.table)), None)
+        if absent is None or absent.measured_elsewhere or absent.table not in str(error):
+            raise
+        raise TableError(f"{error}; run `{profile_command(config, absent)}` to measure it") from error
 
 
 def explained(error: CarsHwError) -> str:
@@ -72,16 +164,42 @@ def explained(error: CarsHwError) -> str:
     return str(error)
 
 
+def _targets(config: SearchConfig) -> list[LatencySection]:
+    return list(config.latency_targets().values())
+
+
+def _validation(config: SearchConfig, target: LatencySection) -> str:
+    if target.measured_elsewhere:
+        return "validate it where it was measured"
+    return f"run `{validate_command(config, target)}`"
+
+
+def _measuring(config: SearchConfig, target: LatencySection, missing: MissingEntryError) -> str:
+    if target.measured_elsewhere:
+        return ""
+    return f": run `{profile_command(config, target, retry_failures=missing.has_failed)}`"
+
+
+def _allowed(names: Iterable[str]) -> Command:
+    return tuple(f"--allow-plugin={name}" for name in names)
+
+
+def _device_options(target: LatencySection) -> Command:
+    return (
+        f"--device={target.device}",
+        f"--runtime={target.runtime}",
+        f"--threads={target.threads}",
+        *_overrides("latency.settings", target.settings),
+    )
+
+
 def _table_command(config: SearchConfig, target: LatencySection | None, *verb: str) -> str:
     latency = target or next(iter(config.latency_targets().values()))
     space = config.space
     kinds: list[JsonValue] = [*space.operation_kinds]
     options = [
         *_overrides("space", {"operation_kinds": kinds or None, **space.settings}),
-        f"--device={latency.device}",
-        f"--runtime={latency.runtime}",
-        f"--threads={latency.threads}",
-        *_overrides("latency.settings", latency.settings),
+        *_device_options(latency),
     ]
     return shlex.join(["cars-hw", *verb, f"--space={space.name}", *options, f"--table={latency.table}"])
 

@@ -20,6 +20,7 @@ from cars_hw.results.exporter import Export
 from cars_hw.results.members import export as export_members
 from cars_hw.results.picks import pick
 from cars_hw.results.report import report as write_page
+from cars_hw.results.run_warnings import excesses
 from cars_hw.results.tables import profile as profile_table
 from cars_hw.runs import Run
 from latency_tables import LatencyTable, Measurement
@@ -75,9 +76,16 @@ def measure_front(run: Run, generation: Generation) -> list[Member]:
     ]
 
 
-def export(run: Run, picks: Sequence[str]) -> dict[str, Export]:
-    """Write the picks to ONNX, verified."""
-    return export_members(run, picks)
+def export(
+    run: Run, generation: Generation, picks: Sequence[str], *, allow_infeasible: bool = False
+) -> dict[str, Export]:
+    """Write the picks to ONNX, verified; those that violate a limit only where that is allowed."""
+    front = generation.front
+    within = [i for i, one in enumerate(front) if not excesses(run.config, generation, one)]
+    chosen = [
+        name for name in picks if allow_infeasible or not excesses(run.config, generation, pick(front, name))
+    ]
+    return export_members(run, chosen or [str(within[0])], allow_infeasible=allow_infeasible)
 
 
 def bench(run: Run, exports: dict[str, Export]) -> dict[str, Bench]:

@@ -4,8 +4,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import JsonValue
 
-from cars_hw.cli._commands import remedies
+from cars_hw.cli._commands import bench_lines, remedies
+from cars_hw.cli._needs import require_given
 from cars_hw.cli._options import (
     AllowPluginOption,
     BinaryOption,
@@ -23,6 +25,8 @@ from cars_hw.cli._options import (
     resolve_measuring,
 )
 from cars_hw.cli._output import print_json, print_table, say
+from cars_hw.config import SearchConfig
+from devices.foundation import ConfigError
 
 EXAMPLES = (
     "cars-hw bench runs/first/export/knee.onnx",
@@ -70,7 +74,9 @@ def bench(
     from profilers import Quality, formats
 
     if sum(choice is not None for choice in (model, architecture, genotype)) != 1:
-        raise typer.BadParameter("name one of: a model file, --architecture, --genotype")
+        raise ConfigError("bench needs one of: a model file, --architecture, --genotype")
+    if model is None:
+        require_given("bench of an architecture", config, overrides, space__name=space)
     resolved = resolve_measuring(
         config,
         overrides,
@@ -89,7 +95,12 @@ def bench(
         wanted = resolved.latency.runtime
         if runtime is None and wanted != made_by.runtime and wanted in formats.runtimes():
             # The configuration, or its default, means the runtime of another format, and a table by that one.
-            resolved, has_table = resolved.with_latency(runtime=made_by.runtime), table is not None
+            own = SearchConfig.load(config).for_target(target).latency.settings if config else {}
+            given: dict[str, JsonValue] = {
+                key: value for key, value in resolved.latency.settings.items() if key not in own
+            }
+            resolved = resolved.with_latency(runtime=made_by.runtime, settings=given)
+            has_table = table is not None
     with remedies(resolved), measuring_bars("networks") as show:
         if model is not None:
             allowed = [*(allow_plugin or []), *resolved.outside_names()]
@@ -117,5 +128,5 @@ def bench(
         ["network", "measured ms (95 %)", "predicted ms (95 %)", "difference"],
         [[result.name, result.measured_text, result.predicted_text, result.difference_text]],
     )
-    if result.trust:
-        say(f"the table: {result.trust}")
+    for line in bench_lines(result):
+        say(line)

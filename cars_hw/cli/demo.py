@@ -10,8 +10,10 @@ from typing import Annotated
 
 import typer
 
-from cars_hw.cli._options import QuietOption, SetOption
+from cars_hw.cli._commands import warning_lines
+from cars_hw.cli._options import AllowInfeasibleOption, QuietOption, SetOption
 from cars_hw.cli._output import print_table, say
+from cars_hw.cli._statuses import require_usable
 from cars_hw.config import SearchConfig, parse_override
 from devices.foundation import ConfigError
 
@@ -23,12 +25,18 @@ def demo(
     run: Annotated[Path, typer.Option("--run", help="Folder of everything that the demo makes.")] = Path(
         "runs/demo"
     ),
+    allow_infeasible: AllowInfeasibleOption = False,
     overrides: SetOption = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Profile this CPU, search real images, export, measure again. Goes on where an earlier demo stopped."""
+    """Profile this CPU, search real images, export, measure again. Goes on where an earlier demo stopped.
+
+    Exit status 3: no member of the front is usable; nothing is exported then.
+    """
+    from cars_hw.assembly import require_startable
     from cars_hw.cli import _demo_steps as steps
     from cars_hw.cli._searching import run_search
+    from cars_hw.results.run_warnings import warnings_of
     from cars_hw.runs import Run, write_text
 
     values = dict(parse_override(text) for text in overrides or [])
@@ -37,25 +45,33 @@ def demo(
     if not {"error", "parameters", "latency_ms"} <= set(config.search.objectives):
         raise ConfigError("the demo shows error, parameters and latency_ms; leave them in search.objectives")
     seconds: dict[str, float] = {}
+    require_startable(config, has_tables=False)
     opened = Run.create(run, config)
     with opened.owned():
         with _timed("profile", "profiling this CPU", seconds):
             steps.profile(config)
         with _timed("search", "searching; a generation a line", seconds):
-            generation = run_search(opened)
+            generation = run_search(opened, allow_infeasible=allow_infeasible)
+        warnings = warnings_of(opened.config, generation)
+        for line in warning_lines(warnings):
+            say(line)
+        if not allow_infeasible:
+            require_usable(opened, generation, warnings)
         with _timed("measure", "measuring the front as whole networks", seconds):
             front = steps.measure_front(opened, generation)
         with _timed("export", "exporting the knee, the fastest and the most accurate", seconds):
-            exports = steps.export(opened, PICKS)
+            exports = steps.export(opened, generation, PICKS, allow_infeasible=allow_infeasible)
         with _timed("bench", "measuring the exported files again", seconds):
             benches = steps.bench(opened, exports)
         with _timed("report", "writing the page", seconds):
             page = steps.report(opened)
     steps.print_results(front, exports, benches)
-    summary = {**steps.summary(generation, front, exports, benches), "seconds": seconds}
+    told = [found.to_json() for found in warnings]
+    summary = {**steps.summary(generation, front, exports, benches), "warnings": told, "seconds": seconds}
     write_text(run / "summary.json", json.dumps(summary, indent=2, allow_nan=False))
     print_table(["step", "seconds"], [[name, f"{spent:.1f}"] for name, spent in seconds.items()])
     say(f"page: {page}; everything: {run}")
+    require_usable(opened, generation, warnings)
 
 
 @contextmanager

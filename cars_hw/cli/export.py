@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from cars_hw.cli._commands import next_commands, trust_lines, warning_lines
+from cars_hw.cli._commands import after_export, argument, next_commands, trust_lines, warning_lines
 from cars_hw.cli._options import AllowInfeasibleOption, AllowPluginOption, JsonOption, QuietOption
 from cars_hw.cli._output import print_json, print_table, progress, say
 
@@ -90,4 +90,8 @@ def export(
     )
     for line in trust_lines(opened.config):
         say(line)
-    say(next_commands(*(("bench", str(done.path)) for done in exports.values())))
+    again = ["export", argument(run), *(f"--pick={one}" for one in pick or ["knee"]), f"--scale={scale}"]
+    again += [] if to is None else [f"--to={to}"]
+    again += ["--allow-infeasible"] if allow_infeasible else []
+    again += [f"--allow-plugin={name}" for name in allow_plugin or ()]
+    say(next_commands(*after_export(opened, exports, again=tuple(again))))

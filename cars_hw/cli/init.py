@@ -5,10 +5,12 @@ from typing import Annotated
 
 import typer
 
-from cars_hw.cli._commands import next_commands
+from cars_hw.cli._commands import free_folder, next_commands
+from cars_hw.cli._needs import require_known
 from cars_hw.cli._options import QuietOption
 from cars_hw.cli._output import say
-from devices.foundation import ConfigError, UnknownNameError, replace_file
+from cars_hw.config import LatencySection
+from devices.foundation import ConfigError, replace_file
 
 EXAMPLES = (
     "cars-hw init search.toml --space darts --data digits",
@@ -25,7 +27,9 @@ def init(
     ] = None,
     strategy: Annotated[str, typer.Option("--strategy", help="Search algorithm.")] = "cars",
     device: Annotated[str, typer.Option("--device", help="Device, NAME[:ADDRESS].")] = "cpu",
-    runtime: Annotated[str, typer.Option("--runtime", help="Runtime.")] = "onnxruntime",
+    runtime: Annotated[
+        str | None, typer.Option("--runtime", help="Runtime; onnxruntime if left out, fake for fake devices.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -35,7 +39,8 @@ def init(
     """
     from cars_hw.cli._template import configuration, small_space, to_commented_toml
 
-    _require_known(device, runtime)
+    runtime = runtime or LatencySection.model_validate({"device": device}).runtime
+    require_known(device, runtime)
     if path.exists() and not force:
         raise ConfigError(f"{path} exists; name another file, or replace it with --force")
     settings = small_space(space, data, data_path)
@@ -47,22 +52,10 @@ def init(
     except OSError as error:
         raise ConfigError(f"cannot write {path}: {error.strerror}; choose another place") from error
     say(f"wrote {path}")
-    table = config.latency.table
+    named = (f"--config={path}", f"--table={config.latency.table}")
+    folder = free_folder(Path("runs", path.stem))
     say(
         next_commands(
-            ("profile", "--config", str(path), "--table", table),
-            ("table", "validate", "--config", str(path), "--table", table),
-            ("search", "--config", str(path), "--table", table, "--run", f"runs/{path.stem}"),
+            ("profile", *named), ("table", "validate", *named), ("search", *named, f"--run={folder}")
         )
     )
-
-
-def _require_known(device: str, runtime: str) -> None:
-    """Refuse a device or runtime of ours that does not exist; one from outside is found when it is used."""
-    import devices
-    from profilers import runtimes
-
-    kind = device.partition(":")[0]
-    for what, name, known in (("device", kind, devices.names()), ("runtime", runtime, runtimes.names())):
-        if "." not in name and name not in known:
-            raise UnknownNameError(what, name, known)

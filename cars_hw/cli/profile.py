@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cars_hw.cli._commands import validate_command
+from cars_hw.cli._needs import require_given, require_known
 from cars_hw.cli._options import (
     BinaryOption,
     ConfigOption,
@@ -63,6 +64,10 @@ def profile(
     from cars_hw.results.tables import profile as profile_table
     from profilers import Quality
 
+    require_known(None, runtime)
+    for one in device or ():
+        require_known(one, None)
+    require_given("profile", config, overrides, space__name=space, latency__table=table)
     resolved = resolve_measuring(
         config,
         overrides,

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from pydantic import JsonValue
 
-from cars_hw.cli._commands import next_commands, remedies, warning_lines
+from cars_hw.cli._commands import after_search, next_commands, remedies, warning_lines
+from cars_hw.cli._needs import require_given
 from cars_hw.cli._options import (
     AllowInfeasibleOption,
     AllowPluginOption,
@@ -22,7 +23,8 @@ from cars_hw.cli._options import (
     overridden,
     target_section,
 )
-from cars_hw.cli._output import complain, print_json, say
+from cars_hw.cli._output import print_json, say
+from cars_hw.cli._statuses import require_usable
 from cars_hw.config import SearchConfig, read_values
 from cars_hw.errors import CheckpointError
 from devices.foundation import ConfigError
@@ -30,9 +32,6 @@ from devices.foundation import ConfigError
 if TYPE_CHECKING:
     from cars_hw.record import Generation
     from cars_hw.runs import Run
-
-#: Exit status of a search that ended well, but whose front has no member that is usable.
-NOTHING_USABLE = 3
 
 #: In place of a number, takes a limit away.
 _NO_LIMIT = "none"
@@ -82,6 +81,8 @@ def search(
     from cars_hw.cli._searching import run_search
     from devices.foundation import owned
 
+    if not resume:
+        require_given("search", config, overrides, space__name=space, data__name=data)
     given = _without_limits(
         overridden(
             overrides,
@@ -111,20 +112,17 @@ def search(
 
 def _require_startable(config: SearchConfig, allow_infeasible: bool) -> None:
     """Refuse a configuration before anything is made for it: what is refused leaves no folder."""
-    from cars_hw.assembly import require_feasible_limits
-    from cars_hw.resolution import resolved
+    from cars_hw.assembly import require_startable
 
-    resolved(config)
-    if not allow_infeasible:
-        with remedies(config):
-            require_feasible_limits(config)
+    with remedies(config):
+        require_startable(config, allow_infeasible=allow_infeasible)
 
 
 def _show(run: "Run", generation: "Generation", *, as_json: bool) -> None:
     """Print the front and what it cost, warnings first; exit with 3 where no member is usable."""
     from cars_hw.cli._searching import print_front, print_spending
     from cars_hw.results.report import front_json, spent_json
-    from cars_hw.results.run_warnings import has_usable_member, warnings_of
+    from cars_hw.results.run_warnings import warnings_of
 
     warnings = warnings_of(run.config, generation, run.amendments)
     if as_json:
@@ -135,11 +133,9 @@ def _show(run: "Run", generation: "Generation", *, as_json: bool) -> None:
             say(line)
         print_front(generation)
         print_spending(generation)
-    if not has_usable_member(run.config, generation):
-        complain(f"cars-hw: no member of the front is usable: {warnings[0].text}")
-        raise typer.Exit(NOTHING_USABLE)
+    require_usable(run, generation, warnings)
     if not as_json:
-        say(next_commands(("export", str(run.path), "--pick", "knee"), ("report", str(run.path))))
+        say(next_commands(*after_search(run, generation)))
 
 
 def _begun(path: Path, config: SearchConfig) -> "Run":

@@ -9,6 +9,7 @@ import typer
 
 from cars_hw.cli._commands import remedies
 from cars_hw.cli._help import HELP, epilog
+from cars_hw.cli._needs import require_given, require_known
 from cars_hw.cli._options import (
     BinaryOption,
     ConfigOption,
@@ -125,6 +126,8 @@ def validate(
     from cars_hw.results.tables import validate as validate_table
     from profilers import Quality
 
+    require_known(device, runtime)
+    require_given("table validate", config, overrides, space__name=space, latency__table=table)
     resolved = resolve_measuring(
         config,
         overrides,

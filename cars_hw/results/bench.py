@@ -2,11 +2,11 @@
 
 import os
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cars_hw.assembly import make_setup, open_table
-from cars_hw.config import LatencySection, SearchConfig
+from cars_hw.config import LatencySection, SearchConfig, SpaceSection
 from cars_hw.errors import PluginNotAllowedError
 from cars_hw.latency.contents import TableContents, network_workload
 from cars_hw.latency.model import latency_model, trust
@@ -15,7 +15,7 @@ from cars_hw.ledger import Json
 from cars_hw.networks.architecture import Architecture, from_text, to_text
 from cars_hw.resolution import stored_space
 from cars_hw.results._genotype_text import read_text
-from cars_hw.results.model_card import read_card
+from cars_hw.results.model_card import CardSpace, read_card
 from cars_hw.spaces._space import SearchSpace
 from latency_tables import (
     Failure,
@@ -40,9 +40,18 @@ from profilers import (
 
 _UNKNOWN = "unknown"
 
-#: A table's prediction of a network, and how far it may be trusted.
-_Predicted = tuple[Prediction | None, str]
-_UNKNOWN_COST: _Predicted = (None, "")
+
+@dataclass(frozen=True)
+class _Predicted:
+    """A table's prediction of a network, and how far it may be trusted; see ``Bench``."""
+
+    prediction: Prediction | None = None
+    trust: str = ""
+    basis: SearchConfig | None = None
+    missing: MissingEntryError | None = None
+
+
+_UNKNOWN_COST = _Predicted()
 
 
 @dataclass(frozen=True)
@@ -53,13 +62,18 @@ class Bench:
         name: The file, or the architecture.
         measured: What was measured.
         prediction: The table's prediction; ``None`` without a table or a model card.
-        trust: How far the table may be trusted, in one line; empty without a prediction.
+        trust: How far the table may be trusted, in one line; empty without a table.
+        basis: By which space, device and table the network was to be predicted, where measuring what the
+            table lacks, or validating it, would help.
+        missing: What the table lacks of the network.
     """
 
     name: str
     measured: Measurement
     prediction: Prediction | None
     trust: str = ""
+    basis: SearchConfig | None = field(default=None, repr=False, compare=False)
+    missing: MissingEntryError | None = field(default=None, repr=False, compare=False)
 
     def __repr__(self) -> str:
         known = "" if self.prediction is None else f" ms, {self.difference_text}"
@@ -149,7 +163,7 @@ def bench(  # noqa: PLR0913  (what, and how it is measured and predicted)
     predictions = [_predict_file(path, config, has_table=has_table, allowed=allow_plugins) for path in paths]
     measured = _measured(workloads, latency, quality, on_round)
     benches = zip(paths, measured, predictions, strict=True)
-    return [Bench(str(path), fact, *predicted) for path, fact, predicted in benches]
+    return [_bench(str(path), fact, predicted) for path, fact, predicted in benches]
 
 
 def bench_architecture(
@@ -168,9 +182,9 @@ def bench_architecture(
     """
     latency = config.for_target().latency
     has_table = os.path.exists(latency.table)
-    predicted = _predict(open_table(latency), space, architecture) if has_table else _UNKNOWN_COST
+    predicted = _predict(open_table(latency), space, architecture, config) if has_table else _UNKNOWN_COST
     [measured] = _measured([network_workload(space, architecture)], latency, quality, on_round)
-    return Bench(to_text(architecture), measured, *predicted)
+    return _bench(to_text(architecture), measured, predicted)
 
 
 def read_genotype(space: SearchSpace, path: Path) -> Architecture:
@@ -184,6 +198,10 @@ def read_genotype(space: SearchSpace, path: Path) -> Architecture:
             understood.
     """
     return space.from_description(read_text(path))
+
+
+def _bench(name: str, measured: Measurement, found: _Predicted) -> Bench:
+    return Bench(name, measured, found.prediction, found.trust, found.basis, found.missing)
 
 
 def _measured(
@@ -220,22 +238,39 @@ def _predict_file(
     if card.scale == "search" and not space.deploys_search_graph:
         return _UNKNOWN_COST  # the table is of the deployed network's operations
     path = latency.table if has_table or known is None else known.table
+    basis = _with_space_and_table(config, space, card.space, path)
     try:
         table = open_table(latency.model_copy(update={"table": path}))
         if not has_table and (known is None or table.digest(TableContents(space).specs) != known.sha256):
             return _UNKNOWN_COST
-        return _predict(table, space, from_text(card.architecture, space.choices))
+        return _predict(table, space, from_text(card.architecture, space.choices), basis)
     except MissingEntryError as error:
-        return None, f"it cannot predict this network: {error}"
+        return _Predicted(trust=f"it cannot predict this network: {error}", basis=basis, missing=error)
     except TableMismatchError:
         if has_table:
             raise
         return _UNKNOWN_COST
 
 
-def _predict(table: LatencyTable, space: SearchSpace, architecture: Architecture) -> _Predicted:
-    """Predict ``architecture`` from ``table``."""
-    return predict(space, latency_model(space, table), architecture), str(trust(table, space))
+def _with_space_and_table(
+    config: SearchConfig, space: SearchSpace, named: CardSpace, table: str
+) -> SearchConfig:
+    """Return the configuration of a card's space and a table, on what ``config`` measures."""
+    settings = space.settings.values()
+    section = SpaceSection.model_validate(
+        {"name": named.name, "operation_kinds": named.operation_kinds, **settings}
+    )
+    alone = config.for_target().with_latency(table=table)
+    return alone.model_copy(update={"space": section})
+
+
+def _predict(
+    table: LatencyTable, space: SearchSpace, architecture: Architecture, basis: SearchConfig
+) -> _Predicted:
+    """Predict ``architecture`` from ``table``; ``basis`` is the configuration of both."""
+    found = trust(table, space)
+    prediction = predict(space, latency_model(space, table), architecture)
+    return _Predicted(prediction, str(found), None if found.is_validated else basis.for_target())
 
 
 def _with_interval(latency_s: float, interval_s: tuple[float, float]) -> str:

@@ -3,8 +3,11 @@
 import copy
 import hashlib
 import json
+import os
 import platform
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -94,7 +97,63 @@ def export_network(
         UnsupportedOperationError: An operation of the network has no form in the format.
     """
     made_by = made_by or formats.of_file(path)
-    make_folder(path.parent)
+    with made_folder(path.parent):
+        return _export_network(network, images, labels, path, card=card, made_by=made_by)
+
+
+@contextmanager
+def made_folder(folder: Path) -> Iterator[None]:
+    """Make the folder of files that take a while to make; where none is made in the end, leave no folder.
+
+    Raises:
+        ExportError: The disk refuses a folder, or files in it.
+    """
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    try:
+        make_folder(folder)
+        yield
+    except BaseException:
+        for one in missing:  # the innermost first
+            try:
+                one.rmdir()
+            except OSError:
+                break  # it holds something, or was never made
+        raise
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder of files that will take a while to make.
+
+    Raises:
+        ExportError: The disk refuses a folder, or files in it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise ExportError(f"cannot write to {folder}: {error.strerror}; choose another folder") from error
+
+
+def require_files_possible(*paths: Path) -> None:
+    """Refuse files whose name, or whose card's name, is taken by a folder.
+
+    Raises:
+        ExportError: It is.
+    """
+    for one in (*paths, *map(card_path, paths)):
+        if os.path.isdir(one):
+            raise ExportError(f"cannot write {one}: it is a folder; choose another folder for the files")
+
+
+def _export_network(
+    network: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    path: Path,
+    *,
+    card: Mapping[str, Json],
+    made_by: FileFormat,
+) -> Export:
     network, images, labels = network.cpu(), images.cpu(), labels.cpu()
     content = made_by.lower(network, [(1, *images.shape[1:])])
     reference = _torch_logits(network, images)
@@ -110,18 +169,6 @@ def export_network(
         )
     _write(export, content, images, made_by, card={**card, "tolerance": tolerance})
     return export
-
-
-def make_folder(folder: Path) -> None:
-    """Make the folder of files that will take a while to make.
-
-    Raises:
-        ExportError: The disk refuses.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ExportError(f"cannot make {folder}: {error.strerror}; choose another folder") from error
 
 
 def export_int8(

@@ -12,14 +12,20 @@ from cars_hw.errors import CheckpointError, InfeasibleError
 from cars_hw.ledger import Json
 from cars_hw.networks.architecture import to_text
 from cars_hw.record import Record, read_record
-from cars_hw.results.exporter import Export, export_int8, export_network
+from cars_hw.results.exporter import (
+    Export,
+    export_int8,
+    export_network,
+    made_folder,
+    require_files_possible,
+)
 from cars_hw.results.picks import expanded, pick
 from cars_hw.results.run_warnings import RunWarning, excess_text, excesses, violations_json, warnings_of_run
 from cars_hw.runs import Run, writing_into
 from cars_hw.spaces import Scale
 from cars_hw.trainer import TrainerState
 from cars_hw.weights.supernet_trainer import SuperNetTrainer
-from profilers import ExportError, formats
+from profilers import ExportError, FileFormat, formats
 
 
 def _show_nothing(done: int, total: int) -> None:
@@ -64,18 +70,36 @@ class RestoredRun:
             ExportError: The run deploys another network than the one that it has weights for, or the file is
                 not what torch computes.
         """
-        if scale == "deploy" and not self.trainer.space.deploys_search_graph:
-            raise ExportError(
-                "the run has weights for the search graph, not for the larger network that it deploys: "
-                "retrain that first (not in this version), or export the search graph"
-            )
+        self._require_weights(scale)
         made_by = formats.load(file_format)
         member = pick(self.front, choice)
         card = {"pick": choice, "scale": scale, **self._card(member)}
-        name = f"member-{int(choice):03d}" if choice.isdecimal() else choice
-        network = self.trainer.network(member.architecture)
-        path = folder / f"{name}{made_by.suffix}"
+        network, path = self.trainer.network(member.architecture), _path(choice, folder, made_by)
         return export_network(network, *self.trainer.fitness, path, card=card, made_by=made_by)
+
+    def require_exportable(
+        self,
+        choices: Sequence[str],
+        *,
+        folder: Path,
+        scale: Scale,
+        made_by: FileFormat,
+        allow_infeasible: bool,
+    ) -> None:
+        """Refuse before the first file is written what can be known of all ``choices`` until then.
+
+        Raises:
+            ConfigError: There is no such member.
+            InfeasibleError: A member violates a limit, and ``allow_infeasible`` is false.
+            ExportError: The run has no weights of that scale, or a file cannot have its name.
+        """
+        self._require_weights(scale)
+        for choice in choices:
+            member = pick(self.front, choice)
+            if not allow_infeasible:
+                _require_within_limits(self, choice, member)
+            path = _path(choice, folder, made_by)
+            require_files_possible(path, path.with_suffix(f".int8{made_by.suffix}"))
 
     def export_with_int8(self, before: Export, max_error_growth_share: float) -> Export:
         """Write an exported float file anew with 8-bit integers inside; training images set their ranges.
@@ -89,6 +113,13 @@ class RestoredRun:
             range_images=self.trainer.recalibration_images,
             max_error_growth_share=max_error_growth_share,
         )
+
+    def _require_weights(self, scale: Scale) -> None:
+        if scale == "deploy" and not self.trainer.space.deploys_search_graph:
+            raise ExportError(
+                "the run has weights for the search graph, not for the larger network that it deploys: "
+                "retrain that first (not in this version), or export the search graph"
+            )
 
     def _card(self, member: Candidate) -> dict[str, Json]:
         config, space, generation = self.run.config, self.trainer.space, self.record.history[-1]
@@ -170,25 +201,34 @@ def export(
         ExportError: A file differs from torch, or cannot be written.
     """
     folder = run.path / "export" if to is None else Path(to)
+    made_by = formats.load(file_format)
+    made_by.require_installed(with_int8=max_error_growth_share is not None)
     with writing_into(folder) as require_in_place:
         opened = restored(run)
         chosen, found = expanded(opened.front, picks), dict[str, Export]()
-        if not allow_infeasible:
-            for name in chosen:
-                _require_within_limits(opened, name)
-        on_member(0, len(chosen))
-        for done, name in enumerate(chosen, start=1):
+        opened.require_exportable(
+            chosen, folder=folder, scale=scale, made_by=made_by, allow_infeasible=allow_infeasible
+        )
+        with made_folder(folder):
+            on_member(0, len(chosen))
+            for done, name in enumerate(chosen, start=1):
+                require_in_place()
+                found[name] = opened.export_member(name, folder=folder, scale=scale, file_format=file_format)
+                if max_error_growth_share is not None:
+                    found[f"{name} int8"] = opened.export_with_int8(found[name], max_error_growth_share)
+                on_member(done, len(chosen))
             require_in_place()
-            found[name] = opened.export_member(name, folder=folder, scale=scale, file_format=file_format)
-            if max_error_growth_share is not None:
-                found[f"{name} int8"] = opened.export_with_int8(found[name], max_error_growth_share)
-            on_member(done, len(chosen))
-        require_in_place()
     return found
 
 
-def _require_within_limits(opened: RestoredRun, choice: str) -> None:
-    member, generation = pick(opened.front, choice), opened.record.history[-1]
+def _path(choice: str, folder: Path, made_by: FileFormat) -> Path:
+    """Return where the file of a pick goes."""
+    name = f"member-{int(choice):03d}" if choice.isdecimal() else choice
+    return folder / f"{name}{made_by.suffix}"
+
+
+def _require_within_limits(opened: RestoredRun, choice: str, member: Candidate) -> None:
+    generation = opened.record.history[-1]
     costs, limits = generation.costs_of(member), opened.run.config.all_limits()
     over = {name: costs[name] for name in excesses(opened.run.config, generation, member)}
     if over:

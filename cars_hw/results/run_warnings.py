@@ -3,6 +3,7 @@
 The terminal, ``--json``, the page and model cards show these; nothing else decides what is a warning.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -16,6 +17,11 @@ from cars_hw.record import Generation, Record
 from cars_hw.runs import Amendment, Run, is_limit
 from latency_tables import LatencyTable, TableError
 
+#: A training loss this many times that of guessing has diverged; that of fresh weights is 1.1 times at most.
+_DIVERGED_TIMES = 1.5
+#: So has one that rose by this share of it over its least: batches and paths alone move it by a tenth.
+_DIVERGED_RISE = 0.5
+
 
 @dataclass(frozen=True)
 class RunWarning:
@@ -26,7 +32,9 @@ class RunWarning:
         text: One line that says it, with figures.
     """
 
-    kind: Literal["limits", "chance", "skipped_steps", "extended", "amended", "table", "precision"]
+    kind: Literal[
+        "limits", "chance", "skipped_steps", "diverged", "extended", "amended", "table", "precision"
+    ]
     text: str
 
     def __str__(self) -> str:
@@ -65,6 +73,7 @@ def warnings_of(
         *_about_limits(config, generation),
         *_about_chance(config, generation),
         *_about_skipped_steps(generation),
+        *_about_divergence(config, generation),
         *_about_extension(config, generation, amendments),
         *_about_trust(config),
         *_about_precision(config),
@@ -158,6 +167,19 @@ def _about_what_is_to_come(amendments: Sequence[Amendment]) -> list[RunWarning]:
         for change in amendment.changes
         if is_limit(change.key) or change.key.endswith(".table")
     ]
+
+
+def _about_divergence(config: SearchConfig, generation: Generation) -> list[RunWarning]:
+    """Judge the mean loss of the last training steps; where too few were taken it is not known."""
+    loss, least = (_figure(generation.ledger, name) for name in ("loss", "least_loss"))
+    guessing = math.log(make_space(config).classes)
+    if not least or loss <= min(_DIVERGED_TIMES * guessing, least + _DIVERGED_RISE * guessing):
+        return []
+    text = (
+        f"the training loss of the last steps is {loss:.4g}; it was {least:.4g} at its least, and is "
+        f"{guessing:.4g} by guessing: training has diverged, and a smaller training.learning_rate may help"
+    )
+    return [RunWarning("diverged", text)]
 
 
 def _about_trust(config: SearchConfig) -> list[RunWarning]:

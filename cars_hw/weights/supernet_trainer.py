@@ -110,6 +110,7 @@ class SuperNetTrainer:
             self.supernet.activate(space)
             self._previous = None
             self._optimize_what_there_is()
+            self.ledger.forget_loss()
         self.space = space
 
     def reset(self, steps: int) -> None:
@@ -118,6 +119,7 @@ class SuperNetTrainer:
         self._rate_start, self._rate_steps = self.ledger.steps, steps
         self._previous = None
         self._optimize_what_there_is()
+        self.ledger.forget_loss()
 
     def remember(self) -> None:
         """Keep the present weights as the previous ones."""
@@ -149,7 +151,7 @@ class SuperNetTrainer:
             reset_what_is_not_finite(self.supernet)
         self._optimizer.zero_grad(set_to_none=True)
         seconds = time.perf_counter() - start_s
-        self.ledger.add_step(len(labels) * len(architectures), seconds, skipped=not is_finite)
+        self.ledger.add_step(len(labels) * len(architectures), seconds, skipped=not is_finite, loss=loss)
         return loss if is_finite else math.nan
 
     @torch.inference_mode()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -30,6 +31,7 @@ class FileFormat(ABC):
         runtime: Name of the runtime that runs such files, where the user names none.
         packages: Distributions that write and run it; a model card has their versions.
         has_int8: Whether ``quantize`` writes files with 8-bit integers inside.
+        int8_packages: Distributions that it needs beside ``packages``.
     """
 
     suffix: ClassVar[str]
@@ -37,9 +39,29 @@ class FileFormat(ABC):
     runtime: ClassVar[str]
     packages: ClassVar[tuple[str, ...]]
     has_int8: ClassVar[bool] = False
+    int8_packages: ClassVar[tuple[str, ...]] = ()
 
     def __repr__(self) -> str:
         return f"<file format {plugin_name(type(self))}: {self.suffix}, {self.layout}, for {self.runtime}>"
+
+    def require_installed(self, *, with_int8: bool = False) -> None:
+        """Refuse to begin where what writes and runs such files is missing.
+
+        Args:
+            with_int8: Whether files with 8-bit integers are to be written too.
+
+        Raises:
+            ExportError: A distribution is not installed, or the format has no files with 8-bit integers.
+        """
+        name = plugin_name(type(self))
+        if with_int8 and not self.has_int8:
+            raise ExportError(f"{name} files are not written with 8-bit integers")
+        for package in self.packages:
+            if not _is_installed(package):
+                raise ExportError(f"writing {name} files needs {package}; install it: pip install {package}")
+        for package in self.int8_packages if with_int8 else ():
+            if not _is_installed(package):
+                raise ExportError(f"8-bit integers need {package}; install it: pip install {package}")
 
     @abstractmethod
     def lower(self, module: nn.Module, input_shapes: Sequence[tuple[int, ...]]) -> bytes:
@@ -83,3 +105,11 @@ class FileFormat(ABC):
             UnsupportedOperationError: The network has no such form.
         """
         raise ExportError(f"{plugin_name(type(self))} files are not written with 8-bit integers")
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        metadata.distribution(package)
+    except metadata.PackageNotFoundError:
+        return False
+    return True

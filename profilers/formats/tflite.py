@@ -24,6 +24,7 @@ class TfLite(FileFormat):
     runtime = "tflite"
     packages = ("ai-edge-litert",)
     has_int8 = True
+    int8_packages = ("ai-edge-quantizer",)
 
     def lower(self, module: nn.Module, input_shapes: Sequence[tuple[int, ...]]) -> bytes:
         from profilers.lowering.tflite import lower

@@ -10,7 +10,7 @@ import pytest
 
 import devices
 from cars_hw.cli import main
-from cars_hw.cli.search import NOTHING_USABLE
+from cars_hw.cli._statuses import NOTHING_USABLE
 from cars_hw.spaces.darts import Darts
 from cars_hw.testing._tables import write_table
 from latency_tables.measurement import Failure, FailureStatus

@@ -80,6 +80,26 @@ def test_skipped_steps_are_counted() -> None:
     assert (found.kind, "3 of 12 training steps" in found.text) == ("skipped_steps", True)
 
 
+@pytest.mark.parametrize(
+    ("loss", "least_loss", "has_diverged"),
+    [
+        (2.3, 2.2, False),
+        (0.4, 0.1, False),
+        (3.4, 2.4, False),
+        (3.5, 3.4, True),
+        (240.0, 130.0, True),
+        (1.6, 0.4, True),  # far above what it was
+        (240.0, 0.0, False),  # too few steps to know
+    ],
+)
+def test_a_training_loss_far_above_guessing_or_above_what_it_was_has_diverged(
+    loss: float, least_loss: float, has_diverged: bool
+) -> None:
+    found = warnings_of(_config(), _generation((0.2, 3, 5), loss=loss, least_loss=least_loss))
+    assert [one.kind for one in found] == ["diverged"] * has_diverged
+    assert all(f"is {loss:.4g}" in one.text and "2.303 by guessing" in one.text for one in found)
+
+
 @pytest.mark.parametrize("is_reached", [True, False])
 def test_a_table_that_was_never_validated_or_missed_its_precision_is_named(
     is_reached: bool, tmp_path: Path

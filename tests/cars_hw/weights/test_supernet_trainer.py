@@ -10,6 +10,7 @@ import torch
 from cars_hw import data
 from cars_hw.data import Data, ImageSet
 from cars_hw.errors import CheckpointError
+from cars_hw.ledger import Ledger
 from cars_hw.spaces.darts import Darts
 from cars_hw.trainer import TrainerState
 from cars_hw.weights.supernet_trainer import SuperNetTrainer
@@ -117,6 +118,34 @@ def test_a_loss_that_is_not_finite_is_skipped_and_counted(space: Darts, digits: 
         if "running" not in name and "num_batches" not in name:
             assert np.array_equal(array, after.arrays[name]), name
     assert math.isfinite(trainer.step([architecture]))
+
+
+@pytest.mark.parametrize(("learning_rate", "diverges"), [(0.1, False), (1.0, True), (100.0, True)])
+def test_the_ledger_tells_whether_training_diverged_with_no_step_skipped(
+    space: Darts, digits: Data, learning_rate: float, diverges: bool
+) -> None:
+    plan = _PLAN.model_copy(update={"learning_rate": learning_rate})
+    trainer, rng = _trainer(space, digits, plan), np.random.default_rng(0)
+    losses = [trainer.step([space.sample(rng)]) for _ in range(20)]
+    ledger = trainer.ledger
+    assert ledger.skipped_steps == 0
+    assert ledger.loss == pytest.approx(np.mean(losses))
+    assert ledger.least_loss == pytest.approx(min(np.mean(losses[:n]) for n in range(5, 21)))
+    assert (ledger.loss > 1.5 * math.log(10)) is diverges
+    trainer.reset(10)
+    loss = trainer.step([space.sample(rng)])
+    assert (ledger.loss_steps, ledger.loss, ledger.least_loss) == (1, loss, 0.0)
+
+
+def test_a_ledger_of_an_earlier_version_is_read_as_one_that_knows_no_loss() -> None:
+    ledger = Ledger(steps=3, loss_steps=3, loss=2.0)
+    figures = ledger.to_json()
+    old = {name: value for name, value in figures.items() if "loss" not in name}
+    read = Ledger(loss=9.0)
+    read.restore(old)
+    assert (read.steps, read.loss_steps, read.loss, read.least_loss) == (3, 0, 0.0, 0.0)
+    with pytest.raises(ValueError, match="not those of this version"):
+        read.restore({name: value for name, value in old.items() if name != "steps"})
 
 
 def test_weights_and_statistics_never_become_nan(space: Darts, digits: Data) -> None:

@@ -14,7 +14,7 @@ from cars_hw.cli import bench, demo, devices, export, init, profile, report, sea
 from cars_hw.cli._commands import explained
 from cars_hw.cli._help import HELP, epilog
 from cars_hw.cli._options import QuietOption
-from cars_hw.cli._output import complain, show_line
+from cars_hw.cli._output import complain, err, show_line
 from devices.foundation import CarsHwError
 
 _EXAMPLES = (
@@ -63,6 +63,7 @@ def _options(
     quiet: QuietOption = False,
 ) -> None:
     """Take the options that belong to no verb."""
+    err.quiet = quiet  # not as a call before, in the same process, had it
 
 
 def main() -> None:

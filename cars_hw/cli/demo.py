@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from cars_hw.cli._interruption import keeps
 from cars_hw.cli._options import QuietOption, SetOption
 from cars_hw.cli._output import print_table, say
 from cars_hw.config import SearchConfig, parse_override
@@ -37,6 +38,7 @@ def demo(
     if not {"error", "parameters", "latency_ms"} <= set(config.search.objectives):
         raise ConfigError("the demo shows error, parameters and latency_ms; leave them in search.objectives")
     seconds: dict[str, float] = {}
+    keeps(lambda: _kept(run, seconds))
     opened = Run.create(run, config)
     with opened.owned():
         with _timed("profile", "profiling this CPU", seconds):
@@ -56,6 +58,11 @@ def demo(
     write_text(run / "summary.json", json.dumps(summary, indent=2, allow_nan=False))
     print_table(["step", "seconds"], [[name, f"{spent:.1f}"] for name, spent in seconds.items()])
     say(f"page: {page}; everything: {run}")
+
+
+def _kept(run: Path, seconds: dict[str, float]) -> str:
+    done = f"{run} has the steps {', '.join(seconds)}" if seconds else f"{run} has no complete step"
+    return f"{done}, and of the next one what is finished"
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import typer
 from pydantic import JsonValue
 
 from cars_hw.cli._commands import next_commands, remedies, warning_lines
+from cars_hw.cli._interruption import keeps
 from cars_hw.cli._options import (
     AllowInfeasibleOption,
     AllowPluginOption,
@@ -87,6 +88,7 @@ def search(
             opened = _begun(run, SearchConfig.load(config, given))
         elif config is not None or given:
             opened.require(opened.with_values(read_values(config, given)))
+        keeps(f"{run} has every generation that is complete", adding=("--resume",))
         with remedies(opened.config):
             generation = run_search(opened, allow_infeasible=allow_infeasible)
         ownership.require_in_place()

@@ -60,7 +60,7 @@ class Pace:
             return 0.0 if not (waiting or self.rounds) else None
         block_s = median(self._blocks_s)
         blocks = sum(self._blocks_left(n) for n in self.rounds.values())
-        pauses = max(0, self._plan.min_rounds - 1 - self._rounds_of_group) if self.rounds else 0
+        pauses = self._pauses_left() if self.rounds else 0
         load_s = median(self._loads_s) if self._loads_s else 0.0
         later_s = waiting * (load_s + self._typical() * block_s) + self._groups(waiting) * self._plan.spread_s
         return blocks * block_s + pauses * self._pause_s() + later_s
@@ -76,16 +76,27 @@ class Pace:
     def _pause_s(self) -> float:
         return self._plan.spread_s / (self._plan.min_rounds - 1)
 
+    def _pauses_left(self) -> int:
+        """Return the pauses of this group that are left: one before each of its first rounds but one."""
+        return max(0, self._plan.min_rounds - max(1, self._rounds_of_group))
+
+    def _earliest(self) -> int:
+        """Return the fewest blocks that end a workload."""
+        return (self._plan.check_rounds[1:] or self._plan.check_rounds)[0]
+
     def _typical(self) -> float:
         """Return the blocks that a workload takes: those of the finished ones, or the fewest possible."""
-        return median(self._needed) if self._needed else self._blocks_left(0)
+        return median(self._needed) if self._needed else self._earliest()
 
     def _blocks_left(self, kept: int) -> float:
-        """Return how many blocks a workload still takes that has ``kept``."""
-        if self._needed and (typical := median(self._needed)) > kept:
-            return typical - kept
-        ends = self._plan.check_rounds[1:] or self._plan.check_rounds
-        return max(1, next((end for end in ends if end > kept), self._plan.max_rounds) - kept)
+        """Return how many blocks a workload still takes that has ``kept``.
+
+        One that missed its first chance is noisy: it takes half as many again, at least to the next check.
+        """
+        if kept < self._earliest():
+            return max(1, self._typical() - kept)
+        check = next((n for n in self._plan.check_rounds if n > kept), self._plan.max_rounds)
+        return max(1, check - kept, min(kept / 2, self._plan.max_rounds - kept))
 
     def _groups(self, waiting: int) -> int:
         """Return how many groups are still to begin."""

@@ -80,7 +80,7 @@ def exporting_bar() -> Iterator[Callable[["ExportProgress"], None]]:
 def text(told: Progress, what: str) -> str:
     """Return progress in one line: ``12 of 62 operations, 1 failed, about 3 min left (cpu)``."""
     failed = f", {told.failed} failed" if told.failed else ""
-    left = "" if told.seconds_left is None else f", about {duration_text(told.seconds_left)} left"
+    left = f", about {duration_text(told.seconds_left)} left" if told.seconds_left else ""
     return f"{told.done} of {told.wanted} {what}{failed}{left}{_of(told.device)}"
 
 

@@ -77,7 +77,8 @@ class _TimeLeft(TimeRemainingColumn):
         if "seconds_left" not in task.fields:
             return super().render(task)
         left_s = task.fields["seconds_left"]
-        return Text("?" if left_s is None else f"about {duration_text(left_s)}", style="progress.remaining")
+        known = f"about {duration_text(left_s)}" if left_s else "0 s" if left_s == 0 else "?"
+        return Text(known, style="progress.remaining")
 
 
 def is_interactive() -> bool:

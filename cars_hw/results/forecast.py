@@ -242,7 +242,7 @@ class Announcements:
         if self._begun_at is None:
             self._begun_at = taken
         left = training_left(self.schedule, ledger)
-        if self._said or left is None or taken < self._begun_at + _TIMED_STEPS:
+        if self._said or ledger.evaluations or left is None or taken < self._begun_at + _TIMED_STEPS:
             return
         self._said = 1
         self.write(f"the training that is left takes {left}; evaluations are not timed yet")

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from cars_hw.record import Generation
     from cars_hw.results.bench import Bench, bench, bench_architecture, read_genotype
     from cars_hw.results.exporter import Export, export_network
+    from cars_hw.results.forecast import profile_forecast, validation_forecast
     from cars_hw.results.members import export
     from cars_hw.results.picks import pick
     from cars_hw.results.report import report, report_json
@@ -122,6 +123,7 @@ __all__ = [
     "open_search",
     "pick",
     "profile",
+    "profile_forecast",
     "read_figures",
     "read_genotype",
     "report",
@@ -130,6 +132,7 @@ __all__ = [
     "strategies",
     "to_text",
     "validate",
+    "validation_forecast",
 ]
 
 _HOMES = {
@@ -197,6 +200,7 @@ _HOMES = {
     "open_search": "cars_hw.assembly",
     "pick": "cars_hw.results.picks",
     "profile": "cars_hw.results.tables",
+    "profile_forecast": "cars_hw.results.forecast",
     "read_figures": "cars_hw.tabular_trainer",
     "read_genotype": "cars_hw.results.bench",
     "report": "cars_hw.results.report",
@@ -205,6 +209,7 @@ _HOMES = {
     "strategies": "cars_hw.strategies",
     "to_text": "cars_hw.networks.architecture",
     "validate": "cars_hw.results.tables",
+    "validation_forecast": "cars_hw.results.forecast",
 }
 
 __getattr__, __dir__ = lazy(__name__, _HOMES)

@@ -20,17 +20,19 @@ if TYPE_CHECKING:
         UnsupportedOperationError,
         WrongOutputError,
     )
-    from profilers.filling import Filled, OnRound, Setup, fill_table, ignore_rounds, measure
+    from profilers.filling import CONTROLS, Filled, Setup, fill_table, lacking, measure, plan_at
     from profilers.fleet import Fleet
     from profilers.formats import FileFormat
     from profilers.parts import parts_of
     from profilers.plan import USUAL, MeasurementPlan, Quality, SentinelPlan
     from profilers.profiler import Profiler, plan_for
+    from profilers.progress.report import OnProgress, Progress, ignore_progress
     from profilers.runtimes._runtime import Runtime, Workload
     from profilers.runtimes._tflite.interpreter import TfLiteModel
     from profilers.trial import tried
 
 __all__ = [
+    "CONTROLS",
     "USUAL",
     "ExportError",
     "FellBackError",
@@ -40,9 +42,10 @@ __all__ = [
     "Fleet",
     "GarbledOutputError",
     "MeasurementPlan",
-    "OnRound",
+    "OnProgress",
     "Profiler",
     "ProfilingError",
+    "Progress",
     "Quality",
     "Runtime",
     "SentinelPlan",
@@ -54,13 +57,15 @@ __all__ = [
     "WrongOutputError",
     "fill_table",
     "formats",
-    "ignore_rounds",
+    "ignore_progress",
+    "lacking",
     "look_around",
     "look_at",
     "measure",
     "namesakes",
     "nhwc_shape",
     "parts_of",
+    "plan_at",
     "plan_for",
     "runtimes",
     "tried",
@@ -68,6 +73,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "CONTROLS": "profilers.filling",
     "ExportError": "profilers.errors",
     "FellBackError": "profilers.errors",
     "FileFormat": "profilers.formats._format",
@@ -76,9 +82,10 @@ _HOMES = {
     "Fleet": "profilers.fleet",
     "GarbledOutputError": "profilers.errors",
     "MeasurementPlan": "profilers.plan",
-    "OnRound": "profilers.filling",
+    "OnProgress": "profilers.progress.report",
     "Profiler": "profilers.profiler",
     "ProfilingError": "profilers.errors",
+    "Progress": "profilers.progress.report",
     "Quality": "profilers.plan",
     "Runtime": "profilers.runtimes._runtime",
     "SentinelPlan": "profilers.plan",
@@ -91,13 +98,15 @@ _HOMES = {
     "WrongOutputError": "profilers.errors",
     "fill_table": "profilers.filling",
     "formats": "profilers.formats",
-    "ignore_rounds": "profilers.filling",
+    "ignore_progress": "profilers.progress.report",
+    "lacking": "profilers.filling",
     "look_around": "profilers.doctor",
     "look_at": "profilers.doctor",
     "namesakes": "profilers.doctor",
     "measure": "profilers.filling",
     "nhwc_shape": "profilers._layout",
     "parts_of": "profilers.parts",
+    "plan_at": "profilers.filling",
     "plan_for": "profilers.profiler",
     "runtimes": "profilers.runtimes",
     "tried": "profilers.trial",

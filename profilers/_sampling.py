@@ -53,6 +53,11 @@ class Sampling:
         self._restarts = 0
         self._start(least_calls=1)
 
+    @property
+    def rounds(self) -> int:
+        """Blocks that were kept."""
+        return len(self._samples_s)
+
     def block(self) -> float | Failure:
         """Run one block; return its mean latency in seconds, which is not kept yet, or why there is none."""
         try:

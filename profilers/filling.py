@@ -1,31 +1,25 @@
 """Filling a table, or measuring without one: devices and runtimes by their names, connected and released."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 
 import devices
-from devices.foundation import ConfigError
-from latency_tables import Entry, Failure, LatencyTable, Setting
+from devices.foundation import ConfigError, load_plugin
+from latency_tables import Entry, Failure, LatencyTable, Measurement, OpSpec, Setting
 from profilers import runtimes
 from profilers.errors import ProfilingError
 from profilers.fleet import Fleet
 from profilers.parts import parts_of
-from profilers.plan import USUAL, Quality
-from profilers.profiler import Profiler, plan_for
+from profilers.plan import USUAL, MeasurementPlan, Quality
+from profilers.profiler import Profiler, plan_for, plan_of_kind
+from profilers.progress.report import OnProgress, ignore_progress
+from profilers.progress.tally import Tally
 from profilers.runtimes._runtime import Runtime, Workload
 
 #: Whole networks that each of several devices measures, to see whether they agree.
 CONTROLS = 3
-
-#: Called with a device's address, the rounds of its present group that are done, and the most that there are.
-OnRound = Callable[[str, int, int], None]
-
-
-def ignore_rounds(device: str, rounds: int, most: int) -> None:
-    """Show no progress."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +78,7 @@ def fill_table(  # noqa: PLR0913  (what, where, on what and how)
     quality: Quality = USUAL,
     retry_failures: bool = False,
     again: bool = False,
-    on_round: OnRound = ignore_rounds,
+    on_progress: OnProgress = ignore_progress,
 ) -> Filled:
     """Measure what the table at ``path`` lacks of ``workloads``; whatever ends this keeps what is finished.
 
@@ -97,7 +91,7 @@ def fill_table(  # noqa: PLR0913  (what, where, on what and how)
         quality: How precisely.
         retry_failures: Whether what failed before is measured again.
         again: Whether everything is measured anew; by one device only.
-        on_round: For progress.
+        on_progress: For progress.
 
     Raises:
         DeviceError: A device cannot be reached or used.
@@ -111,11 +105,19 @@ def fill_table(  # noqa: PLR0913  (what, where, on what and how)
         )
     if len(shared) > 1 or parts_of(path):
         filled = _fill_by_fleet(
-            path, workloads, setup, shared, quality=quality, retry_failures=retry_failures, on_round=on_round
+            path,
+            workloads,
+            setup,
+            shared,
+            quality=quality,
+            retry_failures=retry_failures,
+            on_progress=on_progress,
         )
     else:
-        with _profiler(setup, shared[0], quality, on_round) as profiler:
+        with _profiler(workloads, setup, shared[0], quality, on_progress) as (profiler, tally):
             with LatencyTable.open_for_writing(path, profiler.header()) as table:
+                if not again:
+                    tally.begin(table.measurements, {} if retry_failures else table.failures, shared[0])
                 entries = list(profiler.fill(table, workloads, retry_failures=retry_failures, again=again))
             filled = Filled(entries, profiler.resting_s)
     failures = LatencyTable.open(path).failures
@@ -125,19 +127,45 @@ def fill_table(  # noqa: PLR0913  (what, where, on what and how)
     return replace(filled, were_there=were_there, failures=found)
 
 
+def lacking(path: Path, specs: Iterable[OpSpec], *, retry_failures: bool = False) -> list[OpSpec]:
+    """Return those of ``specs`` that ``fill_table`` would measure; everything where there is no table.
+
+    Args:
+        path: The table; parts of several devices count as it.
+        specs: What it is to hold.
+        retry_failures: Whether what failed before is measured again.
+
+    Raises:
+        TableError: The table cannot be read.
+    """
+    there, failed = _in_table_and_parts(path)
+    finished = there.keys() | (set() if retry_failures else failed.keys())
+    return [spec for spec in specs if spec not in finished]
+
+
+def plan_at(address: str, quality: Quality = USUAL) -> MeasurementPlan:
+    """Return how the device at ``address`` would be measured; it is not asked.
+
+    Raises:
+        UnknownNameError: There is no such device.
+    """
+    name = address.partition(":")[0]
+    return plan_of_kind(load_plugin("devices", name, devices.Device, what="device"), quality)
+
+
 def measure(
     workloads: Sequence[Workload],
     setup: Setup,
     *,
     quality: Quality = USUAL,
-    on_round: OnRound = ignore_rounds,
+    on_progress: OnProgress = ignore_progress,
 ) -> list[Entry]:
     """Measure ``workloads`` without a table; return an entry for each, in their order.
 
     Raises:
         DeviceError: The device cannot be reached or used.
     """
-    with _profiler(setup, setup.device, quality, on_round) as profiler:
+    with _profiler(workloads, setup, setup.device, quality, on_progress) as (profiler, _):
         return profiler.measure(workloads)
 
 
@@ -149,31 +177,41 @@ def _fill_by_fleet(  # noqa: PLR0913  (those of fill_table)
     *,
     quality: Quality,
     retry_failures: bool,
-    on_round: OnRound,
+    on_progress: OnProgress,
 ) -> Filled:
     with ExitStack() as opened:
         members = [
             (opened.enter_context(devices.connect(address)), setup.load_runtime()) for address in addresses
         ]
         plan = plan_for(members[0][0], quality)
-        address_of = {
-            device.info().serial_hash: address
+        tally = Tally([workload.spec for workload in workloads], plan, on_progress)
+        watchers = {
+            device.info().serial_hash: tally.watch(address, device)
             for address, (device, _) in zip(addresses, members, strict=True)
         }
-        fleet = Fleet(
-            members, plan, on_round=lambda serial, n: on_round(address_of[serial], n, plan.max_rounds)
-        )
+        fleet = Fleet(members, plan, on_step=lambda serial, step: watchers[serial](step))
+        there, failed = _in_table_and_parts(path)
+        tally.begin(there, {} if retry_failures else failed, addresses[0])
         entries = list(fleet.fill(path, workloads, workloads[-CONTROLS:], retry_failures=retry_failures))
         return Filled(entries, fleet.resting_s, lost=tuple(fleet.lost.values()))
 
 
+def _in_table_and_parts(path: Path) -> tuple[dict[OpSpec, Measurement], dict[OpSpec, Failure]]:
+    """Return what was measured before, and what failed."""
+    there: dict[OpSpec, Measurement] = {}
+    failed: dict[OpSpec, Failure] = {}
+    for file in [*([path] if path.exists() else []), *parts_of(path)]:
+        table = LatencyTable.open(file)
+        there |= table.measurements
+        failed |= table.failures
+    return there, failed
+
+
 @contextmanager
-def _profiler(setup: Setup, address: str, quality: Quality, on_round: OnRound) -> Iterator[Profiler]:
+def _profiler(
+    workloads: Sequence[Workload], setup: Setup, address: str, quality: Quality, on_progress: OnProgress
+) -> Iterator[tuple[Profiler, Tally]]:
     with devices.connect(address) as device:
         plan = plan_for(device, quality)
-        show = partial(_shown, on_round, address, plan.max_rounds)
-        yield Profiler(device, setup.load_runtime(), plan, on_round=show)
-
-
-def _shown(on_round: OnRound, address: str, most: int, rounds: int) -> None:
-    on_round(address, rounds, most)
+        tally = Tally([workload.spec for workload in workloads], plan, on_progress)
+        yield Profiler(device, setup.load_runtime(), plan, on_step=tally.watch(address, device)), tally

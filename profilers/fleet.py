@@ -19,6 +19,7 @@ from latency_tables import Entry, LatencyTable, OpSpec
 from profilers.parts import TOLERANCE, merge, part_path, parts_of, require_alike
 from profilers.plan import MeasurementPlan
 from profilers.profiler import Profiler
+from profilers.progress.report import Step
 from profilers.runtimes._runtime import Runtime, Workload
 
 #: Workloads that a device takes at a time, at most: a lost one gives back at most so many.
@@ -75,8 +76,8 @@ class Fleet:
         members: Each device with its runtime; the caller closes the devices.
         plan: How long to measure.
         tolerance: Largest relative difference of a control between two devices.
-        on_round: Called, in any thread, with the hash of a serial number and that device's rounds, for
-            progress.
+        on_step: Called, in any thread, with the hash of a serial number and what that device has just done,
+            for progress.
 
     Attributes:
         lost: Why a device was given up, by the hash of its serial number.
@@ -91,16 +92,16 @@ class Fleet:
         plan: MeasurementPlan,
         *,
         tolerance: float = TOLERANCE,
-        on_round: Callable[[str, int], None] = lambda _serial, _rounds: None,
+        on_step: Callable[[str, Step], None] = lambda _serial, _step: None,
     ) -> None:
-        self._tolerance = tolerance
+        self._tolerance, self._on_step = tolerance, on_step
         self._chunk_size = min(_CHUNK, plan.group_size)  # whole groups: each costs the sentinel once
         self._work = _Work(self._chunk_size)
         self._profilers: dict[str, Profiler] = {}
         for device, runtime in members:
             serial = device.info().serial_hash
             self._profilers[serial] = Profiler(
-                device, runtime, plan, on_round=partial(on_round, serial), before_run=self._require_going_on
+                device, runtime, plan, on_step=partial(on_step, serial), before_run=self._require_going_on
             )
         if len(self._profilers) != len(members):
             raise DeviceError(
@@ -195,6 +196,7 @@ class Fleet:
         except (DeviceError, _StoppedError) as error:
             if isinstance(error, DeviceError):
                 self.lost[serial] = str(error)
+                self._on_step(serial, Step(is_lost=True))
             if chunk is not None:
                 self._work.put(_lacking(chunk, [part], retry_failures=False))
                 self._work.done()

@@ -14,6 +14,7 @@ from profilers._gate import Gate, OpenGate, SentinelGate
 from profilers._sampling import MEASURING_ERRORS, Sampling, failure
 from profilers.errors import ThrottledError
 from profilers.plan import USUAL, MeasurementPlan, Quality
+from profilers.progress.report import OnStep, Step, ignore_step
 from profilers.runtimes._runtime import Runtime, Workload
 
 
@@ -29,7 +30,7 @@ class Profiler:
         device: What to measure on; the caller closes it.
         runtime: What executes the workloads.
         plan: How long to measure; if not given, what suits the device.
-        on_round: Called with the number of rounds of the present group that are done, for progress.
+        on_step: Called after each load, each round and each finished workload, for progress.
         before_run: Called before anything is prepared or run on the device, and at least every second of a
             rest; what it raises ends the measuring.
     """
@@ -40,10 +41,10 @@ class Profiler:
         runtime: Runtime,
         plan: MeasurementPlan | None = None,
         *,
-        on_round: Callable[[int], None] = lambda _: None,
+        on_step: OnStep = ignore_step,
         before_run: Callable[[], None] = lambda: None,
     ) -> None:
-        self._on_round, self._before_run = on_round, before_run
+        self._on_step, self._before_run = on_step, before_run
         self.device = device
         self.runtime = runtime
         self.plan = plan or plan_for(device)
@@ -104,6 +105,7 @@ class Profiler:
             positions = {position for position, workload in enumerate(group) if workload.spec in missing}
             for _, entry in self._measured(group, positions):
                 table.add(entry)
+                self._on_step(Step(entry=entry))
                 yield entry
 
     def measure(self, workloads: Sequence[Workload]) -> list[Entry]:
@@ -112,7 +114,10 @@ class Profiler:
         Raises:
             DeviceError: The device was lost, or lacks what the runtime needs.
         """
-        entries = dict(self._measured(workloads, range(len(workloads))))
+        entries: dict[int, Entry] = {}
+        for position, entry in self._measured(workloads, range(len(workloads))):
+            entries[position] = entry
+            self._on_step(Step(entry=entry))
         return [entries[position] for position in range(len(workloads))]
 
     def _measured(self, group: Sequence[Workload], positions: Collection[int]) -> Iterator[tuple[int, Entry]]:
@@ -126,6 +131,7 @@ class Profiler:
                 prepared = self._prepared(group[position], loaded)
                 if isinstance(prepared, Sampling):
                     active[position] = prepared
+                    self._tell(group, active)
                 else:
                     yield position, prepared
             rng = np.random.default_rng(self.plan.seed)
@@ -136,7 +142,10 @@ class Profiler:
                     self.device.pause(self.plan.spread_s / (self.plan.min_rounds - 1))
                 order = [position for position in rng.permutation(len(group)).tolist() if position in active]
                 yield from self._round(active, order, gate)
-                self._on_round(rounds + 1)
+                self._tell(group, active)
+
+    def _tell(self, group: Sequence[Workload], active: Mapping[int, Sampling]) -> None:
+        self._on_step(Step({group[position].spec: sampling.rounds for position, sampling in active.items()}))
 
     def _round(
         self, active: dict[int, Sampling], order: Sequence[int], gate: Gate
@@ -185,6 +194,11 @@ def plan_for(device: Device, quality: Quality = USUAL) -> MeasurementPlan:
     Raises:
         ProfilingError: What is asked for is out of bounds.
     """
-    if isinstance(device, RemoteDevice):
+    return plan_of_kind(type(device), quality)
+
+
+def plan_of_kind(kind: type[Device], quality: Quality = USUAL) -> MeasurementPlan:
+    """Return how to measure on devices of a kind; see ``plan_for``."""
+    if issubclass(kind, RemoteDevice):
         return MeasurementPlan.for_phones(quality)
     return MeasurementPlan(precision=quality.precision, spread_s=quality.spread_s)

@@ -1,81 +1,36 @@
 """The command line: one verb a file; the only place that prints.
 
-A verb imports what it needs when it runs: torch takes seconds, and ``--help`` should not.
+A verb imports what it needs when it runs: torch takes seconds, and ``--help`` should not. Importing this
+package loads no verb, so that an interrupt ends in one line almost from the start.
 """
 
-import logging
 import os
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING
 
-import typer
+from cars_hw.cli._interruption import one_line_at_interrupts
+from devices.foundation import lazy
 
-from cars_hw.cli import bench, demo, devices, export, init, profile, report, search, table
-from cars_hw.cli._commands import explained
-from cars_hw.cli._help import HELP, epilog
-from cars_hw.cli._options import QuietOption
-from cars_hw.cli._output import complain, err, show_line
-from devices.foundation import CarsHwError
+if TYPE_CHECKING:
+    from cars_hw.cli._app import app
 
-_EXAMPLES = (
-    "cars-hw demo",
-    "cars-hw init search.toml",
-    "cars-hw profile --config search.toml",
-    "cars-hw search --config search.toml --run runs/first",
-    "cars-hw export runs/first",
-)
+__all__ = ["app", "main"]
 
-app = typer.Typer(
-    name="cars-hw",
-    help="Find networks that are accurate and fast on a given device, with latencies measured on it.",
-    epilog=epilog(_EXAMPLES),
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings=HELP,
-)
-for verb, examples in (
-    (devices.devices, devices.EXAMPLES),
-    (init.init, init.EXAMPLES),
-    (profile.profile, profile.EXAMPLES),
-    (search.search, search.EXAMPLES),
-    (export.export, export.EXAMPLES),
-    (bench.bench, bench.EXAMPLES),
-    (report.report, report.EXAMPLES),
-    (demo.demo, demo.EXAMPLES),
-):
-    app.command(epilog=epilog(examples), context_settings=HELP)(verb)
-app.add_typer(table.table, name="table")
-
-
-def _show_version(value: bool) -> None:
-    if value:
-        from cars_hw import __version__
-
-        show_line(f"cars-hw {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _options(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
-    ] = False,
-    quiet: QuietOption = False,
-) -> None:
-    """Take the options that belong to no verb."""
-    err.quiet = quiet  # not as a call before, in the same process, had it
+_HOMES = {"app": "cars_hw.cli._app"}
 
 
 def main() -> None:
-    """Run the command line; an error of ours is one line and exit status 1."""
-    # Torch's threads wait for each other in a busy loop unless this is set before torch is loaded; where
-    # another process wants a core too, a training step then takes many times as long.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    # Plug-ins that the user names are found in the folder of the project too; last, they hide nothing.
-    sys.path.append(os.getcwd())
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    try:
-        app()
-    except CarsHwError as error:
-        complain(f"cars-hw: {explained(error)}")
-        sys.exit(1)
+    """Run the command line; an error of ours is one line and exit status 1, an interrupt one and 130."""
+    with one_line_at_interrupts():
+        # Torch's threads wait for each other in a busy loop unless this is set before torch is loaded; where
+        # another process wants a core too, a training step then takes many times as long.
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+        # Plug-ins that the user names are found in the folder of the project too; last, they hide nothing.
+        sys.path.append(os.getcwd())
+        from cars_hw.cli import _app  # within, for it takes a while
+
+        _app.run()
+
+
+if not TYPE_CHECKING:  # else a name that is not public would pass for one
+    __getattr__, __dir__ = lazy(__name__, _HOMES)

@@ -17,6 +17,7 @@ from cars_hw.record import Generation
 from cars_hw.results.bench import Bench
 from cars_hw.results.bench import bench as bench_files
 from cars_hw.results.exporter import Export
+from cars_hw.results.forecast import profile_forecast
 from cars_hw.results.members import export as export_members
 from cars_hw.results.picks import pick
 from cars_hw.results.report import report as write_page
@@ -57,8 +58,9 @@ class Member:
 
 def profile(config: SearchConfig) -> None:
     """Measure every operation of the space that the table lacks."""
-    with measuring_bars("operations") as show:
-        filled = profile_table(config, on_round=show)
+    say(f"{config.latency.table}: {profile_forecast(config)}")
+    with measuring_bars("operations and networks") as show:
+        filled = profile_table(config, on_progress=show)
     say(f"{config.latency.table}: {len(filled.entries)} measured, {filled.were_there} were there")
 
 
@@ -68,7 +70,7 @@ def measure_front(run: Run, generation: Generation) -> list[Member]:
     path = run.path / _NETWORKS
     workloads = [network_workload(space, member.architecture) for member in generation.front]
     with measuring_bars("networks") as show:
-        fill_table(path, workloads, make_setup(run.config.latency), on_round=show)
+        fill_table(path, workloads, make_setup(run.config.latency), on_progress=show)
     table = LatencyTable.open(path)
     return [
         _member(space.graph(candidate.architecture, "deploy"), candidate, generation, table[workload.spec])
@@ -92,7 +94,7 @@ def bench(run: Run, exports: dict[str, Export]) -> dict[str, Bench]:
     """Measure the exported files."""
     with measuring_bars("networks") as show:
         files = [done.path for done in exports.values()]
-        benches = bench_files(files, run.config, on_round=show)
+        benches = bench_files(files, run.config, on_progress=show)
     return dict(zip(exports, benches, strict=True))
 
 

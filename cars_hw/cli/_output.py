@@ -11,6 +11,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    Task,
     TaskProgressColumn,
     TextColumn,
     TimeElapsedColumn,
@@ -19,6 +20,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from cars_hw.results.duration import duration_text
 from devices.foundation import printable
 
 #: A pipe has no width of its own.
@@ -67,6 +69,23 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title:
     out.print(table)
 
 
+class _TimeLeft(TimeRemainingColumn):
+    """The estimate of what is shown, where it makes one; else by the pace so far."""
+
+    def render(self, task: Task) -> Text:
+        """Return the text of one bar."""
+        if "seconds_left" not in task.fields:
+            return super().render(task)
+        left_s = task.fields["seconds_left"]
+        known = f"about {duration_text(left_s)}" if left_s else "0 s" if left_s == 0 else "?"
+        return Text(known, style="progress.remaining")
+
+
+def is_interactive() -> bool:
+    """Tell whether bars can be seen: elsewhere, lines tell of progress."""
+    return err.is_terminal
+
+
 @contextmanager
 def progress() -> Iterator[Progress]:
     """Show progress bars with the time left, on standard error; they vanish in a pipe."""
@@ -77,7 +96,7 @@ def progress() -> Iterator[Progress]:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TextColumn("left"),
-        TimeRemainingColumn(),
+        _TimeLeft(),
     )
     with Progress(*columns, console=err, disable=err.quiet or not err.is_terminal) as bars:
         yield bars

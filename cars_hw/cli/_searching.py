@@ -9,6 +9,7 @@ from cars_hw.ledger import Ledger
 from cars_hw.networks.architecture import to_text
 from cars_hw.record import Generation
 from cars_hw.results import spending
+from cars_hw.results.forecast import Announcements, schedule_text
 from cars_hw.runs import Run
 from cars_hw.search import Search
 
@@ -20,12 +21,17 @@ def run_search(run: Run, *, allow_infeasible: bool = False) -> Generation:
         say(line)
     for line in _going_on_lines(run, search):
         say(line)
+    if len(search.history) <= search.schedule.generations:
+        say(schedule_text(search.schedule, search.history))
     with progress() as bars:
         generations = bars.add_task("generations", total=search.schedule.generations + 1)
         steps = bars.add_task("training steps", total=search.schedule.total_steps)
         evaluations = bars.add_task("evaluations", total=None)
 
+        told = Announcements(search.schedule, say)
+
         def show(ledger: Ledger) -> None:
+            told.step(ledger)
             bars.update(steps, completed=ledger.steps + ledger.skipped_steps)
             bars.update(evaluations, completed=ledger.evaluations)
 
@@ -34,6 +40,7 @@ def run_search(run: Run, *, allow_infeasible: bool = False) -> Generation:
         for generation in search.run():
             bars.advance(generations)
             say(f"{generation} ({generation.seconds:.0f} s)")
+            told.generation(search.trainer.ledger, search.history)
     return search.history[-1]
 
 

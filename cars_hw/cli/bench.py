@@ -111,7 +111,7 @@ def bench(
                 made_by=made_by,
                 allow_plugins=allowed,
                 quality=quality,
-                on_round=show,
+                on_progress=show,
             )
         else:
             searched = make_space(resolved)
@@ -120,7 +120,7 @@ def bench(
                 if genotype
                 else from_text(str(architecture), searched.choices)
             )
-            result = bench_architecture(searched, chosen, resolved, quality=quality, on_round=show)
+            result = bench_architecture(searched, chosen, resolved, quality=quality, on_progress=show)
     if json:
         print_json(result.to_json())
         return

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from cars_hw.cli._commands import warning_lines
+from cars_hw.cli._interruption import keeps
 from cars_hw.cli._options import AllowInfeasibleOption, QuietOption, SetOption
 from cars_hw.cli._output import print_table, say
 from cars_hw.cli._statuses import require_usable
@@ -46,6 +47,7 @@ def demo(
         raise ConfigError("the demo shows error, parameters and latency_ms; leave them in search.objectives")
     seconds: dict[str, float] = {}
     require_startable(config, has_tables=False)
+    keeps(lambda: _kept(run, seconds))
     opened = Run.create(run, config)
     with opened.owned():
         with _timed("profile", "profiling this CPU", seconds):
@@ -72,6 +74,11 @@ def demo(
     print_table(["step", "seconds"], [[name, f"{spent:.1f}"] for name, spent in seconds.items()])
     say(f"page: {page}; everything: {run}")
     require_usable(opened, generation, warnings)
+
+
+def _kept(run: Path, seconds: dict[str, float]) -> str:
+    done = f"{run} has the steps {', '.join(seconds)}" if seconds else f"{run} has no complete step"
+    return f"{done}, and of the next one what is finished"
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import typer
 
 from cars_hw.cli._commands import after_export, argument, next_commands, trust_lines, warning_lines
 from cars_hw.cli._options import AllowInfeasibleOption, AllowPluginOption, JsonOption, QuietOption
-from cars_hw.cli._output import print_json, print_table, progress, say
+from cars_hw.cli._output import print_json, print_table, say
 
 EXAMPLES = (
     "cars-hw export runs/first --pick knee --pick fastest",
@@ -53,6 +53,7 @@ def export(
     quiet: QuietOption = False,
 ) -> None:
     """Write members of the front to ONNX or TFLite, verified against torch, each with a model card."""
+    from cars_hw.cli._measuring import exporting_bar
     from cars_hw.results.members import export as export_members
     from cars_hw.results.run_warnings import warnings_of_run
     from cars_hw.runs import Run
@@ -65,8 +66,7 @@ def export(
     warnings = warnings_of_run(opened, opened.record())
     for line in warning_lines(warnings):
         say(line)
-    with progress() as bars:
-        task = bars.add_task("exporting", total=None)
+    with exporting_bar() as show:
         exports = export_members(
             opened,
             pick or ["knee"],
@@ -75,7 +75,7 @@ def export(
             scale=scale,
             max_error_growth_share=max_error_growth_points / 100 if int8 else None,
             allow_infeasible=allow_infeasible,
-            on_member=lambda done, total: bars.update(task, completed=done, total=total),
+            on_progress=show,
         )
     if json:
         told = [found.to_json() for found in warnings]

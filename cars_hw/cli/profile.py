@@ -61,6 +61,7 @@ def profile(
     from cars_hw.assembly import make_space
     from cars_hw.cli._measuring import measuring_bars
     from cars_hw.latency.model import trust
+    from cars_hw.results.forecast import profile_forecast
     from cars_hw.results.tables import profile as profile_table
     from profilers import Quality
 
@@ -80,13 +81,18 @@ def profile(
         benchmark_binary=benchmark_binary,
     )
     quality = Quality(precision, max_drift, spread_s)
-    with measuring_bars("operations") as show:
+    forecast = profile_forecast(
+        resolved, devices=device or (), quality=quality, retry_failures=retry_failures
+    )
+    path = resolved.latency.table
+    say(f"{path}: {forecast}")
+    kept = f"{path} and its parts" if len(device or ()) > 1 else path
+    with measuring_bars("operations and networks", kept) as show:
         filled = profile_table(
-            resolved, devices=device or (), quality=quality, retry_failures=retry_failures, on_round=show
+            resolved, devices=device or (), quality=quality, retry_failures=retry_failures, on_progress=show
         )
     for reason in filled.lost:
         say(f"given up: {reason}; the others took over what it had not finished")
-    path = resolved.latency.table
     _print(path, filled, json=json)
     if not json:
         found = trust(LatencyTable.open(path), make_space(resolved))

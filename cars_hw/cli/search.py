@@ -10,6 +10,7 @@ import typer
 from pydantic import JsonValue
 
 from cars_hw.cli._commands import after_search, next_commands, remedies, warning_lines
+from cars_hw.cli._interruption import keeps
 from cars_hw.cli._needs import require_given
 from cars_hw.cli._options import (
     AllowInfeasibleOption,
@@ -104,6 +105,7 @@ def search(
             opened = _begun(run, SearchConfig.load(config, given))
         elif config is not None or given:
             opened = _amended(opened, read_values(config, given), allow_infeasible=allow_infeasible)
+        keeps(f"{run} has every generation that is complete", adding=("--resume",))
         with remedies(opened.config):
             generation = run_search(opened, allow_infeasible=allow_infeasible)
         ownership.require_in_place()

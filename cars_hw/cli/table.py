@@ -27,7 +27,7 @@ from cars_hw.cli._options import (
     ThreadsOption,
     resolve_measuring,
 )
-from cars_hw.cli._output import print_json, print_table, show_line
+from cars_hw.cli._output import print_json, print_table, say, show_line
 from cars_hw.latency.contents import VALIDATION_NETWORKS
 from cars_hw.latency.model import trust
 from latency_tables import LatencyTable, PredictionErrorReport, Repair, ValidationReport, repair_table
@@ -123,6 +123,7 @@ def validate(
     Safe to stop and to repeat. The figures stay in the table, and every verb that uses it shows them.
     """
     from cars_hw.cli._measuring import measuring_bars
+    from cars_hw.results.forecast import validation_forecast
     from cars_hw.results.tables import validate as validate_table
     from profilers import Quality
 
@@ -139,13 +140,14 @@ def validate(
         table=table,
         benchmark_binary=benchmark_binary,
     )
-    quality = Quality(precision, max_drift, spread_s)
-    with remedies(resolved), measuring_bars("networks") as show:
-        report = validate_table(resolved, networks=networks, quality=quality, again=again, on_round=show)
+    quality, path = Quality(precision, max_drift, spread_s), resolved.latency.table
+    say(f"{path}: {validation_forecast(resolved, networks=networks, quality=quality, again=again)}")
+    with remedies(resolved), measuring_bars("networks", path) as show:
+        report = validate_table(resolved, networks=networks, quality=quality, again=again, on_progress=show)
     if json:
         print_json(_report_json(report))
         return
-    show_line(f"{resolved.latency.table}: {report}")
+    show_line(f"{path}: {report}")
 
 
 @table.command(epilog=epilog(EXAMPLES["repair"]))

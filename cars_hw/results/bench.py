@@ -28,12 +28,12 @@ from latency_tables import (
 from profilers import (
     USUAL,
     FileFormat,
-    OnRound,
+    OnProgress,
     ProfilingError,
     Quality,
     Workload,
     formats,
-    ignore_rounds,
+    ignore_progress,
     measure,
     tried,
 )
@@ -136,7 +136,7 @@ def bench(  # noqa: PLR0913  (what, and how it is measured and predicted)
     made_by: FileFormat | None = None,
     allow_plugins: Collection[str] = (),
     quality: Quality = USUAL,
-    on_round: OnRound = ignore_rounds,
+    on_progress: OnProgress = ignore_progress,
 ) -> list[Bench]:
     """Measure model files, interleaved; predict each from its card and a table.
 
@@ -149,7 +149,7 @@ def bench(  # noqa: PLR0913  (what, and how it is measured and predicted)
         made_by: Their format; if not given, that which the suffix of each means.
         allow_plugins: Modules from outside that cards may name as their space.
         quality: How precisely.
-        on_round: For progress.
+        on_progress: For progress.
 
     Raises:
         UnknownNameError: No format has a file's suffix.
@@ -161,7 +161,7 @@ def bench(  # noqa: PLR0913  (what, and how it is measured and predicted)
     setup = make_setup(latency)
     workloads = [tried(path, made_by or formats.of_file(path), setup) for path in paths]
     predictions = [_predict_file(path, config, has_table=has_table, allowed=allow_plugins) for path in paths]
-    measured = _measured(workloads, latency, quality, on_round)
+    measured = _measured(workloads, latency, quality, on_progress)
     benches = zip(paths, measured, predictions, strict=True)
     return [_bench(str(path), fact, predicted) for path, fact, predicted in benches]
 
@@ -172,7 +172,7 @@ def bench_architecture(
     config: SearchConfig,
     *,
     quality: Quality = USUAL,
-    on_round: OnRound = ignore_rounds,
+    on_progress: OnProgress = ignore_progress,
 ) -> Bench:
     """Measure the deployed network of an architecture, untrained; predict where the table exists.
 
@@ -183,7 +183,7 @@ def bench_architecture(
     latency = config.for_target().latency
     has_table = os.path.exists(latency.table)
     predicted = _predict(open_table(latency), space, architecture, config) if has_table else _UNKNOWN_COST
-    [measured] = _measured([network_workload(space, architecture)], latency, quality, on_round)
+    [measured] = _measured([network_workload(space, architecture)], latency, quality, on_progress)
     return _bench(to_text(architecture), measured, predicted)
 
 
@@ -205,10 +205,10 @@ def _bench(name: str, measured: Measurement, found: _Predicted) -> Bench:
 
 
 def _measured(
-    workloads: Sequence[Workload], latency: LatencySection, quality: Quality, on_round: OnRound
+    workloads: Sequence[Workload], latency: LatencySection, quality: Quality, on_progress: OnProgress
 ) -> list[Measurement]:
     found = []
-    for entry in measure(workloads, make_setup(latency), quality=quality, on_round=on_round):
+    for entry in measure(workloads, make_setup(latency), quality=quality, on_progress=on_progress):
         if isinstance(entry, Failure):
             raise ProfilingError(f"{entry.spec} could not be measured: {entry.status}: {entry.reason}")
         found.append(entry)

@@ -1,5 +1,6 @@
 """Members of a run's front, taken home: its weights restored, files written and proven, cards beside them."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,8 +29,25 @@ from cars_hw.weights.supernet_trainer import SuperNetTrainer
 from profilers import ExportError, FileFormat, formats
 
 
-def _show_nothing(done: int, total: int) -> None:
-    """Show no progress."""
+@dataclass(frozen=True)
+class ExportProgress:
+    """How far an export of several members has come.
+
+    Attributes:
+        done: Members that are written.
+        wanted: How many are wanted.
+        seconds_left: Estimate for the others; ``None`` before the first is written.
+        files: What was written.
+    """
+
+    done: int
+    wanted: int
+    seconds_left: float | None
+    files: tuple[Path, ...]
+
+
+def _show_nothing(progress: ExportProgress) -> None:
+    """Show nothing."""
 
 
 @dataclass(frozen=True)
@@ -175,7 +193,7 @@ def export(
     scale: Scale = "deploy",
     max_error_growth_share: float | None = None,
     allow_infeasible: bool = False,
-    on_member: Callable[[int, int], None] = _show_nothing,
+    on_progress: Callable[[ExportProgress], None] = _show_nothing,
 ) -> dict[str, Export]:
     """Write members of a run's front as files that are verified against torch, each with a model card.
 
@@ -188,7 +206,7 @@ def export(
         max_error_growth_share: Write a second file with 8-bit integers, whose error may be larger by this
             share of the images, 0..1; ``None`` writes none.
         allow_infeasible: Whether members that violate a limit of the search are written.
-        on_member: Called with how many members are done, and how many there are.
+        on_progress: Called before the first member, and after each.
 
     Returns:
         By each pick what was written; a second file under the pick's name and ``int8``.
@@ -210,13 +228,16 @@ def export(
             chosen, folder=folder, scale=scale, made_by=made_by, allow_infeasible=allow_infeasible
         )
         with made_folder(folder):
-            on_member(0, len(chosen))
+            start_s = time.monotonic()
+            on_progress(ExportProgress(0, len(chosen), None, ()))
             for done, name in enumerate(chosen, start=1):
                 require_in_place()
                 found[name] = opened.export_member(name, folder=folder, scale=scale, file_format=file_format)
                 if max_error_growth_share is not None:
                     found[f"{name} int8"] = opened.export_with_int8(found[name], max_error_growth_share)
-                on_member(done, len(chosen))
+                left_s = (time.monotonic() - start_s) / done * (len(chosen) - done)
+                files = tuple(written.path for written in found.values())
+                on_progress(ExportProgress(done, len(chosen), left_s, files))
             require_in_place()
     return found
 

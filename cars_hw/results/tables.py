@@ -8,7 +8,7 @@ from cars_hw.config import SearchConfig
 from cars_hw.latency.contents import VALIDATION_NETWORKS, TableContents, network_workload
 from cars_hw.latency.model import latency_model, predicted_networks
 from latency_tables import LatencyTable, ValidationReport
-from profilers import USUAL, Filled, OnRound, ProfilingError, Quality, fill_table, ignore_rounds
+from profilers import USUAL, Filled, OnProgress, ProfilingError, Quality, fill_table, ignore_progress
 
 
 def profile(
@@ -17,7 +17,7 @@ def profile(
     devices: Sequence[str] = (),
     quality: Quality = USUAL,
     retry_failures: bool = False,
-    on_round: OnRound = ignore_rounds,
+    on_progress: OnProgress = ignore_progress,
 ) -> Filled:
     """Measure what the table of ``config`` lacks of its space; whatever ends this keeps what is finished.
 
@@ -26,7 +26,7 @@ def profile(
         devices: Identical devices that share the work, in place of that of ``config``.
         quality: How precisely.
         retry_failures: Whether what failed before is measured again.
-        on_round: For progress.
+        on_progress: For progress.
 
     Raises:
         DeviceError: A device cannot be reached or used.
@@ -41,7 +41,7 @@ def profile(
         addresses=devices,
         quality=quality,
         retry_failures=retry_failures,
-        on_round=on_round,
+        on_progress=on_progress,
     )
 
 
@@ -51,7 +51,7 @@ def validate(
     networks: int = VALIDATION_NETWORKS,
     quality: Quality = USUAL,
     again: bool = False,
-    on_round: OnRound = ignore_rounds,
+    on_progress: OnProgress = ignore_progress,
 ) -> ValidationReport | None:
     """Measure random networks, store in the table how well it predicts them, and return that.
 
@@ -62,7 +62,7 @@ def validate(
         networks: How many.
         quality: How precisely.
         again: Whether they are measured anew, not only those that are missing.
-        on_round: For progress.
+        on_progress: For progress.
 
     Raises:
         MissingEntryError: The table lacks an operation.
@@ -80,7 +80,7 @@ def validate(
         quality=quality,
         retry_failures=True,
         again=again,
-        on_round=on_round,
+        on_progress=on_progress,
     )
     for failure in filled.failures:
         raise ProfilingError(

@@ -6,6 +6,7 @@ import re
 import signal
 import struct
 import subprocess
+import sys
 import termios
 import threading
 import time
@@ -14,9 +15,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+_ROOT = Path(__file__).parent.parent
 _ROWS, _COLUMNS = 60, 250
 _POLL_S = 0.01
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+def cars_hw_program() -> str:
+    """Return the installed command."""
+    return str(Path(sys.executable).with_name("cars-hw"))
+
+
+def environment() -> dict[str, str]:
+    """Return what commands run with: one thread each, so that two of them do not wait for each other."""
+    return {**os.environ, "OMP_NUM_THREADS": "1", "TERM": "xterm", "PYTHONPATH": str(_ROOT)}
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,6 @@ Interrupted, a run goes on where it ended (``runs/kills``).
 """
 
 import json
-import os
 import shutil
 import sys
 import threading
@@ -34,9 +33,8 @@ from typing import Any
 import numpy as np
 from _kill_cases import BEGUN, TABLE, Case, Facts, MeasuringCase, SearchCase
 from _rows import Row, finish, option_parser, store
-from _terminal import Command
+from _terminal import Command, cars_hw_program, environment
 
-_ROOT = Path(__file__).parent.parent
 _RESULTS = "kills"
 _FOLDER = Path("runs/kills")
 _KILLS = 300
@@ -48,9 +46,6 @@ _POLL_S = 0.05
 #: The share of kills while a command starts, and within how many seconds from its start.
 _EARLY_SHARE, _EARLY_S = 0.1, 4.0
 
-#: What the commands run with: one thread each, so that two of them do not wait for each other.
-_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "TERM": "xterm", "PYTHONPATH": str(_ROOT)}
-
 _SPACE = ("--space", "nasbench201", "--set", "space.deploy=search")
 _LARGE = (*_SPACE, "--set", "space.channels=64", "--set", "space.image_size=32", "--precision", "0.001")
 _SMALL = (*_SPACE, "--set", "space.channels=8", "--precision", "0.02")
@@ -61,10 +56,10 @@ def searches() -> list[Case]:
     """List a search by each algorithm, each of at least a minute."""
     eight = {"population_size": 8}
     return [
-        SearchCase("cars", eight, 3.0, 20),
-        SearchCase("evnas", eight, 3.0, 7),
-        SearchCase("nse", {"population_size": 16}, 3.0, 12),
-        SearchCase("g_evonas", {**eight, "elite_size": 4}, 12.0, 18),
+        SearchCase("cars", eight, 3.0, 33),
+        SearchCase("evnas", eight, 3.0, 6),
+        SearchCase("nse", {"population_size": 16}, 6.0, 40),
+        SearchCase("g_evonas", {**eight, "elite_size": 4}, 12.0, 20),
         SearchCase("random_search", eight, 6.0, 20),
     ]
 
@@ -221,9 +216,9 @@ def prepared(case: Case, folder: Path) -> None:
 
 def started(case: Case, folder: Path, *, again: bool) -> Command:
     """Start the installed command of ``case``."""
-    program = Path(sys.executable).with_name("cars-hw")
-    environment = {**os.environ, **_ENVIRONMENT, **case.environment}
-    return Command([str(program), *case.words(again=again)], folder, environment)
+    return Command(
+        [cars_hw_program(), *case.words(again=again)], folder, {**environment(), **case.environment}
+    )
 
 
 def require_end(command: Command) -> None:

@@ -248,10 +248,12 @@ def _arrays(state: TrainerState) -> Json:
 
 
 def _shown(generation: Generation) -> Json:
-    members = [[list(member.architecture), list(member.costs)] for member in generation.population]
+    members: list[Json] = [
+        [list(member.architecture), list(member.costs)] for member in generation.population
+    ]
     return [generation.index, members, len(generation.front), dict(generation.ledger), generation.seconds]
 
 
 def digest(value: object) -> str:
-    """Return the SHA-256 of JSON."""
+    """Return the SHA-256 of a value as JSON."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

@@ -47,7 +47,7 @@ _POLL_S = 0.05
 _EARLY_SHARE, _EARLY_S = 0.1, 4.0
 
 _SPACE = ("--space", "nasbench201", "--set", "space.deploy=search")
-_LARGE = (*_SPACE, "--set", "space.channels=64", "--set", "space.image_size=32", "--precision", "0.001")
+_LARGE = (*_SPACE, "--set", "space.channels=96", "--set", "space.image_size=32", "--precision", "0.0003")
 _SMALL = (*_SPACE, "--set", "space.channels=8", "--precision", "0.02")
 _INTERVAL_S = 2.0
 
@@ -60,7 +60,7 @@ def searches() -> list[Case]:
         SearchCase("evnas", eight, 3.0, 6),
         SearchCase("nse", {"population_size": 16}, 6.0, 40),
         SearchCase("g_evonas", {**eight, "elite_size": 4}, 12.0, 20),
-        SearchCase("random_search", eight, 6.0, 20),
+        SearchCase("random_search", eight, 6.0, 18),
     ]
 
 
@@ -68,7 +68,7 @@ def measurings(table: Path) -> list[Case]:
     """List what measures for at least a minute; ``table`` is what is validated."""
     return [
         MeasuringCase("profile", "cpu", _LARGE, _INTERVAL_S),
-        MeasuringCase("profile", "fake", _SMALL, _INTERVAL_S, block_s=0.16),
+        MeasuringCase("profile", "fake", _SMALL, _INTERVAL_S, block_s=0.12),
         MeasuringCase("validate", "cpu", _LARGE, _INTERVAL_S, table=table),
     ]
 

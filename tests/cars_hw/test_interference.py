@@ -42,9 +42,9 @@ def _verb(*arguments: str) -> "subprocess.Popen[str]":
 
 _WRITING = [
     ("search", "--run", "run", "--strategy", "evnas", "--config", "run/config.toml"),
-    ("export", "run", "--pick", "fastest", "--to", "run/elsewhere/deep"),
 ]
 _WRITING_TOO = [
+    ("export", "run", "--pick", "fastest", "--to", "run/elsewhere/deep"),
     ("search", "--run", "run", "--resume"),
     ("export", "run", "--pick", "fastest"),
     ("demo", "--run", "run"),

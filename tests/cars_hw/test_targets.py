@@ -13,9 +13,9 @@ from cars_hw.runs import Run
 from cars_hw.testing._tables import write_table
 from devices.foundation import ConfigError, UnknownNameError
 from latency_tables import TableError
-from tests.fakes.configurations import TINY
+from tests.fakes.configurations import TINIEST
 
-_TARGETS = f"""{TINY}
+_TARGETS = f"""{TINIEST}
 [targets.pixel]
 table = "pixel.jsonl"
 runtime = "onnxruntime"
@@ -161,7 +161,7 @@ def test_a_limit_names_a_target_that_there_is(limit: str, text: str, config: Pat
 def test_options_of_one_target_mean_the_only_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     one = "[targets.pixel]\ndevice = 'fake'\nruntime = 'fake'\n"
-    Path("one.toml").write_text(f"{TINY}{one}")
+    Path("one.toml").write_text(f"{TINIEST}{one}")
     options = ["--max-latency-ms", "5", "--table", "t.jsonl", "--allow-infeasible"]
     arguments = ["search", "--config", "one.toml", "--run", "run", *options]
     with pytest.raises(TableError, match=r"t\.jsonl"):

@@ -44,12 +44,12 @@ _CONFIG: Mapping[str, Mapping[str, Any]] = {
         "objectives": ["error", "parameters", "latency_ms"],
         "warm_up_epochs": 4,
         "epochs_per_generation": 4,
-        "generations": 2,
-        **({_EVERY: 1.0} if _EVERY in SearchSection.model_fields else {}),
+        "generations": 6,
+        **({_EVERY: 0.3} if _EVERY in SearchSection.model_fields else {}),
     },
     "latency": {"device": "fake", "runtime": "fake", "table": TABLE},
 }
-_PATIENCE_S = 60.0
+_POLL_S, _PATIENCE_S = 0.01, 60.0
 
 Reader = Callable[[], str]
 
@@ -78,8 +78,8 @@ def make(folder: Path) -> None:
     (folder / CONFIG).write_text(tomli_w.dumps(_CONFIG))
     command("profile", "--config", CONFIG, folder=folder)
     command("table", "validate", "--config", CONFIG, folder=folder)
-    command("search", "--config", CONFIG, "--run", RUN, folder=folder)
-    _extend_and_kill(folder)
+    _search_and_kill(folder, "--config", CONFIG)
+    _search_and_kill(folder, "--resume", "--generations", "7")
     command("export", RUN, "--pick", "fastest", folder=folder)
 
 
@@ -98,26 +98,46 @@ def command(*words: str, folder: Path) -> str:
     return done.stdout
 
 
-def _extend_and_kill(folder: Path) -> None:
-    """Let the search go on for more generations, and kill it once a state inside a generation is stored.
+def _search_and_kill(folder: Path, *words: str) -> None:
+    """Search, and kill that once it has stored a state beside two complete ones.
 
-    A version that cannot extend a search, or saves none inside a generation, leaves what it has.
+    Where states are stored inside a generation, it is such a one. A version that cannot extend a search
+    refuses to, and leaves what it has.
     """
-    words = [cars_hw_program(), "search", "--run", RUN, "--resume", "--generations", "9"]
-    running, until_s = Command(words, folder, environment()), time.time() + _PATIENCE_S
-    while running.wait(time.time() + 0.02) is None:
-        names = {state.name for state in states(folder / RUN)}
-        is_inside = _EVERY not in _CONFIG["search"] or any(not name.isdecimal() for name in names)
-        if (is_inside and "0003" in names) or time.time() > until_s:
+    search = [cars_hw_program(), "search", "--run", RUN, *words]
+    running = Command(search, folder, environment())
+    while running.wait(time.time() + _POLL_S) is None:
+        if _is_fit(folder / RUN, running.started_s):
             running.kill()
             return
+        if time.time() > running.started_s + _PATIENCE_S:
+            running.kill()
+            sys.exit(f"{' '.join(search)} stored no state: {running.shown().plain()[-2000:]}")
+
+
+def _is_fit(run: Path, since_s: float) -> bool:
+    there = states(run)
+    complete = [state for state in there if state.name.isdecimal()]
+    is_inside = bool(there) and there[-1] not in complete
+    return (
+        len(complete) > 1
+        and (is_inside or _EVERY not in _CONFIG["search"])
+        and _written_s(there[-1]) > since_s
+    )
 
 
 def states(run: Path) -> list[Path]:
     """List the folders of a run that hold a whole state, oldest first."""
     found = [path.parent for path in run.glob("checkpoints/*/manifest.json")]
     whole = [state for state in found if not state.name.startswith(".")]
-    return sorted(whole, key=lambda state: (state / "manifest.json").stat().st_mtime)
+    return sorted(whole, key=_written_s)
+
+
+def _written_s(state: Path) -> float:
+    try:
+        return (state / "manifest.json").stat().st_mtime
+    except FileNotFoundError:  # a newer one has just taken its place
+        return 0.0
 
 
 def stored(folder: Path) -> list[Stored]:

@@ -57,10 +57,15 @@ class Row:
 
 def parse_options(description: str) -> argparse.Namespace:
     """Read ``--quick`` and ``--json FILE``."""
+    return option_parser(description).parse_args()
+
+
+def option_parser(description: str) -> argparse.ArgumentParser:
+    """Return what reads ``--quick`` and ``--json FILE``, for a script that adds options of its own."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--quick", action="store_true", help="at most 50 s on 2 cores")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there")
-    return parser.parse_args()
+    return parser
 
 
 def store(name: str, raw: object) -> None:

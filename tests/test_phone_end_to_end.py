@@ -123,6 +123,7 @@ def test_fault_01_unplugged_after_an_entry_nothing_is_lost_and_nothing_measured_
     assert not [name for name in bench.phone.ours() if name.startswith(("run-", "new-"))]
 
 
+@pytest.mark.slow  # that the heat is waited for, tests/faults shows by default
 def test_a_phone_that_heats_up_is_waited_for_and_the_wait_is_told(bench: Bench, tmp_path: Path) -> None:
     phone = bench.phone
 

@@ -15,9 +15,9 @@ from cars_hw.config import SearchConfig
 from cars_hw.errors import InfeasibleError
 from cars_hw.results.model_card import read_card
 from cars_hw.testing._tables import write_table
-from tests.fakes.configurations import TINY
+from tests.fakes.configurations import TINIEST
 
-_CONFIG = f"""{TINY}
+_CONFIG = f"""{TINIEST}
 [search]
 objectives = ["error", "parameters", "latency_ms"]
 warm_up_epochs = 0.3
@@ -136,7 +136,7 @@ def test_a_front_within_its_limits_is_exported_and_its_card_names_none() -> None
     assert card["violated_limits"] == {}
 
 
-@pytest.mark.parametrize("output", [[], ["--json"], ["--quiet"]])
+@pytest.mark.parametrize("output", [[], ["--json", "--quiet"]])
 def test_a_search_without_a_usable_member_exits_with_3_and_says_why(
     output: list[str],
 ) -> None:

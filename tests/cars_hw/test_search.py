@@ -32,7 +32,7 @@ from cars_hw.testing._tables import write_table
 from cars_hw.testing._tabular import CurveTrainer, TinySpace
 from cars_hw.trainer import Trainer, TrainerState
 from devices.foundation import ConfigError
-from tests.fakes.configurations import TINY
+from tests.fakes.configurations import TINIEST
 
 _SCHEDULE = Schedule(warm_up_steps=5, steps=3, generations=4)
 
@@ -344,7 +344,7 @@ def test_the_strategy_hears_how_many_generations_there_are(tmp_path: Path) -> No
     assert search.strategy.facts.generations == 2
 
 
-_CONFIG = f"""{TINY}
+_CONFIG = f"""{TINIEST}
 [search]
 warm_up_epochs = 0.1
 epochs_per_generation = 0.15

@@ -12,9 +12,9 @@ from cars_hw.config import SearchConfig, parse_override
 from cars_hw.runs import Run
 from cars_hw.testing._tables import write_table
 from devices.foundation import ConfigError, UnknownNameError
-from tests.fakes.configurations import TINY
+from tests.fakes.configurations import TINIEST
 
-_TARGETS = f"""{TINY}
+_TARGETS = f"""{TINIEST}
 [targets.pixel]
 table = "pixel.jsonl"
 runtime = "onnxruntime"
@@ -160,7 +160,7 @@ def test_a_limit_names_a_target_that_there_is(limit: str, text: str, config: Pat
 def test_options_of_one_target_mean_the_only_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     short = "[search]\nwarm_up_epochs = 0.05\ngenerations = 0\n[strategy]\npopulation_size = 2\n"
-    Path("one.toml").write_text(f"{TINY}{short}[targets.pixel]\nmeasured_elsewhere = true\n")
+    Path("one.toml").write_text(f"{TINIEST}{short}[targets.pixel]\nmeasured_elsewhere = true\n")
     write_table(Path("t.jsonl"), make_space(SearchConfig.load("one.toml")))
     options = ["--max-latency-ms", "5", "--table", "t.jsonl", "--allow-infeasible"]
     CliRunner().invoke(

@@ -1,5 +1,6 @@
-"""The smallest real search: 8x8 digits, three cells of two channels."""
+"""The smallest real searches: 8x8 digits, two channels."""
 
+#: Three cells of the published kind.
 TINY = """
 [space]
 deploy = "search"
@@ -15,3 +16,6 @@ batch_size = 16
 crop_padding = 1
 recalibration_images = 32
 """
+
+#: The same in the space that is searched fastest: one cell in each stage.
+TINIEST = TINY.replace("cells = 3", 'cells = 1\nname = "nasbench201"')

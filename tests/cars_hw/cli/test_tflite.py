@@ -16,9 +16,9 @@ from latency_tables.table import LatencyTable
 from profilers import runtimes
 from profilers.plan import MeasurementPlan
 from profilers.profiler import Profiler
-from tests.fakes.configurations import TINY
+from tests.fakes.configurations import TINIEST
 
-_CONFIG = f"""{TINY}
+_CONFIG = f"""{TINIEST}
 [search]
 warm_up_epochs = 0.5
 epochs_per_generation = 0.05

@@ -13,7 +13,7 @@ from tests.fakes.configurations import TINY
 
 _CONFIG = f"""{TINY}
 [search]
-warm_up_epochs = 2
+warm_up_epochs = 0.5
 epochs_per_generation = 0.05
 generations = 1
 [strategy]

@@ -164,6 +164,10 @@ class Android(RemoteDevice):
         now = _fitness(self._shell.texts(_FITNESS))
         return readiness.why_not_ready(now, self._fitness_at_start or now)
 
+    def signs_of_heat(self) -> str | None:
+        now = _fitness(self._shell.texts(_FITNESS))
+        return readiness.signs_of_heat(now, self._fitness_at_start or now)
+
     @contextmanager
     def quiet(self, threads: int) -> Iterator[None]:
         """Hold the clock at a point that the phone can sustain, where it has such a mode.

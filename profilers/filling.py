@@ -66,6 +66,8 @@ class Filled:
         were_there: How many were in the table before.
         failures: Those of the wanted ones that could not be measured, now or before.
         lost: Why devices were given up, whose work others took over.
+        outdated: How many further operations the table holds of a time when the device was slower than it
+            has proved to be.
     """
 
     entries: list[Entry]
@@ -73,6 +75,7 @@ class Filled:
     were_there: int = 0
     failures: tuple[Failure, ...] = ()
     lost: tuple[str, ...] = ()
+    outdated: int = 0
 
 
 def fill_table(  # noqa: PLR0913  (what, where, on what and how)
@@ -116,13 +119,15 @@ def fill_table(  # noqa: PLR0913  (what, where, on what and how)
     else:
         with _profiler(setup, shared[0], quality, on_round) as profiler:
             with LatencyTable.open_for_writing(path, profiler.header()) as table:
-                entries = list(profiler.fill(table, workloads, retry_failures=retry_failures, again=again))
-            filled = Filled(entries, profiler.resting_s)
+                found = profiler.fill(table, workloads, retry_failures=retry_failures, again=again)
+                entries = list({entry.spec: entry for entry in found}.values())
+                outdated = len(profiler.outdated(table))
+            filled = Filled(entries, profiler.resting_s, outdated=outdated)
     failures = LatencyTable.open(path).failures
-    found = tuple(failures[workload.spec] for workload in workloads if workload.spec in failures)
+    failed = tuple(failures[workload.spec] for workload in workloads if workload.spec in failures)
     new = {entry.spec for entry in filled.entries}  # several devices measure the controls each
     were_there = len({workload.spec for workload in workloads} - new)
-    return replace(filled, were_there=were_there, failures=found)
+    return replace(filled, were_there=were_there, failures=failed)
 
 
 def measure(

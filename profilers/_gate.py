@@ -2,8 +2,8 @@
 
 The *level* of a device in a table is one number: the latency of a fixed workload, the sentinel, at the
 device's best. Each entry keeps it (``sentinel_level_s``) beside the sentinel's own latency. It never gets
-slower. Where the device proves faster by more than the drift that is accepted, it rises, and what was measured
-at the slower one is measured anew.
+slower. Where the device proves faster by more than the drift that is accepted, the level follows, and what
+was measured at the slower one is measured anew.
 """
 
 from abc import ABC, abstractmethod
@@ -34,8 +34,8 @@ _FIRST_CALLS = 3
 #: Longest that nobody is asked whether to go on.
 _NAP_S = 1.0
 
-#: Conditions of an entry: the sentinel's latency beside it, the level that it was compared with, and why there
-#: is neither: the runtime lacks its operation.
+#: Conditions of an entry: the sentinel's latency beside it, the level that it was compared with, and, where
+#: the runtime lacks the sentinel's operation, what it says of that.
 _SENTINEL_S, LEVEL_S, _NO_SENTINEL = "sentinel_s", "sentinel_level_s", "sentinel_missing"
 
 #: Condition of an entry that says which of several devices measured it.
@@ -67,7 +67,7 @@ class Gate(AbstractContextManager["Gate"], ABC):
     def remember(self, measurements: Iterable[Measurement]) -> None:
         """Learn what was measured earlier under the same header."""
 
-    def outdated(self, measurements: Iterable[Measurement]) -> set[OpSpec]:  # noqa: ARG002  (open gates)
+    def outdated(self, measurements: Iterable[Measurement]) -> set[OpSpec]:
         """Return the specs of those of ``measurements`` whose device was slower then than it can be."""
         return set()
 

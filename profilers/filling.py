@@ -8,7 +8,7 @@ from pathlib import Path
 
 import devices
 from devices.foundation import ConfigError
-from latency_tables import Entry, Failure, LatencyTable, Setting
+from latency_tables import Entry, Failure, LatencyTable, OpSpec, Setting
 from profilers import runtimes
 from profilers.errors import ProfilingError
 from profilers.fleet import Fleet
@@ -66,8 +66,8 @@ class Filled:
         were_there: How many were in the table before.
         failures: Those of the wanted ones that could not be measured, now or before.
         lost: Why devices were given up, whose work others took over.
-        outdated: How many further operations the table holds of a time when the device was slower than it
-            has proved to be.
+        outdated: Further ones that the table holds of a time when the device was slower than it has proved
+            to be.
     """
 
     entries: list[Entry]
@@ -75,7 +75,7 @@ class Filled:
     were_there: int = 0
     failures: tuple[Failure, ...] = ()
     lost: tuple[str, ...] = ()
-    outdated: int = 0
+    outdated: tuple[OpSpec, ...] = ()
 
 
 def fill_table(  # noqa: PLR0913  (what, where, on what and how)
@@ -121,7 +121,7 @@ def fill_table(  # noqa: PLR0913  (what, where, on what and how)
             with LatencyTable.open_for_writing(path, profiler.header()) as table:
                 found = profiler.fill(table, workloads, retry_failures=retry_failures, again=again)
                 entries = list({entry.spec: entry for entry in found}.values())
-                outdated = len(profiler.outdated(table))
+                outdated = tuple(profiler.outdated(table))
             filled = Filled(entries, profiler.resting_s, outdated=outdated)
     failures = LatencyTable.open(path).failures
     failed = tuple(failures[workload.spec] for workload in workloads if workload.spec in failures)
@@ -161,13 +161,9 @@ def _fill_by_fleet(  # noqa: PLR0913  (those of fill_table)
             (opened.enter_context(devices.connect(address)), setup.load_runtime()) for address in addresses
         ]
         plan = plan_for(members[0][0], quality)
-        address_of = {
-            device.info().serial_hash: address
-            for address, (device, _) in zip(addresses, members, strict=True)
-        }
-        fleet = Fleet(
-            members, plan, on_round=lambda serial, n: on_round(address_of[serial], n, plan.max_rounds)
-        )
+        address_of: dict[str, str] = {}
+        fleet = Fleet(members, plan, on_round=lambda name, n: on_round(address_of[name], n, plan.max_rounds))
+        address_of.update(zip(fleet.names, addresses, strict=True))
         entries = list(fleet.fill(path, workloads, workloads[-CONTROLS:], retry_failures=retry_failures))
         return Filled(entries, fleet.resting_s, lost=tuple(fleet.lost.values()))
 

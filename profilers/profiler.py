@@ -113,7 +113,7 @@ class Profiler:
             missing = self.outdated(table) & by_spec.keys()
 
     def outdated(self, table: LatencyTable) -> set[OpSpec]:
-        """Return what ``table`` holds of a time when the device was slower than it can be; ``fill`` mends it."""
+        """Return what ``table`` holds of a time when the device was slower than it has proved to be."""
         return self._gate.outdated(table.measurements.values())
 
     def measure(self, workloads: Sequence[Workload]) -> list[Entry]:

@@ -31,6 +31,13 @@ _FIRST_RUNS = 3
 
 _FIRST_CALLS = 3
 
+#: Each further rest is so much longer, up to a minute: asking a phone every few seconds keeps it warm.
+_LONGER, _LONGEST_REST_S = 1.5, 60.0
+
+#: Before blocks that were disturbed are run anew, the drift that is accepted is halved, at most so often: a
+#: device that is barely fast enough would be too slow again before they end.
+_MOST_HALVINGS = 2
+
 #: Longest that nobody is asked whether to go on.
 _NAP_S = 1.0
 
@@ -124,6 +131,7 @@ class SentinelGate(Gate):
         self._calls = 1
         self._last_s: float | None = None
         self._is_fresh = False
+        self._patience_s = plan.patience_s
 
     def __enter__(self) -> Self:
         """Load the sentinel, and run it where no latency of it is known.
@@ -153,23 +161,34 @@ class SentinelGate(Gate):
         self._loaded.close()
 
     def undisturbed(self, run: Callable[[], Found]) -> Found:
-        """Call ``run`` between two checks, until both find the device ready; rest before each further try."""
-        rested_s = 0.0
+        """Call ``run`` between two checks, until both find the device ready; rest before each further try.
+
+        Where nothing passed since it was given up the last time, half as long is waited as then: a device
+        that never recovers costs twice the plan's patience, however much there is to measure.
+        """
+        rested_s, rest_s, halvings = 0.0, self._plan.rest_s, 0
         while True:
             self._before_run()
-            disturbance = self._disturbance()
+            disturbance = self._disturbance(self._plan.max_drift / 2**halvings)
+            has_run = disturbance is None
             if disturbance is None:
                 level_s, found = self.level_s, run()
                 self._is_fresh = False
-                disturbance = self._disturbance()
+                disturbance = self._disturbance(self._plan.max_drift)
                 if disturbance is None:
                     if self.level_s == level_s:
+                        self._patience_s = self._plan.patience_s
                         return found
                     continue  # the device proved faster: there is nothing to wait for
-            if rested_s >= self._plan.patience_s:
+            if rested_s >= self._patience_s:
+                self._patience_s /= 2
                 raise ThrottledError(f"{self._explained(disturbance)}; {rested_s:.0f} s of rest did not help")
-            self._rest()
-            rested_s += self._plan.rest_s
+            rest_s = min(rest_s, self._patience_s - rested_s)
+            self._rest(rest_s)
+            if has_run or not halvings:
+                halvings = min(halvings + 1, _MOST_HALVINGS)
+            rested_s += rest_s
+            rest_s = max(rest_s, min(rest_s * _LONGER, _LONGEST_REST_S))
             self._is_fresh = False
 
     def remember(self, measurements: Iterable[Measurement]) -> None:
@@ -193,15 +212,15 @@ class SentinelGate(Gate):
         mine = (None, self._device.info().serial_hash)
         return [measured for measured in measurements if measured.conditions.get(_SERIAL) in mine]
 
-    def _rest(self) -> None:
-        left_s = self._plan.rest_s
+    def _rest(self, rest_s: float) -> None:
+        left_s = rest_s
         while left_s > 0:
             self._before_run()
             self._device.pause(min(_NAP_S, left_s))
             left_s -= _NAP_S
-        self.resting_s += self._plan.rest_s
+        self.resting_s += rest_s
 
-    def _disturbance(self) -> str | None:
+    def _disturbance(self, max_drift: float) -> str | None:
         """Return what disturbs the device now; a check that passed holds until something else has run."""
         if self._is_fresh:
             return None
@@ -211,9 +230,10 @@ class SentinelGate(Gate):
         if self._sampler is None or self.level_s is None:
             return self._device.signs_of_heat()
         sentinel_s = self._sentinel_s(self._sampler)
-        if self._is_slower(sentinel_s, self.level_s):
-            excess = sentinel_s / self.level_s - 1
-            return f"the sentinel takes {excess:.0%} longer than at its best, over {self._plan.max_drift:.0%}"
+        excess, most = sentinel_s / self.level_s - 1, self._plan.max_drift
+        if excess > max_drift:
+            compared = f"over {most:.0%}" if excess > most else f"after over {most:.0%}"
+            return f"the sentinel takes {excess:.0%} longer than at its best, {compared}"
         if self._is_slower(self.level_s, sentinel_s):
             sentinel_s = self._sentinel_s(self._sampler)  # a second run, for one alone may be luck
             if self._is_slower(self.level_s, sentinel_s):

@@ -52,6 +52,7 @@ class Sampling:
     def __init__(self, spec: OpSpec, sampler: Sampler, *, device: Device, plan: MeasurementPlan) -> None:
         self._spec, self._sampler, self._device, self._plan = spec, sampler, device, plan
         self._restarts = 0
+        self._samples_s: tuple[float, ...] = ()
         self._level_s: object = None
         self._start(least_calls=1)
 
@@ -94,7 +95,7 @@ class Sampling:
 
     def _start(self, *, least_calls: int) -> None:
         plan = self._plan
-        self._samples_s: tuple[float, ...] = ()
+        self._samples_s = ()
         if plan.first_calls:
             self._inner_calls = calls_lasting(plan.block_s, self._block(plan.first_calls))
         else:

@@ -11,8 +11,8 @@ Between two minutes of a trace, latency and temperature run straight; status is 
 
 import csv
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -136,9 +136,8 @@ class HeatedRuntime(Runtime):
     def version(self, device: Device) -> str:
         return "0"
 
-    @contextmanager
-    def prepare(self, workload: Workload, device: Device) -> Iterator[Sampler]:
-        yield _HeatedSampler(self._phone, self.latency_s[workload.spec.kind])
+    def prepare(self, workload: Workload, device: Device) -> AbstractContextManager[Sampler]:
+        return nullcontext(_HeatedSampler(self._phone, self.latency_s[workload.spec.kind]))
 
 
 @dataclass(frozen=True)
@@ -155,18 +154,21 @@ class _HeatedSampler:
 
 
 def largest_deviation(measured: Iterable[Measurement], latency_s: Mapping[str, float]) -> float:
-    """Return how far a block of ``measured`` is from the level of all of them, relative; 0 where none is.
+    """Return how far a block of ``measured`` is from the level, relative: that of the sentinel beside them.
+
+    Where there was no sentinel, the level is that of the fastest block.
 
     Args:
         measured: Entries of one phone.
         latency_s: As of ``HeatedRuntime``.
     """
-    entries = list(measured)
-    levels_s = [
-        level_s for entry in entries if isinstance(level_s := entry.conditions["sentinel_level_s"], float)
-    ]
-    level = min(levels_s, default=1.0) / latency_s["sentinel"]
-    slowness = (sample_s / latency_s[entry.spec.kind] for entry in entries for sample_s in entry.samples_s)
+    slowness: list[float] = []
+    levels: list[float] = []
+    for entry in measured:
+        slowness += (sample_s / latency_s[entry.spec.kind] for sample_s in entry.samples_s)
+        level_s = entry.conditions.get("sentinel_level_s")
+        levels += [level_s / latency_s["sentinel"]] if isinstance(level_s, float) else []
+    level = min(levels or slowness, default=1.0)
     return max((abs(one / level - 1) for one in slowness), default=0.0)
 
 

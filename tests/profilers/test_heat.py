@@ -31,7 +31,7 @@ MAX_DRIFT = 0.05
 LATENCIES_S = {"sentinel": 1e-3, **{f"k{i}": 1e-3 * (1 + i % 7) for i in range(96)}}
 
 #: As for phones, but few and long blocks, which heat as much as many.
-LONG_BLOCKS = replace(MeasurementPlan.for_phones(), block_s=3.0, budget_s=1e9)
+LONG_BLOCKS = replace(MeasurementPlan.for_phones(), block_s=1.5, budget_s=1e9)
 
 needs_traces = pytest.mark.skipif(
     not TRACES.is_dir(), reason=f"{TRACES} is absent; set CARS_HW_DATA to the folder of published figures"

@@ -112,8 +112,8 @@ def twins(findings: Iterable[Finding]) -> list[str]:
 def namesakes(findings: Iterable[Finding]) -> list[str]:
     """Return a line for each two devices of one serial number, by which tables know a device."""
     return [
-        f"{two.device} and {one.device} are two devices of one serial number, which their tables do not tell "
-        "apart: keep a table for each, and measure with one of them only"
+        f"{two.device} and {one.device} are two devices of one serial number, by which a table knows its "
+        "device: name both, and they measure one table together, or keep a table for each"
         for one, two in combinations(findings, 2)
         if one.serial_hash
         and (one.serial_hash, one.model, one.system) == (two.serial_hash, two.model, two.system)

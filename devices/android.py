@@ -222,6 +222,13 @@ class Android(RemoteDevice):
         allowed = _ALLOWED.search(self._reports["status"])
         online = set(processors(self._reports["online"]))
         usable = set(processors(allowed[1])) if allowed else online
+        known = {i for kind in self._kinds for i in kind}
+        hidden = set(processors(self._reports["present"])) - known if known else set()
+        if hidden and self._cores != "all":
+            raise DeviceError(
+                f"cores {listed(hidden)} of this phone hide of what kind they are, for they are asleep: wake it, "
+                "or ask for ?cores=all"
+            )
         return chosen(self._kinds, self._cores, usable & online if online else usable)
 
     def _cores_text(self) -> str:

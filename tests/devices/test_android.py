@@ -69,6 +69,18 @@ def test_kinds_without_cpufreq_are_said_to_have_no_clocks(phone: PlayedPhone) ->
     assert phone.device().info().platform == "Google Tensor; big cores 0-1, no cpufreq"
 
 
+def test_cores_that_sleep_and_hide_their_kind_are_not_taken_for_small_ones(tmp_path: Path) -> None:
+    """Kernels that unplug a cluster leave its clocks and parts out; the other one is not the big one."""
+    phone = PlayedPhone(tmp_path / "phone", clusters={1800000: range(4), 2200000: range(4, 8)})
+    phone.write("sys/devices/system/cpu/online", "0-3\n")
+    for i in range(4, 8):
+        shutil.rmtree(phone.folder / f"sys/devices/system/cpu/cpu{i}/cpufreq")
+    for cores in ("big", "mid", "little"):
+        with pytest.raises(DeviceError, match=r"cores 4-7 .* asleep: wake it, or ask for \?cores=all"):
+            phone.device(cores)
+    assert phone.device("all").info().platform.endswith("all cores 0-3")
+
+
 def test_cores_outside_of_the_shells_cpuset_are_not_used(phone: PlayedPhone) -> None:
     phone.write("proc/self/status", "Cpus_allowed_list:\t0-6\n")
     assert phone.device().state().affinity == (6,)

@@ -226,8 +226,8 @@ class Android(RemoteDevice):
         hidden = set(processors(self._reports["present"])) - known if known else set()
         if hidden and self._cores != "all":
             raise DeviceError(
-                f"cores {listed(hidden)} of this phone hide of what kind they are, for they are asleep: wake it, "
-                "or ask for ?cores=all"
+                f"cores {listed(hidden)} of this phone hide their kind, for they are asleep: wake it, or ask "
+                "for ?cores=all"
             )
         return chosen(self._kinds, self._cores, usable & online if online else usable)
 

@@ -278,6 +278,7 @@ def test_exit_status_and_standard_error_come_back(device: Android) -> None:
         ("printf 'taskset: bad mask' >&2; exit 2", r"taskset: bad mask \(exit status 2\)"),
         ("printf 'Usage: taskset\\n\\nSet it\\n' >&2; exit 1", "Usage: taskset; ; Set it"),
         ("echo 'sh: taskset: not found' >&2; exit 127", r"taskset: not found \(exit status 127\)"),
+        ("echo 'usage: taskset MASK COMMAND'; exit 1", r"usage: taskset MASK COMMAND \(exit status 1\)"),
         ("exit 0", r"nothing is printed \(exit status 0\)"),
         ("kill -9 $$", r"\(exit status 137\)"),
     ],

@@ -145,7 +145,19 @@ class Device(ABC):
     def why_not_ready(self) -> str | None:
         """Return why measuring now would mislead, and what helps; ``None``: the device is ready.
 
-        A hot device, a low battery: what may pass if it is waited for.
+        A low battery, a device about to shut down: what may pass if it is waited for, and what no
+        reference workload shows.
+
+        Raises:
+            DeviceError: The device was lost, or restarted.
+        """
+        return None
+
+    def signs_of_heat(self) -> str | None:
+        """Return what the device reports of heat that may slow it, and what helps; ``None``: nothing.
+
+        Devices report late, or wrongly. So this explains what a reference workload found, and decides only
+        where none can be run.
 
         Raises:
             DeviceError: The device was lost, or restarted.

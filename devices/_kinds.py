@@ -96,9 +96,11 @@ def _numbers(line: re.Pattern[str], reports: str) -> dict[int, int]:
 def _with_relatives(found: Mapping[int, Value], reports: str) -> dict[int, Value]:
     """Return ``found``, and for processors that report nothing what a relative of theirs does."""
     whole = {i: value for i, value in found.items() if i < _MOST_PROCESSORS}
-    for match in _RELATED.finditer(reports):
-        cluster = processors(match[2])
-        values = [found[i] for i in (int(match[1]), *cluster) if i in found]
+    clusters = [(processors(match[2]), int(match[1])) for match in _RELATED.finditer(reports)]
+    for cluster, own in sorted(
+        clusters, key=lambda one: len(one[0])
+    ):  # where two overlap, the smaller one counts
+        values = [found[i] for i in (own, *cluster) if i in found]
         for sibling in cluster if values else ():
             whole.setdefault(sibling, values[0])
     return whole

@@ -164,6 +164,10 @@ class Android(RemoteDevice):
         now = _fitness(self._shell.texts(_FITNESS))
         return readiness.why_not_ready(now, self._fitness_at_start or now)
 
+    def signs_of_heat(self) -> str | None:
+        now = _fitness(self._shell.texts(_FITNESS))
+        return readiness.signs_of_heat(now, self._fitness_at_start or now)
+
     @contextmanager
     def quiet(self, threads: int) -> Iterator[None]:
         """Hold the clock at a point that the phone can sustain, where it has such a mode.
@@ -218,6 +222,13 @@ class Android(RemoteDevice):
         allowed = _ALLOWED.search(self._reports["status"])
         online = set(processors(self._reports["online"]))
         usable = set(processors(allowed[1])) if allowed else online
+        known = {i for kind in self._kinds for i in kind}
+        hidden = set(processors(self._reports["present"])) - known if known else set()
+        if hidden and self._cores != "all":
+            raise DeviceError(
+                f"cores {listed(hidden)} of this phone hide their kind, for they are asleep: wake it, or ask "
+                "for ?cores=all"
+            )
         return chosen(self._kinds, self._cores, usable & online if online else usable)
 
     def _cores_text(self) -> str:

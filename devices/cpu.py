@@ -117,11 +117,15 @@ class Cpu(HostDevice):
 
     def _kinds_of_core(self) -> Sequence[Sequence[int]]:
         """Return the processors of each kind of core, slowest first; none where it is not reported."""
-        lists = (in_list(self._read(f"sys/devices/{name}/cpus")) for name in _INTEL_KINDS)
-        found = [numbers for numbers in lists if numbers]
-        if len(found) > 1:
-            return found
-        folders = self._root.glob("sys/devices/system/cpu/cpu[0-9]*")
+        folders = list(self._root.glob("sys/devices/system/cpu/cpu[0-9]*"))
+        found = {name: set(in_list(self._read(f"sys/devices/{name}/cpus"))) for name in _INTEL_KINDS}
+        listed_ones = set[int]().union(*found.values())
+        if listed_ones:  # a virtual machine may show one list only: the others are of the other kind
+            others = {int(folder.name.removeprefix("cpu")) for folder in folders} - listed_ones
+            found["cpu_atom" if found["cpu_core"] else "cpu_core"] |= others
+        ranked = [sorted(numbers) for numbers in found.values() if numbers]
+        if len(ranked) > 1:
+            return ranked
         reports = [
             f"{folder.name}/{name}:{self._read(folder / name).strip()}"
             for folder in folders

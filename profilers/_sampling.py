@@ -8,6 +8,7 @@ from devices import Device, DeviceTimeoutError
 from devices.foundation import CarsHwError
 from latency_tables import Conditions, Entry, Failure, FailureStatus, Measurement, OpSpec, TableError
 from profilers._conditions import recorded
+from profilers._gate import LEVEL_S
 from profilers.errors import (
     FellBackError,
     ProfilingError,
@@ -51,6 +52,8 @@ class Sampling:
     def __init__(self, spec: OpSpec, sampler: Sampler, *, device: Device, plan: MeasurementPlan) -> None:
         self._spec, self._sampler, self._device, self._plan = spec, sampler, device, plan
         self._restarts = 0
+        self._samples_s: tuple[float, ...] = ()
+        self._level_s: object = None
         self._start(least_calls=1)
 
     @property
@@ -68,10 +71,14 @@ class Sampling:
     def keep(self, latency_s: float, facts: Conditions) -> Entry | None:
         """Keep what a block gave; return the entry if that was the last one.
 
+        Blocks of another level of the device than this one's are dropped.
+
         Args:
             latency_s: What ``block`` returned.
             facts: What else is kept with an entry that is finished now.
         """
+        if facts.get(LEVEL_S) != self._level_s:
+            self._samples_s, self._level_s = (), facts.get(LEVEL_S)
         try:
             if self._is_too_short(latency_s):
                 self._restarts += 1
@@ -93,7 +100,7 @@ class Sampling:
 
     def _start(self, *, least_calls: int) -> None:
         plan = self._plan
-        self._samples_s: tuple[float, ...] = ()
+        self._samples_s = ()
         if plan.first_calls:
             self._inner_calls = calls_lasting(plan.block_s, self._block(plan.first_calls))
         else:

@@ -25,6 +25,8 @@ class Finding:
         cores: Its logical processors.
         state: Its present conditions.
         faults: What is wrong, one line each, with the remedy.
+        heat: What it reports of heat that may slow it, with the remedy; empty where it reports nothing of it.
+            Measuring finds out whether it is slow.
         serial_hash: Equal for two addresses of one device; for two devices too, where a maker gave all the
             same serial number.
         boot_id: Name of the device's present boot; empty where it has none.
@@ -42,6 +44,7 @@ class Finding:
     boot_id: str = ""
     conditions: Mapping[str, object] = field(default_factory=dict)
     is_reached: bool = False
+    heat: str = ""
 
 
 def look_around(
@@ -85,6 +88,7 @@ def look_at(address: str, *, connect: Connect = devices.connect) -> Finding:
                 boot_id=device.boot_id(),
                 conditions=known,
                 is_reached=True,
+                heat=device.signs_of_heat() or "",
             )
     except CarsHwError as error:
         return Finding(address, faults=(str(error),))
@@ -108,8 +112,8 @@ def twins(findings: Iterable[Finding]) -> list[str]:
 def namesakes(findings: Iterable[Finding]) -> list[str]:
     """Return a line for each two devices of one serial number, by which tables know a device."""
     return [
-        f"{two.device} and {one.device} are two devices of one serial number, which their tables do not tell "
-        "apart: keep a table for each, and measure with one of them only"
+        f"{two.device} and {one.device} are two devices of one serial number, by which a table knows its "
+        "device: name both, and they measure one table together, or keep a table for each"
         for one, two in combinations(findings, 2)
         if one.serial_hash
         and (one.serial_hash, one.model, one.system) == (two.serial_hash, two.model, two.system)

@@ -14,7 +14,7 @@ from profilers.fleet import Fleet
 from profilers.parts import parts_of
 from profilers.plan import USUAL, MeasurementPlan, Quality
 from profilers.profiler import Profiler, plan_for, plan_of_kind
-from profilers.progress.report import OnProgress, ignore_progress
+from profilers.progress.report import OnProgress, OnStep, ignore_progress
 from profilers.progress.tally import Tally
 from profilers.runtimes._runtime import Runtime, Workload
 
@@ -60,6 +60,8 @@ class Filled:
         were_there: How many were in the table before.
         failures: Those of the wanted ones that could not be measured, now or before.
         lost: Why devices were given up, whose work others took over.
+        outdated: Further ones that the table holds of a time when the device was slower than it has proved
+            to be.
     """
 
     entries: list[Entry]
@@ -67,6 +69,7 @@ class Filled:
     were_there: int = 0
     failures: tuple[Failure, ...] = ()
     lost: tuple[str, ...] = ()
+    outdated: tuple[OpSpec, ...] = ()
 
 
 def fill_table(  # noqa: PLR0913  (what, where, on what and how)
@@ -118,13 +121,15 @@ def fill_table(  # noqa: PLR0913  (what, where, on what and how)
             with LatencyTable.open_for_writing(path, profiler.header()) as table:
                 if not again:
                     tally.begin(table.measurements, {} if retry_failures else table.failures, shared[0])
-                entries = list(profiler.fill(table, workloads, retry_failures=retry_failures, again=again))
-            filled = Filled(entries, profiler.resting_s)
+                found = profiler.fill(table, workloads, retry_failures=retry_failures, again=again)
+                entries = list({entry.spec: entry for entry in found}.values())
+                outdated = tuple(profiler.outdated(table))
+            filled = Filled(entries, profiler.resting_s, outdated=outdated)
     failures = LatencyTable.open(path).failures
-    found = tuple(failures[workload.spec] for workload in workloads if workload.spec in failures)
+    failed = tuple(failures[workload.spec] for workload in workloads if workload.spec in failures)
     new = {entry.spec for entry in filled.entries}  # several devices measure the controls each
     were_there = len({workload.spec for workload in workloads} - new)
-    return replace(filled, were_there=were_there, failures=found)
+    return replace(filled, were_there=were_there, failures=failed)
 
 
 def lacking(path: Path, specs: Iterable[OpSpec], *, retry_failures: bool = False) -> list[OpSpec]:
@@ -185,11 +190,10 @@ def _fill_by_fleet(  # noqa: PLR0913  (those of fill_table)
         ]
         plan = plan_for(members[0][0], quality)
         tally = Tally([workload.spec for workload in workloads], plan, on_progress)
-        watchers = {
-            device.info().serial_hash: tally.watch(address, device)
-            for address, (device, _) in zip(addresses, members, strict=True)
-        }
-        fleet = Fleet(members, plan, on_step=lambda serial, step: watchers[serial](step))
+        watchers: dict[str, OnStep] = {}
+        fleet = Fleet(members, plan, on_step=lambda name, step: watchers[name](step))
+        for name, address, (device, _) in zip(fleet.names, addresses, members, strict=True):
+            watchers[name] = tally.watch(address, device)
         there, failed = _in_table_and_parts(path)
         tally.begin(there, {} if retry_failures else failed, addresses[0])
         entries = list(fleet.fill(path, workloads, workloads[-CONTROLS:], retry_failures=retry_failures))

@@ -1,8 +1,9 @@
 """Fleet: several devices of one model share the measuring of one table.
 
-Each device measures into a part of its own, ``TABLE.part-SERIALHASH``, so that nothing is lost whatever ends
-the work. All of them measure the *controls*; the parts become one table only where these agree. MLPerf
-Mobile asks a phone to repeat its own figure to within 5 % (mobile_open/rules); the same is asked of two.
+Each device measures into a part of its own, ``TABLE.part-NAME``, so that nothing is lost whatever ends the
+work. Its name is the hash of its serial number, and, where several have one, that of its present boot too.
+All of them measure the *controls*; the parts become one table only where these agree. MLPerf Mobile asks a
+phone to repeat its own figure to within 5 % (mobile_open/rules); the same is asked of two.
 """
 
 import queue
@@ -16,7 +17,15 @@ from pathlib import Path
 
 from devices import Device, DeviceError, DeviceLostError
 from latency_tables import Entry, LatencyTable, OpSpec
-from profilers.parts import TOLERANCE, merge, part_path, parts_of, require_alike
+from profilers.parts import (
+    TOLERANCE,
+    member_names,
+    merge,
+    name_of_boot,
+    part_path,
+    parts_of,
+    require_alike,
+)
 from profilers.plan import MeasurementPlan
 from profilers.profiler import Profiler
 from profilers.progress.report import Step
@@ -76,14 +85,15 @@ class Fleet:
         members: Each device with its runtime; the caller closes the devices.
         plan: How long to measure.
         tolerance: Largest relative difference of a control between two devices.
-        on_step: Called, in any thread, with the hash of a serial number and what that device has just done,
-            for progress.
+        on_step: Called, in any thread, with the name of a member and what it has just done, for progress.
 
     Attributes:
-        lost: Why a device was given up, by the hash of its serial number.
+        names: A name of each member, in their order.
+        lost: Why a device was given up, by its name.
 
     Raises:
-        DeviceError: Two devices differ in more than their serial number, or are one and the same.
+        DeviceError: Two devices differ in more than their serial number, are one and the same, or cannot be
+            told apart.
     """
 
     def __init__(
@@ -92,22 +102,18 @@ class Fleet:
         plan: MeasurementPlan,
         *,
         tolerance: float = TOLERANCE,
-        on_step: Callable[[str, Step], None] = lambda _serial, _step: None,
+        on_step: Callable[[str, Step], None] = lambda _name, _step: None,
     ) -> None:
         self._tolerance, self._on_step = tolerance, on_step
         self._chunk_size = min(_CHUNK, plan.group_size)  # whole groups: each costs the sentinel once
         self._work = _Work(self._chunk_size)
         self._profilers: dict[str, Profiler] = {}
-        for device, runtime in members:
-            serial = device.info().serial_hash
-            self._profilers[serial] = Profiler(
-                device, runtime, plan, on_step=partial(on_step, serial), before_run=self._require_going_on
+        self.names = member_names([device for device, _ in members])
+        for name, (device, runtime) in zip(self.names, members, strict=True):
+            self._profilers[name] = Profiler(
+                device, runtime, plan, on_step=partial(on_step, name), before_run=self._require_going_on
             )
-        if len(self._profilers) != len(members):
-            raise DeviceError(
-                "two of the addresses lead to one device, or to devices of one serial number or of none"
-            )
-        self._headers = {serial: profiler.header() for serial, profiler in self._profilers.items()}
+        self._headers = {name: profiler.header() for name, profiler in self._profilers.items()}
         first, *others = self._headers.values()
         for header in others:
             require_alike(first, header)
@@ -151,26 +157,44 @@ class Fleet:
             TableError: A part, or the table, cannot be read or written.
         """
         self._work = _Work(self._chunk_size)
-        own = {part_path(path, serial) for serial in self._headers}
-        there = [LatencyTable.open(part) for part in parts_of(path) if part not in own]
+        own = {name: self._part(path, name) for name in self.names}
+        there = [LatencyTable.open(part) for part in parts_of(path) if part not in own.values()]
         there += [LatencyTable.open(path)] if path.exists() else []
         with ExitStack() as opened:
             parts = {
-                serial: opened.enter_context(LatencyTable.open_for_writing(part_path(path, serial), header))
-                for serial, header in self._headers.items()
+                name: opened.enter_context(LatencyTable.open_for_writing(own[name], header))
+                for name, header in self._headers.items()
             }
             self._work.put(_lacking(workloads, [*there, *parts.values()], retry_failures=retry_failures))
-            yield from self._measured(parts, controls)
+            yield from self._measured(parts, workloads, controls)
             if _lacking(workloads, [*there, *parts.values()], retry_failures=False):
                 raise DeviceLostError(f"all devices were lost: {'; '.join(self.lost.values())}; run it again")
+            if any(self._slower(name, part, workloads) for name, part in parts.items()):
+                raise DeviceLostError(
+                    f"a device proved faster, and was lost before all was measured anew: "
+                    f"{'; '.join(self.lost.values())}; run it again"
+                )
         merge(path, controls, tolerance=self._tolerance)
 
-    def _measured(self, parts: Mapping[str, LatencyTable], controls: Sequence[Workload]) -> Iterator[Entry]:
+    def _part(self, path: Path, name: str) -> Path:
+        """Return the part of a member; an earlier one, when others had its serial number, is gone on with."""
+        former = part_path(path, name_of_boot(self._profilers[name].device))
+        return former if former.exists() else part_path(path, name)
+
+    def _measured(
+        self,
+        parts: Mapping[str, LatencyTable],
+        workloads: Sequence[Workload],
+        controls: Sequence[Workload],
+    ) -> Iterator[Entry]:
         """Yield what the devices, each in a thread of its own, add to their parts."""
         entries = queue.SimpleQueue[Entry | None]()
         with ThreadPoolExecutor(len(parts)) as threads:
             try:
-                ends = [threads.submit(self._measure, *part, controls, entries.put) for part in parts.items()]
+                ends = [
+                    threads.submit(self._measure, name, part, workloads, controls, entries.put)
+                    for name, part in parts.items()
+                ]
                 for end in ends:
                     end.add_done_callback(lambda _: entries.put(None))
                 for _ in ends:
@@ -182,27 +206,40 @@ class Fleet:
                 self._work.stop()
 
     def _measure(
-        self, serial: str, part: LatencyTable, controls: Sequence[Workload], report: Callable[[Entry], None]
+        self,
+        name: str,
+        part: LatencyTable,
+        workloads: Sequence[Workload],
+        controls: Sequence[Workload],
+        report: Callable[[Entry], None],
     ) -> None:
         """Measure the controls, then chunk after chunk; a device that is lost gives its chunk back."""
+        profiler = self._profilers[name]
         chunk: list[Workload] | None = None
         try:
-            for entry in self._profilers[serial].fill(part, controls):
+            for entry in profiler.fill(part, controls):
                 report(entry)
             while (chunk := self._work.take()) is not None:
-                for entry in self._profilers[serial].fill(part, chunk, retry_failures=True):
+                for entry in profiler.fill(part, chunk, retry_failures=True):
                     report(entry)
                 self._work.done()
+            for entry in profiler.fill(part, self._slower(name, part, workloads)):
+                report(entry)
         except (DeviceError, _StoppedError) as error:
             if isinstance(error, DeviceError):
-                self.lost[serial] = str(error)
-                self._on_step(serial, Step(is_lost=True))
+                self.lost[name] = str(error)
+                self._on_step(name, Step(is_lost=True))
             if chunk is not None:
                 self._work.put(_lacking(chunk, [part], retry_failures=False))
                 self._work.done()
         except BaseException:
             self._work.stop()  # the others would wait for this chunk
             raise
+
+    def _slower(self, name: str, part: LatencyTable, workloads: Sequence[Workload]) -> list[Workload]:
+        """Return those of ``workloads`` that a member measured when it was slower than it can be."""
+        outdated = self._profilers[name].outdated(part)
+        return [workload for workload in workloads if workload.spec in outdated]
 
     def _require_going_on(self) -> None:
         if self._work.is_stopped:

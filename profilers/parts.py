@@ -1,12 +1,14 @@
 """Parts of a table: what each of several devices measured, and how they become one table."""
 
+import hashlib
 import os
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from devices import DeviceError
+from devices import Device, DeviceError
 from latency_tables import LatencyTable, Measurement, OpSpec, TableHeader
 from profilers.errors import ProfilingError
 from profilers.runtimes._runtime import Workload
@@ -25,9 +27,41 @@ def parts_of(path: Path) -> list[Path]:
     return [path.with_name(name) for name in sorted(names) if form.fullmatch(name)]
 
 
-def part_path(path: Path, serial: str) -> Path:
-    """Return where the device whose serial number has this hash keeps its part of the table at ``path``."""
-    return path.with_name(f"{path.name}.part-{serial}")
+def part_path(path: Path, name: str) -> Path:
+    """Return where the member of that name keeps its part of the table at ``path``."""
+    return path.with_name(f"{path.name}.part-{name}")
+
+
+def member_names(members: Sequence[Device]) -> tuple[str, ...]:
+    """Return a name of each device, in hexadecimal digits: the hash of its serial number.
+
+    Cheap phones leave the factory with one number, or with none. Those get the hash of their present boot
+    beside it: until they restart, they are told apart, and find their parts again.
+
+    Raises:
+        DeviceError: Two of them are one device, or cannot be told apart.
+    """
+    serials = [device.info().serial_hash for device in members]
+    names = tuple(
+        serial if serial and n == 1 else name_of_boot(device)
+        for device, serial, n in zip(
+            members, serials, map(Counter(serials).__getitem__, serials), strict=True
+        )
+    )
+    if len(set(names)) == len(names):
+        return names
+    if all(device.boot_id() for device in members):
+        raise DeviceError("two of the addresses lead to one device; name it once")
+    raise DeviceError(
+        "two of the addresses lead to one device, or to devices of one serial number or of none that do not "
+        "report their boot, and so cannot be told apart: keep a table for each"
+    )
+
+
+def name_of_boot(device: Device) -> str:
+    """Return the name of a device until it restarts: of its serial number and its present boot."""
+    boot = hashlib.sha256(b"cars_hw: a boot " + device.boot_id().encode()).hexdigest()[:16]
+    return device.info().serial_hash + boot
 
 
 def merge(path: Path, controls: Sequence[Workload], *, tolerance: float = TOLERANCE) -> None:
@@ -37,11 +71,15 @@ def merge(path: Path, controls: Sequence[Workload], *, tolerance: float = TOLERA
         ProfilingError: Two parts disagree on a control, which every device measures; all parts stay.
         TableError: A part is of other hardware, or a file cannot be read or written.
     """
-    parts = [LatencyTable.open(part) for part in parts_of(path)]
+    paths = parts_of(path)
+    parts = [LatencyTable.open(part) for part in paths]
     before = [LatencyTable.open(path)] if path.exists() else []
     for table in [*before, *parts][1:]:
         require_alike([*before, *parts][0].header, table.header)
-    _require_agreement([*before, *parts], [workload.spec for workload in controls], tolerance)
+    names = [*(table.header.device.serial_hash for table in before), *map(_member_of, paths)]
+    _require_agreement(
+        list(zip(names, [*before, *parts], strict=True)), [work.spec for work in controls], tolerance
+    )
     serials = {serial for table in [*before, *parts] for serial in table.header.device.serials}
     first = parts[0].header
     header = replace(first, device=replace(first.device, serial_hash="+".join(sorted(serials))))
@@ -53,8 +91,13 @@ def merge(path: Path, controls: Sequence[Workload], *, tolerance: float = TOLERA
     if before and before[0].validation is not None:
         merged.add_validation(before[0].validation)
     merged.save(path)
-    for part in parts_of(path):
+    for part in paths:
         part.unlink()
+
+
+def _member_of(part: Path) -> str:
+    """Return the name of the member that a part is of."""
+    return part.name.rpartition(".part-")[2]
 
 
 def require_alike(first: TableHeader, other: TableHeader) -> None:
@@ -73,10 +116,12 @@ def require_alike(first: TableHeader, other: TableHeader) -> None:
             )
 
 
-def _require_agreement(tables: Sequence[LatencyTable], controls: Sequence[OpSpec], tolerance: float) -> None:
-    """Check that all devices that measured a control measured the same."""
+def _require_agreement(
+    tables: Sequence[tuple[str, LatencyTable]], controls: Sequence[OpSpec], tolerance: float
+) -> None:
+    """Check that all devices that measured a control, each with its name, measured the same."""
     for spec in controls:
-        seen = {table.header.device.serial_hash: table[spec].latency_s for table in tables if spec in table}
+        seen = {name: table[spec].latency_s for name, table in tables if spec in table}
         if len(seen) < 2:
             continue
         slowest, fastest = max(seen, key=seen.__getitem__), min(seen, key=seen.__getitem__)

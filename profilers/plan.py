@@ -59,8 +59,9 @@ class SentinelPlan:
         blocks_between: Blocks between two runs of the sentinel. More of them cost less, and lose more.
         block_s: How long the sentinel runs.
         max_drift: How much slower than at its best, relative, the sentinel may be: see ``Quality``.
-        rest_s: Seconds of rest before the next try.
-        patience_s: Seconds of rest after which the workloads are given up as throttled.
+        rest_s: Seconds of rest before the next try; each further rest is longer, up to a minute.
+        patience_s: Seconds of rest after which the workloads are given up as throttled. Batteries of four
+            phones warmed with time constants of 4 to 11 minutes, and cool no faster.
 
     Raises:
         ProfilingError: A value is out of bounds.
@@ -70,7 +71,7 @@ class SentinelPlan:
     block_s: float = 0.25
     max_drift: float = USUAL.max_drift
     rest_s: float = 5.0
-    patience_s: float = 300.0
+    patience_s: float = 900.0
 
     def __post_init__(self) -> None:
         for name in ("block_s", "max_drift", "rest_s", "patience_s"):

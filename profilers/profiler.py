@@ -9,7 +9,7 @@ import numpy as np
 
 from devices import Device, RemoteDevice
 from devices.foundation import plugin_name
-from latency_tables import Entry, Failure, LatencyTable, TableHeader
+from latency_tables import Entry, Failure, LatencyTable, Measurement, OpSpec, TableHeader
 from profilers._gate import Gate, OpenGate, SentinelGate
 from profilers._sampling import MEASURING_ERRORS, Sampling, failure
 from profilers.errors import ThrottledError
@@ -81,6 +81,8 @@ class Profiler:
 
         Whatever ends this early, be it an interrupt or the caller's leaving the loop, costs only what was not
         finished; the next call measures that. The device is held quiet until the iterator ends or is closed.
+        Where the device proves faster than it was for some of ``workloads``, now or in an earlier call, these
+        are measured anew.
 
         Args:
             table: Open for adding, with the header that ``header()`` gives.
@@ -89,7 +91,8 @@ class Profiler:
             again: Measure everything anew, in place of what is there.
 
         Yields:
-            A measurement, or a failure with its reason, ``len(table.missing(...))`` in all.
+            A measurement, or a failure with its reason, of each of ``table.missing(...)``, and of each that
+            is measured anew.
 
         Raises:
             TableMismatchError: The table has another header.
@@ -100,13 +103,20 @@ class Profiler:
         by_spec = {workload.spec: workload for workload in workloads}
         wanted, size = list(by_spec.values()), self.plan.group_size
         missing = set(by_spec if again else table.missing(by_spec, retry_failures=retry_failures))
-        for start in range(0, len(wanted), size):  # of all that is wanted: resuming finds the same groups
-            group = wanted[start : start + size]
-            positions = {position for position, workload in enumerate(group) if workload.spec in missing}
-            for _, entry in self._measured(group, positions):
-                table.add(entry)
-                self._on_step(Step(entry=entry))
-                yield entry
+        missing |= self.outdated(table) & by_spec.keys()
+        while missing:
+            for start in range(0, len(wanted), size):  # of all that is wanted: resuming finds the same groups
+                group = wanted[start : start + size]
+                positions = {position for position, workload in enumerate(group) if workload.spec in missing}
+                for _, entry in self._measured(group, positions):
+                    table.add(entry)
+                    self._on_step(Step(entry=entry))
+                    yield entry
+            missing = self.outdated(table) & by_spec.keys()
+
+    def outdated(self, table: LatencyTable) -> set[OpSpec]:
+        """Return what ``table`` holds of a time when the device was slower than it has proved to be."""
+        return self._gate.outdated(table.measurements.values())
 
     def measure(self, workloads: Sequence[Workload]) -> list[Entry]:
         """Measure ``workloads`` as one interleaved group and return their entries in the same order.
@@ -115,9 +125,13 @@ class Profiler:
             DeviceError: The device was lost, or lacks what the runtime needs.
         """
         entries: dict[int, Entry] = {}
-        for position, entry in self._measured(workloads, range(len(workloads))):
-            entries[position] = entry
-            self._on_step(Step(entry=entry))
+        positions: Collection[int] = range(len(workloads))
+        while positions:
+            for position, entry in self._measured(workloads, positions):
+                entries[position] = entry
+                self._on_step(Step(entry=entry))
+            slower = self._gate.outdated(one for one in entries.values() if isinstance(one, Measurement))
+            positions = [position for position, entry in entries.items() if entry.spec in slower]
         return [entries[position] for position in range(len(workloads))]
 
     def _measured(self, group: Sequence[Workload], positions: Collection[int]) -> Iterator[tuple[int, Entry]]:

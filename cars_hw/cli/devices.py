@@ -44,5 +44,7 @@ def _show(findings: "Sequence[Finding]", remarks: Sequence[str]) -> None:
     for finding in findings:
         for fault in finding.faults:
             show_line(f"{finding.device}: {fault}")
+        if finding.heat:
+            show_line(f"{finding.device}: {finding.heat}; a reference workload decides whether it is slow")
     for line in remarks:
         show_line(line)

@@ -108,10 +108,15 @@ def _print(table: str, filled: "Filled", *, json: bool) -> None:
     failed = [f"{failure.spec}: {failure.status}: {failure.reason}" for failure in filled.failures]
     if json:
         found = {"measured": measured, "were_there": filled.were_there, "failed": failed}
-        print_json({**found, "resting_s": filled.resting_s})
+        print_json({**found, "resting_s": filled.resting_s, "outdated": len(filled.outdated)})
         return
     say(f"{table}: {measured} measured, {filled.were_there} were there")
     if filled.resting_s:
         say(f"{filled.resting_s:.0f} s were lost to waiting for the device to be ready")
+    if filled.outdated:
+        say(
+            f"{len(filled.outdated)} further entries are of a time when the device was slower; profiling or "
+            "validating what they are of measures them anew"
+        )
     for line in failed:
         say(f"not measured: {line}")

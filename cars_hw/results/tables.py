@@ -66,7 +66,7 @@ def validate(
 
     Raises:
         MissingEntryError: The table lacks an operation.
-        ProfilingError: A network could not be measured.
+        ProfilingError: A network could not be measured, or the device is faster now than for the operations.
     """
     space, latency = make_space(config), config.for_target().latency
     before = open_table(latency)
@@ -86,6 +86,12 @@ def validate(
         raise ProfilingError(
             f"{failure.spec} could not be measured: {failure.status}: {failure.reason}; "
             "validating again tries it again"
+        )
+    outdated = set(filled.outdated) & set(TableContents(space).specs)
+    if outdated:
+        raise ProfilingError(
+            f"{len(outdated)} entries of {latency.table} are of a time when the device was slower than for "
+            "these networks: profile the table again, which measures them anew, then validate it"
         )
     with LatencyTable.open_for_writing(latency.table, before.header) as table:
         found = predicted_networks(space, table, chosen)

@@ -16,7 +16,7 @@ _LONGEST_PATH_BYTES = 107  # what the kernel takes as the name of a Unix socket
 _TCP = re.compile(
     r"tcp:(?:(?:(?P<host>[^\[\]:/\s]{1,253})|\[(?P<ipv6>[^\[\]/\s]{2,64})\]):)?(?P<port>\d{1,5})"
 )
-_UNIX = re.compile(r"(?P<kind>localfilesystem|localabstract):(?P<name>.+)")
+_UNIX = re.compile(r"(?P<kind>local|localfilesystem|localabstract):(?P<name>.+)")
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def _parsed(spec: str, source: str, value: str) -> ServerAddress:
         if spec.isprintable() and 0 < port < 1 << 16:
             return ServerAddress(spec, source, host, port)
     if unix := _UNIX.fullmatch(spec):
-        path = unix["name"] if unix["kind"] == "localfilesystem" else f"\0{unix['name']}"
+        path = f"\0{unix['name']}" if unix["kind"] == "localabstract" else unix["name"]
         if spec.isprintable() and len(os.fsencode(path)) <= _LONGEST_PATH_BYTES:
             return ServerAddress(spec, source, path=path)
     raise DeviceError(f"{source} is {one_line(value)!r}, {_EXPECTED[source]}; correct or unset it")

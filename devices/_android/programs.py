@@ -100,7 +100,7 @@ class Programs:
             raise
         before, word, written = _split(done.stderr, mark)
         if word is None:
-            raise self._not_started(done.exit_status, before + written)
+            raise self._not_started(done.exit_status, before + written or done.stdout)
         if word != "starts":
             raise self._refused(word, before)
         kept = before + written if done.exit_status else written

@@ -106,7 +106,7 @@ def battery(dumped: str) -> Battery:
     for match in _BATTERY_LINE.finditer(dumped):
         found.setdefault(match[1], match[2])  # makers append lines of their own, which repeat names
     supplies = tuple(name for name in _SUPPLIES if found.get(name) == "true")
-    if found.get("present") == "false":
+    if found.get("present", "").lower() == "false":
         return Battery(supplies=supplies)
     level, scale = number(found.get("level", "")), number(found.get("scale", "100"))
     tenths, status = number(found.get("temperature", "")), number(found.get("status", ""))

@@ -69,6 +69,18 @@ def test_kinds_without_cpufreq_are_said_to_have_no_clocks(phone: PlayedPhone) ->
     assert phone.device().info().platform == "Google Tensor; big cores 0-1, no cpufreq"
 
 
+def test_cores_that_sleep_and_hide_their_kind_are_not_taken_for_small_ones(tmp_path: Path) -> None:
+    """Kernels that unplug a cluster leave its clocks and parts out; the other one is not the big one."""
+    phone = PlayedPhone(tmp_path / "phone", clusters={1800000: range(4), 2200000: range(4, 8)})
+    phone.write("sys/devices/system/cpu/online", "0-3\n")
+    for i in range(4, 8):
+        shutil.rmtree(phone.folder / f"sys/devices/system/cpu/cpu{i}/cpufreq")
+    for cores in ("big", "mid", "little"):
+        with pytest.raises(DeviceError, match=r"cores 4-7 .* asleep: wake it, or ask for \?cores=all"):
+            phone.device(cores)
+    assert phone.device("all").info().platform.endswith("all cores 0-3")
+
+
 def test_cores_outside_of_the_shells_cpuset_are_not_used(phone: PlayedPhone) -> None:
     phone.write("proc/self/status", "Cpus_allowed_list:\t0-6\n")
     assert phone.device().state().affinity == (6,)
@@ -194,7 +206,7 @@ def test_connecting_to_look_does_not_disturb_who_measures(phone: PlayedPhone, de
         assert Path(folder).is_dir()
 
 
-def test_a_hot_phone_is_not_ready_until_it_has_cooled(phone: PlayedPhone, device: Android) -> None:
+def test_a_hot_phone_shows_signs_of_heat_until_it_has_cooled(phone: PlayedPhone, device: Android) -> None:
     def warm_room(phone: PlayedPhone) -> None:
         phone.heat(status=2 if phone.now_s < 60 else 0, skin_c="45.0" if phone.now_s < 90 else "33.0")
 
@@ -202,8 +214,9 @@ def test_a_hot_phone_is_not_ready_until_it_has_cooled(phone: PlayedPhone, device
     found = []
     for _ in range(4):
         device.pause(30.0)
-        found.append((device.why_not_ready() or "ready").partition(":")[0])
-    assert found == ["thermal status 2 (moderate)", "skin at 45.0 °C, above 38", "ready", "ready"]
+        assert device.why_not_ready() is None
+        found.append((device.signs_of_heat() or "cool").partition(":")[0])
+    assert found == ["thermal status 2 (moderate)", "skin at 45.0 °C, above 38", "cool", "cool"]
 
 
 def test_a_phone_with_a_low_battery_or_its_saver_on_is_not_ready(phone: PlayedPhone, device: Android) -> None:
@@ -265,6 +278,7 @@ def test_exit_status_and_standard_error_come_back(device: Android) -> None:
         ("printf 'taskset: bad mask' >&2; exit 2", r"taskset: bad mask \(exit status 2\)"),
         ("printf 'Usage: taskset\\n\\nSet it\\n' >&2; exit 1", "Usage: taskset; ; Set it"),
         ("echo 'sh: taskset: not found' >&2; exit 127", r"taskset: not found \(exit status 127\)"),
+        ("echo 'usage: taskset MASK COMMAND'; exit 1", r"usage: taskset MASK COMMAND \(exit status 1\)"),
         ("exit 0", r"nothing is printed \(exit status 0\)"),
         ("kill -9 $$", r"\(exit status 137\)"),
     ],

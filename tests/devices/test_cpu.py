@@ -131,6 +131,18 @@ def test_intels_lists_of_cores_come_first_whatever_the_clocks(
     assert Cpu([0], root=tmp_path).info().platform.endswith("; middle cores 0-5")
 
 
+@pytest.mark.parametrize(
+    ("name", "cpus", "fast"),
+    [("cpu_atom", "0-7", "8-19"), ("cpu_core", "0-11", "0-11"), ("cpu_atom", "0-19", "")],
+)
+def test_one_of_intels_lists_alone_tells_the_other_kind_too(
+    tmp_path: Path, pinned: list[list[int]], name: str, cpus: str, fast: str
+) -> None:
+    hybrid(tmp_path, 20, lambda _: {"topology/core_id": "0\n"})
+    write(tmp_path / f"sys/devices/{name}/cpus", f"{cpus}\n")
+    assert Cpu(root=tmp_path).info().platform.partition("; ")[2] == (f"fast cores {fast}" if fast else "")
+
+
 def test_cores_that_an_address_names_are_used_and_their_kind_is_said(
     tmp_path: Path, pinned: list[list[int]]
 ) -> None:

@@ -52,6 +52,13 @@ def test_a_sleeping_core_belongs_to_its_relatives() -> None:
     assert found == ((0, 1, 2, 3), (4, 5))
 
 
+@pytest.mark.parametrize(
+    "related", [{0: "0-7", 4: "4-7"}, {4: "4-7", 0: "0-7"}, {0: "0-7", 4: "4-7", 5: "x"}]
+)
+def test_of_clusters_that_overlap_the_smaller_one_counts(related: Mapping[int, str]) -> None:
+    assert _kinds.kinds(reports(khz={0: 1800000, 4: 2200000}, related=related)) == FOUR_AND_FOUR
+
+
 def test_a_core_that_tells_its_own_clock_is_not_overruled_by_a_relative() -> None:
     assert _kinds.kinds(reports(khz={0: 1, 1: 2}, related={0: "0 1"})) == ((0,), (1,))
 

@@ -3,7 +3,7 @@
 from tests.fakes.played_phone import PlayedPhone
 
 
-def test_each_stage_of_a_heat_up_makes_the_phone_unready_until_it_has_cooled(phone: PlayedPhone) -> None:
+def test_each_stage_of_a_heat_up_is_a_sign_of_heat_until_the_phone_has_cooled(phone: PlayedPhone) -> None:
     def run_hot(phone: PlayedPhone) -> None:
         skin_c = 30.0 + phone.now_s / 6 if phone.now_s <= 90 else 45.0 - (phone.now_s - 90) / 10
         phone.heat(
@@ -17,7 +17,8 @@ def test_each_stage_of_a_heat_up_makes_the_phone_unready_until_it_has_cooled(pho
     with phone.device() as device, device.quiet(1):
         for _ in range(20):
             device.pause(10.0)
-            found[phone.now_s] = device.why_not_ready()
+            assert device.why_not_ready() is None
+            found[phone.now_s] = device.signs_of_heat()
     assert [found[now_s] for now_s in (10, 40)] == [None, None]
     assert str(found[50]).startswith("thermal-cpufreq-2 slows the phone down")
     assert str(found[60]).startswith("thermal status 2 (moderate)")

@@ -34,6 +34,9 @@ def test_a_phone_that_was_plugged_in_before_is_measured_so(phone: PlayedPhone) -
         assert device.state().is_charging is True
 
 
-def test_a_battery_that_heats_while_it_is_charged_makes_it_unready(phone: PlayedPhone) -> None:
+def test_a_battery_that_heats_while_it_is_charged_is_a_sign_and_on_record(phone: PlayedPhone) -> None:
     phone.charge(tenths_c=361)
-    assert "battery at 36.1 °C, above 35" in str(phone.device().why_not_ready())
+    device = phone.device()
+    assert "battery at 36.1 °C, above 35" in str(device.signs_of_heat())
+    assert device.why_not_ready() is None
+    assert device.state().battery_c == 36.1

@@ -57,8 +57,7 @@ def test_a_phone_that_is_ready_has_no_fault(healthy: PlayedPhone) -> None:
 @pytest.mark.parametrize(
     ("play", "text"),
     [
-        (lambda phone: phone.heat(status=2), r"thermal status 2 \(moderate\).*let it cool"),
-        (lambda phone: phone.heat(skin_c="39.5"), r"skin at 39.5 °C.*let it cool"),
+        (lambda phone: phone.heat(status=4), r"thermal status 4 \(critical\).*let it cool"),
         (lambda phone: phone.charge(level=10, usb=False), r"battery at 10 %.*charge it"),
         (lambda phone: phone.charge(), r"being charged.*unplug it and measure over Wi-Fi, or leave"),
         (lambda phone: phone.write("low-power", "1\n"), r"battery saver.*turn it off"),
@@ -70,6 +69,23 @@ def test_each_state_is_one_line_with_its_remedy(
 ) -> None:
     play(healthy)
     assert re.search(text, only_fault(healthy))
+
+
+@pytest.mark.parametrize(
+    ("play", "text"),
+    [
+        (lambda phone: phone.heat(status=3), r"thermal status 3 \(severe\).*let it cool"),
+        (lambda phone: phone.heat(skin_c="39.5"), r"skin at 39.5 °C.*let it cool"),
+        (lambda phone: phone.charge(usb=False, tenths_c=371), r"battery at 37.1 °C.*let it cool"),
+    ],
+)
+def test_heat_below_critical_is_shown_and_no_fault(
+    healthy: PlayedPhone, play: Callable[[PlayedPhone], None], text: str
+) -> None:
+    play(healthy)
+    finding = look_at("android:X", connect=connect_to(healthy))
+    assert finding.faults == ()
+    assert re.fullmatch(text + r".*", finding.heat)
 
 
 def test_a_missing_program_is_a_line_that_says_where_to_get_it_and_to_put_it(

@@ -21,15 +21,16 @@ from latency_tables.measurement import FailureStatus
 from latency_tables.spec import OpSpec
 from latency_tables.table import LatencyTable
 from profilers.errors import ProfilingError
+from profilers.filling import Setup, fill_table
 from profilers.fleet import Fleet
 from profilers.parts import parts_of
-from profilers.plan import MeasurementPlan, SentinelPlan
+from profilers.plan import MeasurementPlan, Quality, SentinelPlan
 from profilers.profiler import Profiler
 from profilers.runtimes._runtime import Sampler, Workload
 from profilers.runtimes._tflite import remote
 from profilers.runtimes.fake import FakeRuntime
 from profilers.runtimes.tflite import TfLite
-from tests.fakes import programs
+from tests.fakes import namesake, programs
 from tests.fakes.played_phone import SERIAL, PlayedPhone
 
 PLAN = MeasurementPlan(min_rounds=3, max_rounds=3, spread_s=0.0)
@@ -38,17 +39,23 @@ CONTROLS = WORKLOADS[-3:]
 
 
 class Phone(Fake):
-    """A fake device with a serial number, of a model."""
+    """A fake device with a serial number, of a model, in a boot of its own."""
 
-    def __init__(self, serial: str, model: str = "pixel") -> None:
+    def __init__(self, serial: str, model: str = "pixel", boot: str = "") -> None:
         super().__init__()
         self._info = DeviceInfo("fake", model, "soc", "os", cores=1, serial_hash=serial)
+        self._boot = boot
 
     def info(self) -> DeviceInfo:
         return self._info
 
+    def boot_id(self) -> str:
+        return self._boot
 
-def member(serial: str, *, slower: float = 1.0, lost_after: int | None = None) -> tuple[Phone, FakeRuntime]:
+
+def member(
+    serial: str, *, slower: float = 1.0, lost_after: int | None = None, boot: str = ""
+) -> tuple[Phone, FakeRuntime]:
     """Return a phone that takes ``slower`` times a millisecond, and is lost after so many blocks."""
     blocks = itertools.count()
 
@@ -57,7 +64,7 @@ def member(serial: str, *, slower: float = 1.0, lost_after: int | None = None) -
             raise DeviceLostError(f"{serial} was unplugged")
         return 2e-3 * slower
 
-    return Phone(serial), FakeRuntime(latency_s=latency_s)
+    return Phone(serial, boot=boot), FakeRuntime(latency_s=latency_s)
 
 
 def fill(path: Path, *members: tuple[Phone, FakeRuntime]) -> Fleet:
@@ -145,8 +152,82 @@ def test_phones_that_agree_within_the_tolerance_are_merged(tmp_path: Path) -> No
 def test_other_models_and_the_same_phone_twice_are_refused() -> None:
     with pytest.raises(DeviceError, match=r"differ in device\.model: 'pixel' and 'galaxy'"):
         Fleet([(Phone("a1"), FakeRuntime()), (Phone("b2", "galaxy"), FakeRuntime())], PLAN)
-    with pytest.raises(DeviceError, match="lead to one device"):
-        Fleet([(Phone("a1"), FakeRuntime()), (Phone("a1"), FakeRuntime())], PLAN)
+    with pytest.raises(DeviceError, match="lead to one device; name it once"):
+        Fleet([member("a1", boot="x"), member("b2", boot="y"), member("a1", boot="x")], PLAN)
+
+
+@pytest.mark.parametrize("serial", ["a1", ""])
+@pytest.mark.parametrize("boots", [("", ""), ("x", "y", "", "")])
+def test_phones_that_neither_serial_nor_boot_tells_apart_are_refused(
+    serial: str, boots: tuple[str, ...]
+) -> None:
+    with pytest.raises(DeviceError, match="cannot be told apart: keep a table for each"):
+        Fleet([member(serial, boot=boot) for boot in boots], PLAN)
+
+
+@pytest.mark.parametrize("serial", ["a1", ""])
+def test_phones_of_one_serial_or_of_none_share_a_table_by_their_boots(serial: str, tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    fill(path, member(serial, boot="x"), member("b2", boot="z"), member(serial, boot="y"))
+    table = LatencyTable.open(path)
+    assert table.missing([workload.spec for workload in WORKLOADS]) == ()
+    assert table.header.device.serials == (serial, "b2")
+    assert [file.name for file in tmp_path.iterdir()] == ["t.jsonl"]
+    assert table.header.device.includes(Phone(serial).info())
+
+
+def test_phones_of_one_serial_that_disagree_are_not_merged(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    with pytest.raises(ProfilingError, match=r"a1\w+ takes 10% longer than a1\w+ .*the parts are kept"):
+        fill(path, member("a1", boot="x"), member("a1", boot="y", slower=1.1))
+    assert len(parts_of(path)) == 2
+
+
+def test_each_phone_of_one_serial_finds_its_part_again_until_it_restarts(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    with pytest.raises(DeviceLostError, match="all devices were lost"):
+        fill(path, member("a1", boot="x", lost_after=45), member("a1", boot="y", lost_after=45))
+    kept = {part.name: set(LatencyTable.open(part).measurements) for part in parts_of(path)}
+    assert len(kept) == 2
+    assert all(kept.values())
+    again = Fleet([member("a1", boot="y", lost_after=0), member("a1", boot="x", lost_after=0)], PLAN)
+    with pytest.raises(DeviceLostError):
+        list(again.fill(path, WORKLOADS, CONTROLS))
+    assert {part.name: set(LatencyTable.open(part).measurements) for part in parts_of(path)} == kept
+    with pytest.raises(DeviceLostError):
+        fill(path, member("a1", boot="x", lost_after=0))  # alone, too
+    assert {part.name for part in parts_of(path)} == set(kept)
+    fill(path, member("a1", boot="restarted"))
+    table = LatencyTable.open(path)
+    assert table.missing([workload.spec for workload in WORKLOADS]) == ()
+    assert parts_of(path) == []
+
+
+def test_phones_of_one_serial_are_filled_by_their_addresses(tmp_path: Path) -> None:
+    shown: set[str] = set()
+    addresses = [f"{namesake.__name__}:{boot}" for boot in ("transport_1", "transport_2")]
+    filled = fill_table(
+        tmp_path / "t.jsonl",
+        WORKLOADS,
+        Setup(addresses[0], "fake"),
+        addresses=addresses,
+        quality=Quality(spread_s=0.0),
+        on_progress=lambda progress: shown.add(progress.device),
+    )
+    assert not filled.failures
+    assert shown == set(addresses)
+    assert LatencyTable.open(tmp_path / "t.jsonl").header.device.serials == (namesake.SERIAL_HASH,)
+
+
+def test_a_member_that_proves_faster_later_measures_its_earlier_chunks_anew(tmp_path: Path) -> None:
+    blocks = itertools.count()
+    runtime = FakeRuntime(latency_s=lambda *_: 2e-3 if next(blocks) > 60 else 2.5e-3)
+    plan = replace(PLAN, group_size=4, first_calls=3, sentinel=SentinelPlan())
+    fleet = Fleet([(Phone("a1"), runtime)], plan)
+    list(fleet.fill(tmp_path / "t.jsonl", WORKLOADS, CONTROLS))
+    table = LatencyTable.open(tmp_path / "t.jsonl")
+    assert table.missing([workload.spec for workload in WORKLOADS]) == ()
+    assert {round(entry.latency_s, 6) for entry in table.measurements.values()} == {2e-3}
 
 
 def test_an_operation_that_fails_is_a_fact_of_the_merged_table(tmp_path: Path) -> None:

@@ -48,7 +48,12 @@ def test_the_server_is_where_the_environment_says(
 
 
 @pytest.mark.parametrize(
-    ("spec", "path"), [("localfilesystem:/run/adb 1", "/run/adb 1"), ("localabstract:adb", "\0adb")]
+    ("spec", "path"),
+    [
+        ("localfilesystem:/run/adb 1", "/run/adb 1"),
+        ("local:/run/adb", "/run/adb"),
+        ("localabstract:adb", "\0adb"),
+    ],
 )
 def test_a_unix_socket_is_a_place_too(spec: str, path: str) -> None:
     found = server_address({"ADB_SERVER_SOCKET": spec})

@@ -62,8 +62,9 @@ def test_a_makers_own_lines_do_not_overrule_those_of_android() -> None:
     ],
 )
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_a_battery_that_is_not_present_has_neither_charge_nor_heat(rest: str, end: str) -> None:
-    text = f"Current Battery Service state:\n  AC powered: true\n  status: 1\n  present: false\n  {rest}"
+@pytest.mark.parametrize("no", ["false", "False"])
+def test_a_battery_that_is_not_present_has_neither_charge_nor_heat(rest: str, end: str, no: str) -> None:
+    text = f"Current Battery Service state:\n  AC powered: true\n  status: 1\n  present: {no}\n  {rest}"
     assert battery(text.replace("\n", end)) == Battery(supplies=("AC powered",))
 
 

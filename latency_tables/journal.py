@@ -11,21 +11,35 @@ The file appears at once with its first line (see ``lines``) and grows by lines 
   writer. Readers take no lock; they see what was acknowledged so far.
 """
 
+import errno
 import io
 import logging
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Self
 
-from devices.foundation import Lock, StorageError, lock, open_regular, sync_folder, write_durably
+from devices.foundation import (
+    Lock,
+    StorageError,
+    lock,
+    open_regular,
+    remove_stale,
+    sync_folder,
+    temporary_in,
+    write_durably,
+)
 from latency_tables.errors import DamagedFileError, TableError
 from latency_tables.lines import MAX_LINE_BYTES, Fields, damage, encoded, is_torn, is_whole, parsed
 
 logger = logging.getLogger(__name__)
+
+#: What a file system answers that gives a file one name only.
+_NO_LINKS = frozenset(
+    {errno.EPERM, errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK}
+)
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, Fields]]:
@@ -94,6 +108,7 @@ class Journal:
                 file = on_error.enter_context(_opened(path))
                 ours = _locked(path, file)
                 on_error.callback(ours.release)
+                remove_stale(path.parent)
                 _mend_tail(path, file)
                 on_error.pop_all()
         except OSError as error:
@@ -234,11 +249,23 @@ def _mend_tail(path: Path, file: io.FileIO) -> None:
 
 def _write_new(path: Path, data: bytes) -> None:
     """Write a file that appears whole or not at all, and never replaces another."""
-    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
+    temporary = temporary_in(path.parent)
     try:
         with io.FileIO(temporary, "x") as file:
             write_durably(file, data)
-        os.link(temporary, path)
+        _give_name(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
     sync_folder(path.parent)
+
+
+def _give_name(temporary: Path, path: Path) -> None:
+    """Name a file ``path`` if there is none; whoever does it at the same time gets the error."""
+    try:
+        os.link(temporary, path)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        if os.path.lexists(path):  # looked at and renamed in two steps: the best that such a disk offers
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
+        os.rename(temporary, path)

@@ -6,14 +6,14 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import chain
 from operator import itemgetter
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Self
 
-from devices.foundation import sync_folder
+from devices.foundation import sync_folder, temporary_in
 from latency_tables.errors import (
     DamagedFileError,
     MissingEntryError,
@@ -259,9 +259,8 @@ class LatencyTable:
         Raises:
             TableError: The file cannot be written.
         """
-        temporary = path.with_name(f".{path.name}.tmp")
+        temporary = temporary_in(path.parent)
         try:
-            temporary.unlink(missing_ok=True)
             with LatencyTable.create(temporary, self.header) as copy:
                 copy.add(*self._entries())
                 if self.validation is not None:
@@ -270,6 +269,9 @@ class LatencyTable:
             sync_folder(path.parent)
         except OSError as error:
             raise TableError(f"{path} cannot be written: {error.strerror}; name another") from error
+        finally:
+            with suppress(OSError):
+                temporary.unlink()
 
     def validation_report(self) -> ValidationReport | None:
         """Return how far the table may be trusted, if whole networks were measured to know.

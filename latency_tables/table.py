@@ -6,9 +6,8 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from itertools import chain
-from operator import itemgetter
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Self
@@ -34,7 +33,7 @@ from latency_tables.fields import (
 from latency_tables.header import Setting, TableHeader
 from latency_tables.journal import Journal, read_lines
 from latency_tables.lines import Fields
-from latency_tables.measurement import Entry, Failure, Measurement
+from latency_tables.measurement import Entry, Failure, Measurement, Measurements
 from latency_tables.prediction_error import ValidationReport, validation_report
 from latency_tables.spec import OpSpec
 from latency_tables.validation import Validation
@@ -67,7 +66,7 @@ class LatencyTable:
         self.header = header
         self._path = path
         self._journal = journal
-        self._measurements: dict[OpSpec, Measurement] = {}
+        self._measurements = Measurements()
         self._failures: dict[OpSpec, Failure] = {}
         self.validation: Validation | None = None
 
@@ -122,11 +121,12 @@ class LatencyTable:
         schema = first.get("schema")
         if isinstance(schema, int) and schema > SCHEMA_VERSION:
             raise TableError(f"{path} has schema {schema}, but {SCHEMA_VERSION} is read; upgrade cars-hw")
-        with _naming_line(path, number):
+        try:
             table = cls(header_from_fields(first), path=path, journal=journal)
+        except TableError as error:
+            raise DamagedFileError(path, f"line {number}", str(error)) from error
         for number, fields in lines:
-            with _naming_line(path, number):
-                table._read(fields)
+            table._read(path, number, fields)
         return table
 
     def add(self, *entries: Entry) -> None:
@@ -156,18 +156,22 @@ class LatencyTable:
                 f"{self._path} is open for reading only; open it with LatencyTable.open_for_writing"
             )
 
-    def _read(self, fields: Fields) -> None:
-        if is_validation(fields):
-            self.validation = validation_from_fields(fields)
-        else:
-            self._keep(entry_from_fields(fields))
+    def _read(self, path: Path, number: int, fields: Fields) -> None:
+        try:
+            if is_validation(fields):
+                self.validation = validation_from_fields(fields)
+            else:
+                self._keep(entry_from_fields(fields))
+        except (SpecError, TableError) as error:
+            raise DamagedFileError(path, f"line {number}", str(error)) from error
 
     def _keep(self, entry: Entry) -> None:
-        self._measurements.pop(entry.spec, None)
-        self._failures.pop(entry.spec, None)
         if isinstance(entry, Measurement):
-            self._measurements[entry.spec] = entry
+            self._failures.pop(entry.spec, None)
+            self._measurements.put(entry)
         else:
+            self._measurements.discard(entry.spec)
+            self._failures.pop(entry.spec, None)
             self._failures[entry.spec] = entry
 
     def __getitem__(self, spec: OpSpec) -> Measurement:
@@ -245,13 +249,14 @@ class LatencyTable:
         Args:
             specs: Only the entries of these; all of them if not given.
         """
-        chosen = None if specs is None else set(specs)
-        entries = sorted(
-            (entry_to_fields(entry) for entry in self._entries() if chosen is None or entry.spec in chosen),
-            key=itemgetter("spec"),
-        )
-        content = json.dumps([header_to_fields(self.header), *entries], sort_keys=True)
-        return hashlib.sha256(content.encode()).hexdigest()
+        chosen = chain(self._measurements, self._failures) if specs is None else set(specs)
+        digest = hashlib.sha256(b"[" + _json(header_to_fields(self.header)))
+        for spec in sorted(chosen, key=str):
+            entry = self._measurements.get(spec) or self._failures.get(spec)
+            if entry is not None:
+                digest.update(b", " + _json(entry_to_fields(entry)))
+        digest.update(b"]")
+        return digest.hexdigest()
 
     def save(self, path: Path) -> None:
         """Write the table as a new file at ``path``, in place of what is there; a kill leaves one of both.
@@ -302,17 +307,13 @@ class LatencyTable:
         self.close()
 
 
+def _json(fields: Fields) -> bytes:
+    return json.dumps(fields, sort_keys=True).encode()
+
+
 def _spelled(settings: Mapping[str, Setting]) -> dict[str, Setting]:
     words = {True: "on", False: "off"}
     return {name: words[value] if isinstance(value, bool) else value for name, value in settings.items()}
-
-
-@contextmanager
-def _naming_line(path: Path, number: int) -> Iterator[None]:
-    try:
-        yield
-    except (SpecError, TableError) as error:
-        raise DamagedFileError(path, f"line {number}", str(error)) from error
 
 
 def _row(entry: Entry) -> dict[str, object]:

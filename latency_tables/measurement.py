@@ -2,7 +2,7 @@
 
 import math
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -22,7 +22,7 @@ _CONFIDENCE = 0.95
 _SHORTEST_S, _LONGEST_S = 1e-9, 3600.0
 
 Condition = float | int | str | bool
-_CONDITION_TYPES = (float, int, str)
+_OTHERS = (str, int)
 Conditions = Mapping[str, Condition]
 
 #: Samples as C doubles; names of conditions, and their values.
@@ -55,10 +55,11 @@ class Measurement:
         if not _are_latencies(self.samples_s):
             odd = next(sample for sample in self.samples_s if not _SHORTEST_S <= sample <= _LONGEST_S)
             raise TableError(f"{odd!r} s is no latency of {self.spec}; measure it again")
-        for name, value in self.conditions.items():
-            is_finite = not isinstance(value, float) or math.isfinite(value)
-            if not is_finite or not isinstance(value, _CONDITION_TYPES):
-                raise TableError(f"condition {name}={value!r:.80} of {self.spec} is no finite number or text")
+        if not _are_conditions(self.conditions.values()):
+            name = next(name for name, value in self.conditions.items() if not _are_conditions([value]))
+            raise TableError(
+                f"condition {name}={self.conditions[name]!r:.80} of {self.spec} is no finite number or text"
+            )
         object.__setattr__(self, "conditions", dict(self.conditions))  # the caller's may change later
 
     def __repr__(self) -> str:
@@ -128,14 +129,13 @@ class Measurements(Mapping[OpSpec, Measurement]):
         """Keep ``measured``, in place of an earlier one of its spec, as the last one."""
         first = self._texts.setdefault
         names = tuple(measured.conditions)
-        if names not in self._names:
-            self._names[names] = names
-        values = tuple(
+        names = self._names.setdefault(names, names)
+        values = [
             first(value, value) if isinstance(value, str) else value for value in measured.conditions.values()
-        )
+        ]
         self._packed.pop(measured.spec, None)
         samples = array("d", measured.samples_s).tobytes()
-        self._packed[measured.spec] = samples, self._names[names], values
+        self._packed[measured.spec] = samples, names, tuple(values)
 
     def discard(self, spec: OpSpec) -> None:
         """Remove the measurement of ``spec``, if there is one."""
@@ -160,6 +160,13 @@ class Measurements(Mapping[OpSpec, Measurement]):
 def _are_latencies(samples_s: Sequence[float]) -> bool:
     """Tell whether all are; a sum is NaN where one of them is, which a minimum may overlook."""
     return min(samples_s) >= _SHORTEST_S and max(samples_s) <= _LONGEST_S and not math.isnan(sum(samples_s))
+
+
+def _are_conditions(values: Iterable[Condition]) -> bool:
+    for value in values:  # a loop: tables have millions of them
+        if not (math.isfinite(value) if isinstance(value, float) else isinstance(value, _OTHERS)):
+            return False
+    return True
 
 
 def fast_mode_interval(samples_s: tuple[float, ...]) -> tuple[float, float]:

@@ -129,9 +129,8 @@ def _shape(text: str) -> tuple[int, ...]:
     return shape
 
 
-@lru_cache(maxsize=_REMEMBERED, typed=True)
 def _is_shape(shape: tuple[int, ...]) -> bool:
-    return 1 <= len(shape) <= 8 and all(0 < dimension <= _MAX_DIMENSION for dimension in shape)
+    return 1 <= len(shape) <= 8 and min(shape) > 0 and max(shape) <= _MAX_DIMENSION
 
 
 @lru_cache(maxsize=_REMEMBERED)

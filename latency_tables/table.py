@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from itertools import chain
 from pathlib import Path
@@ -83,7 +83,9 @@ class LatencyTable:
             TableError: The file exists, or cannot be created there.
         """
         path = Path(path)
-        return cls(header, path=path, journal=Journal.create(path, header_to_fields(header)))
+        table = cls(header, path=path, journal=Journal.create(path, header_to_fields(header)))
+        table.keep_partial()  # what is there is of a table that was here before
+        return table
 
     @classmethod
     def open(cls, path: str | Path) -> Self:
@@ -148,13 +150,34 @@ class LatencyTable:
         self._write(validation_to_fields(validation))
         self.validation = validation
 
+    def keep_partial(self, *records: Fields) -> None:
+        """Keep ``records`` of entries that are not finished in ``PATH.partial``, in place of what is there.
+
+        Only ``partial`` reads them, never a reader of the table. Without records, or when the table is made
+        anew, the file is removed; a table without a file keeps nothing.
+
+        Raises:
+            TableError: The table is open for reading only, or closed, or its file is not in its place.
+        """
+        if self._journal is not None:
+            self._journal.keep_aside(*records)
+        elif self._path is not None:
+            raise self._read_only()
+
+    def partial(self) -> Sequence[Fields]:
+        """Return the records that ``keep_partial`` kept, those that hold; nothing in them is checked."""
+        return [] if self._journal is None else self._journal.aside()
+
     def _write(self, *lines: Fields) -> None:
         if self._journal is not None:
             self._journal.append(*lines)
         elif self._path is not None:
-            raise TableError(
-                f"{self._path} is open for reading only; open it with LatencyTable.open_for_writing"
-            )
+            raise self._read_only()
+
+    def _read_only(self) -> TableError:
+        return TableError(
+            f"{self._path} is open for reading only; open it with LatencyTable.open_for_writing"
+        )
 
     def _read(self, path: Path, number: int, fields: Fields) -> None:
         try:

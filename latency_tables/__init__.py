@@ -9,6 +9,7 @@ from latency_tables.errors import (
     TableMismatchError,
 )
 from latency_tables.header import Extent, Setting, TableHeader
+from latency_tables.journal import partial_path
 from latency_tables.measurement import (
     FAST_MODE_QUANTILE,
     Conditions,
@@ -60,6 +61,7 @@ __all__ = [
     "Validation",
     "ValidationReport",
     "halves_s",
+    "partial_path",
     "prediction_error_report",
     "repair_table",
     "validation_report",

@@ -9,23 +9,48 @@ The file appears at once with its first line (see ``lines``) and grows by lines 
 * One writer at a time, by an exclusive lock on the open file. The kernel releases it however the writer ends,
   unless a forked child keeps the file open; where the file system has no locks, ``PATH.owner`` names the
   writer. Readers take no lock; they see what was acknowledged so far.
+* What is not ready to be a line is kept by the writer in ``PATH.partial``, which no reader looks at.
 """
 
+import errno
 import io
 import logging
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Self
 
-from devices.foundation import Lock, StorageError, lock, open_regular, sync_folder, write_durably
+from devices.foundation import (
+    Lock,
+    StorageError,
+    lock,
+    open_regular,
+    read_regular,
+    remove_stale,
+    replace_file,
+    sync_folder,
+    temporary_in,
+    write_durably,
+)
 from latency_tables.errors import DamagedFileError, TableError
 from latency_tables.lines import MAX_LINE_BYTES, Fields, damage, encoded, is_torn, is_whole, parsed
 
 logger = logging.getLogger(__name__)
+
+#: Of the file of what is not ready yet; a group of workloads takes less than one.
+_MAX_ASIDE_BYTES = 64 << 20
+
+#: What a file system answers that gives a file one name only.
+_NO_LINKS = frozenset(
+    {errno.EPERM, errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK}
+)
+
+
+def partial_path(path: Path) -> Path:
+    """Return where the writer of a journal keeps what is not ready for it."""
+    return path.with_name(f"{path.name}.partial")
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, Fields]]:
@@ -62,6 +87,7 @@ class Journal:
         self._path = path
         self._file = file
         self._lock = ours
+        self._has_complained = False
 
     @classmethod
     def create(cls, path: Path, first: Fields) -> Self:
@@ -94,6 +120,7 @@ class Journal:
                 file = on_error.enter_context(_opened(path))
                 ours = _locked(path, file)
                 on_error.callback(ours.release)
+                remove_stale(path.parent)
                 _mend_tail(path, file)
                 on_error.pop_all()
         except OSError as error:
@@ -109,19 +136,72 @@ class Journal:
             TableError: The journal is closed, its file was deleted, the disk is full or a line is not JSON.
         """
         content = b"".join(map(encoded, lines))
-        if self._file.closed:
-            raise TableError(f"{self._path} is closed; open it again for appending")
-        status = os.fstat(self._file.fileno())
-        if status.st_nlink == 0:
-            raise TableError(f"{self._path} was deleted while it was being written; start anew")
+        size_bytes = self._require_in_place()
         try:
             with ExitStack() as on_error:
-                on_error.callback(self._cut_back, status.st_size)
+                on_error.callback(self._cut_back, size_bytes)
                 write_durably(self._file, content)
                 on_error.pop_all()
         except OSError as error:
             remedy = "what was added before is safe; remove the cause and continue"
             raise TableError(f"{self._path} cannot be written: {error.strerror}; {remedy}") from error
+
+    def keep_aside(self, *lines: Fields) -> None:
+        """Write ``lines`` to ``PATH.partial``, in place of what is there; without lines, remove that.
+
+        Where the disk refuses, nothing is kept, which is said once.
+
+        Raises:
+            TableError: The journal is closed, its file was moved, replaced or deleted, or a line is not JSON.
+        """
+        content = b"".join(map(encoded, lines))
+        self._require_in_place()  # a folder that is gone is not made again
+        path = partial_path(self._path)
+        try:
+            if lines:
+                replace_file(path, content)
+            else:
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            if not self._has_complained:
+                logger.warning("%s cannot be written: %s; an interrupt loses more", path, error.strerror)
+            self._has_complained = True
+
+    def aside(self) -> list[Fields]:
+        """Return the lines that ``keep_aside`` wrote; where some do not hold, the others, and say so."""
+        path = partial_path(self._path)
+        try:
+            lines = io.BytesIO(read_regular(path, _MAX_ASIDE_BYTES)).readlines()
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            logger.warning("%s cannot be read: %s; what it is to keep is lost", path, error.strerror)
+            return []
+        found = []
+        for number, line in enumerate(lines, start=1):
+            with suppress(DamagedFileError):
+                found += [parsed(path, number, line)] if is_whole(line) else []
+        if len(found) < len(lines):
+            logger.warning("%s: %d of %d lines do not hold", path, len(lines) - len(found), len(lines))
+        return found
+
+    def _require_in_place(self) -> int:
+        """Return the size of the file, which is open and still where it was."""
+        if self._file.closed:
+            raise TableError(f"{self._path} is closed; open it again for appending")
+        ours = os.fstat(self._file.fileno())
+        if ours.st_nlink == 0:
+            raise TableError(f"{self._path} was deleted while it was being written; start anew")
+        try:
+            there = self._path.stat()
+        except OSError:
+            there = None
+        if there is None or (there.st_dev, there.st_ino) != (ours.st_dev, ours.st_ino):
+            raise TableError(
+                f"{self._path} was moved or replaced while it was being written; what was added before is "
+                "where the file is now: put it back and continue"
+            )
+        return ours.st_size
 
     def _cut_back(self, size_bytes: int) -> None:
         with suppress(OSError):  # the next writer will find a torn tail
@@ -234,11 +314,23 @@ def _mend_tail(path: Path, file: io.FileIO) -> None:
 
 def _write_new(path: Path, data: bytes) -> None:
     """Write a file that appears whole or not at all, and never replaces another."""
-    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
+    temporary = temporary_in(path.parent)
     try:
         with io.FileIO(temporary, "x") as file:
             write_durably(file, data)
-        os.link(temporary, path)
+        _give_name(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
     sync_folder(path.parent)
+
+
+def _give_name(temporary: Path, path: Path) -> None:
+    """Name a file ``path`` if there is none; whoever does it at the same time gets the error."""
+    try:
+        os.link(temporary, path)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        if os.path.lexists(path):  # looked at and renamed in two steps: the best that such a disk offers
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
+        os.rename(temporary, path)

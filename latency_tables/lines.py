@@ -75,9 +75,7 @@ def parsed(path: Path, number: int, line: bytes) -> Fields:
         DamagedFileError: They are not a JSON object.
     """
     try:
-        fields = json.loads(
-            _payload(line).decode("ascii"), parse_constant=_refuse_constant, object_pairs_hook=_distinct
-        )
+        fields = _DECODER.decode(_payload(line).decode("ascii"))
     except (ValueError, RecursionError) as error:
         raise DamagedFileError(path, f"line {number}", f"not JSON: {error}") from error
     if not isinstance(fields, dict):
@@ -130,3 +128,6 @@ def _distinct(pairs: list[tuple[str, Any]]) -> Fields:
     if len(fields) != len(pairs):
         raise ValueError("a field occurs twice")
     return fields
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_distinct)

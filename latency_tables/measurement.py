@@ -1,7 +1,8 @@
 """Measurement and Failure: what became of one operation. Raw samples are kept, statistics derived."""
 
 import math
-from collections.abc import Mapping
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -20,7 +21,12 @@ _CONFIDENCE = 0.95
 #: Seconds; a latency outside of these is a unit error, not a fast or slow operation.
 _SHORTEST_S, _LONGEST_S = 1e-9, 3600.0
 
-Conditions = Mapping[str, float | int | str | bool]
+Condition = float | int | str | bool
+_OTHERS = (str, int)
+Conditions = Mapping[str, Condition]
+
+#: Samples as C doubles; names of conditions, and their values.
+_Packed = tuple[bytes, tuple[str, ...], tuple[Condition, ...]]
 
 
 @dataclass(frozen=True)
@@ -46,13 +52,14 @@ class Measurement:
     def __post_init__(self) -> None:
         if not self.samples_s:
             raise TableError(f"a measurement of {self.spec} without samples; measure it again")
-        for sample in self.samples_s:
-            if not _SHORTEST_S <= sample <= _LONGEST_S:
-                raise TableError(f"{sample!r} s is no latency of {self.spec}; measure it again")
-        for name, value in self.conditions.items():
-            is_finite = not isinstance(value, float) or math.isfinite(value)
-            if not is_finite or not isinstance(value, float | int | str):
-                raise TableError(f"condition {name}={value!r:.80} of {self.spec} is no finite number or text")
+        if not _are_latencies(self.samples_s):
+            odd = next(sample for sample in self.samples_s if not _SHORTEST_S <= sample <= _LONGEST_S)
+            raise TableError(f"{odd!r} s is no latency of {self.spec}; measure it again")
+        if not _are_conditions(self.conditions.values()):
+            name = next(name for name, value in self.conditions.items() if not _are_conditions([value]))
+            raise TableError(
+                f"condition {name}={self.conditions[name]!r:.80} of {self.spec} is no finite number or text"
+            )
         object.__setattr__(self, "conditions", dict(self.conditions))  # the caller's may change later
 
     def __repr__(self) -> str:
@@ -105,6 +112,61 @@ class Failure:
 
 
 Entry = Measurement | Failure
+
+
+class Measurements(Mapping[OpSpec, Measurement]):
+    """Measurements by their specs, in an eighth of their memory: each is made anew when it is asked for.
+
+    The samples are kept as bytes, and names and texts of conditions once for all measurements.
+    """
+
+    def __init__(self) -> None:
+        self._packed: dict[OpSpec, _Packed] = {}
+        self._texts: dict[str, str] = {}
+        self._names: dict[tuple[str, ...], tuple[str, ...]] = {}
+
+    def put(self, measured: Measurement) -> None:
+        """Keep ``measured``, in place of an earlier one of its spec, as the last one."""
+        first = self._texts.setdefault
+        names = tuple(measured.conditions)
+        names = self._names.setdefault(names, names)
+        values = [
+            first(value, value) if isinstance(value, str) else value for value in measured.conditions.values()
+        ]
+        self._packed.pop(measured.spec, None)
+        samples = array("d", measured.samples_s).tobytes()
+        self._packed[measured.spec] = samples, names, tuple(values)
+
+    def discard(self, spec: OpSpec) -> None:
+        """Remove the measurement of ``spec``, if there is one."""
+        self._packed.pop(spec, None)
+
+    def __getitem__(self, spec: OpSpec) -> Measurement:
+        samples, names, values = self._packed[spec]
+        samples_s = array("d")
+        samples_s.frombytes(samples)
+        return Measurement(spec, tuple(samples_s), dict(zip(names, values, strict=True)))
+
+    def __contains__(self, spec: object) -> bool:
+        return spec in self._packed
+
+    def __iter__(self) -> Iterator[OpSpec]:
+        return iter(self._packed)
+
+    def __len__(self) -> int:
+        return len(self._packed)
+
+
+def _are_latencies(samples_s: Sequence[float]) -> bool:
+    """Tell whether all are; a sum is NaN where one of them is, which a minimum may overlook."""
+    return min(samples_s) >= _SHORTEST_S and max(samples_s) <= _LONGEST_S and not math.isnan(sum(samples_s))
+
+
+def _are_conditions(values: Iterable[Condition]) -> bool:
+    for value in values:  # a loop: tables have millions of them
+        if not (math.isfinite(value) if isinstance(value, float) else isinstance(value, _OTHERS)):
+            return False
+    return True
 
 
 def fast_mode_interval(samples_s: tuple[float, ...]) -> tuple[float, float]:

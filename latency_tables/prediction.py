@@ -99,9 +99,10 @@ class LatencyModel:
     def __init__(self, table: LatencyTable, observations: Sequence[Observation] = ()) -> None:
         self._table = table
         self._overhead = table[CALL_OVERHEAD]
+        self._measured: dict[OpSpec, tuple[float, tuple[float, float]]] = {}
         self._net: dict[OpSpec, tuple[float, tuple[float, float]]] = {}
-        specs = (spec for spec in table.measurements if spec != CALL_OVERHEAD)
-        self._index = {spec: i for i, spec in enumerate(specs)} if observations else {}
+        specs = dict.fromkeys(spec for observed in observations for spec in observed.specs)
+        self._index = {spec: i for i, spec in enumerate(specs)}
         self._beliefs = self._calibrated(observations) if observations else None
 
     def __repr__(self) -> str:
@@ -122,40 +123,50 @@ class LatencyModel:
         counts = Counter(specs)
         terms = tuple(Term(spec, count, *self._net_latency(spec)) for spec, count in counts.items())
         if self._beliefs is not None:
-            net_s, deviation_s = self._beliefs.latency_s(self._vector(counts))
+            others_s = [n * self._alone(spec)[0] for spec, n in counts.items() if spec not in self._index]
+            net_s, deviation_s = self._beliefs.latency_s(self._vector(counts), others_s)
             latency_s = self._overhead.latency_s + net_s
-            margin_s = _NORMAL_95 * deviation_s
-            return Prediction(latency_s, (max(latency_s - margin_s, 0.0), latency_s + margin_s), terms)
+            return Prediction(latency_s, _interval_95(latency_s, deviation_s), terms)
         latency_s = math.fsum((self._overhead.latency_s, *(term.total_s for term in terms)))
         return Prediction(latency_s, self._interval(latency_s, terms), terms)
 
     def _calibrated(self, observations: Sequence[Observation]) -> calibration.Beliefs:
-        alone_s = np.array([self._net_latency(spec)[0] for spec in self._index])
+        alone_s = np.array([self._alone(spec)[0] for spec in self._index])
         counts = np.array([self._vector(Counter(observed.specs)) for observed in observations])
         networks_s = np.array([observed.latency_s - self._overhead.latency_s for observed in observations])
         if not np.all(networks_s > 0):
             raise TableError("a measured network is faster than a call with nothing in it; profile again")
-        beliefs = calibration.update(alone_s, counts, networks_s)
-        for spec, i in self._index.items():
-            mean_s = float(beliefs.mean_s[i])
-            margin_s = _NORMAL_95 * float(beliefs.covariance[i, i]) ** 0.5
-            self._net[spec] = mean_s, (max(mean_s - margin_s, 0.0), mean_s + margin_s)
-        return beliefs
+        return calibration.update(alone_s, counts, networks_s)
 
     def _vector(self, counts: Counter[OpSpec]) -> NDArray[np.float64]:
-        """Return ``counts`` in the order of the table's operations, (d,)."""
+        """Return the counts of those operations that a measured network has, (d,)."""
         vector = np.zeros(len(self._index))
-        for spec, count in counts.items():
-            self._table[spec]  # names what is missing
-            vector[self._index[spec]] = count
+        for spec in counts.keys() & self._index.keys():
+            vector[self._index[spec]] = counts[spec]
         return vector
 
     def _net_latency(self, spec: OpSpec) -> tuple[float, tuple[float, float]]:
+        """Return an operation's latency in a network, net of the call overhead, and its interval."""
         if spec not in self._net:
+            self._net[spec] = self._believed(spec, self._beliefs) if self._beliefs else self._alone(spec)
+        return self._net[spec]
+
+    def _believed(self, spec: OpSpec, beliefs: calibration.Beliefs) -> tuple[float, tuple[float, float]]:
+        i = self._index.get(spec)
+        if i is None:
+            mean_s, deviation_s = beliefs.other_s(self._alone(spec)[0])
+        else:
+            mean_s = float(beliefs.mean_s[i])
+            deviation_s = float(beliefs.covariance[i, i]) ** 0.5
+        return mean_s, _interval_95(mean_s, deviation_s)
+
+    def _alone(self, spec: OpSpec) -> tuple[float, tuple[float, float]]:
+        """Return an operation's latency as measured alone, net of the call overhead, and its interval."""
+        if spec not in self._measured:
             entry, overhead_s = self._table[spec], self._overhead.latency_s
             low_s, high_s = (max(bound - overhead_s, 0.0) for bound in entry.interval_s)
-            self._net[spec] = max(entry.latency_s - overhead_s, 0.0), (low_s, high_s)
-        return self._net[spec]
+            self._measured[spec] = max(entry.latency_s - overhead_s, 0.0), (low_s, high_s)
+        return self._measured[spec]
 
     def _interval(self, latency_s: float, terms: tuple[Term, ...]) -> tuple[float, float]:
         """Propagate the entries' intervals, to first order.
@@ -171,3 +182,8 @@ class LatencyModel:
         shifts = [factor * (bound - self._overhead.latency_s) for bound in (low_s, high_s)]
         low = latency_s - math.hypot(min(shifts), *below)
         return max(low, 0.0), latency_s + math.hypot(max(shifts), *above)
+
+
+def _interval_95(mean_s: float, deviation_s: float) -> tuple[float, float]:
+    margin_s = _NORMAL_95 * deviation_s
+    return max(mean_s - margin_s, 0.0), mean_s + margin_s

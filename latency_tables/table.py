@@ -5,15 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from itertools import chain
-from operator import itemgetter
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Self
 
-from devices.foundation import sync_folder
+from devices.foundation import sync_folder, temporary_in
 from latency_tables.errors import (
     DamagedFileError,
     MissingEntryError,
@@ -34,7 +33,7 @@ from latency_tables.fields import (
 from latency_tables.header import Setting, TableHeader
 from latency_tables.journal import Journal, read_lines
 from latency_tables.lines import Fields
-from latency_tables.measurement import Entry, Failure, Measurement
+from latency_tables.measurement import Entry, Failure, Measurement, Measurements
 from latency_tables.prediction_error import ValidationReport, validation_report
 from latency_tables.spec import OpSpec
 from latency_tables.validation import Validation
@@ -67,7 +66,7 @@ class LatencyTable:
         self.header = header
         self._path = path
         self._journal = journal
-        self._measurements: dict[OpSpec, Measurement] = {}
+        self._measurements = Measurements()
         self._failures: dict[OpSpec, Failure] = {}
         self.validation: Validation | None = None
 
@@ -84,7 +83,9 @@ class LatencyTable:
             TableError: The file exists, or cannot be created there.
         """
         path = Path(path)
-        return cls(header, path=path, journal=Journal.create(path, header_to_fields(header)))
+        table = cls(header, path=path, journal=Journal.create(path, header_to_fields(header)))
+        table.keep_partial()  # what is there is of a table that was here before
+        return table
 
     @classmethod
     def open(cls, path: str | Path) -> Self:
@@ -122,11 +123,12 @@ class LatencyTable:
         schema = first.get("schema")
         if isinstance(schema, int) and schema > SCHEMA_VERSION:
             raise TableError(f"{path} has schema {schema}, but {SCHEMA_VERSION} is read; upgrade cars-hw")
-        with _naming_line(path, number):
+        try:
             table = cls(header_from_fields(first), path=path, journal=journal)
+        except TableError as error:
+            raise DamagedFileError(path, f"line {number}", str(error)) from error
         for number, fields in lines:
-            with _naming_line(path, number):
-                table._read(fields)
+            table._read(path, number, fields)
         return table
 
     def add(self, *entries: Entry) -> None:
@@ -148,26 +150,51 @@ class LatencyTable:
         self._write(validation_to_fields(validation))
         self.validation = validation
 
+    def keep_partial(self, *records: Fields) -> None:
+        """Keep ``records`` of entries that are not finished in ``PATH.partial``, in place of what is there.
+
+        Only ``partial`` reads them, never a reader of the table. Without records, or when the table is made
+        anew, the file is removed; a table without a file keeps nothing.
+
+        Raises:
+            TableError: The table is open for reading only, or closed, or its file is not in its place.
+        """
+        if self._journal is not None:
+            self._journal.keep_aside(*records)
+        elif self._path is not None:
+            raise self._read_only()
+
+    def partial(self) -> Sequence[Fields]:
+        """Return the records that ``keep_partial`` kept, those that hold; nothing in them is checked."""
+        return [] if self._journal is None else self._journal.aside()
+
     def _write(self, *lines: Fields) -> None:
         if self._journal is not None:
             self._journal.append(*lines)
         elif self._path is not None:
-            raise TableError(
-                f"{self._path} is open for reading only; open it with LatencyTable.open_for_writing"
-            )
+            raise self._read_only()
 
-    def _read(self, fields: Fields) -> None:
-        if is_validation(fields):
-            self.validation = validation_from_fields(fields)
-        else:
-            self._keep(entry_from_fields(fields))
+    def _read_only(self) -> TableError:
+        return TableError(
+            f"{self._path} is open for reading only; open it with LatencyTable.open_for_writing"
+        )
+
+    def _read(self, path: Path, number: int, fields: Fields) -> None:
+        try:
+            if is_validation(fields):
+                self.validation = validation_from_fields(fields)
+            else:
+                self._keep(entry_from_fields(fields))
+        except (SpecError, TableError) as error:
+            raise DamagedFileError(path, f"line {number}", str(error)) from error
 
     def _keep(self, entry: Entry) -> None:
-        self._measurements.pop(entry.spec, None)
-        self._failures.pop(entry.spec, None)
         if isinstance(entry, Measurement):
-            self._measurements[entry.spec] = entry
+            self._failures.pop(entry.spec, None)
+            self._measurements.put(entry)
         else:
+            self._measurements.discard(entry.spec)
+            self._failures.pop(entry.spec, None)
             self._failures[entry.spec] = entry
 
     def __getitem__(self, spec: OpSpec) -> Measurement:
@@ -245,13 +272,14 @@ class LatencyTable:
         Args:
             specs: Only the entries of these; all of them if not given.
         """
-        chosen = None if specs is None else set(specs)
-        entries = sorted(
-            (entry_to_fields(entry) for entry in self._entries() if chosen is None or entry.spec in chosen),
-            key=itemgetter("spec"),
-        )
-        content = json.dumps([header_to_fields(self.header), *entries], sort_keys=True)
-        return hashlib.sha256(content.encode()).hexdigest()
+        chosen = chain(self._measurements, self._failures) if specs is None else set(specs)
+        digest = hashlib.sha256(b"[" + _json(header_to_fields(self.header)))
+        for spec in sorted(chosen, key=str):
+            entry = self._measurements.get(spec) or self._failures.get(spec)
+            if entry is not None:
+                digest.update(b", " + _json(entry_to_fields(entry)))
+        digest.update(b"]")
+        return digest.hexdigest()
 
     def save(self, path: Path) -> None:
         """Write the table as a new file at ``path``, in place of what is there; a kill leaves one of both.
@@ -259,9 +287,8 @@ class LatencyTable:
         Raises:
             TableError: The file cannot be written.
         """
-        temporary = path.with_name(f".{path.name}.tmp")
+        temporary = temporary_in(path.parent)
         try:
-            temporary.unlink(missing_ok=True)
             with LatencyTable.create(temporary, self.header) as copy:
                 copy.add(*self._entries())
                 if self.validation is not None:
@@ -270,6 +297,9 @@ class LatencyTable:
             sync_folder(path.parent)
         except OSError as error:
             raise TableError(f"{path} cannot be written: {error.strerror}; name another") from error
+        finally:
+            with suppress(OSError):
+                temporary.unlink()
 
     def validation_report(self) -> ValidationReport | None:
         """Return how far the table may be trusted, if whole networks were measured to know.
@@ -300,17 +330,13 @@ class LatencyTable:
         self.close()
 
 
+def _json(fields: Fields) -> bytes:
+    return json.dumps(fields, sort_keys=True).encode()
+
+
 def _spelled(settings: Mapping[str, Setting]) -> dict[str, Setting]:
     words = {True: "on", False: "off"}
     return {name: words[value] if isinstance(value, bool) else value for name, value in settings.items()}
-
-
-@contextmanager
-def _naming_line(path: Path, number: int) -> Iterator[None]:
-    try:
-        yield
-    except (SpecError, TableError) as error:
-        raise DamagedFileError(path, f"line {number}", str(error)) from error
 
 
 def _row(entry: Entry) -> dict[str, object]:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from devices import Device, DeviceError
-from latency_tables import LatencyTable, Measurement, OpSpec, TableHeader
+from latency_tables import LatencyTable, Measurement, OpSpec, TableHeader, partial_path
 from profilers.errors import ProfilingError
 from profilers.runtimes._runtime import Workload
 
@@ -93,6 +93,7 @@ def merge(path: Path, controls: Sequence[Workload], *, tolerance: float = TOLERA
     merged.save(path)
     for part in paths:
         part.unlink()
+        partial_path(part).unlink(missing_ok=True)  # what was unfinished there, another device has finished
 
 
 def _member_of(part: Path) -> str:

@@ -101,6 +101,8 @@ class MeasurementPlan:
         first_calls: Calls of the one block from whose mean the length of all further ones follows; 0: that
             length is found by doubling, which takes many blocks.
         sentinel: When blocks count; ``None``: always.
+        keep_every_s: Longest, in seconds, that a block of an unfinished workload of a table is not yet on the
+            disk; 0: it is there before the next one.
 
     Raises:
         ProfilingError: A value is out of bounds.
@@ -116,6 +118,7 @@ class MeasurementPlan:
     seed: int = 0
     first_calls: int = 0
     sentinel: SentinelPlan | None = None
+    keep_every_s: float = 30.0
 
     @classmethod
     def for_phones(cls, quality: Quality = USUAL) -> Self:
@@ -139,7 +142,8 @@ class MeasurementPlan:
     def __post_init__(self) -> None:
         for name in ("block_s", "precision", "budget_s"):
             _require_positive(name, getattr(self, name))
-        _require_not_negative("spread_s", self.spread_s)
+        for name in ("spread_s", "keep_every_s"):
+            _require_not_negative(name, getattr(self, name))
         if not 3 <= self.min_rounds <= self.max_rounds:
             raise ProfilingError(
                 f"a measurement plan of {self.min_rounds} to {self.max_rounds} rounds; an interval takes at "

@@ -11,7 +11,8 @@ from devices import Device, RemoteDevice
 from devices.foundation import plugin_name
 from latency_tables import Entry, Failure, LatencyTable, Measurement, OpSpec, TableHeader
 from profilers._gate import Gate, OpenGate, SentinelGate
-from profilers._sampling import MEASURING_ERRORS, Sampling, failure
+from profilers._sampling.sampling import MEASURING_ERRORS, Sampling, failure
+from profilers._sampling.unfinished import Unfinished, clock_of, measuring_key
 from profilers.errors import ThrottledError
 from profilers.plan import USUAL, MeasurementPlan, Quality
 from profilers.progress.report import OnStep, Step, ignore_step
@@ -48,6 +49,7 @@ class Profiler:
         self.device = device
         self.runtime = runtime
         self.plan = plan or plan_for(device)
+        self._unfinished = Unfinished()
         self._gate = self._make_gate()
 
     def __repr__(self) -> str:
@@ -57,6 +59,11 @@ class Profiler:
     def resting_s(self) -> float:
         """Seconds that were lost to waiting for the device to be ready."""
         return self._gate.resting_s
+
+    @property
+    def taken_up(self) -> int:
+        """How many entries of the last filling went on from blocks of one that was interrupted."""
+        return self._unfinished.taken_up
 
     def header(self) -> TableHeader:
         """Return the conditions that everything measured here shares: the header of its table."""
@@ -79,10 +86,10 @@ class Profiler:
     ) -> Iterator[Entry]:
         """Measure what ``table`` lacks; each entry is in the table before it is yielded.
 
-        Whatever ends this early, be it an interrupt or the caller's leaving the loop, costs only what was not
-        finished; the next call measures that. The device is held quiet until the iterator ends or is closed.
-        Where the device proves faster than it was for some of ``workloads``, now or in an earlier call, these
-        are measured anew.
+        Whatever ends this early costs a block: the next call goes on with what was measured, in the order in
+        which this one would have. A kill or a power failure costs what ``plan.keep_every_s`` allows. The
+        device is held quiet until the iterator ends or is closed. Where the device proves faster than it was
+        for some of ``workloads``, now or in an earlier call, these are measured anew.
 
         Args:
             table: Open for adding, with the header that ``header()`` gives.
@@ -99,10 +106,13 @@ class Profiler:
             DeviceError: The device was lost, or lacks what the runtime needs.
         """
         table.header.require_equal(self.header())
-        self._gate.remember(table.measurements.values())
         by_spec = {workload.spec: workload for workload in workloads}
         wanted, size = list(by_spec.values()), self.plan.group_size
         missing = set(by_spec if again else table.missing(by_spec, retry_failures=retry_failures))
+        self._gate.remember(table.measurements.values())
+        missing |= self.outdated(table) & by_spec.keys()
+        unfinished = self._unfinished = self._kept(table, by_spec, missing, again=again)
+        self._gate.remember(unfinished.measurements())
         missing |= self.outdated(table) & by_spec.keys()
         while missing:
             for start in range(0, len(wanted), size):  # of all that is wanted: resuming finds the same groups
@@ -110,9 +120,11 @@ class Profiler:
                 positions = {position for position, workload in enumerate(group) if workload.spec in missing}
                 for _, entry in self._measured(group, positions):
                     table.add(entry)
+                    unfinished.finish(entry.spec)
                     self._on_step(Step(entry=entry))
                     yield entry
             missing = self.outdated(table) & by_spec.keys()
+        unfinished.end()
 
     def outdated(self, table: LatencyTable) -> set[OpSpec]:
         """Return what ``table`` holds of a time when the device was slower than it has proved to be."""
@@ -124,6 +136,7 @@ class Profiler:
         Raises:
             DeviceError: The device was lost, or lacks what the runtime needs.
         """
+        self._unfinished = Unfinished()
         entries: dict[int, Entry] = {}
         positions: Collection[int] = range(len(workloads))
         while positions:
@@ -141,6 +154,11 @@ class Profiler:
         with self.device.quiet(self.runtime.threads), ExitStack() as loaded:
             gate = loaded.enter_context(self._gate)
             active: dict[int, Sampling] = {}
+            loaded.callback(self._unfinished.end)
+            self._unfinished.begin(
+                [workload.spec for workload in group],
+                lambda: {sampling.spec: sampling.blocks(gate.facts()) for sampling in active.values()},
+            )
             for position in sorted(positions):
                 prepared = self._prepared(group[position], loaded)
                 if isinstance(prepared, Sampling):
@@ -148,18 +166,35 @@ class Profiler:
                     self._tell(group, active)
                 else:
                     yield position, prepared
-            rng = np.random.default_rng(self.plan.seed)
-            for rounds in itertools.count():
-                if not active:
-                    return
-                if 0 < rounds < self.plan.min_rounds:
-                    self.device.pause(self.plan.spread_s / (self.plan.min_rounds - 1))
-                order = [position for position in rng.permutation(len(group)).tolist() if position in active]
-                yield from self._round(active, order, gate)
-                self._tell(group, active)
+            yield from self._rounds(group, active, gate)
+
+    def _rounds(
+        self, group: Sequence[Workload], active: dict[int, Sampling], gate: Gate
+    ) -> Iterator[tuple[int, Entry]]:
+        """Run rounds until nothing of ``group`` is ``active``; yield what is finished.
+
+        Where an interruption is gone on from, the rounds are drawn that are done, but not run.
+        """
+        rng = np.random.default_rng(self.plan.seed)
+        last = max((sampling.rounds for sampling in active.values()), default=0) - 1
+        for rounds in itertools.count():
+            if not active:
+                return
+            drawn = rng.permutation(len(group)).tolist()
+            if rounds < last:
+                continue
+            order = [
+                position for position in drawn if position in active and active[position].rounds <= rounds
+            ]
+            if order and 0 < rounds < self.plan.min_rounds:
+                self.device.pause(self.plan.spread_s / (self.plan.min_rounds - 1))
+            for position in order:
+                active[position].rounds = rounds
+            yield from self._round(active, order, gate)
+            self._tell(group, active)
 
     def _tell(self, group: Sequence[Workload], active: Mapping[int, Sampling]) -> None:
-        self._on_step(Step({group[position].spec: sampling.rounds for position, sampling in active.items()}))
+        self._on_step(Step({group[position].spec: sampling.kept for position, sampling in active.items()}))
 
     def _round(
         self, active: dict[int, Sampling], order: Sequence[int], gate: Gate
@@ -176,30 +211,53 @@ class Profiler:
                 return
             for position, block in blocks.items():
                 entry = block if isinstance(block, Failure) else active[position].keep(block, gate.facts())
+                active[position].rounds += 1
                 if entry is not None:
                     del active[position]
                     yield position, entry
+            self._unfinished.keep_if_due()
 
     def _blocks(self, active: Mapping[int, Sampling], positions: Sequence[int]) -> dict[int, float | Failure]:
         blocks = {}
         for position in positions:
-            self._before_run()
+            self._before_each()
             blocks[position] = active[position].block()
         return blocks
 
     def _prepared(self, workload: Workload, loaded: ExitStack) -> Sampling | Entry:
-        self._before_run()
+        self._before_each()
+        earlier = self._unfinished.take_up(workload.spec)
         try:
             sampler = loaded.enter_context(self.runtime.prepare(workload, self.device))
-            return Sampling(workload.spec, sampler, device=self.device, plan=self.plan)
+            return Sampling(workload.spec, sampler, device=self.device, plan=self.plan, earlier=earlier)
         except MEASURING_ERRORS as error:
             return failure(workload.spec, error)
+
+    def _before_each(self) -> None:
+        self._unfinished.keep_if_due()
+        self._before_run()
+
+    def _kept(
+        self, table: LatencyTable, wanted: Collection[OpSpec], missing: Collection[OpSpec], *, again: bool
+    ) -> Unfinished:
+        """Return what earlier fillings of ``table`` left."""
+        found = Unfinished(
+            table,
+            missing,
+            key=measuring_key(self.header(), self.plan, again=again),
+            every_s=self.plan.keep_every_s,
+            clock_s=clock_of(self.device),
+        )
+        for spec in wanted:
+            if spec not in missing:
+                found.finish(spec)
+        return found
 
     def _make_gate(self) -> Gate:
         plan = self.plan.sentinel
         if plan is None:
             return OpenGate()
-        return SentinelGate(self.device, self.runtime, plan, before_run=self._before_run)
+        return SentinelGate(self.device, self.runtime, plan, before_run=self._before_each)
 
 
 def plan_for(device: Device, quality: Quality = USUAL) -> MeasurementPlan:

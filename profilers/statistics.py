@@ -9,7 +9,7 @@ from profilers.errors import ProfilingError
 from profilers.plan import MeasurementPlan
 
 #: A block of this many calls that is still too short was timed by a clock that stands still.
-_MOST_CALLS = 1 << 20
+MOST_CALLS = 1 << 20
 
 #: One hiccup of the machine during a probe would make every block too short; two in a row are rarer.
 _PROBES = 2
@@ -29,16 +29,16 @@ def inner_calls(probe: Callable[[int], float], block_s: float, *, least: int = 1
     n = least
     while not n * min(probe(n) for _ in range(_PROBES)) >= block_s:
         n *= 2
-        if n > _MOST_CALLS:
+        if n > MOST_CALLS:
             raise ProfilingError(
-                f"{_MOST_CALLS} calls seem to last under {block_s} s; the clock does not advance"
+                f"{MOST_CALLS} calls seem to last under {block_s} s; the clock does not advance"
             )
     return n
 
 
 def calls_lasting(block_s: float, latency_s: float) -> int:
     """Return how many calls of ``latency_s`` seconds last ``block_s`` seconds, at least one."""
-    return max(1, min(_MOST_CALLS, math.ceil(block_s / latency_s))) if latency_s > 0 else _MOST_CALLS
+    return max(1, min(MOST_CALLS, math.ceil(block_s / latency_s))) if latency_s > 0 else MOST_CALLS
 
 
 def is_precise(measured: Measurement, plan: MeasurementPlan) -> bool:

@@ -19,7 +19,7 @@ from devices import DeviceError, HostDevice
 from devices.foundation import CarsHwError, load_plugin, plugin_name
 from latency_tables import FailureStatus, OpSpec
 from profilers import formats
-from profilers._sampling import MEASURING_ERRORS, failure
+from profilers._sampling.sampling import MEASURING_ERRORS, failure
 from profilers.errors import ProfilingError, UnsupportedOperationError
 from profilers.filling import Setup
 from profilers.formats._format import FileFormat

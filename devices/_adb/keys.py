@@ -3,14 +3,15 @@
 import base64
 import logging
 import os
+import shutil
 import stat
-import tempfile
 from pathlib import Path
 
 from adb_shell.auth import keygen
 from adb_shell.auth.sign_cryptography import CryptographySigner
 
 from devices._errors import DeviceError
+from devices.foundation.temporaries import remove_stale, temporary_in
 
 logger = logging.getLogger(__name__)
 
@@ -59,8 +60,11 @@ class Key:
 def _make(folder: Path) -> None:
     """Make a key that nobody else can read at any moment, whatever the umask, and clobber none."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".adbkey-", dir=folder) as private:  # of mode 0700
-        made = Path(private) / "adbkey"
+    remove_stale(folder)
+    private = temporary_in(folder)
+    private.mkdir(mode=0o700)
+    try:
+        made = private / "adbkey"
         keygen.keygen(str(made))
         made.chmod(0o600)
         public = made.with_suffix(".pub")
@@ -70,6 +74,8 @@ def _make(folder: Path) -> None:
         except FileExistsError:
             return  # somebody else was faster; that key holds
         os.replace(public, folder / "adbkey.pub")
+    finally:
+        shutil.rmtree(private, ignore_errors=True)
 
 
 def _complete(path: Path) -> None:

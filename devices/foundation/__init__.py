@@ -6,7 +6,6 @@ from devices.foundation.files import (
     cache_folder,
     open_regular,
     read_regular,
-    replace_file,
     sync_folder,
     write_durably,
 )
@@ -14,6 +13,7 @@ from devices.foundation.locks import Lock, lock
 from devices.foundation.ownership import Ownership, owned
 from devices.foundation.plugins import load_plugin, plugin_name, plugin_names
 from devices.foundation.settings import Settings, added, before, explained, section_type, settings_type
+from devices.foundation.temporaries import remove_stale, replace_file, temporary_in
 from devices.foundation.text import first_line, one_line, printable
 
 __all__ = [
@@ -39,9 +39,11 @@ __all__ = [
     "plugin_names",
     "printable",
     "read_regular",
+    "remove_stale",
     "replace_file",
     "section_type",
     "settings_type",
     "sync_folder",
+    "temporary_in",
     "write_durably",
 ]

@@ -1,34 +1,13 @@
-"""Files that appear whole or not at all and outlive a crash, bounded reads, the folder of caches."""
+"""Files that outlive a crash, bounded reads, the folder of caches; see ``temporaries`` for whole files."""
 
 import errno
 import io
 import os
-import secrets
 import stat
 from pathlib import Path
 
 #: What a file system answers that has no such call: not an error of the disk.
 NOT_SUPPORTED = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Write ``content`` to ``path``, making its folder; a kill or a crash leaves the old or the new content.
-
-    Several processes may do so at once: whoever reads finds what one of them wrote, whole.
-
-    Raises:
-        OSError: The disk refuses; the old content stays.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # A name of its own for each call: two writers of one temporary would give the file a mixture.
-    temporary = path.with_name(f".{os.getpid()}-{secrets.token_hex(8)}.tmp")
-    try:
-        with io.FileIO(temporary, "x") as file:
-            write_durably(file, content)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    sync_folder(path.parent)
 
 
 def write_durably(file: io.FileIO, content: bytes) -> None:

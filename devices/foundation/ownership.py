@@ -13,6 +13,7 @@ from pathlib import Path
 
 from devices.foundation.errors import CarsHwError, StorageError
 from devices.foundation.locks import Lock, lock
+from devices.foundation.temporaries import remove_stale
 
 _LOCK = ".lock"
 
@@ -94,9 +95,7 @@ def _taken(folder: Path) -> _Held:
             Ownership(folder, ours.descriptor).require_in_place()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # A link would lead elsewhere, and a pipe would wait for its other end.
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-        descriptor = os.open(folder / _LOCK, flags, 0o666)
+        descriptor = os.open(folder / _LOCK, _flags(), 0o666)
     except OSError as error:
         raise StorageError(f"cannot write to {folder}: {error.strerror}; choose another folder") from error
     key = _key(os.fstat(descriptor))
@@ -112,13 +111,23 @@ def _taken(folder: Path) -> _Held:
     return held
 
 
+def _flags() -> int:
+    """Return how the lock's file is opened: a link would lead elsewhere, a pipe would wait for its other end.
+
+    Windows has neither, nor these flags.
+    """
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
+    return flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+
+
 def _locked(folder: Path, descriptor: int) -> _Held:
     try:
         ours = lock(descriptor, folder / _LOCK)
         if ours is None:
             raise _refusal(folder, _owner(descriptor))
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        os.write(descriptor, str(os.getpid()).encode())
     except OSError as error:
         os.close(descriptor)
         raise StorageError(
@@ -127,6 +136,7 @@ def _locked(folder: Path, descriptor: int) -> _Held:
     except CarsHwError:
         os.close(descriptor)
         raise
+    remove_stale(folder, deep=True)
     return _Held(folder.absolute(), descriptor, ours, threading.get_ident())
 
 
@@ -140,7 +150,8 @@ def _give_back(held: _Held) -> None:
 
 def _owner(descriptor: int) -> str:
     """Return who wrote himself into the file; that it is true is not relied on."""
-    text = os.pread(descriptor, 20, 0)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    text = os.read(descriptor, 20)
     return f"process {text.decode()}" if text.isdigit() else "another process"
 
 
@@ -162,4 +173,5 @@ def _forget() -> None:
     _locks.clear()
 
 
-os.register_at_fork(after_in_child=_forget)
+if hasattr(os, "register_at_fork"):  # Windows does not fork
+    os.register_at_fork(after_in_child=_forget)

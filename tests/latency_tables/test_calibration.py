@@ -73,3 +73,17 @@ def test_no_operation_is_believed_to_take_less_than_no_time() -> None:
     counts = np.array([[1.0, 0.0], [1.0, 1.0]])
     beliefs = calibration.update(np.array([1e-4, 1e-4]), counts, np.array([2e-4, 1e-5]))
     assert (beliefs.mean_s >= 0).all()
+
+
+def test_operations_that_no_network_has_come_out_the_same_without_a_place_in_the_matrices() -> None:
+    counts = _COUNTS[:6].copy()
+    counts[:, 9:] = 0
+    networks_s = counts @ _TRUE_S
+    whole = calibration.update(1.3 * _TRUE_S, counts, networks_s)
+    small = calibration.update(1.3 * _TRUE_S[:9], counts[:, :9], networks_s)
+    network = _COUNTS[30]
+    others_s = network[9:] * 1.3 * _TRUE_S[9:]
+    assert small.latency_s(network[:9], others_s.tolist()) == pytest.approx(whole.latency_s(network))
+    assert small.other_s(1.3 * float(_TRUE_S[10])) == pytest.approx(
+        (whole.mean_s[10], whole.covariance[10, 10] ** 0.5)
+    )

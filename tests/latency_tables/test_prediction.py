@@ -1,4 +1,5 @@
 import math
+import tracemalloc
 from functools import cache
 
 import numpy as np
@@ -157,3 +158,17 @@ def test_a_calibrated_model_names_an_operation_that_the_table_lacks() -> None:
     model = LatencyModel(table_of(overhead=10e-6, conv=40e-6), [Observation((CONV,), 35e-6)])
     with pytest.raises(MissingEntryError, match="max_pool"):
         model.predict((CONV, POOL))
+
+
+def test_the_predictor_grows_with_its_networks_and_not_with_the_table() -> None:
+    latencies_s = {"overhead": 10e-6, "conv": 40e-6, "pool": 60e-6, "skip": 30e-6}
+    observations = [Observation((CONV, POOL), 60e-6), Observation((POOL,) * 3, 110e-6)]
+    expected = LatencyModel(table_of(**latencies_s), observations).predict((CONV, POOL, SKIP))
+    table = table_of(**latencies_s)
+    table.add(*(Measurement(OpSpec.of("foreign", (1, 1, 1, 1), n=n), (1e-5,)) for n in range(2000)))
+    tracemalloc.start()
+    found = LatencyModel(table, observations).predict((CONV, POOL, SKIP))
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found == expected
+    assert peak_bytes < 1 << 20

@@ -1,16 +1,20 @@
 import os
 import pickle
+import subprocess
+import sys
+import tracemalloc
 import zlib
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from devices._device import DeviceInfo
-from latency_tables import Extent
+from latency_tables import Conditions, Extent
 from latency_tables.errors import DamagedFileError, MissingEntryError, TableError, TableMismatchError
 from latency_tables.journal import Journal, read_lines
 from latency_tables.lines import Fields
@@ -382,3 +386,48 @@ def test_a_path_that_the_system_refuses_is_one_clear_error(tmp_path: Path) -> No
     for use in (LatencyTable.open, lambda path: LatencyTable.open_for_writing(path, HEADER)):
         with pytest.raises(TableError, match="File name too long"):
             use(path)
+
+
+_CONDITIONS: Conditions = {
+    "inner_calls": 16,
+    "rounds": 30,
+    "precision_reached": True,
+    "started": "2026-01-01T00:00:00+00:00",
+    "load_before": 0.5,
+    "load_after": 1.5,
+    "governor": "performance",
+    "affinity": "1",
+    "threads": 1,
+}
+
+
+def test_an_entry_of_a_large_table_takes_less_than_its_line(tmp_path: Path) -> None:
+    """200 000 of them are to take less than 300 MB, with Python and numpy: see benchmarks/table_size.py."""
+    n, path = 3000, tmp_path / "t.jsonl"
+    rng = np.random.default_rng(0)
+    with LatencyTable.create(path, HEADER) as table:
+        specs = [OpSpec.of("sep_conv", (1, 8, 32, 1 + i), kernel=3, out=i) for i in range(n)]
+        table.add(*(Measurement(spec, tuple(rng.uniform(1e-4, 2e-4, 30)), _CONDITIONS) for spec in specs))
+    LatencyTable.open(path)  # what is made once is no entry's
+    tracemalloc.start()
+    opened = LatencyTable.open(path)
+    size_bytes, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert size_bytes / n < path.stat().st_size / n < 1000
+    assert opened.measurements == table.measurements
+    assert [opened[spec].conditions for spec in specs[:3]] == [_CONDITIONS] * 3
+
+
+@pytest.mark.slow
+def test_a_table_of_200_000_entries_opens_in_5_s_and_300_mb() -> None:
+    script = Path(__file__).parents[2] / "benchmarks" / "table_size.py"
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_conditions_keep_their_types_and_order() -> None:
+    conditions: Conditions = {"b": True, "a": 1, "c": 1.0, "d": "1"}
+    table = LatencyTable.in_memory(HEADER)
+    table.add(Measurement(CONV, (1e-3, 2e-3), conditions))
+    assert list(map(repr, table[CONV].conditions.items())) == list(map(repr, conditions.items()))
+    assert table[CONV].samples_s == (1e-3, 2e-3)

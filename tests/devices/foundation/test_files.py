@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from devices.foundation.files import cache_folder, read_regular, replace_file, sync_folder, write_durably
+from devices.foundation.files import cache_folder, read_regular, sync_folder, write_durably
+from devices.foundation.temporaries import replace_file
 
 
 class Stubborn(io.FileIO):
@@ -56,7 +57,7 @@ _WRITER = """
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from devices.foundation.files import replace_file
+from devices.foundation.temporaries import replace_file
 for _ in range(60):
     replace_file(Path(sys.argv[1]), sys.argv[2].encode() * 100_000)
 """

@@ -9,6 +9,7 @@ from devices.foundation import CarsHwError
 from latency_tables import Conditions, Entry, Failure, FailureStatus, Measurement, OpSpec, TableError
 from profilers._conditions import recorded
 from profilers._gate import LEVEL_S
+from profilers._sampling.unfinished import Blocks
 from profilers.errors import (
     FellBackError,
     ProfilingError,
@@ -43,21 +44,53 @@ class Sampling:
         sampler: Runs it.
         device: Reports the conditions before and after.
         plan: When to stop.
+        earlier: What was measured before an interruption: it is gone on with.
+
+    Attributes:
+        rounds: Rounds of its group in which it had its block; whoever runs the rounds counts them.
 
     Raises:
         ProfilingError: The workload does not run.
         DeviceTimeoutError: It takes longer than it may.
     """
 
-    def __init__(self, spec: OpSpec, sampler: Sampler, *, device: Device, plan: MeasurementPlan) -> None:
+    def __init__(
+        self,
+        spec: OpSpec,
+        sampler: Sampler,
+        *,
+        device: Device,
+        plan: MeasurementPlan,
+        earlier: Blocks | None = None,
+    ) -> None:
         self._spec, self._sampler, self._device, self._plan = spec, sampler, device, plan
-        self._restarts = 0
+        self.rounds = self._restarts = self._interruptions = 0
         self._samples_s: tuple[float, ...] = ()
         self._level_s: object = None
-        self._start(least_calls=1)
+        if earlier is None:
+            self._start(least_calls=1)
+        else:
+            self._go_on(earlier)
 
     @property
-    def rounds(self) -> int:
+    def spec(self) -> OpSpec:
+        """What is measured."""
+        return self._spec
+
+    def blocks(self, facts: Conditions) -> Blocks:
+        """Return what was kept so far, to go on with after an interruption; ``facts`` are the gate's."""
+        return Blocks(
+            self._samples_s,
+            self._inner_calls,
+            rounds=self.rounds,
+            restarts=self._restarts,
+            started=self._started.isoformat(timespec="seconds"),
+            interruptions=self._interruptions,
+            facts=facts,
+        )
+
+    @property
+    def kept(self) -> int:
         """Blocks that were kept."""
         return len(self._samples_s)
 
@@ -108,6 +141,15 @@ class Sampling:
         self._started = datetime.now(UTC)
         self._before = self._device.state()
 
+    def _go_on(self, earlier: Blocks) -> None:
+        self._samples_s, self._inner_calls = earlier.samples_s, earlier.inner_calls
+        self.rounds, self._restarts = earlier.rounds, earlier.restarts
+        self._interruptions, self._level_s = earlier.interruptions + 1, earlier.facts.get(LEVEL_S)
+        self._started = datetime.fromisoformat(earlier.started)
+        if not self._plan.first_calls:  # a block that is a process of its own warms up by itself
+            self._block(self._inner_calls)
+        self._before = self._device.state()
+
     def _is_too_short(self, latency_s: float) -> bool:
         """Tell whether a block must be sized anew; one sized by a single mean is as good as that was."""
         block_s = latency_s * self._inner_calls
@@ -130,6 +172,8 @@ class Sampling:
             "seed": self._plan.seed,
             "started": self._started.isoformat(timespec="seconds"),
         }
+        if self._interruptions:
+            own = {**own, "interruptions": self._interruptions}
         return {**own, **recorded(self._before, self._device.state()), **self._sampler.facts()}
 
 

@@ -1,0 +1,102 @@
+"""What a latency table of 200 000 entries takes to be opened: CPU time and memory, each in a child process.
+
+The entries look like those of ``profile``: samples, and the conditions that this machine reports. Memory is
+what the process has in the end with Python and numpy in it. ``--quick`` opens a tenth of the entries, and its
+goals are that share of time and of memory beyond what an empty table takes.
+"""
+
+import json
+import multiprocessing
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from _rows import Row, finish, parse_options
+
+from devices import DeviceInfo
+from latency_tables import CALL_OVERHEAD, Conditions, LatencyTable, Measurement, OpSpec, TableHeader
+
+_ENTRIES = 200_000
+_BATCH = 5_000
+_CPU_S, _MEMORY_MB = 5.0, 300.0
+
+_OPEN = """
+import json, resource, sys
+from latency_tables import LatencyTable
+before = resource.getrusage(resource.RUSAGE_SELF)
+table = LatencyTable.open(sys.argv[1])
+after = resource.getrusage(resource.RUSAGE_SELF)
+cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+print(json.dumps({"entries": len(table), "cpu_s": cpu_s, "memory_mb": after.ru_maxrss / 1024}))
+"""
+
+
+def write(path: Path, entries: int, samples: int) -> None:
+    """Write a table of so many entries with so many samples each."""
+    rng = np.random.default_rng(0)
+    header = TableHeader(DeviceInfo("fake", "none", "none", "none", cores=1), "fake", "0", threads=1)
+    with LatencyTable.create(path, header) as table:
+        table.add(Measurement(CALL_OVERHEAD, (1e-6,)))
+        for start in range(1, entries, _BATCH):
+            batch = range(start, min(start + _BATCH, entries))
+            table.add(*(_entry(number, rng.uniform(1e-4, 2e-4, samples).tolist()) for number in batch))
+
+
+def _written(path: Path, entries: int, samples: int) -> Path:
+    """Write it in a process of its own: a child's memory begins at that of the process that starts it."""
+    writer = multiprocessing.get_context("spawn").Process(target=write, args=(path, entries, samples))
+    writer.start()
+    writer.join()
+    return path
+
+
+def _entry(number: int, samples_s: list[float]) -> Measurement:
+    channels = number % 512 + 1
+    spec = OpSpec.of("sep_conv", (1, channels, 32, number // 512 + 1), kernel=3, out=channels, stride=1)
+    conditions: Conditions = {
+        "inner_calls": 16,
+        "rounds": len(samples_s),
+        "precision_reached": True,
+        "seed": 0,
+        "started": f"2026-01-01T00:{number // 60 % 60:02d}:{number % 60:02d}+00:00",
+        "load_before": number / 7,
+        "load_after": number / 3,
+        "steal_s": number / 11,
+        "clock_mhz": 2200.0,
+        "governor": "performance",
+        "is_clock_fixed": False,
+        "affinity": "1",
+        "threads": 1,
+    }
+    return Measurement(spec, tuple(samples_s), conditions)
+
+
+def opened(path: Path) -> dict[str, float]:
+    """Open a table in a process of its own; return entries, CPU seconds and megabytes."""
+    command = [sys.executable, "-c", _OPEN, str(path)]
+    found: dict[str, float] = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    return found
+
+
+def main() -> None:
+    """Write and open a table with 1 and with 30 samples an entry."""
+    options = parse_options(__doc__.splitlines()[0])
+    share = 0.1 if options.quick else 1.0
+    entries, rows = int(share * _ENTRIES), []
+    with tempfile.TemporaryDirectory() as folder:
+        empty_mb = opened(_written(Path(folder) / "empty.jsonl", 1, 1))["memory_mb"]
+        memory_mb = empty_mb + share * (_MEMORY_MB - empty_mb)
+        for samples in (1, 30):
+            found = opened(_written(Path(folder) / f"{samples}.jsonl", entries, samples))
+            claim = f"table_size.samples_{samples}"
+            rows += [
+                Row(f"{claim}.open_cpu_s", found["cpu_s"], "s", f"<= {share * _CPU_S:g}", n=entries),
+                Row(f"{claim}.memory_mb", found["memory_mb"], "MB", f"<= {memory_mb:g}", n=entries),
+            ]
+    finish(rows, options)
+
+
+if __name__ == "__main__":
+    main()

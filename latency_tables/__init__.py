@@ -1,14 +1,16 @@
 """Measurements and predictions: pure data. Imports no machine-learning framework and no hardware."""
 
 from latency_tables.errors import (
+    ChangedConditionsError,
     DamagedFileError,
     EditedFileError,
     MissingEntryError,
     SpecError,
     TableError,
     TableMismatchError,
+    changes_text,
 )
-from latency_tables.header import Extent, Setting, TableHeader
+from latency_tables.header import Changeable, Changes, Extent, Setting, TableHeader, changeable
 from latency_tables.measurement import (
     FAST_MODE_QUANTILE,
     Conditions,
@@ -33,6 +35,9 @@ from latency_tables.validation import PredictedNetwork, Validation
 __all__ = [
     "CALL_OVERHEAD",
     "FAST_MODE_QUANTILE",
+    "Changeable",
+    "ChangedConditionsError",
+    "Changes",
     "Conditions",
     "DamagedFileError",
     "EditedFileError",
@@ -59,6 +64,8 @@ __all__ = [
     "Term",
     "Validation",
     "ValidationReport",
+    "changeable",
+    "changes_text",
     "halves_s",
     "prediction_error_report",
     "repair_table",

@@ -1,5 +1,6 @@
 """Errors of tables and of what they hold."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from devices.foundation import CarsHwError
@@ -38,14 +39,42 @@ class TableMismatchError(TableError):
         field: The fact that differs ("device", "runtime", "threads").
         found: The value in the table.
         wanted: The value that was asked for.
+        words: What ``allow_changed`` takes to go on all the same; empty where nothing does.
     """
 
-    def __init__(self, field: str, *, found: str, wanted: str) -> None:
-        self.field, self.found, self.wanted = field, found, wanted
+    def __init__(self, field: str, *, found: str, wanted: str, words: Sequence[str] = ()) -> None:
+        self.field, self.found, self.wanted, self.words = field, found, wanted, tuple(words)
+        allowing = f", or allow {', '.join(words)} to differ" if words else ""
         super().__init__(
             f"the table was measured with {field} {found!r}, but {wanted!r} is asked for; "
-            "name that table's own conditions, or profile a table for these"
+            f"name that table's own conditions, or profile a table for these{allowing}"
         )
+
+
+class ChangedConditionsError(TableMismatchError):
+    """A table of the same device, from before an update of its system or of the runtime.
+
+    Args:
+        changes: By each condition that differs, its value in the table, and today's.
+        words: What ``allow_changed`` takes to go on all the same.
+    """
+
+    def __init__(self, changes: Mapping[str, tuple[str, str]], *, words: Sequence[str]) -> None:
+        self.changes = dict(changes)
+        field, (found, now) = next(iter(changes.items()))
+        super().__init__(field, found=found, wanted=now, words=words)
+        self.args = (
+            f"the table was measured under {changes_text(changes)}: its latencies may be others by now; "
+            f"allow {', '.join(words)} to have changed, or profile another table",
+        )
+
+
+def changes_text(changes: Mapping[str, tuple[str, str]]) -> str:
+    """Say what the conditions of a table were, and what they are now."""
+    return ", ".join(
+        f"{name.replace('_', ' ')} {then!r:.160}, which is {now!r:.160} now"
+        for name, (then, now) in changes.items()
+    )
 
 
 class DamagedFileError(TableError):

@@ -57,16 +57,17 @@ class ChangedConditionsError(TableMismatchError):
     Args:
         changes: By each condition that differs, its value in the table, and today's.
         words: What ``allow_changed`` takes to go on all the same.
+        text: What differs, where that is not a table from today.
     """
 
-    def __init__(self, changes: Mapping[str, tuple[str, str]], *, words: Sequence[str]) -> None:
+    def __init__(
+        self, changes: Mapping[str, tuple[str, str]], *, words: Sequence[str], text: str = ""
+    ) -> None:
         self.changes = dict(changes)
         field, (found, now) = next(iter(changes.items()))
         super().__init__(field, found=found, wanted=now, words=words)
-        self.args = (
-            f"the table was measured under {changes_text(changes)}: its latencies may be others by now; "
-            f"allow {', '.join(words)} to have changed, or profile another table",
-        )
+        text = text or f"the table was measured under {changes_text(changes)}: latencies may be others by now"
+        self.args = (f"{text}; profile another table, or allow {', '.join(words)} to have changed",)
 
 
 def changes_text(changes: Mapping[str, tuple[str, str]]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -22,6 +23,7 @@ from latency_tables.errors import (
     SpecError,
     TableError,
     TableMismatchError,
+    changes_text,
 )
 from latency_tables.fields import (
     SCHEMA_VERSION,
@@ -45,6 +47,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["LatencyTable", "TableHeader"]
+
+logger = logging.getLogger(__name__)
 
 _COLUMNS = ("kind", "spec", "latency_ms", "low_ms", "high_ms", "median_ms", "n", "status", "reason")
 
@@ -146,6 +150,13 @@ class LatencyTable:
     def changes(self) -> Changes:
         """Return the conditions that changed since the table was made: in its header, and in the session."""
         return self.header.changes(self.session)
+
+    def warn_of_changes(self) -> None:
+        """Say in the log which conditions changed, where somebody allowed them to."""
+        changes = self.changes()
+        if changes:
+            text = "warning: %s was measured under %s: going on, since that was allowed"
+            logger.warning(text, self._path, changes_text(changes))
 
     def measured_under(self) -> dict[str, Counter[str]]:
         """Count the measurements by each condition that is not the same for all of them, and its values."""

@@ -1,6 +1,6 @@
 """Filling a table, or measuring without one: devices and runtimes by their names, connected and released."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -84,6 +84,7 @@ def fill_table(  # noqa: PLR0913  (what, where, on what and how)
     quality: Quality = USUAL,
     retry_failures: bool = False,
     again: bool = False,
+    allow_changed: Collection[str] = (),
     on_round: OnRound = ignore_rounds,
 ) -> Filled:
     """Measure what the table at ``path`` lacks of ``workloads``; whatever ends this keeps what is finished.
@@ -97,12 +98,15 @@ def fill_table(  # noqa: PLR0913  (what, where, on what and how)
         quality: How precisely.
         retry_failures: Whether what failed before is measured again.
         again: Whether everything is measured anew; by one device only.
+        allow_changed: Which conditions may have changed since the table was made: see
+            ``latency_tables.Changeable``. What is measured then says so; ``device`` allows nothing here.
         on_round: For progress.
 
     Raises:
         DeviceError: A device cannot be reached or used.
         ProfilingError: Several devices disagree, or were to measure anew.
-        TableError: The table is of other conditions, or cannot be written.
+        TableMismatchError: The table is of another device, of other settings, or of conditions that changed.
+        TableError: The table cannot be written.
     """
     shared = addresses or [setup.device]
     if again and (len(shared) > 1 or parts_of(path)):
@@ -111,11 +115,20 @@ def fill_table(  # noqa: PLR0913  (what, where, on what and how)
         )
     if len(shared) > 1 or parts_of(path):
         filled = _fill_by_fleet(
-            path, workloads, setup, shared, quality=quality, retry_failures=retry_failures, on_round=on_round
+            path,
+            workloads,
+            setup,
+            shared,
+            quality=quality,
+            retry_failures=retry_failures,
+            allow_changed=allow_changed,
+            on_round=on_round,
         )
     else:
         with _profiler(setup, shared[0], quality, on_round) as profiler:
-            with LatencyTable.open_for_writing(path, profiler.header()) as table:
+            header = profiler.header()
+            with LatencyTable.open_for_writing(path, header, allow_changed=allow_changed) as table:
+                table.warn_of_changes()
                 entries = list(profiler.fill(table, workloads, retry_failures=retry_failures, again=again))
             filled = Filled(entries, profiler.resting_s)
     failures = LatencyTable.open(path).failures
@@ -149,6 +162,7 @@ def _fill_by_fleet(  # noqa: PLR0913  (those of fill_table)
     *,
     quality: Quality,
     retry_failures: bool,
+    allow_changed: Collection[str],
     on_round: OnRound,
 ) -> Filled:
     with ExitStack() as opened:
@@ -161,7 +175,10 @@ def _fill_by_fleet(  # noqa: PLR0913  (those of fill_table)
             for address, (device, _) in zip(addresses, members, strict=True)
         }
         fleet = Fleet(
-            members, plan, on_round=lambda serial, n: on_round(address_of[serial], n, plan.max_rounds)
+            members,
+            plan,
+            allow_changed=allow_changed,
+            on_round=lambda serial, n: on_round(address_of[serial], n, plan.max_rounds),
         )
         entries = list(fleet.fill(path, workloads, workloads[-CONTROLS:], retry_failures=retry_failures))
         return Filled(entries, fleet.resting_s, lost=tuple(fleet.lost.values()))

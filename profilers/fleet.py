@@ -7,7 +7,7 @@ Mobile asks a phone to repeat its own figure to within 5 % (mobile_open/rules); 
 
 import queue
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from devices import Device, DeviceError, DeviceLostError
-from latency_tables import Entry, LatencyTable, OpSpec
+from latency_tables import ChangedConditionsError, Entry, LatencyTable, OpSpec, TableHeader
 from profilers.parts import TOLERANCE, merge, part_path, parts_of, require_alike
 from profilers.plan import MeasurementPlan
 from profilers.profiler import Profiler
@@ -75,6 +75,8 @@ class Fleet:
         members: Each device with its runtime; the caller closes the devices.
         plan: How long to measure.
         tolerance: Largest relative difference of a control between two devices.
+        allow_changed: Which conditions may differ between the devices, their parts and the table: see
+            ``latency_tables.Changeable``.
         on_round: Called, in any thread, with the hash of a serial number and that device's rounds, for
             progress.
 
@@ -83,6 +85,7 @@ class Fleet:
 
     Raises:
         DeviceError: Two devices differ in more than their serial number, or are one and the same.
+        ChangedConditionsError: They differ in conditions that nobody allowed to.
     """
 
     def __init__(
@@ -91,9 +94,10 @@ class Fleet:
         plan: MeasurementPlan,
         *,
         tolerance: float = TOLERANCE,
+        allow_changed: Collection[str] = (),
         on_round: Callable[[str, int], None] = lambda _serial, _rounds: None,
     ) -> None:
-        self._tolerance = tolerance
+        self._tolerance, self._allow_changed = tolerance, allow_changed
         self._chunk_size = min(_CHUNK, plan.group_size)  # whole groups: each costs the sentinel once
         self._work = _Work(self._chunk_size)
         self._profilers: dict[str, Profiler] = {}
@@ -107,9 +111,7 @@ class Fleet:
                 "two of the addresses lead to one device, or to devices of one serial number or of none"
             )
         self._headers = {serial: profiler.header() for serial, profiler in self._profilers.items()}
-        first, *others = self._headers.values()
-        for header in others:
-            require_alike(first, header)
+        _require_all_alike([*self._headers.values()], allow_changed)
         self.lost: dict[str, str] = {}
 
     def __repr__(self) -> str:
@@ -145,6 +147,8 @@ class Fleet:
             The entries, in the order in which the devices finish them.
 
         Raises:
+            DeviceError: The table, or a part, is of other hardware.
+            ChangedConditionsError: It is of conditions that changed, and nobody allowed them to.
             DeviceLostError: All devices were lost; the parts keep what was measured.
             ProfilingError: The controls disagree; the parts stay as they are.
             TableError: A part, or the table, cannot be read or written.
@@ -153,16 +157,22 @@ class Fleet:
         own = {part_path(path, serial) for serial in self._headers}
         there = [LatencyTable.open(part) for part in parts_of(path) if part not in own]
         there += [LatencyTable.open(path)] if path.exists() else []
+        for table in there:
+            require_alike(table.header, next(iter(self._headers.values())), self._allow_changed)
         with ExitStack() as opened:
             parts = {
-                serial: opened.enter_context(LatencyTable.open_for_writing(part_path(path, serial), header))
+                serial: opened.enter_context(
+                    LatencyTable.open_for_writing(
+                        part_path(path, serial), header, allow_changed=self._allow_changed
+                    )
+                )
                 for serial, header in self._headers.items()
             }
             self._work.put(_lacking(workloads, [*there, *parts.values()], retry_failures=retry_failures))
             yield from self._measured(parts, controls)
             if _lacking(workloads, [*there, *parts.values()], retry_failures=False):
                 raise DeviceLostError(f"all devices were lost: {'; '.join(self.lost.values())}; run it again")
-        merge(path, controls, tolerance=self._tolerance)
+        merge(path, controls, tolerance=self._tolerance, allow_changed=self._allow_changed)
 
     def _measured(self, parts: Mapping[str, LatencyTable], controls: Sequence[Workload]) -> Iterator[Entry]:
         """Yield what the devices, each in a thread of its own, add to their parts."""
@@ -205,6 +215,16 @@ class Fleet:
     def _require_going_on(self) -> None:
         if self._work.is_stopped:
             raise _StoppedError
+
+
+def _require_all_alike(headers: Sequence[TableHeader], allow_changed: Collection[str]) -> None:
+    for header in headers[1:]:
+        try:
+            require_alike(headers[0], header, allow_changed)
+        except ChangedConditionsError as error:
+            differing = ", ".join(f"{name} {one!r} and {two!r}" for name, (one, two) in error.changes.items())
+            text = f"the devices differ in {differing}"
+            raise ChangedConditionsError(error.changes, words=error.words, text=text) from error
 
 
 def _lacking(

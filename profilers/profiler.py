@@ -82,7 +82,7 @@ class Profiler:
         finished; the next call measures that. The device is held quiet until the iterator ends or is closed.
 
         Args:
-            table: Open for adding, with the header that ``header()`` gives.
+            table: Open for adding under the header that ``header()`` gives.
             workloads: What is wanted, each spec once.
             retry_failures: Measure again what failed before.
             again: Measure everything anew, in place of what is there.
@@ -94,7 +94,7 @@ class Profiler:
             TableMismatchError: The table has another header.
             DeviceError: The device was lost, or lacks what the runtime needs.
         """
-        table.header.require_equal(self.header())
+        table.session.require_equal(self.header())
         self._gate.remember(table.measurements.values())
         by_spec = {workload.spec: workload for workload in workloads}
         wanted, size = list(by_spec.values()), self.plan.group_size

@@ -1,6 +1,8 @@
 """Assembly: the search that a configuration describes, put together from its parts."""
 
 import math
+from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +21,13 @@ from cars_hw.spaces import SearchSpace
 from cars_hw.strategies import unconstrained
 from cars_hw.trainer import Trainer
 from cars_hw.weights.supernet_trainer import SuperNetTrainer
-from latency_tables import LatencyTable, TableError, TableMismatchError
+from devices import Device, DeviceError, HostDevice
+from devices.foundation import UnknownNameError
+from latency_tables import LatencyTable, TableError
 from profilers import Setup
 
 
-def open_search(run: Run, *, allow_infeasible: bool = False) -> Search:
+def open_search(run: Run, *, allow_infeasible: bool = False, allow_changed: Collection[str] = ()) -> Search:
     """Return the search of a run folder, from its newest checkpoint on where there is one.
 
     ``search.run()`` yields the generations that are left; each is saved before it is yielded.
@@ -31,12 +35,16 @@ def open_search(run: Run, *, allow_infeasible: bool = False) -> Search:
     Args:
         run: The folder, as ``Run.create`` or ``Run.open`` returns it.
         allow_infeasible: Whether a search may begin though no network meets its limits.
+        allow_changed: What may have changed since the tables were measured, beside what the configuration
+            allows: see ``latency_tables.Changeable``. Each round tells what did.
 
     Raises:
         InfeasibleError: No network meets the limits, and nothing was searched yet.
+        TableMismatchError: A table is of another device or settings, or of conditions that changed.
         CarsHwError: A part of the configuration cannot be had; the message names it.
         CheckpointError: The checkpoint is damaged, or of another configuration, images, tables or numerics.
     """
+    run = replace(run, config=run.config.allowing(allow_changed))
     if run.has_checkpoints():
         run.checkpoint()  # refuses a configuration that is not its own, before anything is made by that
     space = make_space(run.config)
@@ -62,14 +70,21 @@ def require_feasible_limits(config: SearchConfig) -> None:
     require_feasible(space, costs[1:], config.all_limits())
 
 
-def open_table(target: LatencySection) -> LatencyTable:
+def open_table(target: LatencySection, *, is_read: bool = True) -> LatencyTable:
     """Open a target's table, and refuse one measured under other conditions than the target names.
 
-    Where a program for phones lies here is no condition; what it was is part of the runtime's version.
+    Where a program for phones lies here is no condition; what it was is part of the runtime's version, which
+    is compared where the runtime is at hand: a search does not need it.
+
+    Args:
+        target: Names the table, and what may have changed since it was measured.
+        is_read: Whether nothing will be measured for the table; then another device can be allowed.
 
     Raises:
-        TableError: It cannot be read, or was measured on another device, runtime or number of threads.
-        DeviceError: The device cannot be reached, to compare; ``measured_elsewhere`` leaves that out.
+        TableMismatchError: It was measured on another device, runtime or number of threads, or, as
+            ``ChangedConditionsError``, under conditions that changed.
+        TableError: It cannot be read.
+        DeviceError: The device cannot be reached, to compare; allowing ``device`` leaves that out.
     """
     table = LatencyTable.open(Path(target.table))
     table.require(
@@ -78,11 +93,11 @@ def open_table(target: LatencySection) -> LatencyTable:
         threads=target.threads,
         settings={name: value for name, value in target.settings.items() if not name.endswith("_binary")},
     )
-    if not target.measured_elsewhere:
+    if "device" not in target.allow_changed:
         with devices.connect(target.device) as device:
-            here, there = device.info(), table.header.device
-        if not there.includes(here):
-            raise TableMismatchError("device", found=str(there), wanted=str(here))
+            version = _version_at_hand(target, device) or table.header.runtime_version
+            now = replace(table.header, device=device.info(), runtime_version=version)
+        table.goes_under(now, allow_changed=target.allow_changed, is_read=is_read)
     return table
 
 
@@ -166,6 +181,8 @@ def make_search(run: Run, trainer: SuperNetTrainer) -> Search:
         violation=violation,
         **config.strategy.settings,
     )
+    for table in tables.values():
+        table.warn_of_changes()
     contents = TableContents(space).specs
     digests = {table_key(config, name): (table.digest(contents),) for name, table in tables.items()}
     fingerprint: dict[str, tuple[str, ...]] = {
@@ -181,6 +198,7 @@ def make_search(run: Run, trainer: SuperNetTrainer) -> Search:
         checkpoints=run.checkpoints,
         fingerprint=fingerprint,
         screening=config.search.screening,
+        changed=[table.changes_line() for table in tables.values() if table.changes()],
     )
 
 
@@ -215,6 +233,16 @@ def make_schedule(config: SearchConfig, training_images: int) -> Schedule:
         steps=round(config.search.epochs_per_generation * steps_per_epoch),
         generations=config.search.generations,
     )
+
+
+def _version_at_hand(target: LatencySection, device: Device) -> str:
+    """Return the version of the target's runtime; empty where it cannot be told without running it."""
+    if not isinstance(device, HostDevice):
+        return ""
+    try:
+        return make_setup(target).load_runtime().version(device)
+    except (DeviceError, UnknownNameError, ImportError):  # it is not installed here
+        return ""
 
 
 def _trust_of(target: LatencySection, space: SearchSpace) -> Trust:

@@ -8,7 +8,6 @@ from latency_tables.errors import (
     SpecError,
     TableError,
     TableMismatchError,
-    changes_text,
 )
 from latency_tables.header import Changeable, Changes, Extent, Setting, TableHeader, changeable
 from latency_tables.measurement import (
@@ -22,9 +21,11 @@ from latency_tables.measurement import (
 from latency_tables.prediction import CALL_OVERHEAD, LatencyModel, Observation, Prediction, Term
 from latency_tables.prediction_error import (
     PredictionErrorReport,
+    SessionSpeed,
     ValidationReport,
     halves_s,
     prediction_error_report,
+    reference_of,
     validation_report,
 )
 from latency_tables.repair import LostLine, Repair, repair_table
@@ -56,6 +57,7 @@ __all__ = [
     "Prediction",
     "PredictionErrorReport",
     "Repair",
+    "SessionSpeed",
     "Setting",
     "SpecError",
     "TableError",
@@ -65,9 +67,9 @@ __all__ = [
     "Validation",
     "ValidationReport",
     "changeable",
-    "changes_text",
     "halves_s",
     "prediction_error_report",
+    "reference_of",
     "repair_table",
     "validation_report",
 ]

@@ -66,16 +66,17 @@ class ChangedConditionsError(TableMismatchError):
         self.changes = dict(changes)
         field, (found, now) = next(iter(changes.items()))
         super().__init__(field, found=found, wanted=now, words=words)
-        text = text or f"the table was measured under {changes_text(changes)}: latencies may be others by now"
+        text = text or f"the table was {changes_text(changes)}, where latencies may be others"
         self.args = (f"{text}; profile another table, or allow {', '.join(words)} to have changed",)
 
 
 def changes_text(changes: Mapping[str, tuple[str, str]]) -> str:
-    """Say what the conditions of a table were, and what they are now."""
-    return ", ".join(
-        f"{name.replace('_', ' ')} {then!r:.160}, which is {now!r:.160} now"
-        for name, (then, now) in changes.items()
+    """Say under which conditions a table was measured, and under which it is used."""
+    then, now = (
+        ", ".join(f"{name.replace('_', ' ')} {values[i]!r:.160}" for name, values in changes.items())
+        for i in (0, 1)
     )
+    return f"measured under {then}, but is used under {now}"
 
 
 class DamagedFileError(TableError):

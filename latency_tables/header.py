@@ -124,7 +124,7 @@ class TableHeader:
                 raise TableMismatchError(name, found=values[0], wanted=values[1], words=helps)
         changes = self.changes(wanted)
         words = tuple(dict.fromkeys(_WORDS[name] for name in changes))
-        if not allowed.issuperset(words):
+        if not set(words) <= set(allowed):
             raise ChangedConditionsError(changes, words=words)
         return changes
 
@@ -141,14 +141,14 @@ class TableHeader:
         }
 
 
-def changeable(words: Iterable[str]) -> frozenset[Changeable]:
-    """Return ``words`` as a set.
+def changeable(words: Iterable[str]) -> tuple[Changeable, ...]:
+    """Return ``words``, each once, in the order of ``Changeable``.
 
     Raises:
         UnknownNameError: One is not of ``Changeable``.
     """
-    known: dict[str, Changeable] = {word: word for word in get_args(Changeable)}
-    for word in words:
-        if word not in known:
-            raise UnknownNameError("condition to allow", word, known)
-    return frozenset(known[word] for word in words)
+    known: tuple[Changeable, ...] = get_args(Changeable)
+    wanted = set(words)
+    for word in sorted(wanted.difference(known)):
+        raise UnknownNameError("condition to allow", word, known)
+    return tuple(word for word in known if word in wanted)

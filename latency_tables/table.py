@@ -151,12 +151,14 @@ class LatencyTable:
         """Return the conditions that changed since the table was made: in its header, and in the session."""
         return self.header.changes(self.session)
 
+    def changes_line(self) -> str:
+        """Say which conditions changed; only where some did."""
+        return f"latency table {self._path or 'in memory'} was {changes_text(self.changes())}"
+
     def warn_of_changes(self) -> None:
         """Say in the log which conditions changed, where somebody allowed them to."""
-        changes = self.changes()
-        if changes:
-            text = "warning: %s was measured under %s: going on, since that was allowed"
-            logger.warning(text, self._path, changes_text(changes))
+        if self.changes():
+            logger.warning("warning: %s: going on, since that was allowed", self.changes_line())
 
     def measured_under(self) -> dict[str, Counter[str]]:
         """Count the measurements by each condition that is not the same for all of them, and its values."""

@@ -11,7 +11,7 @@ from pydantic import JsonValue
 from cars_hw.config import LatencySection, SearchConfig, parse_override
 from cars_hw.errors import InfeasibleError, PluginNotAllowedError
 from devices.foundation import CarsHwError
-from latency_tables import MissingEntryError
+from latency_tables import MissingEntryError, TableMismatchError
 
 if TYPE_CHECKING:
     from cars_hw.results.run_warnings import RunWarning
@@ -67,6 +67,8 @@ def explained(error: CarsHwError) -> str:
     """Return an error's line with the option that helps, where one does whatever the verb."""
     if isinstance(error, PluginNotAllowedError):
         return f"{error}: --allow-plugin {shlex.quote(error.name)}"
+    if isinstance(error, TableMismatchError) and error.words:
+        return f"{error}: --allow-changed {','.join(error.words)}"
     if isinstance(error, InfeasibleError):
         return f"{error}: --allow-infeasible"
     return str(error)
@@ -83,6 +85,8 @@ def _table_command(config: SearchConfig, target: LatencySection | None, *verb: s
         f"--threads={latency.threads}",
         *_overrides("latency.settings", latency.settings),
     ]
+    conditions = [word for word in latency.allow_changed if word != "device"]  # one measures on its own table
+    options += [f"--allow-changed={','.join(conditions)}"] if conditions else []
     return shlex.join(["cars-hw", *verb, f"--space={space.name}", *options, f"--table={latency.table}"])
 
 

@@ -1,5 +1,7 @@
 """What ``search`` and ``demo`` share: a search with progress bars, and its front as a table."""
 
+from collections.abc import Collection
+
 from cars_hw.assembly import open_search
 from cars_hw.cli._commands import trust_lines
 from cars_hw.cli._output import print_table, progress, say
@@ -10,10 +12,12 @@ from cars_hw.results import spending
 from cars_hw.runs import Run
 
 
-def run_search(run: Run, *, allow_infeasible: bool = False) -> Generation:
+def run_search(
+    run: Run, *, allow_infeasible: bool = False, allow_changed: Collection[str] = ()
+) -> Generation:
     """Search to the end of the schedule, from the newest checkpoint on; return the last generation."""
-    search = open_search(run, allow_infeasible=allow_infeasible)
-    for line in trust_lines(run.config):
+    search = open_search(run, allow_infeasible=allow_infeasible, allow_changed=allow_changed)
+    for line in trust_lines(run.config.allowing(allow_changed)):
         say(line)
     if search.history:
         say(f"going on after generation {search.history[-1].index} of {search.schedule.generations}")

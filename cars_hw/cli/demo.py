@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from cars_hw.cli._options import QuietOption, SetOption
+from cars_hw.cli._options import AllowChangedOption, QuietOption, SetOption, words_of
 from cars_hw.cli._output import print_table, say
 from cars_hw.config import SearchConfig, parse_override
 from devices.foundation import ConfigError
@@ -23,6 +23,7 @@ def demo(
     run: Annotated[Path, typer.Option("--run", help="Folder of everything that the demo makes.")] = Path(
         "runs/demo"
     ),
+    allow_changed: AllowChangedOption = None,
     overrides: SetOption = None,
     quiet: QuietOption = False,
 ) -> None:
@@ -36,19 +37,19 @@ def demo(
         config = SearchConfig.load(path, {"latency.table": str(run / "latency.jsonl"), **values})
     if not {"error", "parameters", "latency_ms"} <= set(config.search.objectives):
         raise ConfigError("the demo shows error, parameters and latency_ms; leave them in search.objectives")
-    seconds: dict[str, float] = {}
+    words, seconds = words_of(allow_changed), dict[str, float]()
     opened = Run.create(run, config)
     with opened.owned():
         with _timed("profile", "profiling this CPU", seconds):
-            steps.profile(config)
+            steps.profile(config.allowing(words))
         with _timed("search", "searching; a generation a line", seconds):
-            generation = run_search(opened)
+            generation = run_search(opened, allow_changed=words)
         with _timed("measure", "measuring the front as whole networks", seconds):
-            front = steps.measure_front(opened, generation)
+            front = steps.measure_front(opened, generation, words)
         with _timed("export", "exporting the knee, the fastest and the most accurate", seconds):
             exports = steps.export(opened, PICKS)
         with _timed("bench", "measuring the exported files again", seconds):
-            benches = steps.bench(opened, exports)
+            benches = steps.bench(opened, exports, words)
         with _timed("report", "writing the page", seconds):
             page = steps.report(opened)
     steps.print_results(front, exports, benches)

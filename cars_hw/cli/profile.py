@@ -6,6 +6,7 @@ import typer
 
 from cars_hw.cli._commands import validate_command
 from cars_hw.cli._options import (
+    AllowChangedOption,
     BinaryOption,
     ConfigOption,
     JsonOption,
@@ -51,6 +52,7 @@ def profile(
     retry_failures: Annotated[
         bool, typer.Option("--retry-failures", help="Measure again what failed before.")
     ] = False,
+    allow_changed: AllowChangedOption = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
     json: JsonOption = False,
@@ -73,6 +75,7 @@ def profile(
         threads=threads,
         table=table,
         benchmark_binary=benchmark_binary,
+        allow_changed=allow_changed,
     )
     quality = Quality(precision, max_drift, spread_s)
     with measuring_bars("operations") as show:

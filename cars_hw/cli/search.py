@@ -11,6 +11,7 @@ from pydantic import JsonValue
 
 from cars_hw.cli._commands import next_commands, remedies, warning_lines
 from cars_hw.cli._options import (
+    AllowChangedOption,
     AllowInfeasibleOption,
     AllowPluginOption,
     ConfigOption,
@@ -21,6 +22,7 @@ from cars_hw.cli._options import (
     TableOption,
     overridden,
     target_section,
+    words_of,
 )
 from cars_hw.cli._output import complain, print_json, say
 from cars_hw.config import SearchConfig, read_values
@@ -39,6 +41,7 @@ EXAMPLES = (
     "cars-hw search --config search.toml --run runs/fast --max-latency-ms 5",
     "cars-hw search --config phones.toml --run runs/both --max-latency-ms pixel=5 --max-latency-ms old=20",
     "cars-hw search --run runs/first --resume",
+    "cars-hw search --run runs/first --resume --allow-changed kernel",
 )
 
 
@@ -58,6 +61,7 @@ def search(
     seed: Annotated[int | None, typer.Option(help="Seed of everything random in the search.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's newest checkpoint.")] = False,
     allow_infeasible: AllowInfeasibleOption = False,
+    allow_changed: AllowChangedOption = None,
     allow_plugin: AllowPluginOption = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
@@ -68,6 +72,7 @@ def search(
     from cars_hw.cli._searching import run_search
     from devices.foundation import owned
 
+    words = words_of(allow_changed)
     given = overridden(
         overrides,
         space__name=space,
@@ -80,15 +85,15 @@ def search(
     targets = (opened.config if opened else SearchConfig.load(config, given)).targets
     given |= _of_targets(targets, table, max_latency_ms or [])
     if opened is None:
-        _require_startable(SearchConfig.load(config, given), allow_infeasible)
+        _require_startable(SearchConfig.load(config, given).allowing(words), allow_infeasible)
         allow_infeasible = True  # its limits have been looked at, and a hunt takes seconds
     with owned(run) as ownership:
         if opened is None:
             opened = _begun(run, SearchConfig.load(config, given))
         elif config is not None or given:
             opened.require(opened.with_values(read_values(config, given)))
-        with remedies(opened.config):
-            generation = run_search(opened, allow_infeasible=allow_infeasible)
+        with remedies(opened.config.allowing(words)):
+            generation = run_search(opened, allow_infeasible=allow_infeasible, allow_changed=words)
         ownership.require_in_place()
     _show(opened, generation, as_json=json)
 

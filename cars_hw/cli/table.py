@@ -10,6 +10,7 @@ import typer
 from cars_hw.cli._commands import remedies
 from cars_hw.cli._help import HELP, epilog
 from cars_hw.cli._options import (
+    AllowChangedOption,
     BinaryOption,
     ConfigOption,
     DeviceOption,
@@ -112,6 +113,7 @@ def validate(
     again: Annotated[
         bool, typer.Option("--again", help="Measure the networks anew, not only those that are missing.")
     ] = False,
+    allow_changed: AllowChangedOption = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
     json: JsonOption = False,
@@ -135,6 +137,7 @@ def validate(
         threads=threads,
         table=table,
         benchmark_binary=benchmark_binary,
+        allow_changed=allow_changed,
     )
     quality = Quality(precision, max_drift, spread_s)
     with remedies(resolved), measuring_bars("networks") as show:

@@ -11,6 +11,7 @@ from cars_hw.assembly import make_space, table_trusts
 from cars_hw.candidate import Candidate
 from cars_hw.config import SearchConfig
 from cars_hw.latency.contents import TableContents
+from cars_hw.latency.model import condition_notes
 from cars_hw.ledger import Json
 from cars_hw.record import Generation
 from latency_tables import LatencyTable, TableError
@@ -25,7 +26,7 @@ class RunWarning:
         text: One line that says it, with figures.
     """
 
-    kind: Literal["limits", "chance", "skipped_steps", "table", "precision"]
+    kind: Literal["limits", "chance", "skipped_steps", "table", "precision", "conditions", "session"]
     text: str
 
     def __str__(self) -> str:
@@ -48,7 +49,8 @@ def warnings_of(config: SearchConfig, generation: Generation) -> list[RunWarning
         *_about_chance(config, generation),
         *_about_skipped_steps(generation),
         *_about_trust(config),
-        *_about_precision(config),
+        *(RunWarning("conditions", line) for line in generation.changed),
+        *_about_entries(config),
     ]
 
 
@@ -120,8 +122,11 @@ def _about_trust(config: SearchConfig) -> list[RunWarning]:
     return [RunWarning("table", trust.text) for trust in trusts if not trust.is_validated]
 
 
-def _about_precision(config: SearchConfig) -> list[RunWarning]:
-    """Count the entries that the space uses and whose measurement ended before its precision was reached."""
+def _about_entries(config: SearchConfig) -> list[RunWarning]:
+    """Tell of each table which entries missed their precision, and of what conditions and speeds they are.
+
+    Entries that the space does not use do not count for its precision.
+    """
     specs, found = TableContents(make_space(config)).specs, []
     for target in config.searched_targets().values():
         try:
@@ -133,6 +138,11 @@ def _about_precision(config: SearchConfig) -> list[RunWarning]:
         if rough:
             text = f"latency table {target.table}: {rough} of {len(held)} entries missed their precision"
             found.append(RunWarning("precision", text))
+        about = f"latency table {target.table}"
+        found += [RunWarning("conditions", f"{about}: {note}") for note in condition_notes(table)]
+        report = table.validation_report()
+        if report is not None and report.session is not None and report.session.is_another:
+            found.append(RunWarning("session", f"{about} was {report.session}"))
     return found
 
 

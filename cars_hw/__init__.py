@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from devices import CarsHwError, DeviceError, DeviceLostError
     from devices.foundation import ConfigError, StorageError, UnknownNameError
     from latency_tables import (
+        ChangedConditionsError,
         DamagedFileError,
         LatencyModel,
         LatencyTable,
@@ -63,6 +64,7 @@ __all__ = [
     "Bench",
     "Candidate",
     "CarsHwError",
+    "ChangedConditionsError",
     "CheckpointError",
     "CheckpointFolder",
     "ConfigError",
@@ -137,6 +139,7 @@ _HOMES = {
     "Bench": "cars_hw.results.bench",
     "Candidate": "cars_hw.candidate",
     "CarsHwError": "devices",
+    "ChangedConditionsError": "latency_tables",
     "CheckpointError": "cars_hw.errors",
     "CheckpointFolder": "cars_hw.checkpoint",
     "ConfigError": "devices.foundation",

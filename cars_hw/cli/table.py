@@ -59,6 +59,7 @@ def show(
         frame = opened.to_frame()
         conditions = {
             "device": str(header.device),
+            **header.device.conditions(),
             "runtime": header.runtime,
             "runtime_version": header.runtime_version,
             "threads": header.threads,
@@ -68,6 +69,7 @@ def show(
         print_json(
             {
                 "conditions": conditions,
+                "measured_under": {name: dict(counts) for name, counts in opened.measured_under().items()},
                 "validation": _report_json(opened.validation_report()),
                 "entries": frame.astype(object).where(frame.notna(), None).to_dict("records"),
             }
@@ -200,6 +202,9 @@ def _report_json(report: ValidationReport | None) -> dict[str, object] | None:
         "noise_floor": _figures(report.floor),
         "covered_percent": report.covered_percent,
         "beats_constant": report.beats_constant,
+        "session": None
+        if report.session is None
+        else {**asdict(report.session), "is_another": report.session.is_another},
     }
 
 

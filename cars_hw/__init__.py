@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from devices import CarsHwError, DeviceError, DeviceLostError
     from devices.foundation import ConfigError, StorageError, UnknownNameError
     from latency_tables import (
+        ChangedConditionsError,
         DamagedFileError,
         LatencyModel,
         LatencyTable,
@@ -64,6 +65,7 @@ __all__ = [
     "Bench",
     "Candidate",
     "CarsHwError",
+    "ChangedConditionsError",
     "CheckpointError",
     "CheckpointFolder",
     "ConfigError",
@@ -141,6 +143,7 @@ _HOMES = {
     "Bench": "cars_hw.results.bench",
     "Candidate": "cars_hw.candidate",
     "CarsHwError": "devices",
+    "ChangedConditionsError": "latency_tables",
     "CheckpointError": "cars_hw.errors",
     "CheckpointFolder": "cars_hw.checkpoint",
     "ConfigError": "devices.foundation",

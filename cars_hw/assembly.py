@@ -1,7 +1,7 @@
 """Assembly: the search that a configuration describes, put together from its parts."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,11 +25,13 @@ from cars_hw.strategies import unconstrained
 from cars_hw.tabular_trainer import TabularTrainer
 from cars_hw.trainer import Trainer
 from cars_hw.weights.supernet_trainer import SuperNetTrainer
-from latency_tables import LatencyTable, TableError, TableMismatchError
+from devices import Device, DeviceError, HostDevice
+from devices.foundation import UnknownNameError
+from latency_tables import LatencyTable, TableError
 from profilers import Setup
 
 
-def open_search(run: Run, *, allow_infeasible: bool = False) -> Search:
+def open_search(run: Run, *, allow_infeasible: bool = False, allow_changed: Collection[str] = ()) -> Search:
     """Return the search of a run folder, from its newest checkpoint on where there is one.
 
     ``search.run()`` yields the generations that are left; each is saved before it is yielded.
@@ -37,12 +39,16 @@ def open_search(run: Run, *, allow_infeasible: bool = False) -> Search:
     Args:
         run: The folder, as ``Run.create`` or ``Run.open`` returns it.
         allow_infeasible: Whether a search may begin though no network meets its limits.
+        allow_changed: What may have changed since the tables were measured, beside what the configuration
+            allows: see ``latency_tables.Changeable``. Each round tells what did.
 
     Raises:
         InfeasibleError: No network meets the limits, and nothing was searched yet.
+        TableMismatchError: A table is of another device or settings, or of conditions that changed.
         CarsHwError: A part of the configuration cannot be had; the message names it.
         CheckpointError: The checkpoint is damaged, or of another configuration, images, tables or numerics.
     """
+    run = replace(run, config=run.config.allowing(allow_changed))
     if run.has_checkpoints():
         run.checkpoint()  # refuses a configuration that is not its own, before anything is made by that
     space = make_space(run.config)
@@ -53,7 +59,13 @@ def open_search(run: Run, *, allow_infeasible: bool = False) -> Search:
     return search
 
 
-def amended(run: Run, values: Mapping[str, JsonValue], *, allow_infeasible: bool = False) -> Run:
+def amended(
+    run: Run,
+    values: Mapping[str, JsonValue],
+    *,
+    allow_infeasible: bool = False,
+    allow_changed: Collection[str] = (),
+) -> Run:
     """Return a run that goes on by other values, kept as an amendment in its folder; itself if none differs.
 
     Generations may become more, limits others; a target may have another address of its kind of device, or
@@ -64,6 +76,7 @@ def amended(run: Run, values: Mapping[str, JsonValue], *, allow_infeasible: bool
         values: Section by section, ``{"search": {"generations": 90}}``; what they leave out stays. ``None``
             takes a limit away.
         allow_infeasible: Whether no network needs to meet the limits, where these or a table change.
+        allow_changed: As for ``open_search``; it is no change itself.
 
     Raises:
         CheckpointError: A key that may not change, or not to that value: the message names it and both.
@@ -77,12 +90,13 @@ def amended(run: Run, values: Mapping[str, JsonValue], *, allow_infeasible: bool
         return run
     with run.owned():
         run.require_stored()
-        before, after = _table_digests(run, wanted)
+        today = wanted.allowing(allow_changed)
+        before, after = _table_digests(run, today)
         are_limits_new = any(is_limit(change.key) for change in changes)
         if any(change.key == "data.path" for change in changes):
             _require_same_images(run, wanted)
         if (are_limits_new or before != after) and not allow_infeasible:
-            require_feasible_limits(wanted)
+            require_feasible_limits(today)
         return run.with_amendment(changes, tables_before=before, tables_after=after)
 
 
@@ -133,14 +147,21 @@ def require_startable(
         require_feasible(space, costs[1:], limits)
 
 
-def open_table(target: LatencySection) -> LatencyTable:
+def open_table(target: LatencySection, *, is_read: bool = True) -> LatencyTable:
     """Open a target's table, and refuse one measured under other conditions than the target names.
 
-    Where a program for phones lies here is no condition; what it was is part of the runtime's version.
+    Where a program for phones lies here is no condition; what it was is part of the runtime's version, which
+    is compared where the runtime is at hand: a search does not need it.
+
+    Args:
+        target: Names the table, and what may have changed since it was measured.
+        is_read: Whether nothing will be measured for the table; then another device can be allowed.
 
     Raises:
-        TableError: It cannot be read, or was measured on another device, runtime or number of threads.
-        DeviceError: The device cannot be reached, to compare; ``measured_elsewhere`` leaves that out.
+        TableMismatchError: It was measured on another device, runtime or number of threads, or, as
+            ``ChangedConditionsError``, under conditions that changed.
+        TableError: It cannot be read.
+        DeviceError: The device cannot be reached, to compare; allowing ``device`` leaves that out.
     """
     table = LatencyTable.open(Path(target.table))
     table.require(
@@ -149,11 +170,11 @@ def open_table(target: LatencySection) -> LatencyTable:
         threads=target.threads,
         settings={name: value for name, value in target.settings.items() if not name.endswith("_binary")},
     )
-    if not target.measured_elsewhere:
+    if "device" not in target.allow_changed:
         with devices.connect(target.device) as device:
-            here, there = device.info(), table.header.device
-        if not there.includes(here):
-            raise TableMismatchError("device", found=str(there), wanted=str(here))
+            version = _version_at_hand(target, device) or table.header.runtime_version
+            now = replace(table.header, device=device.info(), runtime_version=version)
+        table.goes_under(now, allow_changed=target.allow_changed, is_read=is_read)
     return table
 
 
@@ -256,6 +277,8 @@ def make_search(run: Run, trainer: SuperNetTrainer) -> Search:
         violation=violation,
         **config.strategy.settings,
     )
+    for table in tables.values():
+        table.warn_of_changes()
     contents = TableContents(space).specs
     digests = {
         table_key(config, name): run.table_digests(table_key(config, name), table.digest(contents))
@@ -274,6 +297,7 @@ def make_search(run: Run, trainer: SuperNetTrainer) -> Search:
         checkpoints=run.checkpoints,
         fingerprint=fingerprint,
         screening=config.search.screening,
+        changed=[table.changes_line() for table in tables.values() if table.changes()],
     )
 
 
@@ -332,7 +356,8 @@ def _table_digests(run: Run, wanted: SearchConfig) -> tuple[dict[str, str], dict
     written = run.record().fingerprint if run.has_checkpoints() else {}
     before, after = dict[str, str](), dict[str, str]()
     for name, target in wanted.searched_targets().items():
-        if target == former[name].model_copy(update={"max_latency_ms": target.max_latency_ms}):
+        of_no_table = {name: getattr(target, name) for name in ("max_latency_ms", "allow_changed")}
+        if target == former[name].model_copy(update=of_no_table):
             continue
         table, key = open_table(target), table_key(wanted, name)
         if target.table == former[name].table:
@@ -354,6 +379,16 @@ def _former_table(former: LatencySection, target: LatencySection) -> LatencyTabl
             f"table = {former.table!r:.80}, and {target.table!r:.80} is asked for: whether both were "
             f"measured under the same conditions cannot be told, since {error}"
         ) from error
+
+
+def _version_at_hand(target: LatencySection, device: Device) -> str:
+    """Return the version of the target's runtime; empty where it cannot be told without running it."""
+    if not isinstance(device, HostDevice):
+        return ""
+    try:
+        return make_setup(target).load_runtime().version(device)
+    except (DeviceError, UnknownNameError, ImportError):  # it is not installed here
+        return ""
 
 
 def _trust_of(target: LatencySection, space: SearchSpace) -> Trust:

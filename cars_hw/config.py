@@ -3,7 +3,7 @@
 import itertools
 import math
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -20,6 +20,7 @@ from devices.foundation import (
     read_regular,
     section_type,
 )
+from latency_tables import Changeable, changeable
 
 MAX_CONFIG_BYTES = 1 << 20
 
@@ -128,8 +129,9 @@ class LatencySection(_Section):
         threads: Threads of one inference.
         settings: Further settings of the runtime, which it checks itself.
         max_latency_ms: Slower architectures are infeasible.
-        measured_elsewhere: Whether the table is of another machine than the one that searches; then only the
-            kind of its device is compared.
+        allow_changed: What may have changed since the table was measured: ``kernel``, ``build``,
+            ``runtime_version``; or the ``device``: then only its kind is compared, and it need not be there.
+            ``measured_elsewhere = true`` is an earlier word for the last.
     """
 
     table: str = "latency.jsonl"
@@ -138,7 +140,22 @@ class LatencySection(_Section):
     threads: int = Field(default=1, ge=1, le=1024)
     settings: dict[str, bool | int | str] = Field(default_factory=dict)
     max_latency_ms: float | None = Field(default=None, gt=0)
-    measured_elsewhere: bool = False
+    allow_changed: tuple[Changeable, ...] = added((), before=())
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_earlier_word(cls, values: object) -> object:
+        """Read ``measured_elsewhere``, in place of which ``allow_changed`` has ``device``."""
+        if not isinstance(values, dict) or "measured_elsewhere" not in values:
+            return values
+        elsewhere = values["measured_elsewhere"]
+        others = {name: value for name, value in values.items() if name != "measured_elsewhere"}
+        words = [word for word in others.get("allow_changed", ()) if isinstance(word, str)]
+        if not isinstance(elsewhere, bool):
+            raise ConfigError(f"measured_elsewhere is {elsewhere!r:.64}; it should be true or false")
+        if not elsewhere and "device" in words:
+            raise ConfigError("measured_elsewhere = false contradicts device in allow_changed; leave one out")
+        return {**others, "allow_changed": changeable([*words, "device"])} if elsewhere else others
 
     @model_validator(mode="before")
     @classmethod
@@ -147,6 +164,11 @@ class LatencySection(_Section):
         if isinstance(values, dict) and values.get("device") == "fake":
             return {"runtime": "fake", **values}
         return values
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether the table may be of a device that is not at hand."""
+        return "device" in self.allow_changed
 
 
 class SearchConfig(_Section):
@@ -233,6 +255,18 @@ class SearchConfig(_Section):
         except ValidationError as error:
             what = "configuration key"
             raise explained(error, LatencySection, unknown=what, subject=f"{what} latency.") from error
+
+    def allowing(self, words: Collection[str]) -> Self:
+        """Return the configuration whose targets allow ``words`` to have changed too: see ``Changeable``.
+
+        Raises:
+            UnknownNameError: One is none of these words.
+        """
+        more = changeable(words)
+        if self.targets:
+            targets = {name: _allowing(target, more) for name, target in self.targets.items()}
+            return self.model_copy(update={"targets": targets})
+        return self.model_copy(update={"latency": _allowing(self.latency, more)}) if more else self
 
     def outside_names(self) -> tuple[str, ...]:
         """Return the modules from outside that this configuration names: using it runs their code."""
@@ -335,6 +369,10 @@ class SearchConfig(_Section):
     def to_toml(self) -> str:
         """Return the resolved configuration, as ``load`` reads it."""
         return tomli_w.dumps(self.to_values())
+
+
+def _allowing(target: LatencySection, words: Sequence[Changeable]) -> LatencySection:
+    return target.model_copy(update={"allow_changed": changeable([*target.allow_changed, *words])})
 
 
 def parse_override(text: str) -> tuple[str, JsonValue]:

@@ -25,6 +25,7 @@ class Generation:
         objectives: Names of the costs.
         ledger: What has been spent so far.
         seconds: Time of this round.
+        changed: What had changed since the latency tables were measured, in this round or one before it.
     """
 
     index: int
@@ -33,6 +34,7 @@ class Generation:
     objectives: tuple[str, ...]
     ledger: Mapping[str, Json]
     seconds: float
+    changed: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "front", Front(self.front, self.objectives))

@@ -57,6 +57,7 @@ class Search:
             that are most promising by known costs and a model of the error. ``None``: as the strategy
             declares, where there is a known cost.
         screen: Screens with settings of its own; ``None`` for the default ones.
+        changed: What has changed since the latency tables were measured, which each round from now on tells.
 
     Raises:
         ConfigError: A screen is given, and screening is off; or it is on, and no cost is known.
@@ -73,6 +74,7 @@ class Search:
         fingerprint: Mapping[str, tuple[str, ...]] | None = None,
         screening: bool | None = None,
         screen: Screen | None = None,
+        changed: Sequence[str] = (),
     ) -> None:
         if screen is not None and screening is False:
             raise ConfigError("a screen is given, but screening is off; leave one of them out")
@@ -81,6 +83,7 @@ class Search:
         self.history: list[Generation] = []
         self._checkpoints = checkpoints
         self._fingerprint = dict(fingerprint or {})
+        self._changed = tuple(changed)
         self._screen = screen if screen is not None else self._default_screen(screening)
         self._numerics = {
             f"numerics of {plugin_name(type(strategy))}": str(strategy.numerics),
@@ -161,6 +164,7 @@ class Search:
             names,
             self.trainer.ledger.to_json(),
             time.perf_counter() - start_s,
+            tuple(dict.fromkeys((*(self.history[-1].changed if self.history else ()), *self._changed))),
         )
         self.history.append(generation)
         self._save(self._next)

@@ -1,27 +1,36 @@
 """The contract of hardware to measure on, and what is recorded about it."""
 
+import re
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Self
 
 from devices.foundation.plugins import plugin_name
 
+#: How ``os_build`` begins where it names the kernel; what follows is the system built on it.
+_KERNEL = re.compile(r"((?:Linux|Darwin|Windows|[A-Za-z]*BSD) [^ ,;]+)[ ,;]*(.*)")
+
 
 @dataclass(frozen=True)
 class DeviceInfo:
-    """Identity of hardware: equal for two devices whose latencies may be compared.
+    """Identity of hardware, and those of its conditions that an update of its system changes.
 
     Attributes:
         kind: The plug-in's name: ``"cpu"``, ``"android"``.
         model: Processor or product name as the hardware reports it.
         platform: SoC, driver or instruction set.
-        os_build: Operating system and kernel release.
+        os_build: Operating system: its build, or kernel and release where these are all that is known of it.
         cores: Logical processors.
         serial_hash: Salted hash of a serial number, never the serial; empty where there is none. Several
             identical devices that measured one table together have theirs joined by ``+``.
+        abi: Instruction set of its programs, where that may be another than the hardware's; empty where it is
+            not known, as the texts below.
+        kernel: Kernel and release, where ``os_build`` is another text.
+        security_patch: Level of the system's patches.
+        vendor_build: Build of the drivers.
     """
 
     kind: str
@@ -30,17 +39,43 @@ class DeviceInfo:
     os_build: str
     cores: int
     serial_hash: str = ""
+    abi: str = ""
+    kernel: str = ""
+    security_patch: str = ""
+    vendor_build: str = ""
 
     @property
     def serials(self) -> tuple[str, ...]:
         """The hash of each device's serial number."""
         return tuple(self.serial_hash.split("+"))
 
+    def identity(self) -> dict[str, str | int]:
+        """Return what never changes about the device, by name, but for its serial number."""
+        always: dict[str, str | int] = {
+            "kind": self.kind,
+            "model": self.model,
+            "platform": self.platform,
+            "cores": self.cores,
+        }
+        return {**always, "abi": self.abi} if self.abi else always
+
+    def conditions(self) -> dict[str, str]:
+        """Return what an update changes, by name, where it is known: the kernel, and the build."""
+        named = _KERNEL.fullmatch(self.os_build)
+        kernel, build = named.groups() if named else ("", self.os_build)
+        found = {
+            "kernel": self.kernel or kernel,
+            "build": build,
+            "security_patch": self.security_patch,
+            "vendor_build": self.vendor_build,
+        }
+        return {name: value for name, value in found.items() if value}
+
     def includes(self, other: "DeviceInfo") -> bool:
-        """Tell whether ``other`` is this device, or one of these identical ones."""
-        return other.serial_hash in (self.serial_hash, *self.serials) and self == replace(
-            other, serial_hash=self.serial_hash
-        )
+        """Tell whether ``other`` is this device, or one of these identical ones, in whatever condition."""
+        mine, its = self.identity(), other.identity()
+        is_alike = all(mine[name] == its[name] for name in mine.keys() & its.keys())
+        return is_alike and other.serial_hash in (self.serial_hash, *self.serials)
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.model}, {self.cores} cores, {self.os_build}"

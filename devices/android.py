@@ -121,13 +121,18 @@ class Android(RemoteDevice):
         reports, found = self._reports, self._properties
         chip = identity.chip(found) or "unknown chip"
         present = processors(reports["present"])
+        kernel = identity.plain(reports["kernel"])
         return DeviceInfo(
             kind="android",
             model=identity.model(found) or _plain_model(reports["cpuinfo"]),
             platform=f"{chip}; {self._cores_text()}",
-            os_build=identity.build(found) or identity.plain(reports["kernel"]) or "unknown",
+            os_build=identity.build(found) or kernel or "unknown",
             cores=len(present) or max(self._processors) + 1,
             serial_hash=self._serial_hash,
+            abi=identity.abi(found),
+            kernel=kernel,
+            security_patch=identity.security_patch(found),
+            vendor_build=identity.vendor_build(found),
         )
 
     def boot_id(self) -> str:

@@ -1,6 +1,7 @@
 """Measurements and predictions: pure data. Imports no machine-learning framework and no hardware."""
 
 from latency_tables.errors import (
+    ChangedConditionsError,
     DamagedFileError,
     EditedFileError,
     MissingEntryError,
@@ -8,7 +9,7 @@ from latency_tables.errors import (
     TableError,
     TableMismatchError,
 )
-from latency_tables.header import Extent, Setting, TableHeader
+from latency_tables.header import Changeable, Changes, Extent, Setting, TableHeader, changeable
 from latency_tables.journal import partial_path
 from latency_tables.measurement import (
     FAST_MODE_QUANTILE,
@@ -21,9 +22,11 @@ from latency_tables.measurement import (
 from latency_tables.prediction import CALL_OVERHEAD, LatencyModel, Observation, Prediction, Term
 from latency_tables.prediction_error import (
     PredictionErrorReport,
+    SessionSpeed,
     ValidationReport,
     halves_s,
     prediction_error_report,
+    reference_of,
     validation_report,
 )
 from latency_tables.repair import LostLine, Repair, repair_table
@@ -34,6 +37,9 @@ from latency_tables.validation import PredictedNetwork, Validation
 __all__ = [
     "CALL_OVERHEAD",
     "FAST_MODE_QUANTILE",
+    "Changeable",
+    "ChangedConditionsError",
+    "Changes",
     "Conditions",
     "DamagedFileError",
     "EditedFileError",
@@ -52,6 +58,7 @@ __all__ = [
     "Prediction",
     "PredictionErrorReport",
     "Repair",
+    "SessionSpeed",
     "Setting",
     "SpecError",
     "TableError",
@@ -60,9 +67,11 @@ __all__ = [
     "Term",
     "Validation",
     "ValidationReport",
+    "changeable",
     "halves_s",
     "partial_path",
     "prediction_error_report",
+    "reference_of",
     "repair_table",
     "validation_report",
 ]

@@ -1,5 +1,6 @@
 """Errors of tables and of what they hold."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from devices.foundation import CarsHwError
@@ -44,14 +45,44 @@ class TableMismatchError(TableError):
         field: The fact that differs ("device", "runtime", "threads").
         found: The value in the table.
         wanted: The value that was asked for.
+        words: What ``allow_changed`` takes to go on all the same; empty where nothing does.
     """
 
-    def __init__(self, field: str, *, found: str, wanted: str) -> None:
-        self.field, self.found, self.wanted = field, found, wanted
+    def __init__(self, field: str, *, found: str, wanted: str, words: Sequence[str] = ()) -> None:
+        self.field, self.found, self.wanted, self.words = field, found, wanted, tuple(words)
+        allowing = f", or allow {', '.join(words)} to differ" if words else ""
         super().__init__(
             f"the table was measured with {field} {found!r}, but {wanted!r} is asked for; "
-            "name that table's own conditions, or profile a table for these"
+            f"name that table's own conditions, or profile a table for these{allowing}"
         )
+
+
+class ChangedConditionsError(TableMismatchError):
+    """A table of the same device, from before an update of its system or of the runtime.
+
+    Args:
+        changes: By each condition that differs, its value in the table, and today's.
+        words: What ``allow_changed`` takes to go on all the same.
+        text: What differs, where that is not a table from today.
+    """
+
+    def __init__(
+        self, changes: Mapping[str, tuple[str, str]], *, words: Sequence[str], text: str = ""
+    ) -> None:
+        self.changes = dict(changes)
+        field, (found, now) = next(iter(changes.items()))
+        super().__init__(field, found=found, wanted=now, words=words)
+        text = text or f"the table was {changes_text(changes)}, where latencies may be others"
+        self.args = (f"{text}; profile another table, or allow {', '.join(words)} to have changed",)
+
+
+def changes_text(changes: Mapping[str, tuple[str, str]]) -> str:
+    """Say under which conditions a table was measured, and under which it is used."""
+    then, now = (
+        ", ".join(f"{name.replace('_', ' ')} {values[i]!r:.160}" for name, values in changes.items())
+        for i in (0, 1)
+    )
+    return f"measured under {then}, but is used under {now}"
 
 
 class DamagedFileError(TableError):

@@ -10,13 +10,20 @@ from latency_tables.measurement import Entry, Failure, FailureStatus, Measuremen
 from latency_tables.spec import OpSpec
 from latency_tables.validation import PredictedNetwork, Validation
 
-#: Form of the lines. A table of a newer form is refused, never reinterpreted.
-SCHEMA_VERSION = 1
+#: Form of the lines. A table of a newer form is refused, never reinterpreted. Of 2 are tables whose device
+#: tells more about itself than its ``os_build``; any other is written as 1, which earlier programs read.
+SCHEMA_VERSION = 2
+
+_DEVICE = {"kind": str, "model": str, "platform": str, "os_build": str, "cores": int, "serial_hash": str}
+_DEVICE_2 = {**_DEVICE, "abi": str, "kernel": str, "security_patch": str, "vendor_build": str}
 
 
 def header_to_fields(header: TableHeader) -> Fields:
     """Return the first line of a table; it says ``executes`` only where that is unusual."""
     fields = {"schema": SCHEMA_VERSION, **asdict(header)}
+    device: dict[str, object] = fields["device"]
+    if not any(device[name] for name in _DEVICE_2.keys() - _DEVICE.keys()):
+        fields |= {"schema": 1, "device": {name: device[name] for name in _DEVICE}}
     if header.executes == _usual_extent(header.runtime):
         del fields["executes"]
     return fields
@@ -39,10 +46,10 @@ def header_from_fields(fields: Fields) -> TableHeader:
         settings=dict,
         **optional,
     )
-    if fields["schema"] != SCHEMA_VERSION:
+    if not 1 <= fields["schema"] <= SCHEMA_VERSION:
         raise TableError(f"schema {fields['schema']} was never written")
     device = fields["device"]
-    _require_fields(device, kind=str, model=str, platform=str, os_build=str, cores=int, serial_hash=str)
+    _require_fields(device, **(_DEVICE if fields["schema"] == 1 else _DEVICE_2))
     return TableHeader(
         DeviceInfo(**device),
         runtime=fields["runtime"],

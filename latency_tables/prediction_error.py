@@ -1,7 +1,7 @@
 """Prediction error: predictions held against measurements, beside the scores of noise and of a constant."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,6 +73,64 @@ def prediction_error_report(
     )
 
 
+#: Kind of the entries of whole networks that a validation measures once more, beside their own entries.
+REFERENCE = "reference"
+
+#: Two sessions whose networks differ by less are of one speed: what MLPerf Mobile allows a phone that repeats
+#: its own figure (mobile_open/rules).
+SAME_SPEED = 0.05
+
+
+@dataclass(frozen=True)
+class SessionSpeed:
+    """How long the same networks took when a table was validated, against when it was measured.
+
+    Attributes:
+        n: Networks.
+        ratio: Geometric mean of later over earlier latency.
+        spread: The 95 % half-width of ``ratio``, by the networks' own intervals and their disagreement.
+    """
+
+    n: int
+    ratio: float
+    spread: float
+
+    @property
+    def is_another(self) -> bool:
+        """Whether the two sessions were of different speeds."""
+        return abs(self.ratio - 1) > max(self.spread, SAME_SPEED)
+
+    def __str__(self) -> str:
+        word = "slower" if self.ratio > 1 else "faster"
+        return (
+            f"measured in a session of another speed: when it was validated, {self.n} of its own networks "
+            f"were {abs(self.ratio - 1):.0%} {word} (+/- {self.spread:.1%})"
+        )
+
+
+def reference_of(network: OpSpec) -> OpSpec:
+    """Return the key of ``network`` measured once more, by a validation."""
+    return replace(network, kind=REFERENCE)
+
+
+def session_speed(measurements: Mapping[OpSpec, Measurement]) -> SessionSpeed | None:
+    """Compare the networks that a validation measured once more with their entries; ``None`` without any."""
+    pairs = [
+        (measurements[own], entry)
+        for spec, entry in measurements.items()
+        if spec.kind == REFERENCE and (own := replace(spec, kind="network")) in measurements
+    ]
+    if not pairs:
+        return None
+    logs = np.array([np.log(later.latency_s / earlier.latency_s) for earlier, later in pairs])
+    own_widths = [
+        np.hypot(earlier.relative_half_width, later.relative_half_width) for earlier, later in pairs
+    ]
+    disagreement = 2 * float(np.std(logs, ddof=1)) / len(pairs) ** 0.5 if len(pairs) > 1 else 0.0
+    spread = max(float(np.sqrt(np.mean(np.square(own_widths)) / len(pairs))), disagreement)
+    return SessionSpeed(len(pairs), float(np.exp(logs.mean())), spread)
+
+
 @dataclass(frozen=True)
 class ValidationReport:
     """The prediction error of a table, beside the least and the most that it may sensibly be.
@@ -82,11 +140,13 @@ class ValidationReport:
         floor: The halves of the networks' own samples (even and odd) against each other: no prediction can
             be seen to be better than that.
         covered_percent: Percent of the measurements inside of the predicted 95 % interval.
+        session: The speed of the device at the validation; ``None`` where it was not measured.
     """
 
     prediction_error: PredictionErrorReport
     floor: PredictionErrorReport
     covered_percent: float
+    session: SessionSpeed | None = None
 
     @property
     def beats_constant(self) -> bool:
@@ -96,6 +156,8 @@ class ValidationReport:
     def __str__(self) -> str:
         error, floor = self.prediction_error, self.floor
         verdict = "" if self.beats_constant else "; NO BETTER than the constant predictor"
+        if self.session is not None and self.session.is_another:
+            verdict += f"; {self.session}"
         return (
             f"{error.n} whole networks: RMSPE {error.rmspe_percent:.1f} % (noise floor "
             f"{floor.rmspe_percent:.1f} %, constant predictor {error.constant_rmspe_percent:.1f} %), "
@@ -125,6 +187,7 @@ def validation_report(validation: Validation, measurements: Mapping[OpSpec, Meas
         prediction_error_report([network.latency_s for network in validation.networks], measured_s),
         prediction_error_report(*halves_s(measured)),
         100 * sum(inside) / len(inside),
+        session_speed(measurements),
     )
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
@@ -19,6 +22,7 @@ from latency_tables.errors import (
     SpecError,
     TableError,
     TableMismatchError,
+    changes_text,
 )
 from latency_tables.fields import (
     SCHEMA_VERSION,
@@ -30,7 +34,7 @@ from latency_tables.fields import (
     validation_from_fields,
     validation_to_fields,
 )
-from latency_tables.header import Setting, TableHeader
+from latency_tables.header import Changes, Setting, TableHeader
 from latency_tables.journal import Journal, read_lines
 from latency_tables.lines import Fields
 from latency_tables.measurement import Entry, Failure, Measurement, Measurements
@@ -42,6 +46,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["LatencyTable", "TableHeader"]
+
+logger = logging.getLogger(__name__)
 
 _COLUMNS = ("kind", "spec", "latency_ms", "low_ms", "high_ms", "median_ms", "n", "status", "reason")
 
@@ -56,14 +62,15 @@ class LatencyTable:
     Made by ``create``, ``open``, ``open_for_writing`` and ``in_memory``.
 
     Attributes:
-        header: The conditions that all entries share.
+        header: The device and settings that all entries share, and the conditions of the first.
+        session: The header as it is today: under which entries are added, or the table is used.
         validation: The latest predictions of whole networks that were measured as well, if there are any.
     """
 
     def __init__(
         self, header: TableHeader, *, path: Path | None = None, journal: Journal | None = None
     ) -> None:
-        self.header = header
+        self.header = self.session = header
         self._path = path
         self._journal = journal
         self._measurements = Measurements()
@@ -98,11 +105,20 @@ class LatencyTable:
         return cls._loaded(Path(path), journal=None)
 
     @classmethod
-    def open_for_writing(cls, path: str | Path, header: TableHeader) -> Self:
+    def open_for_writing(
+        cls, path: str | Path, header: TableHeader, *, allow_changed: Collection[str] = ()
+    ) -> Self:
         """Open a table for adding to what it holds; create it where there is none.
 
+        Args:
+            path: The file.
+            header: Under which what is added was measured. Where its conditions are others than the table's,
+                each measurement that is added says so among its own.
+            allow_changed: The conditions that may be others: see ``Changeable``.
+
         Raises:
-            TableMismatchError: It was measured under another header.
+            TableMismatchError: It was measured on another device, by other settings, or, as
+                ``ChangedConditionsError``, under conditions that changed.
             TableError: Somebody is writing it, or it cannot be opened or created.
             DamagedFileError: As in ``open``.
         """
@@ -112,9 +128,49 @@ class LatencyTable:
         with ExitStack() as on_error:
             journal = on_error.enter_context(Journal.open(path))
             table = cls._loaded(path, journal)
-            table.header.require_equal(header)
+            table.goes_under(header, allow_changed=allow_changed)
             on_error.pop_all()
         return table
+
+    def goes_under(
+        self, now: TableHeader, *, allow_changed: Collection[str] = (), is_read: bool = False
+    ) -> None:
+        """Take ``now`` as the table's ``session``.
+
+        Args:
+            now: The header of today.
+            allow_changed: The conditions that may be others: see ``Changeable``.
+            is_read: Whether nothing is added.
+
+        Raises:
+            TableMismatchError: As ``TableHeader.require_equal`` says.
+        """
+        self.header.require_equal(now, allow_changed=allow_changed, is_read=is_read)
+        self.session = now
+
+    def changes(self) -> Changes:
+        """Return the conditions that changed since the table was made: in its header, and in the session."""
+        return self.header.changes(self.session)
+
+    def changes_line(self) -> str:
+        """Say which conditions changed; only where some did."""
+        return f"latency table {self._path or 'in memory'} was {changes_text(self.changes())}"
+
+    def warn_of_changes(self) -> None:
+        """Say in the log which conditions changed, where somebody allowed them to."""
+        if self.changes():
+            logger.warning("warning: %s: going on, since that was allowed", self.changes_line())
+
+    def measured_under(self) -> dict[str, Counter[str]]:
+        """Count the measurements by each condition that is not the same for all of them, and its values."""
+        own = self.header.conditions()
+        found: dict[str, Counter[str]] = {}
+        for entry in self._measurements.values():
+            for name in own.keys() & entry.conditions.keys():
+                found.setdefault(name, Counter())[str(entry.conditions[name])] += 1
+        for name, counts in found.items():
+            counts[own[name]] += len(self._measurements) - counts.total()
+        return {name: +counts for name, counts in found.items() if counts.keys() != {own[name]}}
 
     @classmethod
     def _loaded(cls, path: Path, journal: Journal | None) -> Self:
@@ -137,8 +193,10 @@ class LatencyTable:
         Raises:
             TableError: The table is open for reading only, or closed, or its file cannot be written.
         """
-        self._write(*map(entry_to_fields, entries))
-        for entry in entries:
+        now = {name: value for name, (_, value) in self.changes().items()}
+        marked = [_marked(entry, now) for entry in entries] if now else entries
+        self._write(*map(entry_to_fields, marked))
+        for entry in marked:
             self._keep(entry)
 
     def add_validation(self, validation: Validation) -> None:
@@ -332,6 +390,13 @@ class LatencyTable:
 
 def _json(fields: Fields) -> bytes:
     return json.dumps(fields, sort_keys=True).encode()
+
+
+def _marked(entry: Entry, now: Mapping[str, str]) -> Entry:
+    """Return ``entry`` with the conditions ``now``, unless it tells its own; a failure tells none."""
+    if isinstance(entry, Failure):
+        return entry
+    return replace(entry, conditions={**now, **entry.conditions})
 
 
 def _spelled(settings: Mapping[str, Setting]) -> dict[str, Setting]:

@@ -1,6 +1,6 @@
 """Filling a table, or measuring without one: devices and runtimes by their names, connected and released."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -81,6 +81,7 @@ def fill_table(  # noqa: PLR0913  (what, where, on what and how)
     quality: Quality = USUAL,
     retry_failures: bool = False,
     again: bool = False,
+    allow_changed: Collection[str] = (),
     on_progress: OnProgress = ignore_progress,
 ) -> Filled:
     """Measure what the table at ``path`` lacks of ``workloads``; whatever ends this keeps what is finished.
@@ -94,12 +95,15 @@ def fill_table(  # noqa: PLR0913  (what, where, on what and how)
         quality: How precisely.
         retry_failures: Whether what failed before is measured again.
         again: Whether everything is measured anew; by one device only.
+        allow_changed: Which conditions may have changed since the table was made: see
+            ``latency_tables.Changeable``. What is measured then says so; ``device`` allows nothing here.
         on_progress: For progress.
 
     Raises:
         DeviceError: A device cannot be reached or used.
         ProfilingError: Several devices disagree, or were to measure anew.
-        TableError: The table is of other conditions, or cannot be written.
+        TableMismatchError: The table is of another device, of other settings, or of conditions that changed.
+        TableError: The table cannot be written.
     """
     shared = addresses or [setup.device]
     if again and (len(shared) > 1 or parts_of(path)):
@@ -114,11 +118,14 @@ def fill_table(  # noqa: PLR0913  (what, where, on what and how)
             shared,
             quality=quality,
             retry_failures=retry_failures,
+            allow_changed=allow_changed,
             on_progress=on_progress,
         )
     else:
         with _profiler(workloads, setup, shared[0], quality, on_progress) as (profiler, tally):
-            with LatencyTable.open_for_writing(path, profiler.header()) as table:
+            header = profiler.header()
+            with LatencyTable.open_for_writing(path, header, allow_changed=allow_changed) as table:
+                table.warn_of_changes()
                 if not again:
                     tally.begin(table.measurements, {} if retry_failures else table.failures, shared[0])
                 found = profiler.fill(table, workloads, retry_failures=retry_failures, again=again)
@@ -182,6 +189,7 @@ def _fill_by_fleet(  # noqa: PLR0913  (those of fill_table)
     *,
     quality: Quality,
     retry_failures: bool,
+    allow_changed: Collection[str],
     on_progress: OnProgress,
 ) -> Filled:
     with ExitStack() as opened:
@@ -191,7 +199,12 @@ def _fill_by_fleet(  # noqa: PLR0913  (those of fill_table)
         plan = plan_for(members[0][0], quality)
         tally = Tally([workload.spec for workload in workloads], plan, on_progress)
         watchers: dict[str, OnStep] = {}
-        fleet = Fleet(members, plan, on_step=lambda name, step: watchers[name](step))
+        fleet = Fleet(
+            members,
+            plan,
+            allow_changed=allow_changed,
+            on_step=lambda name, step: watchers[name](step),
+        )
         for name, address, (device, _) in zip(fleet.names, addresses, members, strict=True):
             watchers[name] = tally.watch(address, device)
         there, failed = _in_table_and_parts(path)

@@ -8,7 +8,7 @@ phone to repeat its own figure to within 5 % (mobile_open/rules); the same is as
 
 import queue
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from devices import Device, DeviceError, DeviceLostError
-from latency_tables import Entry, LatencyTable, OpSpec
+from latency_tables import ChangedConditionsError, Entry, LatencyTable, OpSpec, TableHeader
 from profilers.parts import (
     TOLERANCE,
     member_names,
@@ -85,6 +85,8 @@ class Fleet:
         members: Each device with its runtime; the caller closes the devices.
         plan: How long to measure.
         tolerance: Largest relative difference of a control between two devices.
+        allow_changed: Which conditions may differ between the devices, their parts and the table: see
+            ``latency_tables.Changeable``.
         on_step: Called, in any thread, with the name of a member and what it has just done, for progress.
 
     Attributes:
@@ -94,6 +96,7 @@ class Fleet:
     Raises:
         DeviceError: Two devices differ in more than their serial number, are one and the same, or cannot be
             told apart.
+        ChangedConditionsError: They differ in conditions that nobody allowed to.
     """
 
     def __init__(
@@ -102,9 +105,10 @@ class Fleet:
         plan: MeasurementPlan,
         *,
         tolerance: float = TOLERANCE,
+        allow_changed: Collection[str] = (),
         on_step: Callable[[str, Step], None] = lambda _name, _step: None,
     ) -> None:
-        self._tolerance, self._on_step = tolerance, on_step
+        self._tolerance, self._on_step, self._allow_changed = tolerance, on_step, allow_changed
         self._chunk_size = min(_CHUNK, plan.group_size)  # whole groups: each costs the sentinel once
         self._work = _Work(self._chunk_size)
         self._profilers: dict[str, Profiler] = {}
@@ -114,9 +118,7 @@ class Fleet:
                 device, runtime, plan, on_step=partial(on_step, name), before_run=self._require_going_on
             )
         self._headers = {name: profiler.header() for name, profiler in self._profilers.items()}
-        first, *others = self._headers.values()
-        for header in others:
-            require_alike(first, header)
+        _require_all_alike([*self._headers.values()], allow_changed)
         self.lost: dict[str, str] = {}
 
     def __repr__(self) -> str:
@@ -152,6 +154,8 @@ class Fleet:
             The entries, in the order in which the devices finish them.
 
         Raises:
+            DeviceError: The table, or a part, is of other hardware.
+            ChangedConditionsError: It is of conditions that changed, and nobody allowed them to.
             DeviceLostError: All devices were lost; the parts keep what was measured.
             ProfilingError: The controls disagree; the parts stay as they are.
             TableError: A part, or the table, cannot be read or written.
@@ -160,9 +164,13 @@ class Fleet:
         own = {name: self._part(path, name) for name in self.names}
         there = [LatencyTable.open(part) for part in parts_of(path) if part not in own.values()]
         there += [LatencyTable.open(path)] if path.exists() else []
+        for table in there:
+            require_alike(table.header, next(iter(self._headers.values())), self._allow_changed)
         with ExitStack() as opened:
             parts = {
-                name: opened.enter_context(LatencyTable.open_for_writing(own[name], header))
+                name: opened.enter_context(
+                    LatencyTable.open_for_writing(own[name], header, allow_changed=self._allow_changed)
+                )
                 for name, header in self._headers.items()
             }
             self._work.put(_lacking(workloads, [*there, *parts.values()], retry_failures=retry_failures))
@@ -174,7 +182,7 @@ class Fleet:
                     f"a device proved faster, and was lost before all was measured anew: "
                     f"{'; '.join(self.lost.values())}; run it again"
                 )
-        merge(path, controls, tolerance=self._tolerance)
+        merge(path, controls, tolerance=self._tolerance, allow_changed=self._allow_changed)
 
     def _part(self, path: Path, name: str) -> Path:
         """Return the part of a member; an earlier one, when others had its serial number, is gone on with."""
@@ -244,6 +252,16 @@ class Fleet:
     def _require_going_on(self) -> None:
         if self._work.is_stopped:
             raise _StoppedError
+
+
+def _require_all_alike(headers: Sequence[TableHeader], allow_changed: Collection[str]) -> None:
+    for header in headers[1:]:
+        try:
+            require_alike(headers[0], header, allow_changed)
+        except ChangedConditionsError as error:
+            differing = ", ".join(f"{name} {one!r} and {two!r}" for name, (one, two) in error.changes.items())
+            text = f"the devices differ in {differing}"
+            raise ChangedConditionsError(error.changes, words=error.words, text=text) from error
 
 
 def _lacking(

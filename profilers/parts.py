@@ -4,12 +4,20 @@ import hashlib
 import os
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from devices import Device, DeviceError
-from latency_tables import LatencyTable, Measurement, OpSpec, TableHeader, partial_path
+from latency_tables import (
+    ChangedConditionsError,
+    LatencyTable,
+    Measurement,
+    OpSpec,
+    TableHeader,
+    TableMismatchError,
+    partial_path,
+)
 from profilers.errors import ProfilingError
 from profilers.runtimes._runtime import Workload
 
@@ -64,30 +72,45 @@ def name_of_boot(device: Device) -> str:
     return device.info().serial_hash + boot
 
 
-def merge(path: Path, controls: Sequence[Workload], *, tolerance: float = TOLERANCE) -> None:
+def merge(
+    path: Path,
+    controls: Sequence[Workload],
+    *,
+    tolerance: float = TOLERANCE,
+    allow_changed: Collection[str] = (),
+) -> None:
     """Make one table of the parts beside ``path``, and remove them.
+
+    Args:
+        path: The table, whose header stays where it is there already.
+        controls: Measured by every device.
+        tolerance: Largest relative difference of a control between two devices.
+        allow_changed: The conditions that may differ: see ``latency_tables.Changeable``. A measurement under
+            others than the table's says so.
 
     Raises:
         ProfilingError: Two parts disagree on a control, which every device measures; all parts stay.
-        TableError: A part is of other hardware, or a file cannot be read or written.
+        DeviceError: A part is of other hardware.
+        ChangedConditionsError: It is of other conditions, and nobody allowed that.
+        TableError: A file cannot be read or written.
     """
     paths = parts_of(path)
     parts = [LatencyTable.open(part) for part in paths]
     before = [LatencyTable.open(path)] if path.exists() else []
+    first = [*before, *parts][0].header
     for table in [*before, *parts][1:]:
-        require_alike([*before, *parts][0].header, table.header)
+        require_alike(first, table.header, allow_changed)
     names = [*(table.header.device.serial_hash for table in before), *map(_member_of, paths)]
     _require_agreement(
         list(zip(names, [*before, *parts], strict=True)), [work.spec for work in controls], tolerance
     )
     serials = {serial for table in [*before, *parts] for serial in table.header.device.serials}
-    first = parts[0].header
     header = replace(first, device=replace(first.device, serial_hash="+".join(sorted(serials))))
     merged = LatencyTable.in_memory(header)
     for table in [*parts, *before]:
         merged.add(*table.failures.values())
     for table in [*parts, *before]:
-        merged.add(*(_marked(entry, table.header) for entry in table.measurements.values()))
+        merged.add(*(_marked(entry, table.header, first) for entry in table.measurements.values()))
     if before and before[0].validation is not None:
         merged.add_validation(before[0].validation)
     merged.save(path)
@@ -101,20 +124,23 @@ def _member_of(part: Path) -> str:
     return part.name.rpartition(".part-")[2]
 
 
-def require_alike(first: TableHeader, other: TableHeader) -> None:
+def require_alike(first: TableHeader, other: TableHeader, allow_changed: Collection[str] = ()) -> None:
     """Refuse devices that differ in more than their serial number.
 
     Raises:
         DeviceError: Naming the first fact in which they differ.
+        ChangedConditionsError: They differ in conditions alone, and not all of these are allowed to.
     """
-    first_facts, other_facts = first.facts(), other.facts()
-    for name in first_facts | other_facts:
-        found, wanted = first_facts.get(name, "unset"), other_facts.get(name, "unset")
-        if found != wanted and name != "device.serial_hash":
-            raise DeviceError(
-                f"the devices differ in {name}: {found!r:.80} and {wanted!r:.80}; "
-                "only identical ones share a table"
-            )
+    twin = replace(other, device=replace(other.device, serial_hash=first.device.serial_hash))
+    try:
+        first.require_equal(twin, allow_changed=allow_changed)
+    except ChangedConditionsError:
+        raise
+    except TableMismatchError as error:
+        raise DeviceError(
+            f"the devices differ in {error.field}: {error.found!r:.80} and {error.wanted!r:.80}; "
+            "only identical ones share a table"
+        ) from error
 
 
 def _require_agreement(
@@ -135,7 +161,8 @@ def _require_agreement(
             )
 
 
-def _marked(entry: Measurement, header: TableHeader) -> Measurement:
-    """Say which device measured ``entry``."""
-    conditions = {"serial_hash": header.device.serial_hash, **entry.conditions}
+def _marked(entry: Measurement, header: TableHeader, first: TableHeader) -> Measurement:
+    """Say which device measured ``entry``, and under which conditions, if not under those of ``first``."""
+    changed = {name: now for name, (_, now) in first.changes(header).items()}
+    conditions = {"serial_hash": header.device.serial_hash, **changed, **entry.conditions}
     return replace(entry, conditions=conditions)

@@ -92,7 +92,7 @@ class Profiler:
         for some of ``workloads``, now or in an earlier call, these are measured anew.
 
         Args:
-            table: Open for adding, with the header that ``header()`` gives.
+            table: Open for adding under the header that ``header()`` gives.
             workloads: What is wanted, each spec once.
             retry_failures: Measure again what failed before.
             again: Measure everything anew, in place of what is there.
@@ -105,7 +105,7 @@ class Profiler:
             TableMismatchError: The table has another header.
             DeviceError: The device was lost, or lacks what the runtime needs.
         """
-        table.header.require_equal(self.header())
+        table.session.require_equal(self.header())
         by_spec = {workload.spec: workload for workload in workloads}
         wanted, size = list(by_spec.values()), self.plan.group_size
         missing = set(by_spec if again else table.missing(by_spec, retry_failures=retry_failures))

@@ -14,7 +14,7 @@ from pydantic import JsonValue
 from cars_hw.config import LatencySection, SearchConfig, parse_override
 from cars_hw.errors import InfeasibleError, PluginNotAllowedError
 from devices.foundation import CarsHwError
-from latency_tables import MissingEntryError, TableError
+from latency_tables import MissingEntryError, TableError, TableMismatchError
 
 if TYPE_CHECKING:
     from cars_hw.record import Generation
@@ -85,7 +85,7 @@ def after_export(run: "Run", exports: "Mapping[str, Export]", *, again: Command)
 
     of_runtime = {formats.load(name).runtime: name for name in formats.names()}
     commands: dict[Command, None] = {}
-    here = [one for one in run.config.latency_targets().values() if not one.measured_elsewhere]
+    here = [one for one in run.config.latency_targets().values() if not one.is_elsewhere]
     for done in exports.values():
         made_by = formats.load(done.file_format)
         words: Command = ("bench", argument(done.path))
@@ -144,13 +144,13 @@ def remedies(config: SearchConfig) -> Iterator[None]:
         yield
     except MissingEntryError as error:
         target = next((t for t in _targets(config) if Path(t.table) == Path(error.table)), None)
-        if target is None or target.measured_elsewhere:
+        if target is None or target.is_elsewhere:
             raise
         command = profile_command(config, target, retry_failures=error.has_failed)
         raise MissingEntryError(error.spec, reason=error.reason, table=error.table, remedy=command) from error
     except TableError as error:
         absent = next((t for t in _targets(config) if not os.path.lexists(t.table)), None)
-        if absent is None or absent.measured_elsewhere or absent.table not in str(error):
+        if absent is None or absent.is_elsewhere or absent.table not in str(error):
             raise
         raise TableError(f"{error}; run `{profile_command(config, absent)}` to measure it") from error
 
@@ -159,6 +159,8 @@ def explained(error: CarsHwError) -> str:
     """Return an error's line with the option that helps, where one does whatever the verb."""
     if isinstance(error, PluginNotAllowedError):
         return f"{error}: --allow-plugin {shlex.quote(error.name)}"
+    if isinstance(error, TableMismatchError) and error.words:
+        return f"{error}: --allow-changed {','.join(error.words)}"
     if isinstance(error, InfeasibleError):
         return f"{error}: --allow-infeasible"
     return str(error)
@@ -169,13 +171,13 @@ def _targets(config: SearchConfig) -> list[LatencySection]:
 
 
 def _validation(config: SearchConfig, target: LatencySection) -> str:
-    if target.measured_elsewhere:
+    if target.is_elsewhere:
         return "validate it where it was measured"
     return f"run `{validate_command(config, target)}`"
 
 
 def _measuring(config: SearchConfig, target: LatencySection, missing: MissingEntryError) -> str:
-    if target.measured_elsewhere:
+    if target.is_elsewhere:
         return ""
     return f": run `{profile_command(config, target, retry_failures=missing.has_failed)}`"
 
@@ -201,6 +203,8 @@ def _table_command(config: SearchConfig, target: LatencySection | None, *verb: s
         *_overrides("space", {"operation_kinds": kinds or None, **space.settings}),
         *_device_options(latency),
     ]
+    conditions = [word for word in latency.allow_changed if word != "device"]  # one measures on its own table
+    options += [f"--allow-changed={','.join(conditions)}"] if conditions else []
     return shlex.join(["cars-hw", *verb, f"--space={space.name}", *options, f"--table={latency.table}"])
 
 

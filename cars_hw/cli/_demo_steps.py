@@ -1,6 +1,6 @@
 """The steps of the demo, each the work of a verb; and the demo's results as tables and JSON."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -64,13 +64,14 @@ def profile(config: SearchConfig) -> None:
     say(f"{config.latency.table}: {len(filled.entries)} measured, {filled.were_there} were there")
 
 
-def measure_front(run: Run, generation: Generation) -> list[Member]:
+def measure_front(run: Run, generation: Generation, allow_changed: Collection[str]) -> list[Member]:
     """Measure every member of the front as a whole network."""
     space = make_space(run.config)
     path = run.path / _NETWORKS
     workloads = [network_workload(space, member.architecture) for member in generation.front]
     with measuring_bars("networks") as show:
-        fill_table(path, workloads, make_setup(run.config.latency), on_progress=show)
+        setup = make_setup(run.config.latency)
+        fill_table(path, workloads, setup, allow_changed=allow_changed, on_progress=show)
     table = LatencyTable.open(path)
     return [
         _member(space.graph(candidate.architecture, "deploy"), candidate, generation, table[workload.spec])
@@ -90,11 +91,11 @@ def export(
     return export_members(run, chosen or [str(within[0])], allow_infeasible=allow_infeasible)
 
 
-def bench(run: Run, exports: dict[str, Export]) -> dict[str, Bench]:
+def bench(run: Run, exports: dict[str, Export], allow_changed: Collection[str]) -> dict[str, Bench]:
     """Measure the exported files."""
     with measuring_bars("networks") as show:
         files = [done.path for done in exports.values()]
-        benches = bench_files(files, run.config, on_progress=show)
+        benches = bench_files(files, run.config, allow_changed=allow_changed, on_progress=show)
     return dict(zip(exports, benches, strict=True))
 
 

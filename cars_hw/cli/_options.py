@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 from pydantic import JsonValue
@@ -10,6 +10,7 @@ from pydantic import JsonValue
 from cars_hw.cli._output import be_quiet
 from cars_hw.config import SearchConfig, parse_override
 from devices.foundation import ConfigError, UnknownNameError
+from latency_tables import Changeable, changeable
 
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="TOML configuration; the options below override it.")
@@ -56,6 +57,14 @@ AllowPluginOption = Annotated[
 AllowInfeasibleOption = Annotated[
     bool, typer.Option("--allow-infeasible", help="Go on though no network meets the limits.")
 ]
+AllowChangedOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-changed",
+        help="Go on though these have changed since the table was measured: "
+        f"{', '.join(get_args(Changeable))}; several with commas.",
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 QuietOption = Annotated[
     bool,
@@ -67,6 +76,15 @@ QuietOption = Annotated[
         help="Print results and errors alone.",
     ),
 ]
+
+
+def words_of(allow_changed: list[str] | None) -> tuple[Changeable, ...]:
+    """Return what ``--allow-changed`` allows: ``kernel,build``, or one at a time.
+
+    Raises:
+        UnknownNameError: A word that there is not.
+    """
+    return changeable(word.strip() for text in allow_changed or [] for word in text.split(","))
 
 
 def overridden(overrides: list[str] | None, **options: JsonValue | Path) -> dict[str, JsonValue]:
@@ -118,16 +136,16 @@ def resolve_measuring(
         overrides: The values of ``--set``.
         target: One of the configuration's ``targets``, where there are several.
         space: The search space.
-        latency: Keys of the target: ``device``, ``runtime``, ``threads``, ``table``, ``benchmark_binary``;
-            ``None`` where absent.
+        latency: Keys of the target: ``device``, ``runtime``, ``threads``, ``table``, ``benchmark_binary``,
+            ``allow_changed``, which adds to what the configuration allows; ``None`` where absent.
 
     Raises:
         UnknownNameError: There is no such target, or a key that does not exist.
         ConfigError: There are several targets, and none is named; or a value is out of bounds.
     """
     section = target_section(SearchConfig.load(config, overridden(overrides)).targets, target)
-    binary = latency.pop("benchmark_binary", None)
+    binary, allowed = latency.pop("benchmark_binary", None), words_of(latency.pop("allow_changed", None))
     given = {f"{section}.{name}": value for name, value in latency.items()}
     given[f"{section}.settings.benchmark_binary"] = binary
     plain = {name.replace(".", "__"): value for name, value in given.items()}
-    return resolve(config, overrides, space__name=space, **plain).for_target(target)
+    return resolve(config, overrides, space__name=space, **plain).for_target(target).allowing(allowed)

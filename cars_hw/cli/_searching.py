@@ -1,6 +1,7 @@
 """What ``search`` and ``demo`` share: a search with progress bars, and its front as a table."""
 
 import shlex
+from collections.abc import Collection
 
 from cars_hw.assembly import open_search
 from cars_hw.cli._commands import trust_lines
@@ -14,10 +15,12 @@ from cars_hw.runs import Run
 from cars_hw.search import Search
 
 
-def run_search(run: Run, *, allow_infeasible: bool = False) -> Generation:
+def run_search(
+    run: Run, *, allow_infeasible: bool = False, allow_changed: Collection[str] = ()
+) -> Generation:
     """Search to the end of the schedule, from the newest checkpoint on; return the last generation."""
-    search = open_search(run, allow_infeasible=allow_infeasible)
-    for line in trust_lines(run.config):
+    search = open_search(run, allow_infeasible=allow_infeasible, allow_changed=allow_changed)
+    for line in trust_lines(run.config.allowing(allow_changed)):
         say(line)
     for line in _going_on_lines(run, search):
         say(line)

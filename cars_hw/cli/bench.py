@@ -9,6 +9,7 @@ from pydantic import JsonValue
 from cars_hw.cli._commands import bench_lines, remedies
 from cars_hw.cli._needs import require_given
 from cars_hw.cli._options import (
+    AllowChangedOption,
     AllowPluginOption,
     BinaryOption,
     ConfigOption,
@@ -57,6 +58,7 @@ def bench(
     spread_s: SpreadOption = 10.0,
     benchmark_binary: BinaryOption = None,
     allow_plugin: AllowPluginOption = None,
+    allow_changed: AllowChangedOption = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
     json: JsonOption = False,
@@ -87,6 +89,7 @@ def bench(
         threads=threads,
         table=table,
         benchmark_binary=benchmark_binary,
+        allow_changed=allow_changed,
     )
     quality, made_by = Quality(spread_s=spread_s), None
     has_table = "table" in resolved.latency.model_fields_set

@@ -12,7 +12,13 @@ import typer
 
 from cars_hw.cli._commands import warning_lines
 from cars_hw.cli._interruption import keeps
-from cars_hw.cli._options import AllowInfeasibleOption, QuietOption, SetOption
+from cars_hw.cli._options import (
+    AllowChangedOption,
+    AllowInfeasibleOption,
+    QuietOption,
+    SetOption,
+    words_of,
+)
 from cars_hw.cli._output import print_table, say
 from cars_hw.cli._statuses import require_usable
 from cars_hw.config import SearchConfig, parse_override
@@ -27,6 +33,7 @@ def demo(
         "runs/demo"
     ),
     allow_infeasible: AllowInfeasibleOption = False,
+    allow_changed: AllowChangedOption = None,
     overrides: SetOption = None,
     quiet: QuietOption = False,
 ) -> None:
@@ -45,26 +52,26 @@ def demo(
         config = SearchConfig.load(path, {"latency.table": str(run / "latency.jsonl"), **values})
     if not {"error", "parameters", "latency_ms"} <= set(config.search.objectives):
         raise ConfigError("the demo shows error, parameters and latency_ms; leave them in search.objectives")
-    seconds: dict[str, float] = {}
+    words, seconds = words_of(allow_changed), dict[str, float]()
     require_startable(config, has_tables=False)
     keeps(lambda: _kept(run, seconds))
     opened = Run.create(run, config)
     with opened.owned():
         with _timed("profile", "profiling this CPU", seconds):
-            steps.profile(config)
+            steps.profile(config.allowing(words))
         with _timed("search", "searching; a generation a line", seconds):
-            generation = run_search(opened, allow_infeasible=allow_infeasible)
+            generation = run_search(opened, allow_infeasible=allow_infeasible, allow_changed=words)
         warnings = warnings_of(opened.config, generation)
         for line in warning_lines(warnings):
             say(line)
         if not allow_infeasible:
             require_usable(opened, generation, warnings)
         with _timed("measure", "measuring the front as whole networks", seconds):
-            front = steps.measure_front(opened, generation)
+            front = steps.measure_front(opened, generation, words)
         with _timed("export", "exporting the knee, the fastest and the most accurate", seconds):
             exports = steps.export(opened, generation, PICKS, allow_infeasible=allow_infeasible)
         with _timed("bench", "measuring the exported files again", seconds):
-            benches = steps.bench(opened, exports)
+            benches = steps.bench(opened, exports, words)
         with _timed("report", "writing the page", seconds):
             page = steps.report(opened)
     steps.print_results(front, exports, benches)

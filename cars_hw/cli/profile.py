@@ -7,6 +7,7 @@ import typer
 from cars_hw.cli._commands import validate_command
 from cars_hw.cli._needs import require_given, require_known
 from cars_hw.cli._options import (
+    AllowChangedOption,
     BinaryOption,
     ConfigOption,
     JsonOption,
@@ -52,6 +53,7 @@ def profile(
     retry_failures: Annotated[
         bool, typer.Option("--retry-failures", help="Measure again what failed before.")
     ] = False,
+    allow_changed: AllowChangedOption = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
     json: JsonOption = False,
@@ -79,6 +81,7 @@ def profile(
         threads=threads,
         table=table,
         benchmark_binary=benchmark_binary,
+        allow_changed=allow_changed,
     )
     quality = Quality(precision, max_drift, spread_s)
     forecast = profile_forecast(

@@ -13,6 +13,7 @@ from cars_hw.cli._commands import after_search, next_commands, remedies, warning
 from cars_hw.cli._interruption import keeps
 from cars_hw.cli._needs import require_given
 from cars_hw.cli._options import (
+    AllowChangedOption,
     AllowInfeasibleOption,
     AllowPluginOption,
     ConfigOption,
@@ -23,6 +24,7 @@ from cars_hw.cli._options import (
     TableOption,
     overridden,
     target_section,
+    words_of,
 )
 from cars_hw.cli._output import print_json, say
 from cars_hw.cli._statuses import require_usable
@@ -43,6 +45,7 @@ EXAMPLES = (
     "cars-hw search --config phones.toml --run runs/both --max-latency-ms pixel=5 --max-latency-ms old=20",
     "cars-hw search --run runs/first --resume",
     "cars-hw search --run runs/first --resume --generations 90",
+    "cars-hw search --run runs/first --resume --allow-changed kernel",
 )
 
 
@@ -72,6 +75,7 @@ def search(
         ),
     ] = False,
     allow_infeasible: AllowInfeasibleOption = False,
+    allow_changed: AllowChangedOption = None,
     allow_plugin: AllowPluginOption = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
@@ -82,6 +86,7 @@ def search(
     from cars_hw.cli._searching import run_search
     from devices.foundation import owned
 
+    words = words_of(allow_changed)
     if not resume:
         require_given("search", config, overrides, space__name=space, data__name=data)
     given = _without_limits(
@@ -98,16 +103,17 @@ def search(
     targets = (opened.config if opened else SearchConfig.load(config, given)).targets
     given |= _of_targets(targets, table, max_latency_ms or [])
     if opened is None:
-        _require_startable(SearchConfig.load(config, given), allow_infeasible)
+        _require_startable(SearchConfig.load(config, given).allowing(words), allow_infeasible)
         allow_infeasible = True  # its limits have been looked at, and a hunt takes seconds
     with owned(run) as ownership:
         if opened is None:
             opened = _begun(run, SearchConfig.load(config, given))
         elif config is not None or given:
-            opened = _amended(opened, read_values(config, given), allow_infeasible=allow_infeasible)
+            values = read_values(config, given)
+            opened = _amended(opened, values, allow_infeasible=allow_infeasible, allow_changed=words)
         keeps(f"{run} has every generation that is complete", adding=("--resume",))
-        with remedies(opened.config):
-            generation = run_search(opened, allow_infeasible=allow_infeasible)
+        with remedies(opened.config.allowing(words)):
+            generation = run_search(opened, allow_infeasible=allow_infeasible, allow_changed=words)
         ownership.require_in_place()
     _show(opened, generation, as_json=json)
 
@@ -168,12 +174,14 @@ def _resumed(
     return Run.open(path, allow_plugins=[*allowed, *own])
 
 
-def _amended(run: "Run", values: dict[str, JsonValue], *, allow_infeasible: bool) -> "Run":
+def _amended(
+    run: "Run", values: dict[str, JsonValue], *, allow_infeasible: bool, allow_changed: Collection[str]
+) -> "Run":
     """Go on by other values, and say which; nothing is written where they are the run's."""
     from cars_hw.assembly import amended
 
     with remedies(run.with_values(values)):
-        found = amended(run, values, allow_infeasible=allow_infeasible)
+        found = amended(run, values, allow_infeasible=allow_infeasible, allow_changed=allow_changed)
     if found is not run:
         say(str(found.amendments[-1]))
     return found

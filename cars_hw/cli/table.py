@@ -11,6 +11,7 @@ from cars_hw.cli._commands import remedies
 from cars_hw.cli._help import HELP, epilog
 from cars_hw.cli._needs import require_given, require_known
 from cars_hw.cli._options import (
+    AllowChangedOption,
     BinaryOption,
     ConfigOption,
     DeviceOption,
@@ -59,6 +60,7 @@ def show(
         frame = opened.to_frame()
         conditions = {
             "device": str(header.device),
+            **header.device.conditions(),
             "runtime": header.runtime,
             "runtime_version": header.runtime_version,
             "threads": header.threads,
@@ -68,6 +70,7 @@ def show(
         print_json(
             {
                 "conditions": conditions,
+                "measured_under": {name: dict(counts) for name, counts in opened.measured_under().items()},
                 "validation": _report_json(opened.validation_report()),
                 "entries": frame.astype(object).where(frame.notna(), None).to_dict("records"),
             }
@@ -113,6 +116,7 @@ def validate(
     again: Annotated[
         bool, typer.Option("--again", help="Measure the networks anew, not only those that are missing.")
     ] = False,
+    allow_changed: AllowChangedOption = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
     json: JsonOption = False,
@@ -139,6 +143,7 @@ def validate(
         threads=threads,
         table=table,
         benchmark_binary=benchmark_binary,
+        allow_changed=allow_changed,
     )
     quality, path = Quality(precision, max_drift, spread_s), resolved.latency.table
     say(f"{path}: {validation_forecast(resolved, networks=networks, quality=quality, again=again)}")
@@ -202,6 +207,9 @@ def _report_json(report: ValidationReport | None) -> dict[str, object] | None:
         "noise_floor": _figures(report.floor),
         "covered_percent": report.covered_percent,
         "beats_constant": report.beats_constant,
+        "session": None
+        if report.session is None
+        else {**asdict(report.session), "is_another": report.session.is_another},
     }
 
 

@@ -4,7 +4,7 @@ The networks are the same ones wherever the table is read; they correct the oper
 the table was validated, tell how good its predictions are.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import numpy as np
@@ -12,13 +12,15 @@ import numpy as np
 from cars_hw.networks.architecture import Architecture
 from cars_hw.networks.graph import network_spec
 from cars_hw.spaces._space import SearchSpace
-from latency_tables import CALL_OVERHEAD, OpSpec
+from latency_tables import CALL_OVERHEAD, OpSpec, reference_of
 from profilers import Workload
 
 #: Enough for the factor that all operations share, which is most of the error; see benchmarks/prediction.py.
 CALIBRATION_NETWORKS = 16
 #: Fewer than 20 leave the spread of Kendall's tau too wide to tell a good table from a bad one.
 VALIDATION_NETWORKS = 20
+#: Calibration networks that a validation measures once more: whether the device is as fast as it was.
+REFERENCE_NETWORKS = 4
 _SEED = 20_200_614
 
 
@@ -47,6 +49,12 @@ class TableContents:
     def validation(self, n: int = VALIDATION_NETWORKS) -> tuple[Architecture, ...]:
         """Draw ``n`` architectures that calibration does not see, always the same; fewer in a small space."""
         return self._drawn(CALIBRATION_NETWORKS + n)[CALIBRATION_NETWORKS:]
+
+    def references(self) -> list[Workload]:
+        """Return what measures a few of the calibration networks once more, beside their own entries."""
+        chosen = self.calibration[:REFERENCE_NETWORKS]
+        workloads = [network_workload(self.space, architecture) for architecture in chosen]
+        return [replace(workload, spec=reference_of(workload.spec)) for workload in workloads]
 
     def workloads(self) -> list[Workload]:
         """Return what measures everything, in the order of ``specs``."""

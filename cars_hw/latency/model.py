@@ -80,9 +80,19 @@ def trust(table: LatencyTable, space: SearchSpace | None = None) -> Trust:
         table: The table.
         space: The space that it is used for; then a validation by other entries than its own is named so.
     """
-    report = table.validation_report()
+    report, notes = table.validation_report(), "".join(f"; {note}" for note in condition_notes(table))
     if report is None or table.validation is None:
-        return Trust("never validated against whole networks", is_validated=False)
+        return Trust(f"never validated against whole networks{notes}", is_validated=False)
     if space is not None and table.validation.basis != table.digest(TableContents(space).specs):
-        return Trust("validated for other entries than those of this space", is_validated=False)
-    return Trust(f"validated on {report}", is_validated=True)
+        return Trust(f"validated for other entries than those of this space{notes}", is_validated=False)
+    return Trust(f"validated on {report}{notes}", is_validated=True)
+
+
+def condition_notes(table: LatencyTable) -> list[str]:
+    """Say, for each condition that is not the same for all entries, how many were measured under which."""
+    notes = []
+    for name, counts in table.measured_under().items():
+        (most, n), *others = counts.most_common()
+        rest = "".join(f", {count} under {value!r:.160}" for value, count in others)
+        notes.append(f"{n} entries were measured under {name.replace('_', ' ')} {most!r:.160}{rest}")
+    return notes

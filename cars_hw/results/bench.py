@@ -18,6 +18,7 @@ from cars_hw.results._genotype_text import read_text
 from cars_hw.results.model_card import CardSpace, read_card
 from cars_hw.spaces._space import SearchSpace
 from latency_tables import (
+    ChangedConditionsError,
     Failure,
     LatencyTable,
     Measurement,
@@ -135,6 +136,7 @@ def bench(  # noqa: PLR0913  (what, and how it is measured and predicted)
     has_table: bool = True,
     made_by: FileFormat | None = None,
     allow_plugins: Collection[str] = (),
+    allow_changed: Collection[str] = (),
     quality: Quality = USUAL,
     on_progress: OnProgress = ignore_progress,
 ) -> list[Bench]:
@@ -148,6 +150,8 @@ def bench(  # noqa: PLR0913  (what, and how it is measured and predicted)
         has_table: Whether the table is the user's choice.
         made_by: Their format; if not given, that which the suffix of each means.
         allow_plugins: Modules from outside that cards may name as their space.
+        allow_changed: What may have changed since the table was measured, beside what ``config`` allows: see
+            ``latency_tables.Changeable``.
         quality: How precisely.
         on_progress: For progress.
 
@@ -155,8 +159,10 @@ def bench(  # noqa: PLR0913  (what, and how it is measured and predicted)
         UnknownNameError: No format has a file's suffix.
         ProfilingError: One could not be measured.
         PluginNotAllowedError: A card names a module that is not allowed.
+        TableMismatchError: The user's table is of another device or settings, or of conditions that changed.
     """
-    latency = config.for_target().latency
+    config = config.for_target().allowing(allow_changed)
+    latency = config.latency
     paths = [Path(model) for model in models]
     setup = make_setup(latency)
     workloads = [tried(path, made_by or formats.of_file(path), setup) for path in paths]
@@ -171,6 +177,7 @@ def bench_architecture(
     architecture: Architecture,
     config: SearchConfig,
     *,
+    allow_changed: Collection[str] = (),
     quality: Quality = USUAL,
     on_progress: OnProgress = ignore_progress,
 ) -> Bench:
@@ -179,8 +186,9 @@ def bench_architecture(
     Raises:
         ProfilingError: It could not be measured.
         MissingEntryError: The table lacks an operation.
+        TableMismatchError: It is of another device or settings, or of conditions that changed.
     """
-    latency = config.for_target().latency
+    latency = config.for_target().allowing(allow_changed).latency
     has_table = os.path.exists(latency.table)
     predicted = _predict(open_table(latency), space, architecture, config) if has_table else _UNKNOWN_COST
     [measured] = _measured([network_workload(space, architecture)], latency, quality, on_progress)
@@ -246,10 +254,11 @@ def _predict_file(
         return _predict(table, space, from_text(card.architecture, space.choices), basis)
     except MissingEntryError as error:
         return _Predicted(trust=f"it cannot predict this network: {error}", basis=basis, missing=error)
-    except TableMismatchError:
+    except TableMismatchError as error:
         if has_table:
             raise
-        return _UNKNOWN_COST
+        is_of_others = not isinstance(error, ChangedConditionsError)
+        return _UNKNOWN_COST if is_of_others else _Predicted(trust=f"it cannot predict this network: {error}")
 
 
 def _with_space_and_table(
@@ -268,6 +277,7 @@ def _predict(
     table: LatencyTable, space: SearchSpace, architecture: Architecture, basis: SearchConfig
 ) -> _Predicted:
     """Predict ``architecture`` from ``table``; ``basis`` is the configuration of both."""
+    table.warn_of_changes()
     found = trust(table, space)
     prediction = predict(space, latency_model(space, table), architecture)
     return _Predicted(prediction, str(found), None if found.is_validated else basis.for_target())

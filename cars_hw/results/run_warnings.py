@@ -12,6 +12,7 @@ from cars_hw.assembly import make_space, table_trusts
 from cars_hw.candidate import Candidate
 from cars_hw.config import SearchConfig
 from cars_hw.latency.contents import TableContents
+from cars_hw.latency.model import condition_notes
 from cars_hw.ledger import Json
 from cars_hw.record import Generation, Record
 from cars_hw.runs import Amendment, Run, is_limit
@@ -33,7 +34,16 @@ class RunWarning:
     """
 
     kind: Literal[
-        "limits", "chance", "skipped_steps", "diverged", "extended", "amended", "table", "precision"
+        "limits",
+        "chance",
+        "skipped_steps",
+        "diverged",
+        "extended",
+        "amended",
+        "table",
+        "precision",
+        "conditions",
+        "session",
     ]
     text: str
 
@@ -76,7 +86,8 @@ def warnings_of(
         *_about_divergence(config, generation),
         *_about_extension(config, generation, amendments),
         *_about_trust(config),
-        *_about_precision(config),
+        *(RunWarning("conditions", line) for line in generation.changed),
+        *_about_entries(config),
     ]
 
 
@@ -187,8 +198,11 @@ def _about_trust(config: SearchConfig) -> list[RunWarning]:
     return [RunWarning("table", trust.text) for trust in trusts if not trust.is_validated]
 
 
-def _about_precision(config: SearchConfig) -> list[RunWarning]:
-    """Count the entries that the space uses and whose measurement ended before its precision was reached."""
+def _about_entries(config: SearchConfig) -> list[RunWarning]:
+    """Tell of each table which entries missed their precision, and of what conditions and speeds they are.
+
+    Entries that the space does not use do not count for its precision.
+    """
     specs, found = TableContents(make_space(config)).specs, []
     for target in config.searched_targets().values():
         try:
@@ -200,6 +214,11 @@ def _about_precision(config: SearchConfig) -> list[RunWarning]:
         if rough:
             text = f"latency table {target.table}: {rough} of {len(held)} entries missed their precision"
             found.append(RunWarning("precision", text))
+        about = f"latency table {target.table}"
+        found += [RunWarning("conditions", f"{about}: {note}") for note in condition_notes(table)]
+        report = table.validation_report()
+        if report is not None and report.session is not None and report.session.is_another:
+            found.append(RunWarning("session", f"{about} was {report.session}"))
     return found
 
 

@@ -1,6 +1,6 @@
 """A space's latency table: measured where it lacks something, and held against whole networks."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from cars_hw.assembly import make_setup, make_space, open_table
@@ -17,6 +17,7 @@ def profile(
     devices: Sequence[str] = (),
     quality: Quality = USUAL,
     retry_failures: bool = False,
+    allow_changed: Collection[str] = (),
     on_progress: OnProgress = ignore_progress,
 ) -> Filled:
     """Measure what the table of ``config`` lacks of its space; whatever ends this keeps what is finished.
@@ -26,14 +27,17 @@ def profile(
         devices: Identical devices that share the work, in place of that of ``config``.
         quality: How precisely.
         retry_failures: Whether what failed before is measured again.
+        allow_changed: What may have changed since the table was made, beside what ``config`` allows: see
+            ``latency_tables.Changeable``. ``device`` allows nothing here.
         on_progress: For progress.
 
     Raises:
         DeviceError: A device cannot be reached or used.
         ProfilingError: Several devices disagree.
-        TableError: The table is of other conditions, or cannot be written.
+        TableMismatchError: The table is of another device, of other settings, or of conditions that changed.
+        TableError: The table cannot be written.
     """
-    latency = config.for_target().latency
+    latency = config.for_target().allowing(allow_changed).latency
     return fill_table(
         Path(latency.table),
         TableContents(make_space(config)).workloads(),
@@ -41,6 +45,7 @@ def profile(
         addresses=devices,
         quality=quality,
         retry_failures=retry_failures,
+        allow_changed=latency.allow_changed,
         on_progress=on_progress,
     )
 
@@ -51,35 +56,41 @@ def validate(
     networks: int = VALIDATION_NETWORKS,
     quality: Quality = USUAL,
     again: bool = False,
+    allow_changed: Collection[str] = (),
     on_progress: OnProgress = ignore_progress,
 ) -> ValidationReport | None:
     """Measure random networks, store in the table how well it predicts them, and return that.
 
-    Safe to stop and to repeat: what was measured stays.
+    Beside them a few of the table's own networks are measured once more: they tell whether the device is as
+    fast as it was. Safe to stop and to repeat: what was measured stays.
 
     Args:
         config: Names space, device, runtime and table.
         networks: How many.
         quality: How precisely.
         again: Whether they are measured anew, not only those that are missing.
+        allow_changed: As for ``profile``.
         on_progress: For progress.
 
     Raises:
         MissingEntryError: The table lacks an operation.
         ProfilingError: A network could not be measured, or the device is faster now than for the operations.
     """
-    space, latency = make_space(config), config.for_target().latency
-    before = open_table(latency)
+    space, latency = make_space(config), config.for_target().allowing(allow_changed).latency
+    before = open_table(latency, is_read=False)
     latency_model(space, before)
-    chosen = TableContents(space).validation(networks)
+    contents = TableContents(space)
+    chosen = contents.validation(networks)
     workloads = [network_workload(space, architecture) for architecture in chosen]
+    missing = before.missing([workload.spec for workload in workloads], retry_failures=True)
+    wanted = [workload for workload in workloads if again or workload.spec in missing]
     filled = fill_table(
         Path(latency.table),
-        workloads,
+        [*wanted, *(contents.references() if wanted else ())],
         make_setup(latency),
         quality=quality,
-        retry_failures=True,
-        again=again,
+        again=bool(wanted),
+        allow_changed=latency.allow_changed,
         on_progress=on_progress,
     )
     for failure in filled.failures:

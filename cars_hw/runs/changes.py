@@ -34,7 +34,7 @@ _OF_TARGETS: Mapping[str, _Objection] = {
     "device": _another_kind,
     "table": _none,
     "max_latency_ms": _none,
-    "measured_elsewhere": _none,
+    "allow_changed": _none,
 }
 
 #: By section, the keys that may change; what is not here may not. Whether tables and images are what they

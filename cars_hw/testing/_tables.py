@@ -8,6 +8,7 @@ from cars_hw.latency.contents import TableContents
 from cars_hw.spaces._space import SearchSpace
 from devices import connect
 from latency_tables import CALL_OVERHEAD, Extent, LatencyTable, Measurement, OpSpec, TableHeader
+from profilers import runtimes
 
 
 def write_table(
@@ -20,8 +21,13 @@ def write_table(
     executes: Extent = "live",
 ) -> Path:
     """Write a table that holds all of ``space``, as if measured on this machine."""
-    device = replace(connect("cpu").info(), kind=kind)
-    with LatencyTable.create(path, TableHeader(device, runtime, "0", threads, executes=executes)) as table:
+    here = connect("cpu")
+    is_here = (kind, runtime) == ("cpu", "onnxruntime")
+    version = runtimes.load(runtime, threads).version(here) if is_here else "0"
+    device = replace(here.info(), kind=kind)
+    with LatencyTable.create(
+        path, TableHeader(device, runtime, version, threads, executes=executes)
+    ) as table:
         table.add(*(Measurement(spec, (_latency_s(spec),)) for spec in TableContents(space).specs))
     return path
 

@@ -41,6 +41,21 @@ def build(found: Mapping[str, str]) -> str:
     return plain(f"Android {release} ({fingerprint})") if fingerprint else ""
 
 
+def security_patch(found: Mapping[str, str]) -> str:
+    """Return the level of Android's patches, ``"2023-08-05"``; empty where unreported."""
+    return plain(found.get("ro.build.version.security_patch", ""))
+
+
+def vendor_build(found: Mapping[str, str]) -> str:
+    """Return the fingerprint of the partition that holds the drivers; empty where unreported."""
+    return plain(found.get("ro.vendor.build.fingerprint", ""))
+
+
+def abi(found: Mapping[str, str]) -> str:
+    """Return the instruction set of the phone's programs, ``"arm64-v8a"``; empty where unreported."""
+    return plain(found.get("ro.product.cpu.abi", ""))
+
+
 def sdk(found: Mapping[str, str]) -> int:
     """Return the level of Android's interfaces (30: Android 11); 0 where the phone does not report it."""
     text = found.get("ro.build.version.sdk", "")

@@ -18,6 +18,7 @@
     ├── TableError              a latency table that cannot be used
     │   ├── MissingEntryError           it has no usable entry for an operation
     │   ├── TableMismatchError          it was measured under other conditions than those asked for
+    │   │   └── ChangedConditionsError      on the same device, before an update
     │   └── DamagedFileError            a journal or checkpoint whose checksums do not hold
     │       └── EditedFileError             a journal whose records hold, but whose lines were changed
     ├── ArchitectureError       a tuple, genotype or text that is not a member of the space

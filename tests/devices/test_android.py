@@ -28,6 +28,53 @@ def test_its_identity_names_the_phone_and_the_cores_that_are_measured(device: An
     assert info.os_build.startswith("Android 13 (google/oriole/oriole:13")
 
 
+def _tells(phone: PlayedPhone, kernel: str, *properties: str) -> None:
+    """Let the phone tell its kernel, and these of its properties beside or in place of its own."""
+    uname = phone.programs / "uname"
+    uname.write_text(f"#!/bin/sh\necho Linux {kernel}\n")
+    uname.chmod(0o755)
+    names = [line.partition("]")[0] for line in properties]
+    own = [line for line in phone.read("getprop").splitlines() if line.partition("]")[0] not in names]
+    phone.write("getprop", "\n".join([*own, *properties]) + "\n")
+
+
+_FINGERPRINT = "[ro.build.fingerprint]: [google/oriole/oriole:14/UP1A.231005/1:user/release-keys]"
+_VENDOR = "[ro.vendor.build.fingerprint]: [google/oriole/oriole:14/UP1A.231005/2:user/release-keys]"
+_PATCH = "[ro.build.version.security_patch]: [2023-10-05]"
+
+
+@pytest.mark.parametrize(
+    ("kernel", "properties", "words"),
+    [
+        ("5.10.157", [], set()),
+        ("5.10.157", ["[net.hostname]: [another-name]"], set()),
+        ("5.10.198", [], {"kernel"}),
+        ("5.10.157", [_PATCH], {"security_patch"}),
+        ("5.10.157", [_VENDOR], {"vendor_build"}),
+        ("5.10.198", [_FINGERPRINT, _PATCH], {"kernel", "build", "security_patch"}),
+    ],
+)
+def test_an_update_over_the_air_leaves_a_phone_the_same_device_under_other_conditions(
+    phone: PlayedPhone, kernel: str, properties: list[str], words: set[str]
+) -> None:
+    told = ("[ro.build.version.security_patch]: [2023-09-01]", "[ro.vendor.build.fingerprint]: [google/1]")
+    _tells(phone, "5.10.157", "[ro.product.cpu.abi]: [arm64-v8a]", *told)
+    before = phone.device().info()
+    assert (before.abi, before.kernel) == ("arm64-v8a", "Linux 5.10.157")
+    _tells(phone, kernel, *properties)
+    now = phone.device().info()
+    assert before.includes(now)
+    then, today = before.conditions(), now.conditions()
+    assert {name for name in then if then[name] != today[name]} == words
+
+
+def test_a_userland_of_another_width_is_another_device(phone: PlayedPhone) -> None:
+    _tells(phone, "5.10.157", "[ro.product.cpu.abi]: [arm64-v8a]")
+    before = phone.device().info()
+    _tells(phone, "5.10.157", "[ro.product.cpu.abi]: [armeabi-v7a]")
+    assert not before.includes(phone.device().info())
+
+
 @pytest.mark.parametrize(
     ("cores", "processors"), [("big", (6, 7)), ("mid", (4, 5)), ("little", (0, 1, 2, 3)), ("all", range(8))]
 )

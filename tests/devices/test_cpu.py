@@ -1,6 +1,7 @@
 """The processors of this machine, with recorded /proc and /sys below a folder, and really pinned."""
 
 import os
+import platform
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -36,6 +37,26 @@ def test_machines_differ_by_their_id_alone(tmp_path: Path) -> None:
     a, b = Cpu(root=tmp_path / "a").info(), Cpu(root=tmp_path / "b").info()
     assert a != b
     assert a == Cpu(root=tmp_path / "a").info()
+
+
+def test_a_kernel_update_leaves_a_machine_the_same_device(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither memory, nor microcode, nor the host's name are compared; what is offline is not there."""
+    write(tmp_path / "proc/cpuinfo", "processor\t: 0\nmodel name\t: AMD EPYC\nmicrocode\t: 0x1\n")
+    write(tmp_path / "etc/machine-id", "a" * 32)
+    before = Cpu(root=tmp_path).info()
+    write(tmp_path / "proc/cpuinfo", "processor\t: 0\nmodel name\t: AMD EPYC\nmicrocode\t: 0x2\n")
+    write(tmp_path / "proc/meminfo", "MemTotal: 1 kB\n")
+    monkeypatch.setattr(platform, "node", lambda: "another-name")
+    assert Cpu(root=tmp_path).info() == before
+    monkeypatch.setattr(platform, "release", lambda: "6.99.1")
+    now = Cpu(root=tmp_path).info()
+    assert before.includes(now)
+    assert now.conditions() == {"kernel": f"{platform.system()} 6.99.1"}
+    assert before.conditions() != now.conditions()
+    monkeypatch.setattr(os, "cpu_count", lambda: before.cores + 1)
+    assert not before.includes(Cpu(root=tmp_path).info())
 
 
 def test_a_system_without_proc_still_has_an_identity_and_a_state(tmp_path: Path) -> None:

@@ -10,7 +10,12 @@ from hypothesis import strategies as st
 
 from latency_tables.errors import TableError
 from latency_tables.measurement import Measurement
-from latency_tables.prediction_error import prediction_error_report, validation_report
+from latency_tables.prediction_error import (
+    prediction_error_report,
+    reference_of,
+    session_speed,
+    validation_report,
+)
 from latency_tables.spec import OpSpec
 from latency_tables.validation import PredictedNetwork, Validation
 
@@ -105,3 +110,49 @@ def test_a_table_that_says_no_more_than_a_constant_is_told_so() -> None:
 def test_a_network_without_two_samples_is_no_validation(samples_s: tuple[tuple[float, ...], ...]) -> None:
     with pytest.raises(TableError, match="validate again"):
         validation_report(validation(1.0, 2.0, 3.0), measured(*samples_s))
+
+
+def measured_again(factors: tuple[float, ...], *, spread: float = 0.0) -> dict[OpSpec, Measurement]:
+    """Return networks of 1, 2, ... s and, by these factors, what each took once more."""
+    found = {}
+    for i, factor in enumerate(factors):
+        for spec, latency_s in ((NETWORKS[i], i + 1.0), (reference_of(NETWORKS[i]), (i + 1.0) * factor)):
+            found[spec] = Measurement(spec, (latency_s, latency_s * (1 + spread)))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("factors", "is_another", "text"),
+    [
+        ((1.08, 1.10, 1.09, 1.09), True, "4 of its own networks were 9% slower"),
+        ((0.80,), True, "1 of its own networks were 20% faster"),
+        ((1.04, 1.04, 1.04, 1.04), False, ""),  # as far apart as one phone may be from itself
+        ((1.30, 0.95, 1.25, 0.90), False, ""),  # they disagree: that is noise, not speed
+    ],
+)
+def test_a_session_is_of_another_speed_where_its_networks_agree_on_that(
+    factors: tuple[float, ...], is_another: bool, text: str
+) -> None:
+    speed = session_speed(measured_again(factors))
+    assert speed is not None
+    assert speed.ratio == pytest.approx(math.exp(sum(map(math.log, factors)) / len(factors)))
+    assert (speed.n, speed.is_another) == (len(factors), is_another)
+    assert text in str(speed)
+
+
+def test_blocks_that_are_far_apart_leave_the_speed_open() -> None:
+    speed = session_speed(measured_again((1.08,), spread=0.5))
+    assert speed is not None
+    assert speed.spread > 0.08
+    assert not speed.is_another
+
+
+def test_a_validation_reports_the_speed_of_its_session_where_it_is_another() -> None:
+    predicted = validation(1.0, 2.0, 3.0, 4.0)
+    slower, alike = (validation_report(predicted, measured_again((factor,) * 4)) for factor in (1.2, 1.01))
+    assert (
+        "in a session of another speed: when it was validated, 4 of its own networks were 20% slower"
+        in str(slower)
+    )
+    assert "another speed" not in str(alike)
+    assert validation_report(predicted, measured(*[(x, x) for x in (1.0, 2.0, 3.0, 4.0)])).session is None

@@ -16,7 +16,7 @@ from devices._device import Device, DeviceInfo
 from devices._errors import DeviceError, DeviceLostError
 from devices.android import Android
 from devices.fake import Fake
-from latency_tables.errors import DamagedFileError
+from latency_tables.errors import ChangedConditionsError, DamagedFileError
 from latency_tables.measurement import FailureStatus
 from latency_tables.spec import OpSpec
 from latency_tables.table import LatencyTable
@@ -41,9 +41,9 @@ CONTROLS = WORKLOADS[-3:]
 class Phone(Fake):
     """A fake device with a serial number, of a model, in a boot of its own."""
 
-    def __init__(self, serial: str, model: str = "pixel", boot: str = "") -> None:
+    def __init__(self, serial: str, model: str = "pixel", boot: str = "", os_build: str = "os") -> None:
         super().__init__()
-        self._info = DeviceInfo("fake", model, "soc", "os", cores=1, serial_hash=serial)
+        self._info = DeviceInfo("fake", model, "soc", os_build, cores=1, serial_hash=serial)
         self._boot = boot
 
     def info(self) -> DeviceInfo:
@@ -109,6 +109,45 @@ def test_one_of_the_phones_alone_adds_whole_networks_and_all_of_them_more_operat
     assert merged[network.spec].samples_s == added.samples_s  # type: ignore[union-attr]
     assert len(merged) == len(more) + 1
     assert merged.header.device.serials == ("a1", "b2")
+
+
+def updated(serial: str) -> tuple[Phone, FakeRuntime]:
+    """Return a phone whose system is of a newer build."""
+    return Phone(serial, os_build="os 2"), member(serial)[1]
+
+
+def test_phones_of_two_builds_share_a_table_only_where_that_is_allowed_and_each_entry_says_which(
+    tmp_path: Path,
+) -> None:
+    members = [member("a1"), updated("b2")]
+    with pytest.raises(ChangedConditionsError, match="the devices differ in build 'os' and 'os 2'"):
+        Fleet(members, PLAN)
+    fleet = Fleet(members, PLAN, allow_changed=["build"])
+    list(fleet.fill(tmp_path / "t.jsonl", WORKLOADS, CONTROLS))
+    table = LatencyTable.open(tmp_path / "t.jsonl")
+    own = table.header.conditions()["build"]
+    told = {
+        (entry.conditions["serial_hash"], entry.conditions.get("build", own))
+        for entry in table.measurements.values()
+    }
+    assert told <= {("a1", "os"), ("b2", "os 2")}
+    assert "os 2" in table.measured_under()["build"]
+
+
+def test_after_an_update_parts_and_table_are_compared_before_anything_is_measured(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    fill(path, member("a1"), member("b2"))
+    before = LatencyTable.open(path)
+    more = [*WORKLOADS, *(Workload(OpSpec.of(f"n{i}", (1, 8, 4, 4)), Path("never read")) for i in range(9))]
+    with pytest.raises(ChangedConditionsError, match="build 'os', but is used under build 'os 2'") as refused:
+        list(Fleet([updated("a1"), updated("b2")], PLAN).fill(path, more, CONTROLS))
+    assert refused.value.words == ("build",)
+    assert parts_of(path) == []
+    fleet = Fleet([updated("a1"), updated("b2")], PLAN, allow_changed=["build"])
+    list(fleet.fill(path, more, CONTROLS))
+    after = LatencyTable.open(path)
+    assert after.header == before.header
+    assert after.measured_under() == {"build": {"os": len(WORKLOADS), "os 2": 9}}
 
 
 @pytest.mark.parametrize("lost_after", [0, 1, 7, 30, 60, 99])

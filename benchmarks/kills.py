@@ -47,7 +47,7 @@ _POLL_S = 0.05
 _EARLY_SHARE, _EARLY_S = 0.1, 4.0
 
 _SPACE = ("--space", "nasbench201", "--set", "space.deploy=search")
-_LARGE = (*_SPACE, "--set", "space.channels=96", "--set", "space.image_size=32", "--precision", "0.0003")
+_LARGE = (*_SPACE, "--set", "space.channels=128", "--set", "space.image_size=32", "--precision", "0.0003")
 _SMALL = (*_SPACE, "--set", "space.channels=8", "--precision", "0.02")
 _INTERVAL_S = 2.0
 

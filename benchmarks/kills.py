@@ -47,7 +47,7 @@ _POLL_S = 0.05
 _EARLY_SHARE, _EARLY_S = 0.1, 4.0
 
 _SPACE = ("--space", "nasbench201", "--set", "space.deploy=search")
-_LARGE = (*_SPACE, "--set", "space.channels=96", "--set", "space.image_size=32", "--precision", "0.0003")
+_LARGE = (*_SPACE, "--set", "space.channels=128", "--set", "space.image_size=32", "--precision", "0.0003")
 _SMALL = (*_SPACE, "--set", "space.channels=8", "--precision", "0.02")
 _INTERVAL_S = 2.0
 
@@ -56,10 +56,10 @@ def searches() -> list[Case]:
     """List a search by each algorithm, each of at least a minute."""
     eight = {"population_size": 8}
     return [
-        SearchCase("cars", eight, 3.0, 33),
+        SearchCase("cars", eight, 9.0, 14),
         SearchCase("evnas", eight, 3.0, 6),
-        SearchCase("nse", {"population_size": 16}, 6.0, 40),
-        SearchCase("g_evonas", {**eight, "elite_size": 4}, 12.0, 20),
+        SearchCase("nse", {"population_size": 16}, 24.0, 8),
+        SearchCase("g_evonas", {**eight, "elite_size": 4}, 24.0, 11),
         SearchCase("random_search", eight, 6.0, 18),
     ]
 

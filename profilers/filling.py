@@ -1,5 +1,6 @@
 """Filling a table, or measuring without one: devices and runtimes by their names, connected and released."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -115,7 +116,8 @@ def fill_table(  # noqa: PLR0913  (what, where, on what and how)
         )
     else:
         with _profiler(setup, shared[0], quality, on_round) as profiler:
-            with LatencyTable.open_for_writing(path, profiler.header()) as table:
+            header, is_new = profiler.header(), not os.path.lexists(path)
+            with LatencyTable.open_for_writing(path, header) as table, _removed_if_bare(path, is_new):
                 entries = list(profiler.fill(table, workloads, retry_failures=retry_failures, again=again))
             filled = Filled(entries, profiler.resting_s)
     failures = LatencyTable.open(path).failures
@@ -165,6 +167,17 @@ def _fill_by_fleet(  # noqa: PLR0913  (those of fill_table)
         )
         entries = list(fleet.fill(path, workloads, workloads[-CONTROLS:], retry_failures=retry_failures))
         return Filled(entries, fleet.resting_s, lost=tuple(fleet.lost.values()))
+
+
+@contextmanager
+def _removed_if_bare(path: Path, is_new: bool) -> Iterator[None]:
+    """Leave no new table that has nothing but its header, where what fills it fails."""
+    try:
+        yield
+    except BaseException:
+        if is_new and path.read_bytes().count(b"\n") <= 1:
+            path.unlink()
+        raise
 
 
 @contextmanager

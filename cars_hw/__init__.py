@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from cars_hw.results.tables import profile, validate
     from cars_hw.runs import Run
     from cars_hw.search import Schedule, Search
-    from cars_hw.tabular_trainer import TabularCost, TabularTrainer, read_figures
+    from cars_hw.tabular_trainer import TabularCost, TabularTrainer, known_space, read_figures
     from cars_hw.trainer import Trainer
     from cars_hw.weights.supernet_trainer import SuperNetTrainer
     from cars_hw.weights.training_plan import TrainingPlan
@@ -114,6 +114,7 @@ __all__ = [
     "export",
     "export_network",
     "from_text",
+    "known_space",
     "latency_model",
     "networks",
     "non_dominated",
@@ -195,6 +196,7 @@ _HOMES = {
     "open_search": "cars_hw.assembly",
     "pick": "cars_hw.results.picks",
     "profile": "cars_hw.results.tables",
+    "known_space": "cars_hw.tabular_trainer",
     "read_figures": "cars_hw.tabular_trainer",
     "read_genotype": "cars_hw.results.bench",
     "report": "cars_hw.results.report",

@@ -1,6 +1,11 @@
 """What is refused leaves nothing behind: no run folder, no table, no file."""
 
 import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +16,8 @@ from cars_hw.config import SearchConfig
 from cars_hw.testing._tables import write_table
 from tests.fakes.command_line import run
 from tests.fakes.configurations import TINY
+
+_ROOT = Path(__file__).parents[3]
 
 _SHORT = """
 [search]
@@ -151,3 +158,91 @@ def test_the_fake_device_is_measured_by_its_own_runtime_in_every_verb(folder: Pa
     done = run("search", *table[:2], "--set=latency.device=fake", "--run=run")
     assert done.status in {_statuses.DONE, _statuses.NOTHING_USABLE}
     assert 'runtime = "fake"' in Path("run/config.toml").read_text()
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run, whose training diverged."""
+    folder = tmp_path_factory.mktemp("searched")
+    (folder / "search.toml").write_text(f"{TINY}{_SHORT}")
+    objectives = '--set=search.objectives=["error","parameters"]'
+    rate = "--set=training.learning_rate=100"
+    done = run("search", f"--config={folder / 'search.toml'}", objectives, rate, f"--run={folder / 'run'}")
+    assert done.status in {_statuses.DONE, _statuses.NOTHING_USABLE}, done
+    assert "warning: the training loss of the last steps is" in done.err
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ("--pick=0 --pick=kneee", "did you mean 'knee'"),
+        ("--pick=0 --pick=fastest", "did not minimise latency_ms"),
+        ("--pick=0 --pick=999", "there is no member 999"),
+        ("--pick=0 --pick=spread:0", "spread:0 picks no number"),
+        ("--pick=0 --pick=999 --allow-infeasible", "there is no member 999"),
+        ("--pick=0 --format=onx", "did you mean 'onnx'"),
+        ("--pick=0 --format=tests.fakes.uninstalled_format", "needs no-such-distribution; install it"),
+        ("--pick=0 --int8 --format=tests.fakes.uninstalled_format", "needs no-such-distribution"),
+        ("--pick=0 --to={folder}/search.toml", "search.toml"),
+        ("--pick=0 --to={folder}/search.toml/deep", "search.toml"),
+        ("--pick=0 --to=/proc/nowhere/deep", "/proc/nowhere/deep"),
+    ],
+)
+def test_a_refused_export_writes_no_file_and_makes_no_folder(words: str, text: str, searched: Path) -> None:
+    arguments = words.format(folder=searched).split()
+    assert text in _refused(searched, "export", str(searched / "run"), *arguments)
+
+
+def test_a_second_pick_whose_name_a_folder_has_is_refused_before_the_first_is_written(
+    searched: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "least:parameters.json").mkdir()
+    picks = ("--pick=0", "--pick=least:parameters", f"--to={tmp_path}")
+    assert "it is a folder" in _refused(tmp_path, "export", str(searched / "run"), *picks)
+
+
+def test_training_that_diverged_is_said_by_every_verb_and_in_the_card(searched: Path, tmp_path: Path) -> None:
+    path = str(searched / "run")
+    for words in (("report", path, f"--to={tmp_path / 'page.html'}"), ("export", path, f"--to={tmp_path}")):
+        assert "warning: the training loss" in run(*words).err
+    assert "the training loss of the last steps" in (tmp_path / "page.html").read_text()
+    for text in (run("report", path, "--json").out, (tmp_path / "knee.json").read_text()):
+        assert "diverged" in {found["kind"] for found in json.loads(text)["warnings"]}
+
+
+def test_the_page_lists_the_exit_statuses_that_there_are() -> None:
+    rows = (_ROOT / "docs" / "troubleshooting.md").read_text().splitlines()
+    begin = rows.index("| exit status | what it means |")
+    listed = [row.split(" | ")[0].removeprefix("| ") for row in rows[begin + 2 : begin + 8]]
+    known = [value for name, value in vars(_statuses).items() if name.isupper() and name != "TYPE_CHECKING"]
+    assert listed == [str(int(value)) for value in known]
+    assert not rows[begin + 8].startswith("|")
+
+
+@pytest.mark.slow
+def test_a_demo_shows_its_warnings_and_ends_with_the_status_of_search(folder: Path) -> None:
+    small = ("--set=search.generations=0", "--set=search.warm_up_epochs=0.3", "--set=data.fitness_images=200")
+    limit = ("--set=limits.parameters=1",)
+    refused = run("demo", "--run=demo", *small, *limit)
+    assert (refused.status, "--allow-infeasible" in refused.err) == (_statuses.FAILED, True)
+    done = run("demo", "--run=demo", *small, *limit, "--allow-infeasible")
+    assert done.status == _statuses.NOTHING_USABLE
+    assert "warning: no member of the front" in done.err
+    assert "no member of the front is usable" in done.err
+    told = json.loads(Path("demo/summary.json").read_text())["warnings"]
+    assert "limits" in {found["kind"] for found in told}
+    assert Path("demo/export/knee.onnx").is_file()
+
+
+@pytest.mark.slow
+def test_ctrl_c_and_a_kill_end_with_the_statuses_that_the_page_lists(folder: Path) -> None:
+    command = [sys.executable, "-m", "cars_hw", *_SEARCH, "--set=search.warm_up_epochs=1000"]
+    for sent, statuses in ((signal.SIGINT, {_statuses.INTERRUPTED}), (signal.SIGTERM, {-signal.SIGTERM})):
+        shutil.rmtree("deep", ignore_errors=True)
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as search:
+            while not Path("deep/run/config.toml").exists() and search.poll() is None:
+                time.sleep(0.05)
+            time.sleep(2)
+            search.send_signal(sent)
+            assert search.wait(30) in statuses | {_statuses.TERMINATED if sent == signal.SIGTERM else -1}

@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 
 from cars_hw.cli._statuses import DONE, FAILED
+from tests.fakes import programs
+from tests.fakes.adb_daemon import real_daemon
 from tests.fakes.command_line import Done, printed_commands, run
 from tests.fakes.configurations import TINY
+from tests.fakes.played_phone import PlayedPhone
 
 _SHORT = """
 [search]
@@ -98,3 +101,76 @@ def test_a_command_that_is_printed_in_another_way_would_be_found() -> None:
     ]
     with pytest.raises(AssertionError):
         list(printed_commands("then run cars-hw report r"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("runtime", ["onnxruntime", "tflite"])
+def test_every_command_of_a_session_on_this_machine_works_as_printed(runtime: str, folder: Path) -> None:
+    session = Session()
+    session("init", "c d.toml", f"--runtime={runtime}")
+    config = _write("c d.toml", "cpu", runtime, table=f"cpu-{runtime}.jsonl")
+    session.follow()
+    session("bench", "--architecture", ".".join(["0"] * 24), f"--config={config}")
+    session("export", "runs/c d", "--format=tflite", "--int8", "--max-error-growth=100", "--pick=0")
+    session("search", f"--config={config}", "--run=runs/c d", "--resume")
+    _lose_an_entry(f"cpu-{runtime}.jsonl", session)
+    session("search", f"--config={config}", "--run=again", status=FAILED)
+    session("bench", "runs/c d/export/knee.tflite", f"--table=cpu-{runtime}.jsonl", f"--runtime={runtime}")
+    session.follow()
+
+
+def _lose_an_entry(table: str, session: Session) -> None:
+    """Damage a table and let its printed commands repair it, which loses an operation."""
+    content = bytearray(Path(table).read_bytes())
+    content[content.index(b"sep_conv") + 1] ^= 1
+    Path(table).write_bytes(content)
+    session("table", "show", table, status=FAILED)
+    session.follow()
+
+
+@pytest.mark.slow
+def test_every_command_of_a_session_on_a_phone_works_as_printed(
+    phone: PlayedPhone, folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    tool = tmp_path / "the tool"
+    tool.write_bytes(programs.benchmark_model())
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("CARS_HW_PLAYED_PHONE", phone.root)
+    with real_daemon("open", tmp_path, path=f"{phone.programs}:/usr/bin:/bin") as daemon:
+        device = f"tests.fakes.played_android:tcp:{daemon.address}"
+        latency = (
+            f'[latency]\ndevice = "{device}"\nruntime = "tflite"\ntable = "a phone.jsonl"\n'
+            f'[latency.settings]\nbenchmark_binary = "{tool}"\n'
+        )
+        config = _write("c d.toml", "", "", table="", more=latency)
+        session = Session()
+        session("devices", f"--device={device}")
+        session("search", f"--config={config}", "--run=-r 1", status=FAILED)
+        session.follow()
+        session("search", f"--config={config}", "--run=-r 1")
+        session.follow()
+    benches = [words for words in session.ran if words[0] == "bench"]
+    assert benches
+    assert all(f"--device={device}" in words for words in benches)
+    assert any(words[0] == "export" and "--format=tflite" in words for words in session.ran)
+
+
+@pytest.mark.slow
+def test_every_command_of_a_session_with_targets_limits_and_a_plug_in_works_as_printed(folder: Path) -> None:
+    more = (
+        '[targets.one]\ndevice = "fake"\ntable = "one.jsonl"\n[targets.two]\nruntime = "tflite"\n'
+        'table = "two.jsonl"\n[limits]\nmacs = 1e9\n'
+    )
+    config = _write("c d.toml", "", "", table="", more=more)
+    text = Path(config).read_text()
+    text = text.replace("[search]", '[search]\nobjectives = ["error", "latency_ms", "macs"]')
+    text = text.replace('deploy = "search"', 'name = "tests.fakes.command_line_space"\ndeploy = "cifar"')
+    Path(config).write_text(text)
+    session = Session()
+    for _ in range(2):
+        session("search", f"--config={config}", "--run=r 1", status=FAILED)
+        session.follow()
+    session("search", f"--config={config}", "--run=r 1")
+    session.follow()
+    assert any("--scale=search" in words for words in session.ran)
+    assert any("--allow-plugin=tests.fakes.command_line_space" in words for words in session.ran)

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from cars_hw.results.tables import profile, validate
     from cars_hw.runs import Run
     from cars_hw.search import Schedule, Search
-    from cars_hw.tabular_trainer import TabularCost, TabularTrainer, read_figures
+    from cars_hw.tabular_trainer import TabularCost, TabularTrainer, known_space, read_figures
     from cars_hw.trainer import Trainer
     from cars_hw.weights.supernet_trainer import SuperNetTrainer
     from cars_hw.weights.training_plan import TrainingPlan
@@ -118,6 +118,7 @@ __all__ = [
     "export",
     "export_network",
     "from_text",
+    "known_space",
     "latency_model",
     "networks",
     "non_dominated",
@@ -203,6 +204,7 @@ _HOMES = {
     "open_search": "cars_hw.assembly",
     "pick": "cars_hw.results.picks",
     "profile": "cars_hw.results.tables",
+    "known_space": "cars_hw.tabular_trainer",
     "profile_forecast": "cars_hw.results.forecast",
     "read_figures": "cars_hw.tabular_trainer",
     "read_genotype": "cars_hw.results.bench",

@@ -139,7 +139,8 @@ def require_startable(
     rng = np.random.default_rng(config.search.seed)
     strategy = strategies.load(name, space, rng, violation=unconstrained, **settings)
     if not has_tables:
-        return
+        known = [name for name in config.search.objectives if not name.startswith(LATENCY)]
+        config = config.model_copy(update={"search": config.search.model_copy(update={"objectives": known})})
     costs, limits = make_objectives(config, space, trainer, tables), config.all_limits()
     schedule = make_schedule(config, len(trainer.data.training.labels))
     Search(trainer, strategy, costs, schedule, screening=config.search.screening)

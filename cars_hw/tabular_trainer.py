@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cars_hw.errors import ArchitectureError, CheckpointError, DataError
 from cars_hw.ledger import Ledger, Weights
-from cars_hw.networks.architecture import Architecture
+from cars_hw.networks.architecture import Architecture, to_text
 from cars_hw.objectives import Objective
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.trainer import OptionGradients, TrainerState
@@ -163,6 +163,29 @@ class TabularCost(Objective):
                 f"the table of {self.name} lacks {architecture}; no other cost stands for it"
             )
         return self._figures[architecture][0]
+
+
+def known_space(space: SearchSpace, figures: Figures) -> SearchSpace:
+    """Return ``space`` with the options alone that architectures of a table have, in each decision.
+
+    Args:
+        space: The whole space.
+        figures: By its architectures, at least one; they have to be all combinations of their options.
+
+    Raises:
+        DataError: The table is empty, or lacks a combination; the message names the first.
+    """
+    if not figures:
+        raise DataError("the table of accuracies has no row; it needs one for each architecture to search")
+    options = [sorted(set(column)) for column in zip(*figures, strict=True)]
+    lacking = next((one for one in itertools.product(*options) if one not in figures), None)
+    if lacking is not None:
+        n = math.prod(map(len, options))
+        raise DataError(
+            f"the table of accuracies lacks {to_text(lacking)}; its {len(figures)} rows have options of "
+            f"{n} architectures, and each of these needs a row"
+        )
+    return space.restrict(options)
 
 
 def read_figures(

@@ -1,5 +1,6 @@
 """Filling a table, or measuring without one: devices and runtimes by their names, connected and released."""
 
+import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import devices
 from devices.foundation import ConfigError, load_plugin
-from latency_tables import Entry, Failure, LatencyTable, Measurement, OpSpec, Setting
+from latency_tables import Entry, Failure, LatencyTable, Measurement, OpSpec, Setting, partial_path
 from profilers import runtimes
 from profilers.errors import ProfilingError
 from profilers.fleet import Fleet
@@ -123,8 +124,11 @@ def fill_table(  # noqa: PLR0913  (what, where, on what and how)
         )
     else:
         with _profiler(workloads, setup, shared[0], quality, on_progress) as (profiler, tally):
-            header = profiler.header()
-            with LatencyTable.open_for_writing(path, header, allow_changed=allow_changed) as table:
+            header, is_new = profiler.header(), not os.path.lexists(path)
+            with (
+                LatencyTable.open_for_writing(path, header, allow_changed=allow_changed) as table,
+                _removed_if_bare(path, is_new),
+            ):
                 table.warn_of_changes()
                 if not again:
                     tally.begin(table.measurements, {} if retry_failures else table.failures, shared[0])
@@ -222,6 +226,17 @@ def _in_table_and_parts(path: Path) -> tuple[dict[OpSpec, Measurement], dict[OpS
         there |= table.measurements
         failed |= table.failures
     return there, failed
+
+
+@contextmanager
+def _removed_if_bare(path: Path, is_new: bool) -> Iterator[None]:
+    """Leave no new table that has nothing but its header, not even blocks, where what fills it fails."""
+    try:
+        yield
+    except BaseException:
+        if is_new and not partial_path(path).exists() and path.read_bytes().count(b"\n") <= 1:
+            path.unlink()
+        raise
 
 
 @contextmanager

@@ -34,9 +34,24 @@ def profile_command(
     return _table_command(config, target, "profile", *(["--retry-failures"] if retry_failures else []))
 
 
-def validate_command(config: SearchConfig, target: LatencySection | None = None) -> str:
-    """Return the command that holds the table of ``target`` against whole networks."""
-    return _table_command(config, target, "table", "validate")
+def validate_command(
+    config: SearchConfig, target: LatencySection | None = None, *, options: Iterable[str] = ()
+) -> str:
+    """Return the command that holds the table of ``target`` against whole networks, with ``options``."""
+    return _table_command(config, target, "table", "validate", *options)
+
+
+def quality_options(precision: float, max_drift: float, spread_s: float) -> list[str]:
+    """Return the options that differ from the usual quality of measuring."""
+    from profilers import USUAL
+
+    given = {"precision": precision, "max-drift": max_drift, "spread-s": spread_s}
+    usual = (USUAL.precision, USUAL.max_drift, USUAL.spread_s)
+    return [
+        f"--{name}={value:g}"
+        for (name, value), default in zip(given.items(), usual, strict=True)
+        if value != default
+    ]
 
 
 def next_commands(*commands: Command) -> str:

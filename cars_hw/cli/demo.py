@@ -53,7 +53,7 @@ def demo(
     if not {"error", "parameters", "latency_ms"} <= set(config.search.objectives):
         raise ConfigError("the demo shows error, parameters and latency_ms; leave them in search.objectives")
     words, seconds = words_of(allow_changed), dict[str, float]()
-    require_startable(config, has_tables=False)
+    require_startable(config, allow_infeasible=allow_infeasible, has_tables=False)
     keeps(lambda: _kept(run, seconds))
     opened = Run.create(run, config)
     with opened.owned():

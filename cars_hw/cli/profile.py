@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cars_hw.cli._commands import validate_command
+from cars_hw.cli._commands import quality_options, validate_command
 from cars_hw.cli._needs import require_given, require_known
 from cars_hw.cli._options import (
     AllowChangedOption,
@@ -99,7 +99,8 @@ def profile(
     _print(path, filled, json=json)
     if not json:
         found = trust(LatencyTable.open(path), make_space(resolved))
-        say(f"{path}: {found}" + (f"; run `{validate_command(resolved)}`" if not found.is_validated else ""))
+        command = validate_command(resolved, options=quality_options(precision, max_drift, spread_s))
+        say(f"{path}: {found}" + (f"; run `{command}`" if not found.is_validated else ""))
     if filled.failures:
         raise ProfilingError(
             f"{len(filled.failures)} could not be measured; --retry-failures tries them again"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import nn
 
-from devices import Device, DeviceError, HostDevice, RemoteDevice
+from devices import Device, DeviceError, Fake, HostDevice, RemoteDevice
 from latency_tables import OpSpec, Setting
 from profilers.runtimes._host import require_float32
 from profilers.runtimes._reference import Array, random_inputs, torch_output, torch_threads
@@ -85,7 +85,7 @@ class TfLite(Runtime):
             return lower(module, spec.input_shapes), torch_output(module, random_inputs(spec))
 
     def _host(self, device: Device) -> HostDevice:
-        if not isinstance(device, HostDevice):
+        if not isinstance(device, HostDevice) or isinstance(device, Fake):  # whose clock stands still
             raise DeviceError(
                 f"TFLite is measured on this machine or on a phone, not on {device.info().kind}; use cpu"
             )

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from cars_hw import spaces, strategies
+from cars_hw.errors import DataError
 from cars_hw.evolution import domination
 from cars_hw.networks.architecture import to_text
 
@@ -71,9 +72,25 @@ def test_it_is_loaded_by_its_module_like_any_space(chains: ModuleType) -> None:
     assert isinstance(spaces.load("my_lab.chains"), chains.Chains)
 
 
-def test_a_table_that_lacks_an_architecture_is_refused_when_it_is_asked_for(
-    chains: ModuleType, table: Path
+def test_the_two_rows_of_the_page_are_a_search_of_two_networks(chains: ModuleType, table: Path) -> None:
+    [rows] = re.findall(r"```csv\n(.*?)```", _PAGE.read_text(), re.DOTALL)
+    table.write_text(rows)
+    for strategy in strategies.names():
+        last = chains.search(table, strategy)
+        assert {member.architecture for member in last.population} <= {(0, 0, 0), (0, 0, 1)}
+    assert [member.costs[0] for member in chains.search(table).front] == pytest.approx([0.335, 0.38])
+
+
+@pytest.mark.parametrize(
+    ("rows", "text"),
+    [
+        ("0.0.0,40,50\n0.1.1,40,50\n", r"lacks 0\.0\.1; its 2 rows have options of 4 architectures"),
+        ("", "has no row"),
+    ],
+)
+def test_a_table_that_lacks_an_architecture_is_refused_before_the_search(
+    rows: str, text: str, chains: ModuleType, table: Path
 ) -> None:
-    table.write_text("architecture,after_12,after_200\n0.0.0,40,50\n")
-    with pytest.raises(Exception, match="the table of accuracies lacks"):
+    table.write_text(f"architecture,after_12,after_200\n{rows}")
+    with pytest.raises(DataError, match=text):
         chains.search(table)

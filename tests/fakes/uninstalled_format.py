@@ -1,0 +1,10 @@
+"""A file format whose writer is not installed."""
+
+from profilers.formats.onnx import Onnx
+
+
+class UninstalledFormat(Onnx):
+    """ONNX by a distribution that does not exist."""
+
+    packages = ("onnx", "no-such-distribution")
+    has_int8 = True

@@ -26,7 +26,8 @@ from profilers import Setup
 def open_search(run: Run, *, allow_infeasible: bool = False) -> Search:
     """Return the search of a run folder, from its newest checkpoint on where there is one.
 
-    ``search.run()`` yields the generations that are left; each is saved before it is yielded.
+    ``search.run()`` yields the generations that are left; each is saved before it is yielded, and what was
+    done of one every ``search.checkpoint_every_s`` seconds.
 
     Args:
         run: The folder, as ``Run.create`` or ``Run.open`` returns it.
@@ -37,11 +38,10 @@ def open_search(run: Run, *, allow_infeasible: bool = False) -> Search:
         CarsHwError: A part of the configuration cannot be had; the message names it.
         CheckpointError: The checkpoint is damaged, or of another configuration, images, tables or numerics.
     """
-    if run.has_checkpoints():
-        run.checkpoint()  # refuses a configuration that is not its own, before anything is made by that
+    checkpoint = run.latest_checkpoint()  # refuses a configuration not its own, before anything is made by it
     space = make_space(run.config)
     search = make_search(run, make_trainer(run.config, space))
-    if not search.resume() and not allow_infeasible:
+    if not search.resume(checkpoint) and not allow_infeasible:
         require_feasible(space, search.objectives[1:], run.config.all_limits())
     return search
 
@@ -181,6 +181,7 @@ def make_search(run: Run, trainer: SuperNetTrainer) -> Search:
         checkpoints=run.checkpoints,
         fingerprint=fingerprint,
         screening=config.search.screening,
+        checkpoint_every_s=config.search.checkpoint_every_s,
     )
 
 

@@ -42,7 +42,8 @@ def demo(
         with _timed("profile", "profiling this CPU", seconds):
             steps.profile(config)
         with _timed("search", "searching; a generation a line", seconds):
-            generation = run_search(opened)
+            command = ["demo", f"--run={run}", *(f"--set={text}" for text in overrides or [])]
+            generation = run_search(opened, command=command).history[-1]
         with _timed("measure", "measuring the front as whole networks", seconds):
             front = steps.measure_front(opened, generation)
         with _timed("export", "exporting the knee, the fastest and the most accurate", seconds):

@@ -1,6 +1,7 @@
 """``cars-hw search``: evolve architectures on weights that keep training."""
 
 import re
+import shlex
 from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
@@ -28,17 +29,20 @@ from cars_hw.errors import CheckpointError
 from devices.foundation import ConfigError
 
 if TYPE_CHECKING:
-    from cars_hw.record import Generation
     from cars_hw.runs import Run
+    from cars_hw.search import Search
 
 #: Exit status of a search that ended well, but whose front has no member that is usable.
 NOTHING_USABLE = 3
+
+_NOTHING: dict[str, list[JsonValue]] = {"front": [], "spent": []}
 
 EXAMPLES = (
     "cars-hw search --config search.toml --run runs/first",
     "cars-hw search --config search.toml --run runs/fast --max-latency-ms 5",
     "cars-hw search --config phones.toml --run runs/both --max-latency-ms pixel=5 --max-latency-ms old=20",
     "cars-hw search --run runs/first --resume",
+    "cars-hw search --run runs/first --resume --max-time 2h",
 )
 
 
@@ -56,6 +60,13 @@ def search(
     ] = None,
     generations: Annotated[int | None, typer.Option(help="Generations after warm-up.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random in the search.")] = None,
+    max_evaluations: Annotated[
+        int | None,
+        typer.Option(help="End when the whole search has made so many evaluations; goes on later."),
+    ] = None,
+    max_time: Annotated[
+        str | None, typer.Option(help="End after 90s, 30m or 2h of this call, saved; goes on later.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's newest checkpoint.")] = False,
     allow_infeasible: AllowInfeasibleOption = False,
     allow_plugin: AllowPluginOption = None,
@@ -66,8 +77,10 @@ def search(
 ) -> None:
     """Search a space for the front of error, parameters and latency. Each generation is saved."""
     from cars_hw.cli._searching import run_search
+    from cars_hw.saving.safe_points import Budget
     from devices.foundation import owned
 
+    budget = Budget(max_evaluations, None if max_time is None else _seconds(max_time))
     given = overridden(
         overrides,
         space__name=space,
@@ -88,9 +101,11 @@ def search(
         elif config is not None or given:
             opened.require(opened.with_values(read_values(config, given)))
         with remedies(opened.config):
-            generation = run_search(opened, allow_infeasible=allow_infeasible)
+            search = run_search(
+                opened, command=_going_on(opened), budget=budget, allow_infeasible=allow_infeasible
+            )
         ownership.require_in_place()
-    _show(opened, generation, as_json=json)
+    _show(opened, search, as_json=json)
 
 
 def _require_startable(config: SearchConfig, allow_infeasible: bool) -> None:
@@ -104,26 +119,60 @@ def _require_startable(config: SearchConfig, allow_infeasible: bool) -> None:
             require_feasible_limits(config)
 
 
-def _show(run: "Run", generation: "Generation", *, as_json: bool) -> None:
+def _show(run: "Run", search: "Search", *, as_json: bool) -> None:
     """Print the front and what it cost, warnings first; exit with 3 where no member is usable."""
-    from cars_hw.cli._searching import print_front, print_spending
+    from cars_hw.cli._searching import go_on_line, print_front, print_spending
     from cars_hw.results.report import front_json, spent_json
     from cars_hw.results.run_warnings import has_usable_member, warnings_of
 
-    warnings = warnings_of(run.config, generation)
+    generation = search.history[-1] if search.history else None
+    warnings = warnings_of(run.config, generation) if generation else []
     if as_json:
         found = [warning.to_json() for warning in warnings]
-        print_json({"warnings": found, "front": front_json(generation), "spent": spent_json(generation)})
-    else:
+        front = {"front": front_json(generation), "spent": spent_json(generation)} if generation else _NOTHING
+        print_json({"warnings": found, **front, "ended": _ended_json(run, search)})
+    elif generation:
         for line in warning_lines(warnings):
             say(line)
         print_front(generation)
         print_spending(generation)
+    if search.ended_by:
+        how = f"ended by --{search.ended_by.replace('_', '-')}: {go_on_line(search, _going_on(run))}"
+        complain(f"cars-hw: {how}") if generation is None else say(how)
+    if generation is None:
+        complain("cars-hw: no generation is complete, so there is no front yet")
+        raise typer.Exit(NOTHING_USABLE)
     if not has_usable_member(run.config, generation):
         complain(f"cars-hw: no member of the front is usable: {warnings[0].text}")
         raise typer.Exit(NOTHING_USABLE)
     if not as_json:
         say(next_commands(("export", str(run.path), "--pick", "knee"), ("report", str(run.path))))
+
+
+def _ended_json(run: "Run", search: "Search") -> dict[str, JsonValue] | None:
+    """Return what ended the search early, what is kept, and the command that goes on."""
+    if search.ended_by is None:
+        return None
+    kept = None if search.kept is None else search.kept.to_json()
+    return {"by": search.ended_by, "kept": kept, "go_on": shlex.join(["cars-hw", *_going_on(run)])}
+
+
+def _going_on(run: "Run") -> list[str]:
+    """Return the arguments of ``cars-hw`` that go on with the search of ``run``."""
+    plugins = [f"--allow-plugin={name}" for name in run.config.outside_names()]
+    return ["search", f"--run={run.path}", "--resume", *plugins]
+
+
+def _seconds(text: str) -> float:
+    """Read ``90s``, ``30m``, ``2h`` or a number of seconds.
+
+    Raises:
+        ConfigError: It is something else.
+    """
+    found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([smh]?)", text)
+    if not found:
+        raise ConfigError(f"--max-time {text!r:.64} is no time; the form is 90s, 30m, 2h or seconds")
+    return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]]
 
 
 def _begun(path: Path, config: SearchConfig) -> "Run":

@@ -3,8 +3,10 @@
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal
+
+from pydantic import JsonValue
 
 from devices.foundation import ConfigError
 
@@ -56,6 +58,10 @@ class Position:
             return f"generation {self.generation}, complete"
         evaluated = f", {self.evaluated} architectures evaluated" if self.evaluated else ""
         return f"generation {self.generation} up to training step {self.steps}{evaluated}"
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """Return the figures by name."""
+        return {**asdict(self)}
 
 
 class Ended(BaseException):

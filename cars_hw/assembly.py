@@ -1,6 +1,8 @@
 """Assembly: the search that a configuration describes, put together from its parts."""
 
 import math
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -143,12 +145,13 @@ def make_trainer(config: SearchConfig, space: SearchSpace) -> SuperNetTrainer:
     )
 
 
-def make_search(run: Run, trainer: SuperNetTrainer) -> Search:
+def make_search(run: Run, trainer: SuperNetTrainer, *, clock: Callable[[], float] = time.monotonic) -> Search:
     """Put together the search that a run folder describes, at its beginning.
 
     Args:
         run: The folder.
         trainer: Fresh weights for its space, on its images.
+        clock: Seconds from any beginning: when checkpoints are due.
 
     Raises:
         CarsHwError: A part of the configuration cannot be had; the message names it.
@@ -182,6 +185,7 @@ def make_search(run: Run, trainer: SuperNetTrainer) -> Search:
         fingerprint=fingerprint,
         screening=config.search.screening,
         checkpoint_every_s=config.search.checkpoint_every_s,
+        clock=clock,
     )
 
 

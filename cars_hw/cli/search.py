@@ -76,11 +76,12 @@ def search(
     quiet: QuietOption = False,
 ) -> None:
     """Search a space for the front of error, parameters and latency. Each generation is saved."""
-    from cars_hw.cli._searching import run_search
     from cars_hw.saving.safe_points import Budget
     from devices.foundation import owned
 
     budget = Budget(max_evaluations, None if max_time is None else _seconds(max_time))
+    from cars_hw.cli._searching import run_search  # loads torch
+
     given = overridden(
         overrides,
         space__name=space,

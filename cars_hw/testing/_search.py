@@ -77,7 +77,7 @@ class SearchContract:
         clock = _CountingClock()
         straight = _prepared(Run.create(tmp_path / "straight", config), clock)
         list(straight.run())
-        for safe_point in np.linspace(1, clock.looks - 4, 12).astype(int):
+        for safe_point in np.linspace(1, clock.looks - 4, 6).astype(int):
             run = Run.create(tmp_path / f"killed{safe_point}", config)
             _check_killed(run, int(safe_point), straight)
 

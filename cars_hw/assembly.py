@@ -1,7 +1,8 @@
 """Assembly: the search that a configuration describes, put together from its parts."""
 
 import math
-from collections.abc import Collection, Mapping
+import time
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from cars_hw.latency.contents import TableContents
 from cars_hw.latency.model import Trust, latency_model, trust
 from cars_hw.networks import kinds
 from cars_hw.objectives import Ingredients, Limits, Objective, require_feasible
+from cars_hw.record import read_record
 from cars_hw.resolution import resolved
 from cars_hw.runs import Run, is_limit
 from cars_hw.search import Schedule, Search
@@ -34,7 +36,8 @@ from profilers import Setup
 def open_search(run: Run, *, allow_infeasible: bool = False, allow_changed: Collection[str] = ()) -> Search:
     """Return the search of a run folder, from its newest checkpoint on where there is one.
 
-    ``search.run()`` yields the generations that are left; each is saved before it is yielded.
+    ``search.run()`` yields the generations that are left; each is saved before it is yielded, and what was
+    done of one every ``search.checkpoint_every_s`` seconds.
 
     Args:
         run: The folder, as ``Run.create`` or ``Run.open`` returns it.
@@ -49,12 +52,11 @@ def open_search(run: Run, *, allow_infeasible: bool = False, allow_changed: Coll
         CheckpointError: The checkpoint is damaged, or of another configuration, images, tables or numerics.
     """
     run = replace(run, config=run.config.allowing(allow_changed))
-    if run.has_checkpoints():
-        run.checkpoint()  # refuses a configuration that is not its own, before anything is made by that
+    checkpoint = run.latest_checkpoint()  # refuses a configuration not its own, before anything is made by it
     space = make_space(run.config)
     trainer = make_trainer(run.config, space, planned_generations=run.planned_generations)
     search = make_search(run, trainer)
-    if not search.resume() and not allow_infeasible:
+    if not search.resume(checkpoint) and not allow_infeasible:
         require_feasible(space, search.objectives[1:], run.config.all_limits())
     return search
 
@@ -255,12 +257,13 @@ def make_trainer(
     )
 
 
-def make_search(run: Run, trainer: SuperNetTrainer) -> Search:
+def make_search(run: Run, trainer: SuperNetTrainer, *, clock: Callable[[], float] = time.monotonic) -> Search:
     """Put together the search that a run folder describes, at its beginning.
 
     Args:
         run: The folder.
         trainer: Fresh weights for its space, on its images.
+        clock: Seconds from any beginning: when checkpoints are due.
 
     Raises:
         CarsHwError: A part of the configuration cannot be had; the message names it.
@@ -299,6 +302,8 @@ def make_search(run: Run, trainer: SuperNetTrainer) -> Search:
         fingerprint=fingerprint,
         screening=config.search.screening,
         changed=[table.changes_line() for table in tables.values() if table.changes()],
+        checkpoint_every_s=config.search.checkpoint_every_s,
+        clock=clock,
     )
 
 
@@ -337,7 +342,7 @@ def make_schedule(config: SearchConfig, training_images: int) -> Schedule:
 
 def _require_same_images(run: Run, wanted: SearchConfig) -> None:
     """Refuse a place of the images where others lie than the run was searched on."""
-    written = run.record().fingerprint.get("images") if run.has_checkpoints() else None
+    written = _written(run).get("images")
     if written not in (None, make_images(wanted).digest()):
         raise CheckpointError(
             f"data.path = {run.config.data.path!r:.80}, and {wanted.data.path!r:.80} is asked for: "
@@ -354,7 +359,7 @@ def _table_digests(run: Run, wanted: SearchConfig) -> tuple[dict[str, str], dict
         DeviceError: A device cannot be reached at its new address.
     """
     space, former = make_space(wanted), run.config.searched_targets()
-    written = run.record().fingerprint if run.has_checkpoints() else {}
+    written = _written(run)
     before, after = dict[str, str](), dict[str, str]()
     for name, target in wanted.searched_targets().items():
         of_no_table = {name: getattr(target, name) for name in ("max_latency_ms", "allow_changed")}
@@ -370,6 +375,12 @@ def _table_digests(run: Run, wanted: SearchConfig) -> tuple[dict[str, str], dict
         if key in written:
             before[key] = written[key]
     return before, after
+
+
+def _written(run: Run) -> Mapping[str, str]:
+    """Return the fingerprint of what a search of ``run`` goes on from; empty where nothing was saved."""
+    checkpoint = run.latest_checkpoint()
+    return {} if checkpoint is None else read_record(checkpoint).fingerprint
 
 
 def _former_table(former: LatencySection, target: LatencySection) -> LatencyTable:

@@ -108,6 +108,8 @@ class SearchSection(_Section):
         screening: Whether of many architectures that are drawn those few are evaluated that known costs and a
             model of the error promise most of; if left out, as the strategy declares.
         torch_device: Where weights are trained, as torch names it.
+        checkpoint_every_s: Seconds from one checkpoint to the next inside a generation; a kill loses no more
+            than that, and a batch.
     """
 
     objectives: tuple[str, ...] = ("error", "parameters", LATENCY)
@@ -117,6 +119,7 @@ class SearchSection(_Section):
     screening: bool | None = None
     seed: int = Field(default=0, ge=0, le=_MAX_SEED)
     torch_device: str = "cpu"
+    checkpoint_every_s: float = added(60.0, before=60.0, gt=0)
 
 
 class LatencySection(_Section):

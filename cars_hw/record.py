@@ -2,15 +2,19 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Annotated
 
+import numpy as np
 import pandas as pd
-from pydantic import TypeAdapter, ValidationError
+from numpy.typing import NDArray
+from pydantic import Field, TypeAdapter, ValidationError
 
 from cars_hw.candidate import Candidate, Front, frame_of
 from cars_hw.checkpoint import Checkpoint
 from cars_hw.errors import CheckpointError
 from cars_hw.ledger import Json
+from cars_hw.saving.replay import Log
 from cars_hw.trainer import TrainerState
 
 
@@ -82,34 +86,101 @@ class Record:
 
     def to_checkpoint(self, generation: int, state: TrainerState) -> Checkpoint:
         """Return the checkpoint of this record and of the arrays of ``state``."""
-        return Checkpoint(generation, state.arrays, _RECORD.dump_python(self, mode="json"))
+        return Checkpoint(generation, state.arrays, self._values(), self.history)
+
+    def to_partial(self, generation: int, state: TrainerState, part: "Part") -> Checkpoint:
+        """Return the checkpoint inside ``generation``, at whose beginning this record was made.
+
+        Args:
+            generation: The one that goes on.
+            state: The trainer's, now.
+            part: What was done in it so far.
+        """
+        arrays = {f"trainer/{name}": array for name, array in state.arrays.items()}
+        arrays |= {f"log/{name}": array for name, array in part.log.arrays().items()}
+        calls: list[Json] = [*part.log.calls]
+        own: dict[str, Json] = {"calls": calls, "seconds": part.seconds}
+        values = {**self._values(), "trainer": dict(state.values), "part": own}
+        return Checkpoint(generation, arrays, values, self.history, is_partial=True)
+
+    def _values(self) -> dict[str, Json]:
+        values: dict[str, Json] = _RECORD.dump_python(self, mode="json", exclude={"history"})
+        return values
+
+
+@dataclass(frozen=True)
+class Part:
+    """What was done of a generation.
+
+    Attributes:
+        log: What was asked of the trainer, and the answers.
+        seconds: Time in it.
+    """
+
+    log: Log = field(default_factory=Log)
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class _StoredPart:
+    calls: tuple[str, ...]
+    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 _RECORD = TypeAdapter(Record)
+_PART = TypeAdapter(_StoredPart)
 
 
 def read_record(checkpoint: Checkpoint) -> Record:
-    """Return the content of ``checkpoint``.
+    """Return the content of ``checkpoint``; of a partial one, with the state of its trainer.
 
     Raises:
         CheckpointError: It was written by another version, or contradicts itself.
     """
+    values = {name: value for name, value in checkpoint.values.items() if name != "part"}
     try:
-        record = _RECORD.validate_python(checkpoint.values)
-        _require_sound(record)
-        return record
+        record = _RECORD.validate_python({**values, "history": checkpoint.history})
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise CheckpointError(
-            f"the checkpoint was written by another version: {where}: {first['msg']}"
-        ) from error
+        raise _of_another_version(error) from error
+    if not checkpoint.is_partial and not record.history:
+        raise CheckpointError("the checkpoint has no generation; start anew in another folder")
+    _require_sound(record)
+    return record
+
+
+def read_state(checkpoint: Checkpoint, record: Record) -> tuple[TrainerState, Part]:
+    """Return the trainer's state in ``checkpoint``, and what was done of the generation that goes on.
+
+    Args:
+        checkpoint: A complete one, or one inside its generation.
+        record: Its record.
+
+    Raises:
+        CheckpointError: It was written by another version, or contradicts itself.
+    """
+    if not checkpoint.is_partial:
+        return TrainerState(checkpoint.arrays, record.trainer), Part()
+    try:
+        stored = _PART.validate_python(checkpoint.values.get("part"))
+    except ValidationError as error:
+        raise _of_another_version(error) from error
+    log = Log.of(stored.calls, _below("log/", checkpoint.arrays))
+    state = TrainerState(_below("trainer/", checkpoint.arrays), record.trainer)
+    return state, Part(log, stored.seconds)
+
+
+def _of_another_version(error: ValidationError) -> CheckpointError:
+    first = error.errors()[0]
+    where = ".".join(map(str, first["loc"]))
+    return CheckpointError(f"the checkpoint was written by another version: {where}: {first['msg']}")
+
+
+def _below(prefix: str, arrays: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
 def _require_sound(record: Record) -> None:
-    """Refuse a history without generations, members or finite costs: whoever shows it relies on them."""
-    if not record.history:
-        raise CheckpointError("the checkpoint has no generation; start anew in another folder")
+    """Refuse a history without members or finite costs: whoever shows it relies on them."""
     for generation in record.history:
         names, members = generation.objectives, (*generation.population, *generation.front)
         is_sound = (

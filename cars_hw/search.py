@@ -1,23 +1,36 @@
-"""Search: the loop. Train, evaluate with today's weights, select, checkpoint, yield."""
+"""Search: the loop. Train, evaluate with today's weights, select, checkpoint, yield; stop at any safe point.
 
+A safe point is after each training step, each gradient of options and each cost, and between two batches of
+an evaluation. There a checkpoint inside the generation is written when it is due, and a budget or a request
+ends the search; saving/replay.py says how it is gone on with.
+"""
+
+import copy
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 
 from cars_hw.candidate import Candidate, Front
-from cars_hw.checkpoint import CheckpointFolder
+from cars_hw.checkpoint import Checkpoint, CheckpointFolder
 from cars_hw.errors import CheckpointError
 from cars_hw.evolution.screening import Screen
+from cars_hw.ledger import Json
 from cars_hw.networks.architecture import Architecture
 from cars_hw.objectives import Objective
-from cars_hw.record import Generation, Record, read_record
+from cars_hw.record import Generation, Part, Record, read_record, read_state
+from cars_hw.saving.replay import LoggedTrainer
+from cars_hw.saving.safe_points import Budget, Ended, EndedBy, Position, Watch
 from cars_hw.strategies._strategy import SearchFacts, Strategy
-from cars_hw.trainer import Trainer, TrainerState
+from cars_hw.trainer import PausableTrainer, Trainer
 from devices.foundation import ConfigError, plugin_name
 
 #: The number of ``numerics`` that a checkpoint without one was written with.
 _FIRST_NUMERICS = "1"
+
+
+def _go_on() -> None:
+    """Do nothing between two batches."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +71,17 @@ class Search:
             declares, where there is a known cost.
         screen: Screens with settings of its own; ``None`` for the default ones.
         changed: What has changed since the latency tables were measured, which each round from now on tells.
+        checkpoint_every_s: Seconds from one checkpoint to the next inside a generation.
+        clock: Seconds from any beginning, for that and for ``max_time_s``.
+
+    Attributes:
+        history: The generations that are complete.
+        kept: How far the checkpoints go; ``None`` before the first.
+        ended_by: What ended the last ``run`` before the schedule was done; ``None``: nothing.
 
     Raises:
-        ConfigError: A screen is given, and screening is off; or it is on, and no cost is known.
+        ConfigError: A screen is given, and screening is off; or it is on, and no cost is known; or
+            ``checkpoint_every_s`` is no number over 0.
     """
 
     def __init__(  # noqa: PLR0913  (what a search consists of)
@@ -75,6 +96,8 @@ class Search:
         screening: bool | None = None,
         screen: Screen | None = None,
         changed: Sequence[str] = (),
+        checkpoint_every_s: float = 60.0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if screen is not None and screening is False:
             raise ConfigError("a screen is given, but screening is off; leave one of them out")
@@ -90,8 +113,16 @@ class Search:
             "numerics of the weights": str(trainer.numerics),
             "numerics of screening": str(Screen.numerics),
         }
-        self._next = 0
-        self._is_judged_anew = False
+        self.kept: Position | None = None
+        self.ended_by: EndedBy | None = None
+        self._watch = Watch(checkpoint_every_s, clock)
+        self._logged = LoggedTrainer(
+            trainer, at_safe_point=self._at_safe_point, before_evaluation=self._before_evaluation
+        )
+        self._beginning: Record  # of the generation that goes on
+        self._next, self._part, self._start_s = 0, Part(), 0.0
+        self._is_torn = False
+        self._is_judged_anew = self._is_renewed = False
         known_costs = {objective.name: objective for objective in self.objectives[1:]}
         strategy.begin(SearchFacts(schedule.generations, schedule.steps, known_costs, self._screen))
         self._activate()
@@ -106,14 +137,18 @@ class Search:
         """The front of the last round; empty before the first."""
         return self.history[-1].front if self.history else Front(())
 
-    def resume(self) -> bool:
+    def resume(self, checkpoint: Checkpoint | None = None) -> bool:
         """Continue from the newest checkpoint, if there is one; return whether there was.
+
+        Args:
+            checkpoint: The one to continue from, where it has been loaded already.
 
         Raises:
             CheckpointError: It is damaged, of a search with another fingerprint, or of other numerics of the
                 strategy.
         """
-        checkpoint = self._checkpoints.load_newest() if self._checkpoints else None
+        if checkpoint is None and self._checkpoints is not None:
+            checkpoint = self._checkpoints.load_latest()
         if checkpoint is None:
             return False
         record = read_record(checkpoint)
@@ -123,35 +158,77 @@ class Search:
             raise CheckpointError(
                 f"the checkpoint was written with{was} screening; switch it {switch} to go on"
             )
-        if self._screen is not None:
-            self._screen.restore(record.screen)
-        self.strategy.restore(record.strategy)
+        self._take_up(record)
         self._activate()
-        self.trainer.restore(TrainerState(checkpoint.arrays, record.trainer))
+        state, self._part = read_state(checkpoint, record)
+        self.trainer.restore(state)
         self.history = list(record.history)
-        self._next = checkpoint.generation + 1
+        self._next = checkpoint.generation + (not checkpoint.is_partial)
+        self.kept = self._inside(self._part) if checkpoint.is_partial else Position(checkpoint.generation)
         if any(record.fingerprint.get(name) != forms[0] for name, forms in self._fingerprint.items()):
-            self._judge_anew()
+            self._judge_anew(checkpoint)
         return True
 
-    def run(self) -> Iterator[Generation]:
+    def run(
+        self, *, max_evaluations: int | None = None, max_time_s: float | None = None
+    ) -> Iterator[Generation]:
         """Yield a ``Generation`` a round until the schedule is done; each is saved before it is yielded.
 
+        A budget ends it early, and changes no plan: ``ended_by`` then says which, a checkpoint inside the
+        generation was saved, and another ``run``, or a resumed search, goes on as if nothing had been.
+
+        Args:
+            max_evaluations: Evaluations by the ledger, with current or previous weights, of the whole search.
+            max_time_s: Seconds from the first round of this call; ended at the first safe point after.
+
         Raises:
+            ConfigError: A budget is no number over 0.
             StorageError: Somebody else writes into the folder, or it is gone.
-            CheckpointError: The disk refuses, or the stored configuration was changed.
+            CheckpointError: The disk refuses, or the stored configuration was changed; or the strategy asks
+                for other things than before it was stopped.
         """
+        return self._rounds(Budget(max_evaluations, max_time_s))
+
+    def request_end(self) -> None:
+        """End ``run`` at the next safe point, saved; to be called by a signal's handler or another thread."""
+        self._watch.request_end()
+
+    def _rounds(self, budget: Budget) -> Iterator[Generation]:
+        if self._is_torn:
+            raise CheckpointError(
+                "an error ended this search inside a generation; open it again from its checkpoints"
+            )
         with self._checkpoints.owned() if self._checkpoints else nullcontext():
+            self.ended_by = None
+            self._watch.start(budget)
             if self._is_judged_anew:
                 self._save(self._next - 1)
                 self._is_judged_anew = False
             while self._next <= self.schedule.generations:
-                yield self._round()
+                try:
+                    self._watch.require_go_on()
+                    self._watch.require_evaluations_left(self.trainer.ledger.evaluations)
+                    generation = self._round()
+                except Ended as ended:
+                    self.ended_by = ended.by
+                    return
+                yield generation
 
     def _round(self) -> Generation:
-        start_s = time.perf_counter()
-        self._train()
-        evaluated = [self._evaluate(architecture) for architecture in self.strategy.ask()]
+        self._start_s = time.perf_counter() - self._part.seconds
+        record = self._record({})
+        self._beginning = replace(
+            record, strategy=copy.deepcopy(record.strategy), screen=copy.deepcopy(record.screen)
+        )
+        self._logged.begin(self._part.log, may_differ=self._is_renewed)
+        with self._stoppable():
+            self._train()
+            evaluated = [self._evaluate(architecture) for architecture in self.strategy.ask()]
+            self._logged.require_used_up()
+            return self._complete(evaluated)
+
+    def _complete(self, evaluated: Sequence[Candidate]) -> Generation:
+        """Select, and save the generation."""
         if self._screen is not None:
             self._screen.learn(evaluated)
         self.strategy.tell(evaluated)
@@ -163,23 +240,73 @@ class Search:
             Front(self.strategy.front(), names),
             names,
             self.trainer.ledger.to_json(),
-            time.perf_counter() - start_s,
+            time.perf_counter() - self._start_s,
             tuple(dict.fromkeys((*(self.history[-1].changed if self.history else ()), *self._changed))),
         )
         self.history.append(generation)
         self._save(self._next)
+        self._part, self._is_renewed = Part(), False
         self._next += 1
         return generation
 
-    def _judge_anew(self) -> None:
-        """Judge the last generation by the known costs and limits of today; errors stay."""
+    def _judge_anew(self, checkpoint: Checkpoint) -> None:
+        """Judge by the known costs and limits of today what was judged by others; errors stay."""
         self.strategy.renew_known_costs()
         if self._screen is not None:
             self._screen.renew_known_costs()
-        last = self.history[-1]
-        front = Front(self.strategy.front(), last.objectives)
-        self.history[-1] = replace(last, population=self.strategy.population, front=front)
-        self._is_judged_anew = True
+        if self.history:
+            last = self.history[-1]
+            front = Front(self.strategy.front(), last.objectives)
+            self.history[-1] = replace(last, population=self.strategy.population, front=front)
+        if checkpoint.is_partial:
+            known = {objective.name: objective for objective in self.objectives[1:]}
+            self._part.log.renew(known, self.strategy.space.choices)
+        self._is_judged_anew, self._is_renewed = not checkpoint.is_partial, checkpoint.is_partial
+
+    @contextmanager
+    def _stoppable(self) -> Iterator[None]:
+        """Make pauses inside evaluations safe points; where the search ends, go back to the beginning."""
+        self._is_torn = True
+        trainer = self.trainer
+        if isinstance(trainer, PausableTrainer):
+            trainer.between_batches = self._at_safe_point
+        try:
+            yield
+        except Ended:
+            self._take_up(self._beginning)
+            self._is_torn = False
+            raise
+        else:
+            self._is_torn = False
+        finally:
+            if isinstance(trainer, PausableTrainer):
+                trainer.between_batches = _go_on
+
+    def _at_safe_point(self) -> None:
+        """Save what is due; end the search where it is to end.
+
+        Raises:
+            Ended: It is.
+        """
+        try:
+            self._watch.require_go_on()
+        except Ended:
+            self._save_part()
+            raise
+        if self._watch.is_due():
+            self._watch.timed(self._save_part)
+
+    def _before_evaluation(self) -> None:
+        """End the search where it has made all the evaluations that it may.
+
+        Raises:
+            Ended: It has.
+        """
+        try:
+            self._watch.require_evaluations_left(self.trainer.ledger.evaluations)
+        except Ended:
+            self._save_part()
+            raise
 
     def _default_screen(self, screening: bool | None) -> Screen | None:
         by_default = self.strategy.is_screened and len(self.objectives) > 1
@@ -199,15 +326,24 @@ class Search:
         """
         self.trainer.activate(self.strategy.space, soft_path=self.strategy.soft_path)
 
+    def _take_up(self, record: Record) -> None:
+        """Put strategy and screen back to where they were when ``record`` was made."""
+        if self._screen is not None:
+            self._screen.restore(record.screen)
+        self.strategy.restore(record.strategy)
+
     def _train(self) -> None:
         if self._next == 0:
-            self.strategy.warm_up(self.trainer, self.schedule.warm_up_steps)
+            self.strategy.warm_up(self._logged, self.schedule.warm_up_steps)
         else:
-            self.trainer.remember()
-            self.strategy.train(self.trainer, self.schedule.steps)
+            self._logged.remember()
+            self.strategy.train(self._logged, self.schedule.steps)
 
     def _evaluate(self, architecture: Architecture) -> Candidate:
-        costs = tuple(objective(architecture) for objective in self.objectives)
+        self._before_evaluation()
+        costs = tuple(
+            self._logged.cost(objective.name, architecture, objective) for objective in self.objectives
+        )
         return Candidate(architecture, costs, self._previous_error(architecture))
 
     def _previous_error(self, architecture: Architecture) -> float | None:
@@ -220,16 +356,35 @@ class Search:
         for member in self.strategy.population:
             if member.architecture == architecture:
                 return member.costs[0]
-        return 1.0 - self.trainer.accuracy(architecture, weights="previous")
+        return 1.0 - self._logged.accuracy(architecture, weights="previous")
 
-    def _save(self, generation: int) -> None:
-        if self._checkpoints is None:
-            return
-        trainer = self.trainer.state()
+    def _record(self, trainer: Mapping[str, Json]) -> Record:
+        """Return where the search stands between two generations, with these values of its trainer."""
         screen = None if self._screen is None else self._screen.state()
         saved = {name: forms[0] for name, forms in self._fingerprint.items()} | self._numerics
-        record = Record(saved, trainer.values, self.strategy.state(), self.history, screen)
-        self._checkpoints.save(record.to_checkpoint(generation, trainer))
+        return Record(saved, trainer, self.strategy.state(), tuple(self.history), screen)
+
+    def _save(self, generation: int) -> None:
+        """Save ``generation``, which is complete."""
+        if self._checkpoints is None:
+            return
+        state = self.trainer.state()
+        self._checkpoints.save(self._record(state.values).to_checkpoint(generation, state))
+        self.kept = Position(generation)
+
+    def _save_part(self) -> None:
+        """Keep what was done of the generation, on the disk where there are checkpoints."""
+        self._part = Part(self._logged.log, time.perf_counter() - self._start_s)
+        if self._checkpoints is None:
+            return
+        trainer = self.trainer
+        state = trainer.state_within() if isinstance(trainer, PausableTrainer) else trainer.state()
+        self._checkpoints.save(self._beginning.to_partial(self._next, state, self._part))
+        self.kept = self._inside(self._part)
+
+    def _inside(self, part: Part) -> Position:
+        evaluated = part.log.count(f"cost {self.objectives[0].name}")
+        return Position(self._next, is_complete=False, steps=part.log.count("step"), evaluated=evaluated)
 
     def _check_fingerprint(self, found: Mapping[str, str]) -> None:
         for name, now in self._numerics.items():

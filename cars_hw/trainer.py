@@ -1,8 +1,8 @@
 """Trainer: what a search asks of shared weights. No torch, so that an algorithm is testable without it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,9 +107,31 @@ class Trainer(Protocol):
         ...
 
     def state(self) -> TrainerState:
-        """Return a copy of everything that decides what comes next."""
+        """Return a copy of everything that decides what comes next, previous weights included.
+
+        A ``PausableTrainer`` may leave out what its ``state_within`` adds.
+        """
         ...
 
     def restore(self, state: TrainerState) -> None:
         """Continue as the trainer that returned ``state`` would have."""
+        ...
+
+
+@runtime_checkable
+class PausableTrainer(Trainer, Protocol):
+    """A trainer that is saved between the batches of an evaluation too.
+
+    Any other one is saved between two calls, by ``state``.
+    """
+
+    #: Called between the batches of ``accuracy``, and nowhere else; what it raises ends the evaluation.
+    between_batches: Callable[[], None]
+
+    def state_within(self) -> TrainerState:
+        """Return a copy of everything that decides what comes next within a generation.
+
+        That is ``state`` with the previous weights, and the evaluation that ``between_batches`` was called
+        from: a trainer that has restored it goes on there where it is asked for the same one next.
+        """
         ...

@@ -64,7 +64,7 @@ run folder, a table or a model card may be somebody else's, and are refused with
 | 0 | every command | done |
 | 1 | every command | an error of ours: one line on standard error that names the remedy |
 | 2 | every command | wrong usage of an option |
-| 3 | `search` | finished, but no member of the front is within the limits and better than chance |
+| 3 | `search` | finished, or its budget spent, without a member within the limits and better than chance |
 | 130, 143 | every command | stopped by Ctrl-C or `kill`: one line says what is kept and how to go on |
 
 Anything else is a defect, with its traceback.

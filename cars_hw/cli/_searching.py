@@ -1,24 +1,52 @@
-"""What ``search`` and ``demo`` share: a search with progress bars, and its front as a table."""
+"""What ``search`` and ``demo`` share: a search with progress bars that signals end, its front as a table."""
 
 import shlex
-from collections.abc import Collection
+import signal
+import threading
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+
+import typer
 
 from cars_hw.assembly import open_search
 from cars_hw.cli._commands import trust_lines
-from cars_hw.cli._output import print_table, progress, say
+from cars_hw.cli._output import complain, print_table, progress, say
 from cars_hw.ledger import Ledger
 from cars_hw.networks.architecture import to_text
 from cars_hw.record import Generation
 from cars_hw.results import spending
 from cars_hw.results.forecast import Announcements, schedule_text
 from cars_hw.runs import Run
+from cars_hw.saving.safe_points import Budget
 from cars_hw.search import Search
+
+#: Ctrl-C, ``kill``, and a terminal that is closed; Windows lacks the last.
+_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+_NAMES: dict[int, str] = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 
 
 def run_search(
-    run: Run, *, allow_infeasible: bool = False, allow_changed: Collection[str] = ()
-) -> Generation:
-    """Search to the end of the schedule, from the newest checkpoint on; return the last generation."""
+    run: Run,
+    *,
+    command: Sequence[str],
+    budget: Budget | None = None,
+    allow_infeasible: bool = False,
+    allow_changed: Collection[str] = (),
+) -> Search:
+    """Search to the end of the schedule or of the budget, from the newest checkpoint on.
+
+    Args:
+        run: The folder.
+        command: The arguments of ``cars-hw`` that go on with it, for the line at an interrupt.
+        budget: What may be spent; anything if not given.
+        allow_infeasible: Whether to begin though no network meets the limits.
+        allow_changed: What may have changed since the tables were measured.
+
+    Raises:
+        typer.Exit: A signal ended it.
+    """
     search = open_search(run, allow_infeasible=allow_infeasible, allow_changed=allow_changed)
     for line in trust_lines(run.config.allowing(allow_changed)):
         say(line)
@@ -26,6 +54,17 @@ def run_search(
         say(line)
     if len(search.history) <= search.schedule.generations:
         say(schedule_text(search.schedule, search.history))
+    with _ended_by_signals(search, command):
+        _show_rounds(search, budget or Budget())
+    return search
+
+
+def go_on_line(search: Search, command: Sequence[str]) -> str:
+    """Return what is kept of a search that ended early, and the command that goes on with it."""
+    return f"kept: {search.kept or 'nothing yet'}; go on with: {shlex.join(['cars-hw', *command])}"
+
+
+def _show_rounds(search: Search, budget: Budget) -> None:
     with progress() as bars:
         generations = bars.add_task("generations", total=search.schedule.generations + 1)
         steps = bars.add_task("training steps", total=search.schedule.total_steps)
@@ -40,15 +79,54 @@ def run_search(
 
         search.trainer.ledger.listener = show
         bars.update(generations, completed=len(search.history))
-        for generation in search.run():
+        show(search.trainer.ledger)
+        rounds = search.run(max_evaluations=budget.max_evaluations, max_time_s=budget.max_time_s)
+        for generation in rounds:
             bars.advance(generations)
             say(f"{generation} ({generation.seconds:.0f} s)")
             told.generation(search.trainer.ledger, search.history)
-    return search.history[-1]
+
+
+@contextmanager
+def _ended_by_signals(search: Search, command: Sequence[str]) -> Iterator[None]:
+    """Let a first signal end ``search`` at its next safe point, a second one at once: with a line.
+
+    Signals that the caller ignores, as ``nohup`` does, stay ignored.
+    """
+    received: list[int] = []
+
+    def take(number: int, _: FrameType | None) -> None:
+        received.append(number)
+        if len(received) > 1:
+            raise KeyboardInterrupt
+        search.request_end()
+
+    is_main = threading.current_thread() is threading.main_thread()  # no other one may set handlers
+    before = {number: signal.getsignal(number) for number in _SIGNALS if is_main}
+    ours = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
+    for number in ours:
+        signal.signal(number, take)
+    try:
+        yield
+    except KeyboardInterrupt:
+        received.append(signal.SIGINT)
+        raise _exit(search, command, received[0]) from None
+    finally:
+        for number in ours:
+            signal.signal(number, before[number])
+    if search.ended_by == "request":
+        raise _exit(search, command, (received or [signal.SIGINT])[0])
+
+
+def _exit(search: Search, command: Sequence[str], number: int) -> typer.Exit:
+    complain(f"cars-hw: {_NAMES.get(number, 'ended')}: {go_on_line(search, command)}")
+    return typer.Exit(128 + number)
 
 
 def _going_on_lines(run: Run, search: Search) -> list[str]:
     """Return where a search goes on; where it is finished, how it is extended, if it can be."""
+    if search.kept is not None and not search.kept.is_complete:
+        return [f"going on in {search.kept}, of {search.schedule.generations} generations"]
     if not search.history:
         return []
     done, planned = search.history[-1].index, search.schedule.generations

@@ -60,7 +60,13 @@ def demo(
         with _timed("profile", "profiling this CPU", seconds):
             steps.profile(config.allowing(words))
         with _timed("search", "searching; a generation a line", seconds):
-            generation = run_search(opened, allow_infeasible=allow_infeasible, allow_changed=words)
+            command = ["demo", f"--run={run}", *(f"--set={text}" for text in overrides or [])]
+            command += ["--allow-infeasible"] if allow_infeasible else []
+            command += [f"--allow-changed={','.join(words)}"] if words else []
+            search = run_search(
+                opened, command=command, allow_infeasible=allow_infeasible, allow_changed=words
+            )
+            generation = search.history[-1]
         warnings = warnings_of(opened.config, generation)
         for line in warning_lines(warnings):
             say(line)

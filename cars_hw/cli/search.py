@@ -1,6 +1,7 @@
 """``cars-hw search``: evolve architectures on weights that keep training."""
 
 import re
+import shlex
 from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
@@ -26,18 +27,20 @@ from cars_hw.cli._options import (
     target_section,
     words_of,
 )
-from cars_hw.cli._output import print_json, say
-from cars_hw.cli._statuses import require_usable
+from cars_hw.cli._output import complain, print_json, say
+from cars_hw.cli._statuses import NOTHING_USABLE, require_usable
 from cars_hw.config import SearchConfig, read_values
 from cars_hw.errors import CheckpointError
 from devices.foundation import ConfigError
 
 if TYPE_CHECKING:
-    from cars_hw.record import Generation
     from cars_hw.runs import Run
+    from cars_hw.search import Search
 
 #: In place of a number, takes a limit away.
 _NO_LIMIT = "none"
+
+_NOTHING: dict[str, list[JsonValue]] = {"front": [], "spent": []}
 
 EXAMPLES = (
     "cars-hw search --config search.toml --run runs/first",
@@ -46,6 +49,7 @@ EXAMPLES = (
     "cars-hw search --run runs/first --resume",
     "cars-hw search --run runs/first --resume --generations 90",
     "cars-hw search --run runs/first --resume --allow-changed kernel",
+    "cars-hw search --run runs/first --resume --max-time 2h",
 )
 
 
@@ -66,6 +70,13 @@ def search(
     ] = None,
     generations: Annotated[int | None, typer.Option(help="Generations after warm-up.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random in the search.")] = None,
+    max_evaluations: Annotated[
+        int | None,
+        typer.Option(help="End when the whole search has made so many evaluations; goes on later."),
+    ] = None,
+    max_time: Annotated[
+        str | None, typer.Option(help="End after 90s, 30m or 2h of this call, saved; goes on later.")
+    ] = None,
     resume: Annotated[
         bool,
         typer.Option(
@@ -83,12 +94,15 @@ def search(
     quiet: QuietOption = False,
 ) -> None:
     """Search a space for the front of error, parameters and latency. Each generation is saved."""
-    from cars_hw.cli._searching import run_search
+    from cars_hw.saving.safe_points import Budget
     from devices.foundation import owned
 
-    words = words_of(allow_changed)
+    budget = Budget(max_evaluations, None if max_time is None else _seconds(max_time))
+    words, was_allowed = words_of(allow_changed), allow_infeasible
     if not resume:
         require_given("search", config, overrides, space__name=space, data__name=data)
+    from cars_hw.cli._searching import run_search  # loads torch
+
     given = _without_limits(
         overridden(
             overrides,
@@ -111,11 +125,18 @@ def search(
         elif config is not None or given:
             values = read_values(config, given)
             opened = _amended(opened, values, allow_infeasible=allow_infeasible, allow_changed=words)
-        keeps(f"{run} has every generation that is complete", adding=("--resume",))
+        keeps(f"{run} has what was saved", adding=("--resume",))
+        going_on = _going_on(opened, words, allow_infeasible=was_allowed)
         with remedies(opened.config.allowing(words)):
-            generation = run_search(opened, allow_infeasible=allow_infeasible, allow_changed=words)
+            search = run_search(
+                opened,
+                command=going_on,
+                budget=budget,
+                allow_infeasible=allow_infeasible,
+                allow_changed=words,
+            )
         ownership.require_in_place()
-    _show(opened, generation, as_json=json)
+    _show(opened, search, going_on, as_json=json)
 
 
 def _require_startable(config: SearchConfig, allow_infeasible: bool) -> None:
@@ -126,24 +147,60 @@ def _require_startable(config: SearchConfig, allow_infeasible: bool) -> None:
         require_startable(config, allow_infeasible=allow_infeasible)
 
 
-def _show(run: "Run", generation: "Generation", *, as_json: bool) -> None:
+def _show(run: "Run", search: "Search", going_on: list[str], *, as_json: bool) -> None:
     """Print the front and what it cost, warnings first; exit with 3 where no member is usable."""
-    from cars_hw.cli._searching import print_front, print_spending
+    from cars_hw.cli._searching import go_on_line, print_front, print_spending
     from cars_hw.results.report import front_json, spent_json
     from cars_hw.results.run_warnings import warnings_of
 
-    warnings = warnings_of(run.config, generation, run.amendments)
+    generation = search.history[-1] if search.history else None
+    warnings = warnings_of(run.config, generation, run.amendments) if generation else []
     if as_json:
         found = [warning.to_json() for warning in warnings]
-        print_json({"warnings": found, "front": front_json(generation), "spent": spent_json(generation)})
-    else:
+        front = {"front": front_json(generation), "spent": spent_json(generation)} if generation else _NOTHING
+        print_json({"warnings": found, **front, "ended": _ended_json(search, going_on)})
+    elif generation:
         for line in warning_lines(warnings):
             say(line)
         print_front(generation)
         print_spending(generation)
+    if search.ended_by:
+        how = f"ended by --{search.ended_by.replace('_', '-')}: {go_on_line(search, going_on)}"
+        complain(f"cars-hw: {how}") if generation is None else say(how)
+    if generation is None:
+        complain("cars-hw: no generation is complete, so there is no front yet")
+        raise typer.Exit(NOTHING_USABLE)
     require_usable(run, generation, warnings)
     if not as_json:
         say(next_commands(*after_search(run, generation)))
+
+
+def _ended_json(search: "Search", going_on: list[str]) -> dict[str, JsonValue] | None:
+    """Return what ended the search early, what is kept, and the command that goes on."""
+    if search.ended_by is None:
+        return None
+    kept = None if search.kept is None else search.kept.to_json()
+    return {"by": search.ended_by, "kept": kept, "go_on": shlex.join(["cars-hw", *going_on])}
+
+
+def _going_on(run: "Run", words: Collection[str], *, allow_infeasible: bool) -> list[str]:
+    """Return the arguments of ``cars-hw`` that go on with the search of ``run``, whatever was saved."""
+    plugins = [f"--allow-plugin={name}" for name in run.config.outside_names()]
+    changed = [f"--allow-changed={','.join(words)}"] if words else []
+    infeasible = ["--allow-infeasible"] if allow_infeasible else []
+    return ["search", f"--run={run.path}", "--resume", *plugins, *changed, *infeasible]
+
+
+def _seconds(text: str) -> float:
+    """Read ``90s``, ``30m``, ``2h`` or a number of seconds.
+
+    Raises:
+        ConfigError: It is something else.
+    """
+    found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([smh]?)", text)
+    if not found:
+        raise ConfigError(f"--max-time {text!r:.64} is no time; the form is 90s, 30m, 2h or seconds")
+    return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]]
 
 
 def _begun(path: Path, config: SearchConfig) -> "Run":

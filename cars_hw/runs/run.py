@@ -187,7 +187,8 @@ class Run:
 
     def _last_generation(self) -> int:
         """Return the last generation that is complete, -1 where none is."""
-        history = self.record().history if self.has_checkpoints() else ()
+        checkpoint = self.latest_checkpoint()
+        history = () if checkpoint is None else read_record(checkpoint).history
         return history[-1].index if history else -1
 
     @property
@@ -280,11 +281,11 @@ class Run:
         )
 
     def has_checkpoints(self) -> bool:
-        """Tell whether a generation of this run has been saved."""
+        """Tell whether a generation of this run, or a part of one, has been saved."""
         return self.checkpoints.holds_any()
 
     def checkpoint(self) -> Checkpoint:
-        """Return the newest checkpoint.
+        """Return the newest checkpoint of a generation that is complete.
 
         Raises:
             CheckpointError: No generation is complete, the checkpoint is damaged, or the stored configuration
@@ -294,6 +295,17 @@ class Run:
         if checkpoint is None:
             raise CheckpointError(f"{self.path} has no completed generation; let its search go on")
         self._require_own(checkpoint)
+        return checkpoint
+
+    def latest_checkpoint(self) -> Checkpoint | None:
+        """Return what its search goes on from, a checkpoint inside a generation too; ``None``: the beginning.
+
+        Raises:
+            CheckpointError: As ``checkpoint`` says.
+        """
+        checkpoint = self.checkpoints.load_latest()
+        if checkpoint is not None:
+            self._require_own(checkpoint)
         return checkpoint
 
     def record(self) -> Record:

@@ -1,5 +1,7 @@
 """A search on real images, end to end: killed, resumed, exported."""
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,22 +11,19 @@ import pytest
 from cars_hw import spaces
 from cars_hw.assembly import make_search, make_space, make_trainer
 from cars_hw.config import SearchConfig
-from cars_hw.ledger import Ledger
 from cars_hw.record import Generation
 from cars_hw.results.members import restored
 from cars_hw.runs import Run
 from cars_hw.search import Search
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.testing._tables import write_table
+from cars_hw.testing._tabular import Killed, KillingClock
 from cars_hw.trainer import TrainerState
 
 _GENERATIONS = 3
 _POPULATION = 4
 _IMAGES = 60
 _SMALL = {"deploy": "search", "image_channels": 1, "image_size": 8, "channels": 2, "cells": 1}
-
-#: Steps from a batch of images on which a search is killed: in generation 2, of 5 steps each.
-_KILLED_AFTER = 5 + 5 + 3
 
 
 class SearchContract:
@@ -51,19 +50,12 @@ class SearchContract:
     def test_a_killed_search_resumes_bit_for_bit_and_exports(self, tmp_path: Path) -> None:
         space = self.space()
         config = _configuration(self.strategy, space, tmp_path)
-        straight = _prepared(Run.create(tmp_path / "straight", config))
+        clock = _CountingClock()
+        straight = _prepared(Run.create(tmp_path / "straight", config), clock)
         expected = [_outcome(generation) for generation in straight.run()]
         assert len(expected) == _GENERATIONS + 1
-
         killed = Run.create(tmp_path / "killed", config)
-        _kill(_prepared(killed))
-        resumed = _prepared(Run.open(killed.path, allow_plugins=config.outside_names()))
-        assert resumed.resume()
-        assert resumed.history[-1].index == 1
-        assert [_outcome(generation) for generation in resumed.run()] == expected[2:]
-        assert [_outcome(generation) for generation in resumed.history] == expected
-        assert resumed.strategy.state() == straight.strategy.state()
-        _assert_equal(resumed.trainer.state(), straight.trainer.state())
+        _check_killed(killed, clock.looks * 5 // 8, straight)
 
         opened = restored(killed)
         trainer, record = opened.trainer, opened.record
@@ -79,9 +71,26 @@ class SearchContract:
         (logits,) = session.run(None, {session.get_inputs()[0].name: trainer.fitness[0][:1].numpy()})
         assert logits.shape == (1, space.classes)
 
+    @pytest.mark.slow
+    def test_a_search_killed_at_many_safe_points_resumes_bit_for_bit(self, tmp_path: Path) -> None:
+        config = _configuration(self.strategy, self.space(), tmp_path)
+        clock = _CountingClock()
+        straight = _prepared(Run.create(tmp_path / "straight", config), clock)
+        list(straight.run())
+        for safe_point in np.linspace(1, clock.looks - 4, 6).astype(int):
+            run = Run.create(tmp_path / f"killed{safe_point}", config)
+            _check_killed(run, int(safe_point), straight)
 
-class _Killed(BaseException):
-    """What no part of a search may catch: as sudden as a signal."""
+
+class _CountingClock:
+    """A clock that stands still, and counts the looks at it: one at the start, one at each safe point."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    def __call__(self) -> float:
+        self.looks += 1
+        return 0.0
 
 
 def _configuration(strategy: str, space: SearchSpace, folder: Path) -> SearchConfig:
@@ -101,6 +110,7 @@ def _configuration(strategy: str, space: SearchSpace, folder: Path) -> SearchCon
             "training.batch_size": 16,
             "training.crop_padding": 1,
             "training.recalibration_images": 16,
+            "training.evaluation_batch_size": 32,
             "search.warm_up_epochs": 0.05,
             "search.epochs_per_generation": 0.05,
             "search.generations": _GENERATIONS,
@@ -109,20 +119,23 @@ def _configuration(strategy: str, space: SearchSpace, folder: Path) -> SearchCon
     )
 
 
-def _prepared(run: Run) -> Search:
-    return make_search(run, make_trainer(run.config, make_space(run.config)))
+def _prepared(run: Run, clock: Callable[[], float] = time.monotonic) -> Search:
+    return make_search(run, make_trainer(run.config, make_space(run.config)), clock=clock)
 
 
-def _kill(search: Search) -> None:
-    """Run the search until it is killed in the middle of a generation's training."""
-
-    def strike(ledger: Ledger) -> None:
-        if ledger.steps == _KILLED_AFTER:
-            raise _Killed
-
-    search.trainer.ledger.listener = strike
-    with pytest.raises(_Killed):
-        list(search.run())
+def _check_killed(run: Run, safe_point: int, straight: Search) -> None:
+    """Check that a search that is saved at a safe point, and killed at the next, ends as ``straight`` did."""
+    with pytest.raises(Killed):
+        list(_prepared(run, KillingClock(safe_point)).run())
+    resumed = _prepared(Run.open(run.path, allow_plugins=run.config.outside_names()))
+    assert resumed.resume()
+    assert len(resumed.history) < len(straight.history)
+    list(resumed.run())
+    assert [_outcome(generation) for generation in resumed.history] == [
+        _outcome(generation) for generation in straight.history
+    ]
+    assert resumed.strategy.state() == straight.strategy.state()
+    _assert_equal(resumed.trainer.state(), straight.trainer.state())
 
 
 def _outcome(generation: Generation) -> tuple[object, ...]:

@@ -1,8 +1,12 @@
 """What every strategy has to do, on a tiny space and learning curves."""
 
+import itertools
 import json
 import math
 import re
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,12 +15,24 @@ import pytest
 
 from cars_hw import strategies
 from cars_hw.candidate import Candidate
+from cars_hw.checkpoint import CheckpointFolder
 from cars_hw.errors import CheckpointError, SelectionError
 from cars_hw.ledger import Json
 from cars_hw.networks.architecture import checked
+from cars_hw.objectives import Error, Objective, Parameters
+from cars_hw.record import Generation
+from cars_hw.search import Schedule, Search
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.strategies._strategy import Strategy, Violation, unconstrained
-from cars_hw.testing._tabular import CurveTrainer, TinySpace, evaluate, play
+from cars_hw.testing._tabular import (
+    CurveTrainer,
+    FirstOption,
+    Killed,
+    KillingClock,
+    TinySpace,
+    evaluate,
+    play,
+)
 from devices.foundation import UnknownNameError
 
 
@@ -142,6 +158,33 @@ class StrategyContract:
         assert twin.state() == strategy.state()
         assert twin_trainer.stepped == trainer.stepped[-len(twin_trainer.stepped) :]
 
+    @pytest.mark.parametrize("safe_point", [1, 4, 8, 21, 34])
+    def test_a_run_killed_inside_a_generation_ends_like_one_that_was_not(
+        self, safe_point: int, tmp_path: Path
+    ) -> None:
+        self.check_killed_at(safe_point, tmp_path)
+
+    @pytest.mark.slow
+    def test_a_run_killed_at_any_safe_point_ends_like_one_that_was_not(self, tmp_path: Path) -> None:
+        points = itertools.takewhile(lambda n: self.check_killed_at(n, tmp_path / str(n)), itertools.count(1))
+        assert len(list(points)) > 34
+
+    def check_killed_at(self, safe_point: int, folder: Path) -> bool:
+        """Check that a search killed after it was saved there goes on as another did; tell if it was."""
+        straight = _short_search(self.strategy(seed=3, population_size=6), None)
+        killed = _short_search(self.strategy(seed=3, population_size=6), folder, KillingClock(safe_point))
+        resumed = _short_search(self.strategy(seed=99, population_size=6), folder)
+        expected = [_round(generation) for generation in straight.run()]
+        with suppress(Killed):
+            list(killed.run())
+        assert resumed.resume()
+        was_killed = len(resumed.history) < len(expected)
+        list(resumed.run())
+        assert [_round(generation) for generation in resumed.history] == expected
+        assert resumed.strategy.state() == straight.strategy.state()
+        assert resumed.trainer.state() == straight.trainer.state()
+        return was_killed
+
     @pytest.mark.parametrize(
         "damage",
         [
@@ -229,6 +272,20 @@ class StrategyContract:
     def test_a_setting_named_like_a_positional_argument_is_refused(self) -> None:
         with pytest.raises(UnknownNameError, match=f"unknown setting of {re.escape(self.name)} 'rng'"):
             self.strategy(rng=0)
+
+
+def _short_search(
+    strategy: Strategy, folder: Path | None, clock: Callable[[], float] = time.monotonic
+) -> Search:
+    trainer = CurveTrainer()
+    costs: list[Objective] = [Error(trainer), Parameters(strategy.space), FirstOption()]
+    checkpoints = CheckpointFolder(folder) if folder else None
+    schedule = Schedule(warm_up_steps=3, steps=3, generations=3)
+    return Search(trainer, strategy, costs, schedule, checkpoints=checkpoints, clock=clock)
+
+
+def _round(generation: Generation) -> tuple[object, ...]:
+    return generation.population, generation.front, generation.ledger
 
 
 def _run(strategy: Strategy) -> list[object]:

@@ -120,6 +120,27 @@ class CurveTrainer:
         self._previous = previous
 
 
+class Killed(BaseException):
+    """What no part of a search may catch: as sudden as a signal."""
+
+
+class KillingClock:
+    """A clock by which a search saves at one safe point, and that kills it at the next.
+
+    Args:
+        safe_point: Number of the safe point, from 1.
+    """
+
+    def __init__(self, safe_point: int) -> None:
+        self._due, self._looks = safe_point + 1, 0  # the first look is at the beginning
+
+    def __call__(self) -> float:
+        self._looks += 1
+        if self._looks > self._due + 2:  # two for the time that saving takes
+            raise Killed
+        return 1e9 if self._looks >= self._due else 0.0
+
+
 def play(
     strategy: Strategy,
     trainer: CurveTrainer,

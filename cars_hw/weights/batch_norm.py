@@ -12,21 +12,44 @@ from torch import Tensor, nn
 def recalibrate(network: nn.Module, images: Tensor, batch_size: int) -> None:
     """Recompute the running statistics of ``network`` as means over batches; leave evaluation mode on.
 
-    The batches are of equal size, or differ by one image, since each weighs the same in the means.
-
     Args:
         network: What to recalibrate.
         images: Normalised images (n, c, h, w), at least 2.
-        batch_size: The most in one batch; 1 counts as 2 or 3, for one image alone may have no variance.
+        batch_size: As ``recalibration_batches`` takes it.
     """
+    begin_recalibration(network)
+    for batch in recalibration_batches(images, batch_size):
+        network(batch)
+    network.eval()
+
+
+def begin_recalibration(network: nn.Module) -> None:
+    """Forget the running statistics; from now on, they are means over the batches that go through."""
     for norm in _norms(network):
         norm.reset_running_stats()
         norm.momentum = None
     network.train()
+
+
+def recalibration_batches(images: Tensor, batch_size: int) -> tuple[Tensor, ...]:
+    """Return batches of equal size, or that differ by one image, since each weighs the same in the means.
+
+    Args:
+        images: Normalised images (n, c, h, w), at least 2.
+        batch_size: The most in one batch; 1 counts as 2 or 3, for one image alone may have no variance.
+    """
     n = len(images)
-    for batch in images.tensor_split(max(1, min(math.ceil(n / batch_size), n // 2))):
-        network(batch)
-    network.eval()
+    return images.tensor_split(max(1, min(math.ceil(n / batch_size), n // 2)))
+
+
+def statistics(module: nn.Module) -> dict[str, Tensor]:
+    """Return the running statistics of each normalisation by their names: the tensors themselves."""
+    return {
+        f"{name}.{key}": buffer
+        for name, norm in module.named_modules()
+        if isinstance(norm, nn.BatchNorm2d)
+        for key, buffer in norm.named_buffers()
+    }
 
 
 @contextmanager

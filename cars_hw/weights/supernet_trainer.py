@@ -8,7 +8,7 @@ image at a time. So the error that selects is the error of the network that ship
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from functools import lru_cache
 
@@ -28,6 +28,7 @@ from cars_hw.trainer import OptionGradients, TrainerState
 from cars_hw.weights import option_gradients
 from cars_hw.weights.augmentation import Augmentation
 from cars_hw.weights.batch_norm import recalibrate, reset_what_is_not_finite
+from cars_hw.weights.evaluation import Evaluation, Progress, read_progress
 from cars_hw.weights.network import Network
 from cars_hw.weights.supernet import SuperNet
 from cars_hw.weights.training_plan import TrainingPlan
@@ -36,8 +37,12 @@ from devices.foundation import ConfigError
 _ALLOWED = TypeAdapter(tuple[tuple[int, ...], ...])
 
 
+def _go_on() -> None:
+    """Do nothing between two batches."""
+
+
 class SuperNetTrainer:
-    """Shared weights of a space and the images they are trained and judged on. Fulfils ``Trainer``.
+    """Shared weights of a space and the images they are trained and judged on. Fulfils ``PausableTrainer``.
 
     Every batch and its augmentation follow from ``seed`` and the batch's number alone, so that the number is
     all the random state there is.
@@ -49,6 +54,9 @@ class SuperNetTrainer:
         total_steps: Steps over which the learning rate falls, where no ``reset`` says otherwise.
         seed: Seed of initialisation, batches and augmentation.
         device: Where to compute, as torch names it.
+
+    Attributes:
+        between_batches: Called between the batches of an evaluation, where the state is whole.
 
     Raises:
         ConfigError: The space does not fit the images, there are fewer than one batch of them, or torch has
@@ -76,7 +84,9 @@ class SuperNetTrainer:
         self.ledger = Ledger()
         self._device = _usable_device(device)
         self.supernet = SuperNet(space, seed=seed).to(self._device)
+        self.between_batches: Callable[[], None] = _go_on
         self._previous: SuperNet | None = None
+        self._evaluation: Evaluation | None = None
         self._batches = 0
         self._fitness_batches = 0
         self._optimizer = torch.optim.SGD(
@@ -106,6 +116,7 @@ class SuperNetTrainer:
     def activate(self, space: SearchSpace, *, soft_path: bool = False) -> None:
         """Keep weights for the operations of ``space`` alone; run soft paths where asked."""
         self._soft_path = soft_path
+        self._evaluation = None
         if space.allowed != self.space.allowed:
             self.supernet.activate(space)
             self._previous = None
@@ -117,12 +128,13 @@ class SuperNetTrainer:
         """Draw all weights anew, forget momenta and previous weights; the rate falls anew over ``steps``."""
         self.supernet.reset()
         self._rate_start, self._rate_steps = self.ledger.steps, steps
-        self._previous = None
+        self._previous = self._evaluation = None
         self._optimize_what_there_is()
         self.ledger.forget_loss()
 
     def remember(self) -> None:
         """Keep the present weights as the previous ones."""
+        self._evaluation = None
         if self._previous is None:
             self._previous = deepcopy(self.supernet)
         else:
@@ -135,6 +147,7 @@ class SuperNetTrainer:
             The mean loss; NaN where the step was skipped because a loss or gradient was not finite.
         """
         start_s = time.perf_counter()
+        self._evaluation = None
         images, labels = self._next_batch()
         loss = self._mean_gradient(architectures, images, labels)
         parameters = [parameter for parameter in self.supernet.parameters() if parameter.grad is not None]
@@ -154,26 +167,29 @@ class SuperNetTrainer:
         self.ledger.add_step(len(labels) * len(architectures), seconds, skipped=not is_finite, loss=loss)
         return loss if is_finite else math.nan
 
-    @torch.inference_mode()
     def accuracy(self, architecture: Architecture, weights: Weights = "current") -> float:
         """Return the share of fitness images that the recalibrated ``architecture`` classifies rightly.
 
         Where soft paths are active, that is its soft graph: not the network that ships. An image with a logit
-        that is not finite is classified wrongly, whichever class comes first.
+        that is not finite is classified wrongly, whichever class comes first. Where a restored state, or an
+        interruption, has left this very evaluation unfinished, it goes on from there.
 
         Raises:
             RuntimeError: Previous weights are asked for before ``remember``.
         """
-        start_s = time.perf_counter()
-        supernet = self._weights(weights)
-        extracted = supernet.extract_soft(architecture) if self._soft_path else supernet.extract(architecture)
-        network = self._recalibrated(extracted)
-        images, labels = self._fitness
-        logits = torch.cat([network(batch) for batch in images.split(self.plan.evaluation_batch_size)])
-        right = int(((logits.argmax(1) == labels) & logits.isfinite().all(1)).sum())
-        seen = len(labels) + len(self._recalibration)
-        self.ledger.add_evaluation(seen, time.perf_counter() - start_s, weights=weights)
-        return right / len(labels)
+        evaluation = self._unfinished(architecture, weights)
+        progress = evaluation.progress
+        while True:
+            start_s = time.perf_counter()
+            evaluation.advance()
+            progress.seconds += time.perf_counter() - start_s
+            if evaluation.is_done:
+                break
+            self.between_batches()
+        self._evaluation = None
+        labels = self._fitness[1]
+        self.ledger.add_evaluation(len(labels) + len(self._recalibration), progress.seconds, weights=weights)
+        return progress.right / len(labels)
 
     def network(self, architecture: Architecture, weights: Weights = "current") -> nn.Module:
         """Return ``architecture`` as a stand-alone recalibrated network in evaluation mode.
@@ -221,17 +237,29 @@ class SuperNetTrainer:
         }
         return TrainerState(arrays, values)
 
+    def state_within(self) -> TrainerState:
+        """Return the previous weights and the unfinished evaluation as well."""
+        state = self.state()
+        arrays, values = dict(state.arrays), dict(state.values)
+        if self._previous is not None:
+            previous = self._previous.state_dict()
+            arrays |= {f"previous/{name}": _array(tensor) for name, tensor in previous.items()}
+        if self._evaluation is not None:
+            values["evaluation"] = self._evaluation.progress.to_json()
+            found = self._evaluation.statistics()
+            arrays |= {f"evaluation/{name}": _array(tensor) for name, tensor in found.items()}
+        return TrainerState(arrays, values)
+
     def restore(self, state: TrainerState) -> None:
         """Continue as the trainer that returned ``state`` would have.
 
         Raises:
             CheckpointError: The state is of another space or trainer.
         """
-        weights = _tensors_below("weights/", state)
         try:
             allowed = _ALLOWED.validate_python(state.values["allowed"])
             self.activate(self._whole_space.restrict(allowed), soft_path=self._soft_path)
-            self.supernet.load_state_dict(weights)
+            self.supernet.load_state_dict(_tensors_below("weights/", state))
             self.supernet.resets = int(str(state.values["resets"]))
             self._batches = int(str(state.values["batches"]))
             self._fitness_batches = int(str(state.values["fitness_batches"]))
@@ -239,6 +267,7 @@ class SuperNetTrainer:
             self._rate_start = int(str(state.values.get("rate_start", self._rate_start)))
             self._rate_steps = int(str(state.values.get("rate_steps", self._rate_steps)))
             self.ledger.restore(state.values["ledger"])
+            self._restore_within(state)
         except (ArchitectureError, RuntimeError, KeyError, ValueError) as error:
             raise CheckpointError(
                 f"the checkpoint does not fit this space: {str(error).splitlines()[0]}"
@@ -248,6 +277,35 @@ class SuperNetTrainer:
         for name, parameter in self.supernet.named_parameters():
             if name in momenta:
                 self._optimizer.state[parameter]["momentum_buffer"] = momenta[name].to(self._device)
+
+    def _restore_within(self, state: TrainerState) -> None:
+        """Restore what ``state_within`` adds; ``state`` has neither."""
+        previous = _tensors_below("previous/", state)
+        self._previous = deepcopy(self.supernet) if previous else None
+        if self._previous is not None:
+            self._previous.load_state_dict(previous)
+        if "evaluation" in state.values:
+            progress = read_progress(state.values["evaluation"])
+            self._evaluation = self._begun(progress)
+            self._evaluation.restore(_tensors_below("evaluation/", state))
+
+    def _unfinished(self, architecture: Architecture, weights: Weights) -> Evaluation:
+        """Return the evaluation that was left unfinished, if it is this one; else a new one in its place."""
+        there = self._evaluation
+        if there is None or (there.progress.architecture, there.progress.weights) != (architecture, weights):
+            there = self._evaluation = self._begun(Progress(architecture, weights))
+        return there
+
+    def _begun(self, progress: Progress) -> Evaluation:
+        supernet = self._weights(progress.weights)
+        extract = supernet.extract_soft if self._soft_path else supernet.extract
+        return Evaluation(
+            progress,
+            extract(progress.architecture),
+            self._recalibration,
+            self._fitness,
+            batch_size=self.plan.evaluation_batch_size,
+        )
 
     def _next_batch(self) -> tuple[Tensor, Tensor]:
         """Return augmented training images (b, c, h, w) and their labels (b,)."""

@@ -5,13 +5,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 import cars_hw
-from cars_hw.checkpoint import Checkpoint
 from cars_hw.cli import app
 from cars_hw.config import SearchConfig
 from cars_hw.errors import CheckpointError
@@ -203,7 +203,7 @@ def _new_run(old: Path, folder: Path) -> Path:
     assert isinstance(fingerprint, dict)
     bound: dict[str, Json] = {**fingerprint, "configuration": new.configuration_hashes()[0]}
     values = {**checkpoint.values, "fingerprint": bound}
-    new.checkpoints.save(Checkpoint(checkpoint.generation, checkpoint.arrays, values))
+    new.checkpoints.save(replace(checkpoint, values=values))
     return folder
 
 

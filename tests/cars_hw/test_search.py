@@ -3,10 +3,13 @@
 import hashlib
 import itertools
 import json
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +21,7 @@ from cars_hw.candidate import Candidate
 from cars_hw.checkpoint import CheckpointFolder
 from cars_hw.errors import CheckpointError
 from cars_hw.evolution.screening import Screen
-from cars_hw.ledger import Json, Weights
+from cars_hw.ledger import Json, Ledger, Weights
 from cars_hw.networks.architecture import Architecture
 from cars_hw.objectives import Error, Limits, Objective, Parameters
 from cars_hw.record import Generation, read_record
@@ -29,7 +32,7 @@ from cars_hw.strategies._strategy import unconstrained
 from cars_hw.strategies.cars import Cars
 from cars_hw.strategies.random_search import RandomSearch
 from cars_hw.testing._tables import write_table
-from cars_hw.testing._tabular import CurveTrainer, TinySpace
+from cars_hw.testing._tabular import CurveTrainer, Killed, KillingClock, TinySpace
 from cars_hw.trainer import Trainer, TrainerState
 from devices.foundation import ConfigError
 from tests.fakes.configurations import TINIEST
@@ -43,6 +46,7 @@ def _search(
     seed: int = 0,
     screening: bool | None = None,
     screen: Screen | None = None,
+    clock: Callable[[], float] = time.monotonic,
     **fingerprint: str | tuple[str, ...],
 ) -> Search:
     space, trainer = TinySpace(), CurveTrainer()
@@ -60,6 +64,7 @@ def _search(
         },
         screening=screening,
         screen=screen,
+        clock=clock,
     )
 
 
@@ -140,6 +145,123 @@ def test_a_checkpoint_of_another_version_is_one_clear_error(tmp_path: Path) -> N
     folder.save(type(checkpoint)(1, checkpoint.arrays, values))
     with pytest.raises(CheckpointError, match="another version: strategy"):
         _search(tmp_path).resume()
+
+
+@pytest.mark.parametrize("n", [1, 7, 30])
+@pytest.mark.parametrize("is_saved", [True, False], ids=["saved", "in memory"])
+def test_a_search_ends_after_so_many_evaluations_and_goes_on_as_if_it_had_not(
+    n: int, is_saved: bool, tmp_path: Path
+) -> None:
+    straight = [_outcome(generation) for generation in _search().run()]
+    folder = tmp_path if is_saved else None
+    search = _search(folder)
+    list(search.run(max_evaluations=n))
+    assert search.ended_by == "max_evaluations"
+    assert search.trainer.ledger.evaluations == n
+    if is_saved:
+        search = _search(folder, seed=5)
+        assert search.resume()
+    list(search.run())
+    assert search.ended_by is None
+    assert [_outcome(generation) for generation in search.history] == straight
+
+
+def test_evaluations_that_are_just_enough_complete_their_generation(tmp_path: Path) -> None:
+    search = _search(tmp_path)
+    assert len(list(search.run(max_evaluations=6))) == 1
+    assert search.trainer.ledger.evaluations == 6
+    assert search.trainer.ledger.steps == _SCHEDULE.warm_up_steps
+    assert str(search.kept) == "generation 0, complete"
+    assert list(search.run(max_evaluations=6)) == []
+    assert search.ended_by == "max_evaluations"
+
+
+def test_a_search_without_a_complete_generation_goes_on_from_inside_its_warm_up(tmp_path: Path) -> None:
+    clock = itertools.count()  # looked at once before the round, and twice at each safe point
+    search = _search(tmp_path, clock=lambda: float(next(clock)))
+    assert list(search.run(max_time_s=3.5)) == []
+    assert search.ended_by == "max_time"
+    assert str(search.kept) == "generation 0 up to training step 2"
+    assert CheckpointFolder(tmp_path).load_newest() is None
+    resumed = _search(tmp_path, seed=1)
+    assert resumed.resume()
+    assert resumed.kept == search.kept
+    straight = [_outcome(generation) for generation in _search().run()]
+    assert [_outcome(generation) for generation in resumed.run()] == straight
+    assert resumed.trainer.ledger.steps == _SCHEDULE.total_steps
+
+
+def test_a_request_ends_a_search_at_the_next_safe_point(tmp_path: Path) -> None:
+    search = _search(tmp_path)
+    straight = [_outcome(generation) for generation in _search().run()]
+
+    def request(ledger: Ledger) -> None:
+        if ledger.steps == 7:
+            search.request_end()
+
+    search.trainer.ledger.listener = request
+    assert len(list(search.run())) == 1
+    assert search.ended_by == "request"
+    assert str(search.kept) == "generation 1 up to training step 2"
+    search.trainer.ledger.listener = None
+    assert [_outcome(generation) for generation in search.run()] == straight[1:]
+
+
+def test_a_partial_checkpoint_of_another_table_is_refused(tmp_path: Path) -> None:
+    list(_search(tmp_path, table="aaa").run(max_evaluations=1))
+    with pytest.raises(CheckpointError, match="written with table aaa, this search has bbb"):
+        _search(tmp_path, table="bbb").resume()
+
+
+def test_a_strategy_that_asks_for_something_else_when_it_is_resumed_is_refused(tmp_path: Path) -> None:
+    def search(space: SearchSpace) -> Search:
+        trainer = CurveTrainer()
+        strategy = Cars(space, np.random.default_rng(0), population_size=6)
+        objectives: list[Objective] = [Error(trainer), Parameters(space)]
+        return Search(trainer, strategy, objectives, _SCHEDULE, checkpoints=CheckpointFolder(tmp_path))
+
+    list(search(TinySpace()).run(max_evaluations=1))
+    changed = search(TinySpace((4, 4, 4, 4)))
+    assert changed.resume()
+    with pytest.raises(CheckpointError, match=r"asks for 'step [0-9. ]+', and asked for 'step .*delete"):
+        list(changed.run())
+    with pytest.raises(CheckpointError, match="an error ended this search inside a generation"):
+        next(changed.run())
+
+
+def test_a_checkpoint_is_written_inside_a_generation_when_it_is_due(tmp_path: Path) -> None:
+    clock = KillingClock(3)
+    with suppress(Killed):
+        list(_search(tmp_path, clock=clock).run())
+    assert {path.name for path in tmp_path.iterdir()} == {".lock", "0000.0001.partial"}
+
+
+def test_a_run_of_the_schema_before_goes_on_with_its_history_in_files(tmp_path: Path) -> None:
+    next(_search(tmp_path).run())
+    folder = CheckpointFolder(tmp_path)
+    checkpoint = folder.load_newest()
+    assert checkpoint is not None
+    _write_as_schema_1(tmp_path / "0000", checkpoint.history)
+    resumed = _search(tmp_path)
+    assert resumed.resume()
+    list(resumed.run())
+    straight = [_outcome(generation) for generation in _search().run()]
+    assert [_outcome(generation) for generation in resumed.history] == straight
+    assert len(list((tmp_path / "history").iterdir())) == len(straight)
+
+
+def _write_as_schema_1(folder: Path, history: Sequence[object]) -> None:
+    shutil.rmtree(folder.parent / "history")
+    state = json.loads((folder / "state.json").read_bytes())
+    old = {"generation": state["generation"], "values": {**state["values"], "history": history}}
+    (folder / "state.json").write_text(json.dumps(old, sort_keys=True))
+    hashes = {
+        name: hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        for name in ("arrays.safetensors", "state.json")
+    }
+    manifest: dict[str, object] = {"schema": 1, "sha256": hashes}
+    manifest["self"] = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
+    (folder / "manifest.json").write_text(json.dumps(manifest, sort_keys=True))
 
 
 def test_a_search_screens_as_its_strategy_says_unless_told_otherwise() -> None:

@@ -1,0 +1,119 @@
+"""Evaluation: an architecture on its way to an accuracy, batch by batch, so that it can be saved half-way."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated
+
+import torch
+from pydantic import Field, TypeAdapter
+from torch import Tensor
+
+from cars_hw.ledger import Json, Weights
+from cars_hw.networks.architecture import Architecture
+from cars_hw.weights.batch_norm import begin_recalibration, recalibration_batches, statistics
+from cars_hw.weights.network import Network
+
+_Count = Annotated[int, Field(ge=0)]
+
+
+@dataclass
+class Progress:
+    """How far an evaluation has come.
+
+    Attributes:
+        architecture: What is evaluated.
+        weights: With which weights.
+        batches: Batches done, those of the recalibration first.
+        right: Images that were classified rightly.
+        seconds: Time in them.
+    """
+
+    architecture: Architecture
+    weights: Weights
+    batches: _Count = 0
+    right: _Count = 0
+    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+
+    def to_json(self) -> Json:
+        """Return the figures by name."""
+        values: Json = _PROGRESS.dump_python(self, mode="json")
+        return values
+
+
+_PROGRESS = TypeAdapter(Progress)
+
+
+def read_progress(values: Json) -> Progress:
+    """Return what ``Progress.to_json`` wrote.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    return _PROGRESS.validate_python(values)
+
+
+class Evaluation:
+    """A network that is recalibrated, then judged, batch by batch.
+
+    Args:
+        progress: What is done.
+        network: The architecture, with weights of its own.
+        recalibration: Normalised training images (n, c, h, w).
+        fitness: Normalised images (m, c, h, w) and labels (m,) to judge it on.
+        batch_size: The most images in a batch.
+    """
+
+    def __init__(
+        self,
+        progress: Progress,
+        network: Network,
+        recalibration: Tensor,
+        fitness: tuple[Tensor, Tensor],
+        *,
+        batch_size: int,
+    ) -> None:
+        self.progress = progress
+        self._network = network
+        self._recalibration = recalibration_batches(recalibration, batch_size)
+        self._fitness = list(zip(*(part.split(batch_size) for part in fitness), strict=True))
+        begin_recalibration(network)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether there is no batch left."""
+        return self.progress.batches == len(self._recalibration) + len(self._fitness)
+
+    @torch.inference_mode()
+    def advance(self) -> None:
+        """Take the next batch.
+
+        An image with a logit that is not finite is classified wrongly, whichever class comes first.
+        """
+        number = self.progress.batches
+        if number < len(self._recalibration):
+            self._network(self._recalibration[number])
+        else:
+            self._network.eval()
+            images, labels = self._fitness[number - len(self._recalibration)]
+            logits = self._network(images)
+            self.progress.right += int(((logits.argmax(1) == labels) & logits.isfinite().all(1)).sum())
+        self.progress.batches = number + 1
+
+    def statistics(self) -> dict[str, Tensor]:
+        """Return the statistics of normalisation so far, by their names."""
+        return statistics(self._network)
+
+    @torch.no_grad()
+    def restore(self, found: Mapping[str, Tensor]) -> None:
+        """Take up the statistics that ``statistics`` returned.
+
+        Raises:
+            ValueError: They are those of another network, or more batches are done than there are.
+        """
+        own = self.statistics()
+        if own.keys() != found.keys() or any(own[name].shape != found[name].shape for name in own):
+            raise ValueError("the statistics of an evaluation are those of another network")
+        if self.progress.batches > len(self._recalibration) + len(self._fitness):
+            raise ValueError(f"{self.progress.batches} batches of an evaluation are done; there are fewer")
+        for name, tensor in own.items():
+            tensor.copy_(found[name])

@@ -215,7 +215,14 @@ def test_the_earlier_key_is_checked_and_contradicts_nothing() -> None:
         SearchConfig.load(None, {"latency.measured_elsewhere": False, "latency.allow_changed": ["device"]})
 
 
-@pytest.mark.parametrize("verb", [("profile",), ("search", "--run", "run"), ("demo", "--run", "run")])
+@pytest.mark.parametrize(
+    "verb",
+    [
+        ("profile", "--space=darts", "--table=t.jsonl"),
+        ("search", "--run=run", "--space=darts", "--data=digits"),
+        ("demo", "--run=run"),
+    ],
+)
 def test_a_word_that_there_is_not_is_refused_before_anything_is_made(verb: tuple[str, ...]) -> None:
     with pytest.raises(UnknownNameError, match=r"'kernal'; did you mean 'kernel'.*known: kernel, build"):
         _invoke(*verb, "--allow-changed", "build,kernal")

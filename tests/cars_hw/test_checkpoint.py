@@ -210,9 +210,9 @@ def test_a_damaged_generation_of_long_ago_is_not_silent(tmp_path: Path) -> None:
     folder = CheckpointFolder(tmp_path)
     for generation in range(5):
         folder.save(_checkpoint(generation))
-    path = tmp_path / "history" / "0001.json"
+    [path] = (tmp_path / "history").glob("0001-*.json")
     path.write_bytes(path.read_bytes().replace(b"1", b"2"))
-    with pytest.raises(CheckpointError, match=r"history/0001\.json is damaged"):
+    with pytest.raises(CheckpointError, match=rf"history/{path.name} is damaged"):
         CheckpointFolder(tmp_path).load_newest()
 
 

@@ -19,6 +19,11 @@ def _saved(folder: Path, n: int = len(_HISTORY)) -> str:
     return HistoryFolder(folder).extend(_HISTORY[:n])
 
 
+def _file(folder: Path, number: int) -> Path:
+    [path] = folder.glob(f"{number:04d}-*.json")
+    return path
+
+
 def test_what_was_written_is_loaded(tmp_path: Path) -> None:
     last = _saved(tmp_path)
     assert HistoryFolder(tmp_path).load(5, last) == _HISTORY
@@ -43,11 +48,14 @@ def test_a_generation_is_written_once(is_reopened: bool, tmp_path: Path) -> None
     assert all(path.stat().st_ino == number for path, number in before.items())
 
 
-def test_a_generation_that_was_lost_and_done_again_takes_the_place_of_the_old(tmp_path: Path) -> None:
-    _saved(tmp_path)
+def test_a_generation_that_was_lost_and_done_again_leaves_the_old_one_to_whoever_names_it(
+    tmp_path: Path,
+) -> None:
+    old = _saved(tmp_path)
     again = [*_HISTORY[:4], {"index": 4, "costs": [7.0]}]
     last = HistoryFolder(tmp_path).extend(again)
     assert HistoryFolder(tmp_path).load(5, last) == again
+    assert HistoryFolder(tmp_path).load(5, old) == _HISTORY
     folder = HistoryFolder(tmp_path)
     folder.extend(again)
     assert folder.extend(_HISTORY) == _saved(tmp_path)
@@ -69,24 +77,25 @@ def test_no_flipped_bit_of_any_generation_is_silent_and_the_file_is_named(tmp_pa
 
 def test_a_generation_that_is_missing_is_named(tmp_path: Path) -> None:
     last = _saved(tmp_path)
-    (tmp_path / "0002.json").unlink()
-    with pytest.raises(CheckpointError, match=r"0002\.json cannot be read"):
+    _file(tmp_path, 2).unlink()
+    with pytest.raises(CheckpointError, match=r"0002-\w+\.json cannot be read"):
         HistoryFolder(tmp_path).load(5, last)
 
 
 def test_two_generations_that_change_places_are_noticed(tmp_path: Path) -> None:
     last = _saved(tmp_path)
-    one, other = tmp_path / "0001.json", tmp_path / "0002.json"
+    one, other = _file(tmp_path, 1), _file(tmp_path, 2)
     content = one.read_bytes()
     one.write_bytes(other.read_bytes())
     other.write_bytes(content)
-    with pytest.raises(CheckpointError, match=r"0002\.json is damaged"):
+    with pytest.raises(CheckpointError, match=r"0002-\w+\.json is damaged"):
         HistoryFolder(tmp_path).load(5, last)
 
 
 def test_a_file_of_another_form_is_one_clear_error(tmp_path: Path) -> None:
     _saved(tmp_path, 1)
     content = json.dumps([1]).encode()
-    (tmp_path / "0000.json").write_bytes(content)
+    sha256 = hashlib.sha256(content).hexdigest()
+    (tmp_path / f"0000-{sha256[:16]}.json").write_bytes(content)
     with pytest.raises(CheckpointError, match="written by another version"):
-        HistoryFolder(tmp_path).load(1, hashlib.sha256(content).hexdigest())
+        HistoryFolder(tmp_path).load(1, sha256)

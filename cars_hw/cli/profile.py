@@ -67,9 +67,9 @@ def profile(
     from cars_hw.results.tables import profile as profile_table
     from profilers import Quality
 
-    require_known(None, runtime)
     for one in device or ():
-        require_known(one, None)
+        require_known(one, runtime)
+    require_known(None, runtime)
     require_given("profile", config, overrides, space__name=space, latency__table=table)
     resolved = resolve_measuring(
         config,

@@ -6,5 +6,5 @@ from profilers.formats.onnx import Onnx
 class UninstalledFormat(Onnx):
     """ONNX by a distribution that does not exist."""
 
-    packages = ("onnx", "no-such-distribution")
+    packages = ("no-such-distribution", "onnx")
     has_int8 = True

@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
+import devices
+from cars_hw.assembly import make_space
 from cars_hw.cli._statuses import DONE, FAILED
+from cars_hw.config import SearchConfig
+from cars_hw.latency.contents import TableContents
+from latency_tables import LatencyTable, Measurement
+from profilers import runtimes
+from profilers.profiler import Profiler
 from tests.fakes import programs
 from tests.fakes.adb_daemon import real_daemon
 from tests.fakes.command_line import Done, printed_commands, run
@@ -115,17 +122,31 @@ def test_every_command_of_a_session_on_this_machine_works_as_printed(runtime: st
     session("search", f"--config={config}", "--run=runs/c d", "--resume")
     _lose_an_entry(f"cpu-{runtime}.jsonl", session)
     session("search", f"--config={config}", "--run=again", status=FAILED)
-    session("bench", "runs/c d/export/knee.tflite", f"--table=cpu-{runtime}.jsonl", f"--runtime={runtime}")
+    suffix = "onnx" if runtime == "onnxruntime" else "tflite"
+    lacking = session("bench", f"runs/c d/export/knee.{suffix}", f"--table=cpu-{runtime}.jsonl")
+    assert [words[0] for words in lacking.commands] == ["profile"]
     session.follow()
 
 
 def _lose_an_entry(table: str, session: Session) -> None:
     """Damage a table and let its printed commands repair it, which loses an operation."""
+    session.follow()
     content = bytearray(Path(table).read_bytes())
     content[content.index(b"sep_conv") + 1] ^= 1
     Path(table).write_bytes(content)
     session("table", "show", table, status=FAILED)
     session.follow()
+
+
+def _write_all_but_one_entry(table: str, config: str) -> None:
+    """Write the table of a phone that answers, as if most of it had been measured: that takes minutes."""
+    loaded = SearchConfig.load(config)
+    latency = loaded.latency
+    with devices.connect(latency.device) as device:
+        header = Profiler(device, runtimes.load(latency.runtime, 1, **latency.settings)).header()
+    specs = TableContents(make_space(loaded)).specs
+    with LatencyTable.create(table, header) as filled:
+        filled.add(*(Measurement(spec, (1e-3 + i * 1e-6,)) for i, spec in enumerate(specs[:-1])))
 
 
 @pytest.mark.slow
@@ -143,6 +164,7 @@ def test_every_command_of_a_session_on_a_phone_works_as_printed(
             f'[latency.settings]\nbenchmark_binary = "{tool}"\n'
         )
         config = _write("c d.toml", "", "", table="", more=latency)
+        _write_all_but_one_entry("a phone.jsonl", config)
         session = Session()
         session("devices", f"--device={device}")
         session("search", f"--config={config}", "--run=-r 1", status=FAILED)
@@ -158,7 +180,7 @@ def test_every_command_of_a_session_on_a_phone_works_as_printed(
 @pytest.mark.slow
 def test_every_command_of_a_session_with_targets_limits_and_a_plug_in_works_as_printed(folder: Path) -> None:
     more = (
-        '[targets.one]\ndevice = "fake"\ntable = "one.jsonl"\n[targets.two]\nruntime = "tflite"\n'
+        '[targets.one]\ndevice = "fake"\ntable = "one.jsonl"\n[targets.two]\ndevice = "fake"\n'
         'table = "two.jsonl"\n[limits]\nmacs = 1e9\n'
     )
     config = _write("c d.toml", "", "", table="", more=more)

@@ -128,13 +128,13 @@ def test_a_phone_that_heats_up_is_waited_for_and_the_wait_is_told(bench: Bench, 
     phone = bench.phone
 
     def cool_down(phone: PlayedPhone) -> None:
-        phone.heat(status=0 if phone.now_s >= 3 else 2, skin_c="30.0")
+        phone.heat(status=0 if phone.now_s >= 2.5 else 4, skin_c="30.0")
 
     phone.script = cool_down
-    phone.heat(status=2, skin_c="44.0")
+    phone.heat(status=4, skin_c="44.0")
     with bench.profiler() as profiler:
         assert len(measured(profiler.measure(TableContents(SPACE).workloads()[:1]))) == 1
-        assert profiler.resting_s == phone.now_s == 3.0
+        assert profiler.resting_s == phone.now_s == 2.5
 
 
 @pytest.mark.slow

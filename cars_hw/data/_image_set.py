@@ -22,10 +22,13 @@ class ImageSet:
 
     Attributes:
         name: The data set's name.
-        images: (n, c, h, w), 0..255.
-        labels: (n,), 0..classes-1.
+        images: (n, c, h, w), whole numbers 0..255, of any type when it is made.
+        labels: (n,), whole numbers 0..classes-1, of any type when it is made.
         flips: Whether a mirrored image keeps its label.
         source: The origin of the images, and their terms.
+
+    Raises:
+        DataError: Images or labels are of another shape, or no such numbers.
     """
 
     name: str
@@ -33,6 +36,18 @@ class ImageSet:
     labels: Labels
     flips: bool
     source: str
+
+    def __post_init__(self) -> None:
+        images, labels = np.asarray(self.images), np.asarray(self.labels)
+        if images.ndim != 4 or labels.shape != images.shape[:1] or not images.size:
+            raise DataError(
+                f"{self.name} has images {images.shape} and labels {labels.shape}; give (n, c, h, w) and "
+                "(n,), none of these 0"
+            )
+        _require_whole(images, f"images of {self.name}", np.iinfo(np.uint8).max)
+        _require_whole(labels, f"labels of {self.name}", np.iinfo(np.int32).max)
+        object.__setattr__(self, "images", images.astype(np.uint8, copy=False))
+        object.__setattr__(self, "labels", labels.astype(np.int64, copy=False))
 
     def __repr__(self) -> str:
         n, c, h, w = self.images.shape
@@ -42,6 +57,21 @@ class ImageSet:
     def classes(self) -> int:
         """Number of labels."""
         return int(self.labels.max()) + 1
+
+
+def _require_whole(values: NDArray[np.generic], what: str, most: int) -> None:
+    """Check that ``values`` are whole numbers from 0 to ``most``."""
+    if values.dtype.kind not in "biuf":
+        raise DataError(f"the {what} are of type {values.dtype}; give whole numbers from 0 on")
+    if values.dtype == np.uint8:
+        return
+    if values.dtype.kind == "f":
+        values = values.astype(np.float64)  # half precision cannot be compared with ``most``
+    odd = np.less(values, 0) | np.greater(values, most)
+    if values.dtype.kind == "f":
+        odd |= np.not_equal(np.trunc(values.astype(np.float64)), values)  # what is no number is odd, too
+    if odd.any():
+        raise DataError(f"the {what} hold {values[odd][0]}; give whole numbers from 0 on, at most {most}")
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", technical report, 2009.
 
 Two forms are read, each as a folder or as a tar archive, compressed by gzip or xz or not at all: the official
-binary version, ``data_batch_1.bin`` to ``data_batch_5.bin``, and ``train/CLASS/NAME.jpg``.
+binary version, ``data_batch_1.bin`` to ``data_batch_5.bin``, and ``train/CLASS/NAME.jpg``, whatever the case
+of their letters. Other images below ``train`` are refused: a set that is read in part is another set.
 """
 
 import gzip
@@ -33,8 +34,12 @@ REMEDY = (
 _SIDE = 32
 _RECORD_BYTES = 1 + 3 * _SIDE**2
 _BATCHES = tuple(f"data_batch_{i}.bin" for i in range(1, 6))
-_BATCH = re.compile(r"(?:.{1,256}/)?(data_batch_[1-5]\.bin)")
-_JPEG = re.compile(r"(?:.{1,256}/)?train/([a-z]{1,32})/([^/]{1,255}\.jpe?g)")
+_BATCH = re.compile(r"(?:.{1,256}/)?(data_batch_[1-5]\.bin)", re.IGNORECASE)
+_JPEG = re.compile(r"(?:.{1,256}/)?train/([^/]{1,64})/([^/]{1,255}\.(?:jpe?g|jpe|jfif))", re.IGNORECASE)
+_IMAGE = re.compile(
+    r"(?:.{1,256}/)?train/.{1,512}\.(?:jpe?g|jpe|jfif|png|bmp|gif|tiff?|webp|avif|heic|jp2|ppm|npy)",
+    re.IGNORECASE,
+)
 _MAX_BATCH_BYTES = 10_000 * _RECORD_BYTES
 _MAX_JPEG_BYTES = 1 << 16
 #: The official archive holds 184 MB.
@@ -75,12 +80,12 @@ def read(path: Path) -> Found:
         DataError: There are none, or a file is damaged, too large, or not what its name stands for.
     """
     batches: dict[str, bytes] = {}
-    jpegs: dict[tuple[str, str], bytes] = {}
+    jpegs: dict[tuple[str, str, str], bytes] = {}
     for name, content in _files(path):
         if batch := _BATCH.fullmatch(name):
-            batches[batch[1]] = content
+            batches[batch[1].lower()] = content
         elif jpeg := _JPEG.fullmatch(name):
-            jpegs[jpeg[1], jpeg[2]] = content
+            jpegs[jpeg[1].lower(), jpeg[2], jpeg[1]] = content
     if batches:
         return _from_batches(path, batches)
     if jpegs:
@@ -105,14 +110,18 @@ def _from_batches(path: Path, batches: Mapping[str, bytes]) -> Found:
     return Found(records[:, 1:].reshape(-1, 3, _SIDE, _SIDE), labels, "the official binary version")
 
 
-def _from_jpegs(path: Path, jpegs: Mapping[tuple[str, str], bytes]) -> Found:
-    found = {label for label, _ in jpegs}
+def _from_jpegs(path: Path, jpegs: Mapping[tuple[str, str, str], bytes]) -> Found:
+    """Decode the images of the class, file and folder that are their keys."""
+    found = {label for label, _, _ in jpegs}
     if found != set(CLASSES):
         odd = sorted(found ^ set(CLASSES))[0]
         problem = "lacks the class" if odd in CLASSES else "has a class that CIFAR-10 has not,"
         raise DataError(f"{path} {problem} {odd}; {REMEDY}")
-    images = np.stack([_decoded("/".join(name), jpegs[name]) for name in sorted(jpegs)])
-    labels = np.array([CLASSES.index(label) for label, _ in sorted(jpegs)], dtype=np.int64)
+    keys = sorted(jpegs)
+    images = np.stack(
+        [_decoded(f"{folder}/{name}", jpegs[label, name, folder]) for label, name, folder in keys]
+    )
+    labels = np.array([CLASSES.index(label) for label, _, _ in keys], dtype=np.int64)
     return Found(images, labels, "re-encoded as JPEG")
 
 
@@ -137,7 +146,8 @@ def _files(path: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _of_folder(path: Path) -> Iterator[tuple[str, bytes]]:
-    found = (file for pattern in ("*.bin", "*/*.bin", "train/*/*") for file in path.glob(pattern))
+    patterns = ("*.[bB][iI][nN]", "*/*.[bB][iI][nN]", "[tT][rR][aA][iI][nN]/**/*")
+    found = (file for pattern in patterns for file in path.glob(pattern))
     for n, file in enumerate(found):
         name = file.relative_to(path).as_posix()
         if n >= _MAX_FILES:
@@ -161,8 +171,10 @@ def _bound(name: str, size: int) -> bool:
     """Tell whether the file ``name`` may hold images.
 
     Raises:
-        DataError: It may, but is too large to.
+        DataError: It may, but is too large to, or it is an image that would not be read.
     """
+    if _IMAGE.fullmatch(name) and not _JPEG.fullmatch(name):
+        raise DataError(f"{name[-80:]} is no train/CLASS/NAME.jpg, and would be left out; {REMEDY}")
     limit = _MAX_BATCH_BYTES if _BATCH.fullmatch(name) else _MAX_JPEG_BYTES if _JPEG.fullmatch(name) else None
     if limit is not None and size > limit:
         raise DataError(f"{name[-80:]} has {size} bytes; at most {limit} were expected; {REMEDY}")

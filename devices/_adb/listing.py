@@ -32,6 +32,7 @@ REMEDIES = {
     "rescue": "start Android on it",
     "sideload": "start Android on it",
     "bootloader": "start Android on it",
+    "host": "it is a computer that runs adb, no phone: connect the phone itself",
     "detached": "another program has taken it from adb: end that, then `adb attach` it",
     "unknown": "plug it in again",
 }
@@ -74,7 +75,7 @@ def parsed(listing: str) -> list[ListedDevice]:
     """Return the phones in the answer to ``host:devices``: lines of serial, tabulator and state."""
     pairs = (line.partition("\t") for line in listing.split("\n") if line.strip())
     return [
-        ListedDevice(printable(serial[:LONGEST_SERIAL]) or _NO_SERIAL, one_line(state))
+        ListedDevice(printable(serial[:LONGEST_SERIAL]) or _NO_SERIAL, one_line(state) or "unknown")
         for serial, _, state in pairs
     ]
 

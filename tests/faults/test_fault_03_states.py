@@ -18,6 +18,10 @@ STATES = {
     "recovery": "start Android",
     "sideload": "start Android",
     "bootloader": "start Android",
+    "rescue": "start Android",
+    "host": "connect the phone itself",
+    "detached": "`adb attach` it",
+    "unknown": "plug it in again",
     "something new": "plug it in again",
 }
 

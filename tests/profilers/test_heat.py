@@ -33,6 +33,8 @@ LATENCIES_S = {"sentinel": 1e-3, **{f"k{i}": 1e-3 * (1 + i % 7) for i in range(9
 #: As for phones, but few and long blocks, which heat as much as many.
 LONG_BLOCKS = replace(MeasurementPlan.for_phones(), block_s=1.5, budget_s=1e9)
 
+IMPATIENT = replace(LONG_BLOCKS, sentinel=SentinelPlan(patience_s=20.0))
+
 needs_traces = pytest.mark.skipif(
     not TRACES.is_dir(), reason=f"{TRACES} is absent; set CARS_HW_DATA to the folder of published figures"
 )
@@ -57,8 +59,8 @@ def profile(phone: HeatedPhone, n: int, plan: MeasurementPlan = LONG_BLOCKS) -> 
 def test_no_entry_of_a_real_phones_trace_is_of_another_level(
     name: str, phone: PlayedPhone, tmp_path: Path
 ) -> None:
-    table, _ = profile(HeatedPhone(tmp_path / "heated", HeatTrace.read(TRACES / f"{name}.csv")), 6)
-    assert len(table) == 6
+    table, _ = profile(HeatedPhone(tmp_path / "heated", HeatTrace.read(TRACES / f"{name}.csv")), 4)
+    assert len(table) == 4
 
 
 @needs_traces
@@ -106,18 +108,18 @@ def test_a_phone_that_is_slowed_and_reports_nothing_is_refused(
 
 def test_critical_heat_stops_a_phone_though_its_speed_is_flat(phone: PlayedPhone, tmp_path: Path) -> None:
     heated = HeatedPhone(tmp_path / "heated", trace_of(200.0, status=4))
-    table, profiler = profile(heated, 2)
+    table, profiler = profile(heated, 2, IMPATIENT)
     [failure, _] = table.failures.values()
     assert failure.status is FailureStatus.THROTTLED
     assert failure.reason.startswith("thermal status 4 (critical)")
-    assert profiler.resting_s == LONG_BLOCKS.sentinel.patience_s  # type: ignore[union-attr]
+    assert profiler.resting_s == 20.0
 
 
 def test_a_slow_phone_is_refused_with_what_it_reports_as_the_explanation(
     phone: PlayedPhone, tmp_path: Path
 ) -> None:
     trace = replace(trace_of(200.0, 300.0, status=2), time_constant_s=1e9)
-    table, _ = profile(HeatedPhone(tmp_path / "heated", trace), 12)
+    table, _ = profile(HeatedPhone(tmp_path / "heated", trace), 12, IMPATIENT)
     reason = list(table.failures.values())[-1].reason
     assert "longer than at its best, over 5%; thermal status 2 (moderate): the phone throttles" in reason
 
@@ -153,7 +155,7 @@ def test_where_the_sentinel_cannot_be_run_status_and_temperatures_decide(
     heated = HeatedPhone(tmp_path / "heated", trace_of(200.0, status=status, battery_c=battery_c))
     runtime = Blind(heated, LATENCIES_S)
     runtime.error = error
-    entries = Profiler(heated.device(), runtime, LONG_BLOCKS).measure(workloads(1))
+    entries = Profiler(heated.device(), runtime, IMPATIENT).measure(workloads(1))
     if is_measured:
         (entry,) = measured(entries)
         assert entry.conditions["sentinel_missing"] == str(error)

@@ -5,6 +5,7 @@ import io
 import lzma
 import os
 import pickle
+import re
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -189,6 +190,48 @@ def test_a_jpeg_file_that_is_not_what_it_says_is_refused(
 ) -> None:
     with pytest.raises(DataError, match=message):
         cifar10.read(write(tmp_path, {**jpeg_files(), **changes}))
+
+
+def test_letters_of_any_case_are_read_and_in_the_order_of_the_small_ones(tmp_path: Path) -> None:
+    expected = cifar10.read(in_folder(tmp_path / "small", jpeg_files()))
+    for change in (str.upper, str.title, lambda name: name.replace(".jpg", ".JPEG")):
+        files = {"/".join(map(change, name.split("/"))): content for name, content in jpeg_files().items()}
+        found = cifar10.read(in_folder(tmp_path / f"{len(os.listdir(tmp_path))}", files))
+        assert np.array_equal(found.images, expected.images)
+        assert np.array_equal(found.labels, expected.labels)
+
+
+def test_folders_and_files_that_differ_in_case_alone_are_all_read(tmp_path: Path) -> None:
+    more = {"train/Cat/0.jpg": jpeg(1), "train/cat/0.JPG": jpeg(2), "TRAIN/cat/9.jfif": jpeg(3)}
+    found = cifar10.read(in_folder(tmp_path, {**jpeg_files(), **more}))
+    assert len(found.labels) == 33
+    assert np.bincount(found.labels)[CLASSES.index("cat")] == 6
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["train/cat/3.png", "train/cat/3.WebP", "train/cat/more/3.jpg", "train/3.JPG", "train/.more/cat/3.jpeg"],
+)
+@some_containers
+def test_an_image_that_would_be_left_out_is_named(tmp_path: Path, write: Writer, name: str) -> None:
+    with pytest.raises(
+        DataError, match=f"{re.escape(name)} is no train/CLASS/NAME.jpg, and would be left out"
+    ):
+        cifar10.read(write(tmp_path, {**jpeg_files(), name: jpeg(1)}))
+
+
+@pytest.mark.parametrize("folder", ["cat2", "cat_2", "a cat", "Cats"])
+def test_a_folder_of_any_name_is_a_class(tmp_path: Path, folder: str) -> None:
+    with pytest.raises(DataError, match=f"has a class that CIFAR-10 has not, {folder.lower()}"):
+        cifar10.read(in_folder(tmp_path, {**jpeg_files(), f"train/{folder}/0.jpg": jpeg(1)}))
+
+
+def test_batches_in_capitals_are_read(tmp_path: Path) -> None:
+    files = {name.upper(): content for name, content in binary_files().items()}
+    assert np.array_equal(
+        cifar10.read(in_folder(tmp_path / "b", files)).labels,
+        cifar10.read(in_folder(tmp_path / "a", binary_files())).labels,
+    )
 
 
 def test_a_class_without_images_is_named(tmp_path: Path) -> None:

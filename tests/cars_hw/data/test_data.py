@@ -1,9 +1,13 @@
 """Real images, split apart."""
 
+from typing import Any
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from cars_hw import data
+from cars_hw.data import ImageSet
 from cars_hw.errors import DataError
 from devices.foundation import ConfigError, UnknownNameError
 
@@ -101,3 +105,58 @@ def test_a_set_takes_no_setting_that_it_does_not_declare() -> None:
 def test_images_show_their_number_and_shape_and_no_pixels() -> None:
     fitness = data.load("tests.fakes.stripes", fitness_images=4).fitness
     assert repr(fitness) == "ImageSet('tests.fakes.stripes', 4 images 1x8x8, 2 classes)"
+
+
+X = np.zeros((4, 1, 2, 2), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("kind", [*"bBhHiIlLqQ", "?", "e", "f", "d", ">i4", ">u8", "<f8"])
+def test_labels_of_any_type_of_whole_numbers_are_used(kind: str) -> None:
+    found = ImageSet("mine", X, np.array([0, 1, 1, 0]).astype(kind), flips=False, source="me")
+    assert found.labels.dtype == np.int64
+    assert found.labels.tolist() == [0, 1, 1, 0]
+    assert found.classes == 2
+
+
+@pytest.mark.parametrize("kind", [*"hiqQfd", ">u2"])
+def test_images_of_any_type_of_whole_numbers_are_used(kind: str) -> None:
+    found = ImageSet("mine", (X + 255).astype(kind), np.zeros(4, np.int64), flips=False, source="me")
+    assert found.images.dtype == np.uint8
+    assert found.images.max() == 255
+
+
+@pytest.mark.parametrize(
+    ("labels", "text"),
+    [
+        (np.array([0, 1, -1, 2]), "labels of mine hold -1"),
+        (np.array([0, 1, 0.5, 2]), "labels of mine hold 0.5"),
+        (np.array([0, 1, np.nan, 2]), "labels of mine hold nan"),
+        (np.array([0, 1, np.inf, 2]), "labels of mine hold inf"),
+        (np.array([0, 1, 2, 2**64 - 1], np.uint64), "labels of mine hold 18446744073709551615"),
+        (np.array([0, 1, 1, 2**63], np.float64), "labels of mine hold 9.2"),
+        (np.array(list("abcd")), "labels of mine are of type <U1"),
+        (np.array([None, 1, 2, 3]), "labels of mine are of type object"),
+        (np.array([0, 1, 2, 3j]), "labels of mine are of type complex128"),
+        (np.zeros((4, 1), np.int64), r"labels \(4, 1\); give"),
+        (np.zeros(3, np.int64), r"labels \(3,\); give"),
+    ],
+)
+def test_labels_that_are_none_are_refused_in_one_line(labels: NDArray[Any], text: str) -> None:
+    with pytest.raises(DataError, match=text) as caught:
+        ImageSet("mine", X, labels, flips=False, source="me")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("images", "text"),
+    [
+        (X + 0.5, "images of mine hold 0.5"),
+        (X.astype(np.int16) - 1, "images of mine hold -1"),
+        (X.astype(np.int16) + 256, "images of mine hold 256"),
+        (X[0], r"images \(1, 2, 2\)"),
+        (X[:0], r"images \(0, 1, 2, 2\)"),
+    ],
+)
+def test_images_that_are_none_are_refused_in_one_line(images: NDArray[Any], text: str) -> None:
+    with pytest.raises(DataError, match=text):
+        ImageSet("mine", images, np.zeros(len(images), np.int64), flips=False, source="me")

@@ -63,6 +63,7 @@ class Filled:
     Attributes:
         entries: Those that are new.
         resting_s: Seconds that were lost to waiting for devices to be ready.
+        taken_up: How many went on from what an earlier call had measured of them when it was interrupted.
         were_there: How many were in the table before.
         failures: Those of the wanted ones that could not be measured, now or before.
         lost: Why devices were given up, whose work others took over.
@@ -70,6 +71,7 @@ class Filled:
 
     entries: list[Entry]
     resting_s: float
+    taken_up: int = 0
     were_there: int = 0
     failures: tuple[Failure, ...] = ()
     lost: tuple[str, ...] = ()
@@ -86,7 +88,9 @@ def fill_table(  # noqa: PLR0913  (what, where, on what and how)
     again: bool = False,
     on_round: OnRound = ignore_rounds,
 ) -> Filled:
-    """Measure what the table at ``path`` lacks of ``workloads``; whatever ends this keeps what is finished.
+    """Measure what the table at ``path`` lacks of ``workloads``; whatever ends this, the next call goes on.
+
+    An interrupt costs a block; a kill, half a minute: so often is what was measured brought to the disk.
 
     Args:
         path: The table; made where there is none.
@@ -117,7 +121,7 @@ def fill_table(  # noqa: PLR0913  (what, where, on what and how)
         with _profiler(setup, shared[0], quality, on_round) as profiler:
             with LatencyTable.open_for_writing(path, profiler.header()) as table:
                 entries = list(profiler.fill(table, workloads, retry_failures=retry_failures, again=again))
-            filled = Filled(entries, profiler.resting_s)
+            filled = Filled(entries, profiler.resting_s, profiler.taken_up)
     failures = LatencyTable.open(path).failures
     found = tuple(failures[workload.spec] for workload in workloads if workload.spec in failures)
     new = {entry.spec for entry in filled.entries}  # several devices measure the controls each
@@ -164,7 +168,7 @@ def _fill_by_fleet(  # noqa: PLR0913  (those of fill_table)
             members, plan, on_round=lambda serial, n: on_round(address_of[serial], n, plan.max_rounds)
         )
         entries = list(fleet.fill(path, workloads, workloads[-CONTROLS:], retry_failures=retry_failures))
-        return Filled(entries, fleet.resting_s, lost=tuple(fleet.lost.values()))
+        return Filled(entries, fleet.resting_s, fleet.taken_up, lost=tuple(fleet.lost.values()))
 
 
 @contextmanager

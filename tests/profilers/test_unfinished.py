@@ -48,7 +48,7 @@ class World:
     def __init__(self, folder: Path, kill_at: int | None = None, end: BaseException | None = None) -> None:
         self.path, self.copy = folder / "t.jsonl", folder / "copy"
         self.blocks, self._kill_at, self._end = 0, kill_at, end or KilledError()
-        self._round = max([1, *(int(record["rounds"]) for record in kept(self.path))]) - 1
+        self._round = max([1, *(int(record.get("rounds", 0)) for record in kept(self.path))]) - 1
 
     def latency_s(self, spec: OpSpec, _: float) -> float:
         if self.blocks == self._kill_at:

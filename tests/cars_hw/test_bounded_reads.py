@@ -187,7 +187,7 @@ def _tries() -> Iterator[object]:
                 yield pytest.param(command, make, marks=marks, id=f"{command}-{make.__name__}")
 
 
-@pytest.mark.parametrize(("command", "make"), _tries())
+@pytest.mark.parametrize(("command", "make"), list(_tries()))
 def test_whatever_file_a_verb_is_given_it_ends_in_one_line_and_status_1(
     command: str,
     make: Callable[[Path], None],

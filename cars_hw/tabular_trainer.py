@@ -5,6 +5,8 @@ An evaluation looks it up; training steps only move the epoch that it reads.
 """
 
 import csv
+import errno
+import io
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,7 +18,7 @@ from cars_hw.networks.architecture import Architecture, to_text
 from cars_hw.objectives import Objective
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.trainer import OptionGradients, TrainerState
-from devices.foundation import ConfigError
+from devices.foundation import ConfigError, read_regular
 
 #: Figures of architectures: one for each column that was read.
 Figures = Mapping[Architecture, tuple[float, ...]]
@@ -229,20 +231,19 @@ def read_figures(
 def _rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
     """Yield the number of each line and its cells of ``columns``."""
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise DataError(f"{path} has over {_MAX_BYTES >> 20} MiB; split it, or leave columns out")
-        with path.open(encoding="utf-8", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            header = next(reader, [])
-            indices = [_index(path, header, column) for column in columns]
-            for row in reader:
-                if len(row) != len(header):
-                    raise DataError(
-                        f"{path}, line {reader.line_num}: {len(row)} cells; the header has {len(header)}"
-                    )
-                yield reader.line_num, [row[index] for index in indices]
+        text = io.StringIO(read_regular(path, _MAX_BYTES).decode("utf-8"), newline="")
+        reader = csv.reader(text, strict=True)
+        header = next(reader, [])
+        indices = [_index(path, header, column) for column in columns]
+        for row in reader:
+            if len(row) != len(header):
+                raise DataError(
+                    f"{path}, line {reader.line_num}: {len(row)} cells; the header has {len(header)}"
+                )
+            yield reader.line_num, [row[index] for index in indices]
     except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}; name a CSV file") from error
+        remedy = "split it, or leave columns out" if error.errno == errno.EFBIG else "name a CSV file"
+        raise DataError(f"cannot read {path}: {error.strerror}; {remedy}") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path} is no CSV file: {error}") from error
 

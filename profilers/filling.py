@@ -58,6 +58,7 @@ class Filled:
     Attributes:
         entries: Those that are new.
         resting_s: Seconds that were lost to waiting for devices to be ready.
+        taken_up: How many went on from what an earlier call had measured of them when it was interrupted.
         were_there: How many were in the table before.
         failures: Those of the wanted ones that could not be measured, now or before.
         lost: Why devices were given up, whose work others took over.
@@ -67,6 +68,7 @@ class Filled:
 
     entries: list[Entry]
     resting_s: float
+    taken_up: int = 0
     were_there: int = 0
     failures: tuple[Failure, ...] = ()
     lost: tuple[str, ...] = ()
@@ -85,7 +87,9 @@ def fill_table(  # noqa: PLR0913  (what, where, on what and how)
     allow_changed: Collection[str] = (),
     on_progress: OnProgress = ignore_progress,
 ) -> Filled:
-    """Measure what the table at ``path`` lacks of ``workloads``; whatever ends this keeps what is finished.
+    """Measure what the table at ``path`` lacks of ``workloads``; whatever ends this, the next call goes on.
+
+    An interrupt costs a block; a kill, half a minute: so often is what was measured brought to the disk.
 
     Args:
         path: The table; made where there is none.
@@ -135,7 +139,7 @@ def fill_table(  # noqa: PLR0913  (what, where, on what and how)
                 found = profiler.fill(table, workloads, retry_failures=retry_failures, again=again)
                 entries = list({entry.spec: entry for entry in found}.values())
                 outdated = tuple(profiler.outdated(table))
-            filled = Filled(entries, profiler.resting_s, outdated=outdated)
+            filled = Filled(entries, profiler.resting_s, profiler.taken_up, outdated=outdated)
     failures = LatencyTable.open(path).failures
     failed = tuple(failures[workload.spec] for workload in workloads if workload.spec in failures)
     new = {entry.spec for entry in filled.entries}  # several devices measure the controls each
@@ -214,7 +218,7 @@ def _fill_by_fleet(  # noqa: PLR0913  (those of fill_table)
         there, failed = _in_table_and_parts(path)
         tally.begin(there, {} if retry_failures else failed, addresses[0])
         entries = list(fleet.fill(path, workloads, workloads[-CONTROLS:], retry_failures=retry_failures))
-        return Filled(entries, fleet.resting_s, lost=tuple(fleet.lost.values()))
+        return Filled(entries, fleet.resting_s, fleet.taken_up, lost=tuple(fleet.lost.values()))
 
 
 def _in_table_and_parts(path: Path) -> tuple[dict[OpSpec, Measurement], dict[OpSpec, Failure]]:

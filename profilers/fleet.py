@@ -132,6 +132,11 @@ class Fleet:
         """Seconds that were lost to waiting for devices to be ready, over all of them."""
         return sum(profiler.resting_s for profiler in self._profilers.values())
 
+    @property
+    def taken_up(self) -> int:
+        """How many entries went on from blocks of a filling that was interrupted, over all devices."""
+        return sum(profiler.taken_up for profiler in self._profilers.values())
+
     def fill(
         self,
         path: Path,

@@ -34,6 +34,9 @@ class Profiler:
         on_step: Called after each load, each round and each finished workload, for progress.
         before_run: Called before anything is prepared or run on the device, and at least every second of a
             rest; what it raises ends the measuring.
+
+    Attributes:
+        taken_up: How many entries went on from blocks of a filling that was interrupted.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class Profiler:
         self.device = device
         self.runtime = runtime
         self.plan = plan or plan_for(device)
+        self.taken_up = 0
         self._unfinished = Unfinished()
         self._gate = self._make_gate()
 
@@ -59,11 +63,6 @@ class Profiler:
     def resting_s(self) -> float:
         """Seconds that were lost to waiting for the device to be ready."""
         return self._gate.resting_s
-
-    @property
-    def taken_up(self) -> int:
-        """How many entries of the last filling went on from blocks of one that was interrupted."""
-        return self._unfinished.taken_up
 
     def header(self) -> TableHeader:
         """Return the conditions that everything measured here shares: the header of its table."""
@@ -227,6 +226,7 @@ class Profiler:
     def _prepared(self, workload: Workload, loaded: ExitStack) -> Sampling | Entry:
         self._before_each()
         earlier = self._unfinished.take_up(workload.spec)
+        self.taken_up += earlier is not None
         try:
             sampler = loaded.enter_context(self.runtime.prepare(workload, self.device))
             return Sampling(workload.spec, sampler, device=self.device, plan=self.plan, earlier=earlier)

@@ -112,9 +112,12 @@ def _print(table: str, filled: "Filled", *, json: bool) -> None:
     failed = [f"{failure.spec}: {failure.status}: {failure.reason}" for failure in filled.failures]
     if json:
         found = {"measured": measured, "were_there": filled.were_there, "failed": failed}
-        print_json({**found, "resting_s": filled.resting_s, "outdated": len(filled.outdated)})
+        found |= {"taken_up": filled.taken_up, "resting_s": filled.resting_s}
+        print_json({**found, "outdated": len(filled.outdated)})
         return
     say(f"{table}: {measured} measured, {filled.were_there} were there")
+    if filled.taken_up:
+        say(f"{filled.taken_up} of them went on where an earlier run was interrupted")
     if filled.resting_s:
         say(f"{filled.resting_s:.0f} s were lost to waiting for the device to be ready")
     if filled.outdated:

@@ -7,6 +7,7 @@ binary version, ``data_batch_1.bin`` to ``data_batch_5.bin``, and ``train/CLASS/
 of their letters. Other images below ``train`` are refused: a set that is read in part is another set.
 """
 
+import errno
 import gzip
 import io
 import lzma
@@ -14,8 +15,9 @@ import re
 import tarfile
 import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +25,7 @@ from PIL import Image
 
 from cars_hw.data._image_set import DataSet, ImageSet
 from cars_hw.errors import DataError
+from devices.foundation import open_regular, read_regular
 
 #: A label is an index here.
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -46,6 +49,13 @@ _MAX_JPEG_BYTES = 1 << 16
 _MAX_ARCHIVE_BYTES = 1 << 29
 _MAX_FILES = 200_000
 _UNREADABLE = (OSError, EOFError, ValueError, lzma.LZMAError, zlib.error, tarfile.TarError)
+
+
+class _Stream(Protocol):
+    """A file, unpacked or not."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return at most ``size`` bytes."""
 
 
 class Cifar10(DataSet):
@@ -152,8 +162,9 @@ def _of_folder(path: Path) -> Iterator[tuple[str, bytes]]:
         name = file.relative_to(path).as_posix()
         if n >= _MAX_FILES:
             raise DataError(f"{path} holds over {_MAX_FILES} files; {REMEDY}")
-        if _bound(name, file.stat().st_size):
-            yield name, file.read_bytes()
+        limit = _limit(name)
+        if limit is not None:
+            yield name, _content(name, file, limit)
 
 
 def _of_archive(path: Path) -> Iterator[tuple[str, bytes]]:
@@ -161,41 +172,58 @@ def _of_archive(path: Path) -> Iterator[tuple[str, bytes]]:
         for n, member in enumerate(archive):
             if n >= _MAX_FILES:
                 raise DataError(f"{path} holds over {_MAX_FILES} files; {REMEDY}")
-            if member.isreg() and _bound(member.name, member.size):
+            limit = _limit(member.name) if member.isreg() else None
+            if limit is not None:
+                if member.size > limit:
+                    raise _too_large(member.name, limit)
                 content = archive.extractfile(member)
                 if content is not None:
                     yield member.name, content.read()
 
 
-def _bound(name: str, size: int) -> bool:
-    """Tell whether the file ``name`` may hold images.
+def _limit(name: str) -> int | None:
+    """Return how large the file ``name`` may be; ``None`` where it cannot hold images.
 
     Raises:
-        DataError: It may, but is too large to, or it is an image that would not be read.
+        DataError: It is an image that would not be read.
     """
     if _IMAGE.fullmatch(name) and not _JPEG.fullmatch(name):
         raise DataError(f"{name[-80:]} is no train/CLASS/NAME.jpg, and would be left out; {REMEDY}")
-    limit = _MAX_BATCH_BYTES if _BATCH.fullmatch(name) else _MAX_JPEG_BYTES if _JPEG.fullmatch(name) else None
-    if limit is not None and size > limit:
-        raise DataError(f"{name[-80:]} has {size} bytes; at most {limit} were expected; {REMEDY}")
-    return limit is not None
+    return _MAX_BATCH_BYTES if _BATCH.fullmatch(name) else _MAX_JPEG_BYTES if _JPEG.fullmatch(name) else None
 
 
-def _unpacked(path: Path) -> gzip.GzipFile | IO[bytes]:
+def _content(name: str, file: Path, limit: int) -> bytes:
+    try:
+        return read_regular(file, limit)
+    except OSError as error:
+        if error.errno == errno.EFBIG:
+            raise _too_large(name, limit) from error
+        raise
+
+
+def _too_large(name: str, limit: int) -> DataError:
+    return DataError(f"{name[-80:]} is too large; at most {limit} bytes were expected; {REMEDY}")
+
+
+@contextmanager
+def _unpacked(path: Path) -> Iterator[_Stream]:
     """Open an archive by the compression that its first bytes name."""
-    with path.open("rb") as file:
-        magic = file.read(6)
-    if magic.startswith(b"\x1f\x8b"):
-        return gzip.open(path, "rb")
-    if magic == b"\xfd7zXZ\x00":
-        return lzma.open(path, "rb")
-    return path.open("rb")
+    with open_regular(path) as raw, io.BufferedReader(raw) as file:
+        magic = file.peek(6)
+        if magic.startswith(b"\x1f\x8b"):
+            with gzip.GzipFile(fileobj=file) as unpacked:
+                yield unpacked
+        elif magic.startswith(b"\xfd7zXZ\x00"):
+            with lzma.LZMAFile(file) as unpacked:
+                yield unpacked
+        else:
+            yield file
 
 
 class _Bounded(io.RawIOBase):
     """A stream that ends in an error where an archive unpacks to more than it may."""
 
-    def __init__(self, stream: gzip.GzipFile | IO[bytes]) -> None:
+    def __init__(self, stream: _Stream) -> None:
         super().__init__()
         self._stream = stream
         self._left = _MAX_ARCHIVE_BYTES

@@ -11,7 +11,11 @@ from adb_shell.auth import keygen
 from adb_shell.auth.sign_cryptography import CryptographySigner
 
 from devices._errors import DeviceError
+from devices.foundation.files import read_regular
 from devices.foundation.temporaries import remove_stale, temporary_in
+
+#: A key takes 2 KB.
+_MAX_BYTES = 1 << 16
 
 logger = logging.getLogger(__name__)
 
@@ -37,8 +41,10 @@ class Key:
             if not path.exists():
                 _make(folder)
             _warn_if_loose(path)
+            read_regular(path, _MAX_BYTES)  # what would be no key, and without an end
             if not path.with_suffix(".pub").exists():
                 _complete(path)
+            read_regular(path.with_suffix(".pub"), _MAX_BYTES)
             self._signer = CryptographySigner(str(path))
         except (OSError, ValueError, TypeError) as error:
             reason = type(error).__name__ if isinstance(error, ValueError | TypeError) else error.strerror

@@ -1,8 +1,8 @@
 """Unfinished entries: what was measured of them is kept beside their table, and taken up again.
 
 A file of partial records that only whoever fills the table reads: it is replaced as a whole every so often,
-and is gone when all of its entries are in the table. Nothing of a record is trusted: what does not hold, or
-is of other conditions or another plan, is measured anew.
+and is gone when all of its entries are in the table. No record is trusted: what does not hold, or is of other
+conditions or another plan, is measured anew.
 """
 
 import hashlib
@@ -11,11 +11,11 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 
 from devices import Device, HostDevice
-from latency_tables import Conditions, LatencyTable, Measurement, OpSpec, TableError, TableHeader
+from latency_tables import Conditions, LatencyTable, Measurement, OpSpec, SpecError, TableError, TableHeader
 from profilers.plan import MeasurementPlan
 from profilers.statistics import MOST_CALLS
 
@@ -79,9 +79,6 @@ class Unfinished:
         key: Of the conditions and the plan of measuring, by ``measuring_key``.
         every_s: Longest that a block may be lost by whatever ends the process.
         clock_s: Tells the time.
-
-    Attributes:
-        taken_up: How many entries went on from blocks of an earlier filling.
     """
 
     def __init__(
@@ -93,7 +90,6 @@ class Unfinished:
         every_s: float = 0.0,
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.taken_up = 0
         self._table, self._key, self._every_s, self._clock_s = table, key, every_s, clock_s
         self._records = {} if table is None else _found(table, set(map(str, missing)), key)
         self._group, self._kept_s = "", clock_s()
@@ -114,9 +110,10 @@ class Unfinished:
     def take_up(self, spec: OpSpec) -> Blocks | None:
         """Return what an earlier filling left of ``spec``; its rounds are 0 where its group was another."""
         record = self._records.get(str(spec))
-        blocks = None if record is None else _blocks(record, self._group)
-        self.taken_up += blocks is not None
-        return blocks
+        blocks = None if record is None else _blocks(record)
+        if blocks is None or record is None or record["group"] == self._group:
+            return blocks
+        return replace(blocks, rounds=0)
 
     def finish(self, spec: OpSpec) -> None:
         """Forget ``spec``, whose entry is in the table."""
@@ -165,9 +162,10 @@ def clock_of(device: Device) -> Callable[[], float]:
 def _found(table: LatencyTable, missing: set[str], key: str) -> dict[str, _Record]:
     """Return the records of the entries to be measured, and those of others as they are; say what goes."""
     found = {str(record.get("spec")): record for record in table.partial()}
-    ours = {spec: record for spec, record in found.items() if spec in missing}
-    others = {spec for spec, record in ours.items() if record.get("key") != key}
-    damaged = {spec for spec, record in ours.items() if spec not in others and _blocks(record) is None}
+    others = {spec for spec in found.keys() & missing if found[spec].get("key") != key}
+    damaged = {
+        spec for spec, record in found.items() if not _is_spec(spec) or _blocks(record) is None
+    } - others
     if others:
         logger.warning(
             "what was measured of %d unfinished entries was under other conditions or by another plan: they "
@@ -179,11 +177,19 @@ def _found(table: LatencyTable, missing: set[str], key: str) -> dict[str, _Recor
     return {spec: record for spec, record in found.items() if spec not in others | damaged}
 
 
-def _blocks(record: _Record, group: str = "") -> Blocks | None:
+def _is_spec(text: str) -> bool:
+    try:
+        OpSpec.parse(text)
+    except SpecError:
+        return False
+    return True
+
+
+def _blocks(record: _Record) -> Blocks | None:
     """Return what a record holds, or ``None`` where it does not hold."""
     match record:
         case {
-            "group": str(its_group),
+            "group": str(),
             "samples_s": list(samples),
             "inner_calls": int(inner_calls),
             "rounds": int(rounds),
@@ -196,7 +202,7 @@ def _blocks(record: _Record, group: str = "") -> Blocks | None:
                 return Blocks(
                     tuple(samples),
                     inner_calls,
-                    rounds if its_group == group else 0,
+                    rounds,
                     restarts,
                     started,
                     interruptions,

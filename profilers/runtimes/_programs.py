@@ -9,7 +9,7 @@ from pathlib import Path
 from weakref import WeakKeyDictionary
 
 from devices import DeviceError, RemoteDevice
-from devices.foundation import cache_folder
+from devices.foundation import cache_folder, read_regular
 from profilers.runtimes._program_output import complaint, output_text
 
 #: No build of these programs comes near it.
@@ -98,9 +98,7 @@ class Program:
         named = path or os.environ.get(self.variable, "")
         found = Path(named) if named else program_folder(device_abi(device)) / self.name
         try:
-            if found.is_file() and found.stat().st_size <= _LARGEST_BYTES:
-                return found.read_bytes()
-            problem = f"{found} is no file of up to {_LARGEST_BYTES} bytes"
+            return read_regular(found, _LARGEST_BYTES)
         except OSError as error:
             problem = f"{found} cannot be read: {error.strerror}"
         raise DeviceError(

@@ -157,7 +157,7 @@ def test_a_pickled_version_is_never_read(tmp_path: Path) -> None:
         ({"data_batch_2.bin": b""}, "data_batch_2.bin .* has 0 bytes"),
         ({"data_batch_2.bin": b"\1" * 3072}, "no multiple of 3073"),
         ({"data_batch_5.bin": b"\x0a" * 3073}, "label 10"),
-        ({"data_batch_1.bin": b"\0" * (10_001 * 3073)}, "at most 30730000 were expected"),
+        ({"data_batch_1.bin": b"\0" * (10_001 * 3073)}, "at most 30730000 bytes were expected"),
     ],
     ids=["missing", "empty", "short", "label", "large"],
 )
@@ -179,7 +179,7 @@ def test_a_binary_file_that_is_not_what_it_says_is_refused(
         ({"train/cat/0.jpg": b""}, "is no JPEG image"),
         ({"train/cat/0.jpg": jpeg(1)[:300]}, "is no JPEG image"),
         ({"train/cat/0.jpg": jpeg(1, size=(33, 32))}, r"has \(33, 32\) pixels"),
-        ({"train/cat/0.jpg": b"\0" * (1 << 17)}, "at most 65536 were expected"),
+        ({"train/cat/0.jpg": b"\0" * (1 << 17)}, "at most 65536 bytes were expected"),
         ({"train/zebra/0.jpg": jpeg(1)}, "has a class that CIFAR-10 has not, zebra"),
     ],
     ids=["gif", "empty", "torn", "size", "large", "class"],

@@ -194,6 +194,10 @@ class SearchCase(Case):
         }
 
 
+#: Networks that tell the speed of a session: each command that validates measures them once more.
+_REFERENCE = "reference["
+
+
 @dataclass(frozen=True)
 class MeasuringCase(Case):
     """Filling a table, or validating one.
@@ -233,7 +237,8 @@ class MeasuringCase(Case):
     def words(self, *, again: bool) -> list[str]:
         verb = ["profile"] if self.verb == "profile" else ["table", "validate"]
         runtime = "onnxruntime" if self.device == "cpu" else slow_runtime.__name__
-        return [*verb, *self.space, "--device", self.device, "--runtime", runtime, "--table", TABLE]
+        keep = f"--keep-every-s={self.interval_s:g}"
+        return [*verb, *self.space, "--device", self.device, "--runtime", runtime, "--table", TABLE, keep]
 
     def written_s(self, folder: Path) -> float:
         files = [path for path in folder.iterdir() if path.name.startswith(TABLE) and path.is_file()]
@@ -249,6 +254,7 @@ class MeasuringCase(Case):
         lines = [
             json.loads(line.split(b" ", 2)[2]) for line in (folder / TABLE).read_bytes().splitlines()[1:]
         ]
+        lines = [line for line in lines if not str(line.get("spec", "")).startswith(_REFERENCE)]
         specs = [line["spec"] for line in lines if "spec" in line]
         return {
             "operations": _digest(sorted(str(entry.spec) for entry in found)),
@@ -267,7 +273,8 @@ class MeasuringCase(Case):
         return {"batch": self.block_s or max(blocks)}
 
     def _measured(self, folder: Path) -> list[Measurement]:
-        return list(LatencyTable.open(folder / TABLE).measurements.values())
+        found = LatencyTable.open(folder / TABLE).measurements.values()
+        return [entry for entry in found if not str(entry.spec).startswith(_REFERENCE)]
 
     def _is_finished(self, entry: Measurement) -> bool:
         """Tell by the samples whether one of the reasons held for which measuring ends."""
@@ -279,7 +286,8 @@ class MeasuringCase(Case):
 
 
 def _facts_of(entry: Measurement) -> str:
-    conditions = {name: value for name, value in entry.conditions.items() if name != "started"}
+    own = ("started", "interruptions")
+    conditions = {name: value for name, value in entry.conditions.items() if name not in own}
     return json.dumps([str(entry.spec), entry.samples_s, conditions], sort_keys=True)
 
 

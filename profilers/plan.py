@@ -28,6 +28,8 @@ class Quality:
             by 5 to 10 %, and two processes on a quiet one differ by 1 to 2 %.
         spread_s: Seconds over which the first rounds on this machine are spread. Slow modes of a shared
             machine last for seconds; a shorter spread may measure inside of one of them.
+        keep_every_s: Longest, in seconds, that a block of an unfinished workload of a table is not yet on the
+            disk; 0: it is there before the next one.
 
     Raises:
         ProfilingError: A value is out of bounds.
@@ -36,11 +38,13 @@ class Quality:
     precision: float = 0.02
     max_drift: float = 0.05
     spread_s: float = 10.0
+    keep_every_s: float = 30.0
 
     def __post_init__(self) -> None:
         _require_positive("precision", self.precision)
         _require_positive("max_drift", self.max_drift)
-        _require_not_negative("spread_s", self.spread_s)
+        for name in ("spread_s", "keep_every_s"):
+            _require_not_negative(name, getattr(self, name))
 
 
 #: What nobody asked for otherwise.
@@ -101,8 +105,7 @@ class MeasurementPlan:
         first_calls: Calls of the one block from whose mean the length of all further ones follows; 0: that
             length is found by doubling, which takes many blocks.
         sentinel: When blocks count; ``None``: always.
-        keep_every_s: Longest, in seconds, that a block of an unfinished workload of a table is not yet on the
-            disk; 0: it is there before the next one.
+        keep_every_s: As in ``Quality``.
 
     Raises:
         ProfilingError: A value is out of bounds.
@@ -118,7 +121,7 @@ class MeasurementPlan:
     seed: int = 0
     first_calls: int = 0
     sentinel: SentinelPlan | None = None
-    keep_every_s: float = 30.0
+    keep_every_s: float = USUAL.keep_every_s
 
     @classmethod
     def for_phones(cls, quality: Quality = USUAL) -> Self:
@@ -137,6 +140,7 @@ class MeasurementPlan:
             group_size=12,
             first_calls=3,
             sentinel=SentinelPlan(max_drift=quality.max_drift),
+            keep_every_s=quality.keep_every_s,
         )
 
     def __post_init__(self) -> None:

@@ -273,4 +273,6 @@ def plan_of_kind(kind: type[Device], quality: Quality = USUAL) -> MeasurementPla
     """Return how to measure on devices of a kind; see ``plan_for``."""
     if issubclass(kind, RemoteDevice):
         return MeasurementPlan.for_phones(quality)
-    return MeasurementPlan(precision=quality.precision, spread_s=quality.spread_s)
+    return MeasurementPlan(
+        precision=quality.precision, spread_s=quality.spread_s, keep_every_s=quality.keep_every_s
+    )

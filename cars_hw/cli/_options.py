@@ -33,6 +33,14 @@ PrecisionOption = Annotated[
 MaxDriftOption = Annotated[
     float, typer.Option(help="On a phone, discard what ran while a fixed workload was slower by this.")
 ]
+KeepOption = Annotated[
+    float,
+    typer.Option(
+        "--keep-every-s",
+        min=0,
+        help="Bring the blocks of what is unfinished to the disk so often; a kill loses no more.",
+    ),
+]
 SpreadOption = Annotated[
     float,
     typer.Option(

@@ -11,6 +11,7 @@ from cars_hw.cli._options import (
     BinaryOption,
     ConfigOption,
     JsonOption,
+    KeepOption,
     MaxDriftOption,
     PrecisionOption,
     QuietOption,
@@ -49,6 +50,7 @@ def profile(
     precision: PrecisionOption = 0.02,
     max_drift: MaxDriftOption = 0.05,
     spread_s: SpreadOption = 10.0,
+    keep_every_s: KeepOption = 30.0,
     benchmark_binary: BinaryOption = None,
     retry_failures: Annotated[
         bool, typer.Option("--retry-failures", help="Measure again what failed before.")
@@ -83,7 +85,7 @@ def profile(
         benchmark_binary=benchmark_binary,
         allow_changed=allow_changed,
     )
-    quality = Quality(precision, max_drift, spread_s)
+    quality = Quality(precision, max_drift, spread_s, keep_every_s)
     forecast = profile_forecast(
         resolved, devices=device or (), quality=quality, retry_failures=retry_failures
     )

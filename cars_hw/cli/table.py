@@ -16,6 +16,7 @@ from cars_hw.cli._options import (
     ConfigOption,
     DeviceOption,
     JsonOption,
+    KeepOption,
     MaxDriftOption,
     PrecisionOption,
     QuietOption,
@@ -112,6 +113,7 @@ def validate(
     precision: PrecisionOption = 0.02,
     max_drift: MaxDriftOption = 0.05,
     spread_s: SpreadOption = 10.0,
+    keep_every_s: KeepOption = 30.0,
     benchmark_binary: BinaryOption = None,
     again: Annotated[
         bool, typer.Option("--again", help="Measure the networks anew, not only those that are missing.")
@@ -145,7 +147,7 @@ def validate(
         benchmark_binary=benchmark_binary,
         allow_changed=allow_changed,
     )
-    quality, path = Quality(precision, max_drift, spread_s), resolved.latency.table
+    quality, path = Quality(precision, max_drift, spread_s, keep_every_s), resolved.latency.table
     say(f"{path}: {validation_forecast(resolved, networks=networks, quality=quality, again=again)}")
     with remedies(resolved), measuring_bars("networks", path) as show:
         report = validate_table(resolved, networks=networks, quality=quality, again=again, on_progress=show)

@@ -102,7 +102,7 @@ def read_card(model: Path) -> ModelCard | None:
         ExportError: It is damaged, was changed, or belongs to another file.
     """
     path = card_path(model)
-    if not os.path.exists(path):
+    if not os.path.lexists(path):
         return None
     try:
         text = read_regular(path, _MAX_CARD_BYTES)

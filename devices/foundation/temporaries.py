@@ -44,14 +44,18 @@ def replace_file(path: Path, content: bytes) -> None:
     sync_folder(path.parent)
 
 
-def temporary_in(folder: Path) -> Path:
+def temporary_in(folder: Path, by: Owner | None = None) -> Path:
     """Return a path in ``folder`` that nobody has: another at each call, for two writers of one would mix.
 
-    Its name tells of which process it is, and is short, whatever the name of the file that it is for.
+    Its name tells who writes it, and is short, whatever the name of the file that it is for.
+
+    Args:
+        folder: Where it is to be.
+        by: Who writes it; this process if not given.
     """
-    here = Owner.this_process()
-    by = f"{_place(here)}-{_boot(here)}-{here.pid}-{here.started}"
-    return folder / f".cars-hw-{by}-{secrets.token_hex(8)}.tmp"
+    by = by or Owner.this_process()
+    process = f"{_place(by)}-{_boot(by)}-{by.pid}-{by.started}"
+    return folder / f".cars-hw-{process}-{secrets.token_hex(8)}.tmp"
 
 
 def remove_stale(folder: Path, *, deep: bool = False) -> None:

@@ -20,7 +20,7 @@ from devices.foundation.errors import StorageError
 from devices.foundation.files import cache_folder
 from devices.foundation.locks import held, lock
 from devices.foundation.owners import Owner, disown, own
-from latency_tables import TableError
+from latency_tables import LatencyTable, TableError
 from latency_tables.journal import Journal, read_lines
 from tests.fakes.played_phone import PlayedPhone
 
@@ -33,19 +33,28 @@ print(own(Path(sys.argv[1])) is not None, flush=True)
 time.sleep(60)
 """
 
-#: Imports everything that locks on a system without ``fcntl``, and writes a journal twice.
-_WITHOUT_FCNTL = """
+#: Locks, owns a folder and fills a table, on another system.
+_ELSEWHERE = """
 import sys
-sys.modules["fcntl"] = None
+from tests.fakes import systems
+getattr(systems, sys.argv[1])()
 from pathlib import Path
+from devices import Fake
+from devices.foundation import owned, replace_file
 from devices.foundation.locks import held
-from latency_tables.journal import Journal
+from latency_tables import LatencyTable, OpSpec
+from profilers import MeasurementPlan, Profiler, Workload, runtimes
+from profilers.runtimes.fake import FakeRuntime
+folder = Path(sys.argv[2])
 with held("phone") as first, held("phone") as second:
     print(first, second)
-with Journal.create(Path(sys.argv[1]), {"n": 0}) as journal:
-    journal.append({"n": 1})
-with Journal.open(Path(sys.argv[1])) as journal:
-    journal.append({"n": 2})
+owner = Profiler(Fake(), FakeRuntime(), MeasurementPlan(spread_s=0.0, keep_every_s=0.0))
+with owned(folder / "run") as ownership:
+    ownership.require_in_place()
+    replace_file(folder / "run" / "file", b"content")
+    for kind in ("conv", "pool"):
+        with LatencyTable.open_for_writing(folder / "t.jsonl", owner.header()) as table:
+            list(owner.fill(table, [Workload(OpSpec.of(kind, (1, 8, 4, 4)), Path())]))
 """
 
 _ROOT = Path(devices.__file__).parents[1]
@@ -110,13 +119,21 @@ def test_without_flock_a_journal_has_one_writer(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["a.jsonl"]
 
 
-def test_a_system_without_fcntl_locks_by_owner_files(tmp_path: Path) -> None:
-    path = tmp_path / "a.jsonl"
-    command = [sys.executable, "-c", _WITHOUT_FCNTL, str(path)]
+@pytest.mark.parametrize("system", ["without_posix", "without_locks"])
+def test_a_system_without_locks_and_posix_has_one_owner_all_the_same(system: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _ELSEWHERE, system, str(tmp_path)]
     done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "True False\n", "")
-    assert [fields["n"] for _, fields in read_lines(path)] == [0, 1, 2]
-    assert not (tmp_path / "a.jsonl.owner").exists()
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.parent.name != "locks") == [
+        ".lock",
+        "cache",
+        "cars_hw",
+        "file",
+        "locks",
+        "run",
+        "t.jsonl",
+    ]
+    assert {spec.kind for spec in LatencyTable.open(tmp_path / "t.jsonl").measurements} == {"conv", "pool"}
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.EBADF])

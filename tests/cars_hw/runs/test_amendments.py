@@ -216,6 +216,40 @@ def test_another_table_of_the_same_conditions_gives_the_population_its_costs(run
     )
 
 
+@pytest.mark.parametrize("evaluations", [1, 3, 5])
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        "random_search",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("cars", "evnas", "g_evonas")),
+    ],
+)
+def test_a_search_that_stopped_inside_a_generation_goes_on_there_by_another_table_and_limit(
+    strategy: str, evaluations: int, run: Run
+) -> None:
+    if strategy != "random_search":
+        shutil.rmtree(run.path)
+        shutil.copytree(_GOLDEN / strategy, run.path)
+        run = Run.open(run.path)
+    search = cars_hw.open_search(run)
+    done = search.trainer.ledger.evaluations
+    list(search.run(max_evaluations=done + evaluations))
+    assert search.kept is not None
+    assert not search.kept.is_complete
+    limit = min(member.costs[2] for member in search.front) * 4
+    changed = {"table": _other_table(run, "other.jsonl"), "max_latency_ms": limit}
+    moved = cars_hw.open_search(cars_hw.amended(run, {"latency": changed}))
+    assert moved.trainer.ledger.steps == search.trainer.ledger.steps  # nothing is trained twice
+    known, generations = moved.objectives[2], list(moved.run())
+    assert [generation.index for generation in generations] == [*range(search.kept.generation, 4)]
+    assert moved.trainer.ledger.steps == moved.schedule.total_steps
+    assert all(
+        member.costs[2] == known(member.architecture)
+        for generation in generations
+        for member in (*generation.population, *generation.front)
+    )
+
+
 @pytest.mark.parametrize(
     ("fact", "conditions"),
     [

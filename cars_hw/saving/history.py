@@ -64,14 +64,16 @@ class HistoryFolder:
         for i in reversed(range(count)):
             content = self._read(i)
             if _hash(content) != sha256:
-                raise CheckpointError(f"{self._file(i)} is damaged: its hash does not hold")
+                raise CheckpointError(f"generation {self._file(i)} is damaged: its hash does not hold")
             hashes.append(sha256)
             try:
                 values = json.loads(content)
                 sha256 = str(values["after"])
                 generations.append(values["generation"])
             except (ValueError, KeyError, TypeError, RecursionError) as error:
-                raise CheckpointError(f"{self._file(i)} was written by another version: {error}") from error
+                raise CheckpointError(
+                    f"generation {self._file(i)} was written by another version: {error}"
+                ) from error
         self._hashes = hashes[::-1]
         return generations[::-1]
 
@@ -79,7 +81,9 @@ class HistoryFolder:
         try:
             return read_regular(self._file(number), _MAX_BYTES)
         except OSError as error:
-            raise CheckpointError(f"{self._file(number)} cannot be read ({error.strerror})") from error
+            raise CheckpointError(
+                f"generation {self._file(number)} cannot be read ({error.strerror})"
+            ) from error
 
     def _content(self, history: Sequence[object], number: int) -> bytes:
         after = self._hashes[number - 1] if number else ""

@@ -156,6 +156,9 @@ class Search:
         self._take_up(record)
         self._activate()
         state, self._part = read_state(checkpoint, record)
+        if any(record.fingerprint.get(name) != forms[0] for name, forms in self._fingerprint.items()):
+            # Costs and limits may be others by now: what was evaluated of the generation is evaluated anew.
+            self._part = replace(self._part, log=self._part.log.before_costs())
         self.trainer.restore(state)
         self.history = list(record.history)
         self._next = checkpoint.generation + (not checkpoint.is_partial)

@@ -42,6 +42,11 @@ class Log:
         """Return how many calls there are of ``verb``."""
         return sum(call.startswith(f"{verb} ") for call in self.calls)
 
+    def before_costs(self) -> "Log":
+        """Return the log up to the first cost: what was trained, and nothing that was evaluated since."""
+        n = next((i for i, call in enumerate(self.calls) if call.startswith("cost ")), len(self.calls))
+        return Log(self.calls[:n], self.answers[:n], self.ledgers[:n])
+
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Return all but the calls as arrays: bit for bit, NaN included."""
         return {

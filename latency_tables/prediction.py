@@ -135,7 +135,9 @@ class LatencyModel:
         counts = np.array([self._vector(Counter(observed.specs)) for observed in observations])
         networks_s = np.array([observed.latency_s - self._overhead.latency_s for observed in observations])
         if not np.all(networks_s > 0):
-            raise TableError("a measured network is faster than a call with nothing in it; measure a table anew, in another file")
+            raise TableError(
+                "a measured network is faster than a call with nothing in it; measure a table anew, in another file"
+            )
         return calibration.update(alone_s, counts, networks_s)
 
     def _vector(self, counts: Counter[OpSpec]) -> NDArray[np.float64]:

@@ -68,14 +68,14 @@ class HistoryFolder:
             path = self._file(i, sha256)
             content = _read(path)
             if _hash(content) != sha256:
-                raise CheckpointError(f"{path} is damaged: its hash does not hold")
+                raise CheckpointError(f"generation {path} is damaged: its hash does not hold")
             hashes.append(sha256)
             try:
                 values = json.loads(content)
                 sha256 = str(values["after"])
                 generations.append(values["generation"])
             except (ValueError, KeyError, TypeError, RecursionError) as error:
-                raise CheckpointError(f"{path} was written by another version: {error}") from error
+                raise CheckpointError(f"generation {path} was written by another version: {error}") from error
         self._hashes = hashes[::-1]
         return generations[::-1]
 
@@ -92,7 +92,7 @@ def _read(path: Path) -> bytes:
     try:
         return read_regular(path, _MAX_BYTES)
     except OSError as error:
-        raise CheckpointError(f"{path} cannot be read ({error.strerror})") from error
+        raise CheckpointError(f"generation {path} cannot be read ({error.strerror})") from error
 
 
 def _holds(path: Path, content: bytes) -> bool:

@@ -71,14 +71,14 @@ class SearchContract:
         (logits,) = session.run(None, {session.get_inputs()[0].name: trainer.fitness[0][:1].numpy()})
         assert logits.shape == (1, space.classes)
 
-    @pytest.mark.slow
-    def test_a_search_killed_at_many_safe_points_resumes_bit_for_bit(self, tmp_path: Path) -> None:
-        config = _configuration(self.strategy, self.space(), tmp_path)
+    def check_killed_at_many(self, n: int, folder: Path) -> None:
+        """Check that a search killed at each of ``n`` safe points, evenly spread, resumes bit for bit."""
+        config = _configuration(self.strategy, self.space(), folder)
         clock = _CountingClock()
-        straight = _prepared(Run.create(tmp_path / "straight", config), clock)
+        straight = _prepared(Run.create(folder / "straight", config), clock)
         list(straight.run())
-        for safe_point in np.linspace(1, clock.looks - 4, 6).astype(int):
-            run = Run.create(tmp_path / f"killed{safe_point}", config)
+        for safe_point in np.linspace(1, clock.looks - 4, n).astype(int):
+            run = Run.create(folder / f"killed{safe_point}", config)
             _check_killed(run, int(safe_point), straight)
 
 

@@ -1,14 +1,14 @@
 """What every strategy has to do, on a tiny space and learning curves."""
 
-import itertools
 import json
 import math
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -44,9 +44,11 @@ class StrategyContract:
 
     Attributes:
         name: The plug-in's.
+        small: Settings of a small population, for the tests that run many rounds.
     """
 
     name: str
+    small: ClassVar[Mapping[str, object]] = {}
 
     def strategy(
         self,
@@ -164,16 +166,11 @@ class StrategyContract:
     ) -> None:
         self.check_killed_at(safe_point, tmp_path)
 
-    @pytest.mark.slow
-    def test_a_run_killed_at_any_safe_point_ends_like_one_that_was_not(self, tmp_path: Path) -> None:
-        points = itertools.takewhile(lambda n: self.check_killed_at(n, tmp_path / str(n)), itertools.count(1))
-        assert len(list(points)) > 34
-
     def check_killed_at(self, safe_point: int, folder: Path) -> bool:
         """Check that a search killed after it was saved there goes on as another did; tell if it was."""
-        straight = _short_search(self.strategy(seed=3, population_size=6), None)
-        killed = _short_search(self.strategy(seed=3, population_size=6), folder, KillingClock(safe_point))
-        resumed = _short_search(self.strategy(seed=99, population_size=6), folder)
+        straight = _short_search(self._small(3), None)
+        killed = _short_search(self._small(3), folder, KillingClock(safe_point))
+        resumed = _short_search(self._small(99), folder)
         expected = [_round(generation) for generation in straight.run()]
         with suppress(Killed):
             list(killed.run())
@@ -184,6 +181,9 @@ class StrategyContract:
         assert resumed.strategy.state() == straight.strategy.state()
         assert resumed.trainer.state() == straight.trainer.state()
         return was_killed
+
+    def _small(self, seed: int) -> Strategy:
+        return self.strategy(None, seed=seed, violation=unconstrained, **self.small)
 
     @pytest.mark.parametrize(
         "damage",

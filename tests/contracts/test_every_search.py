@@ -1,5 +1,7 @@
 """Every strategy on real images, end to end; marked slow, on every space."""
 
+from pathlib import Path
+
 import pytest
 
 from cars_hw import spaces, strategies
@@ -15,6 +17,10 @@ class TestEveryStrategy(SearchContract):
 
     def space(self) -> SearchSpace:
         return small("nasbench201")
+
+    @pytest.mark.slow
+    def test_a_search_killed_at_many_safe_points_resumes_bit_for_bit(self, tmp_path: Path) -> None:
+        self.check_killed_at_many(12, tmp_path)
 
 
 @pytest.mark.slow

@@ -237,8 +237,8 @@ def test_a_search_that_stopped_inside_a_generation_goes_on_there_by_another_tabl
     assert search.kept is not None
     assert not search.kept.is_complete
     limit = min(member.costs[2] for member in search.front) * 4
-    changed = {"table": _other_table(run, "other.jsonl"), "max_latency_ms": limit}
-    moved = cars_hw.open_search(cars_hw.amended(run, {"latency": changed}))
+    changed: Mapping[str, JsonValue] = {"table": _other_table(run, "other.jsonl"), "max_latency_ms": limit}
+    moved = cars_hw.open_search(cars_hw.amended(run, {"latency": {**changed}}))
     assert moved.trainer.ledger.steps == search.trainer.ledger.steps  # nothing is trained twice
     known, generations = moved.objectives[2], list(moved.run())
     assert [generation.index for generation in generations] == [*range(search.kept.generation, 4)]

@@ -136,7 +136,7 @@ class LatencyModel:
         networks_s = np.array([observed.latency_s - self._overhead.latency_s for observed in observations])
         if not np.all(networks_s > 0):
             raise TableError(
-                "a measured network is faster than a call with nothing in it; measure a table anew, in another file"
+                "a measured network is faster than a call with nothing in it; measure a table in another file"
             )
         return calibration.update(alone_s, counts, networks_s)
 

@@ -20,10 +20,10 @@ from _terminal import Command, cars_hw_program, environment
 from cars_hw import open_search, report_json
 from cars_hw.config import SearchSection
 from cars_hw.ledger import Json
-from cars_hw.record import Generation
 from cars_hw.results.members import restored
 from cars_hw.results.model_card import CARD_KIND, card_path, read_card
 from cars_hw.runs import Run
+from cars_hw.saving.record import Generation
 from cars_hw.trainer import TrainerState
 from latency_tables import LatencyTable, repair_table
 from profilers import formats

@@ -17,8 +17,8 @@ from _terminal import Shown
 from cars_hw.config import SearchSection
 from cars_hw.ledger import Json
 from cars_hw.networks.architecture import to_text
-from cars_hw.record import Generation, read_record
 from cars_hw.runs import Run
+from cars_hw.saving.record import Generation, read_record
 from cars_hw.weights.training_plan import TrainingPlan
 from latency_tables import LatencyTable, Measurement
 from profilers import MeasurementPlan

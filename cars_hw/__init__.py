@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from cars_hw import data, networks, objectives, spaces, strategies
     from cars_hw.assembly import amended, open_search
     from cars_hw.candidate import Candidate, Front
-    from cars_hw.checkpoint import CheckpointFolder
     from cars_hw.config import SearchConfig
     from cars_hw.errors import (
         ArchitectureError,
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from cars_hw.networks.architecture import Architecture, from_text, to_text
     from cars_hw.networks.graph import Graph
     from cars_hw.objectives import Error, Latency, Limits, Macs, Objective, Parameters, PeakMemoryBytes
-    from cars_hw.record import Generation
     from cars_hw.results.bench import Bench, bench, bench_architecture, read_genotype
     from cars_hw.results.exporter import Export, export_network
     from cars_hw.results.forecast import profile_forecast, validation_forecast
@@ -37,6 +35,8 @@ if TYPE_CHECKING:
     from cars_hw.results.report import report, report_json
     from cars_hw.results.tables import profile, validate
     from cars_hw.runs import Run
+    from cars_hw.saving.checkpoint import CheckpointFolder
+    from cars_hw.saving.record import Generation
     from cars_hw.search import Schedule, Search
     from cars_hw.tabular_trainer import TabularCost, TabularTrainer, known_space, read_figures
     from cars_hw.trainer import Trainer
@@ -146,7 +146,7 @@ _HOMES = {
     "CarsHwError": "devices",
     "ChangedConditionsError": "latency_tables",
     "CheckpointError": "cars_hw.errors",
-    "CheckpointFolder": "cars_hw.checkpoint",
+    "CheckpointFolder": "cars_hw.saving.checkpoint",
     "ConfigError": "devices.foundation",
     "DamagedFileError": "latency_tables",
     "DataError": "cars_hw.errors",
@@ -156,7 +156,7 @@ _HOMES = {
     "Export": "cars_hw.results.exporter",
     "ExportError": "profilers",
     "Front": "cars_hw.candidate",
-    "Generation": "cars_hw.record",
+    "Generation": "cars_hw.saving.record",
     "Graph": "cars_hw.networks.graph",
     "InfeasibleError": "cars_hw.errors",
     "Latency": "cars_hw.objectives",

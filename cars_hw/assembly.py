@@ -18,9 +18,9 @@ from cars_hw.latency.contents import TableContents
 from cars_hw.latency.model import Trust, latency_model, trust
 from cars_hw.networks import kinds
 from cars_hw.objectives import Ingredients, Limits, Objective, require_feasible
-from cars_hw.record import read_record
 from cars_hw.resolution import resolved
 from cars_hw.runs import Run, is_limit
+from cars_hw.saving.record import read_record
 from cars_hw.search import Schedule, Search
 from cars_hw.spaces import SearchSpace
 from cars_hw.strategies import unconstrained

@@ -12,13 +12,13 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 
 from cars_hw.candidate import Candidate, Front
-from cars_hw.checkpoint import Checkpoint, CheckpointFolder
 from cars_hw.errors import CheckpointError
 from cars_hw.evolution.screening import Screen
 from cars_hw.ledger import Json
 from cars_hw.networks.architecture import Architecture
 from cars_hw.objectives import Objective
-from cars_hw.record import Generation, Part, Record, read_record, read_state
+from cars_hw.saving.checkpoint import Checkpoint, CheckpointFolder
+from cars_hw.saving.record import Generation, Part, Record, read_record, read_state
 from cars_hw.saving.replay import LoggedTrainer
 from cars_hw.saving.safe_points import Budget, Ended, EndedBy, Position, Watch
 from cars_hw.strategies._strategy import SearchFacts, Strategy

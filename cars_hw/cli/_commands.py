@@ -17,11 +17,11 @@ from devices.foundation import CarsHwError
 from latency_tables import MissingEntryError, TableError, TableMismatchError
 
 if TYPE_CHECKING:
-    from cars_hw.record import Generation
     from cars_hw.results.bench import Bench
     from cars_hw.results.exporter import Export
     from cars_hw.results.run_warnings import RunWarning
     from cars_hw.runs import Run
+    from cars_hw.saving.record import Generation
 
 #: Words of a command, after the program's name.
 Command = tuple[str, ...]

@@ -13,7 +13,6 @@ from cars_hw.latency.contents import network_workload
 from cars_hw.ledger import Json
 from cars_hw.networks.architecture import to_text
 from cars_hw.networks.graph import Graph
-from cars_hw.record import Generation
 from cars_hw.results.bench import Bench
 from cars_hw.results.bench import bench as bench_files
 from cars_hw.results.exporter import Export
@@ -24,6 +23,7 @@ from cars_hw.results.report import report as write_page
 from cars_hw.results.run_warnings import excesses
 from cars_hw.results.tables import profile as profile_table
 from cars_hw.runs import Run
+from cars_hw.saving.record import Generation
 from latency_tables import LatencyTable, Measurement
 from profilers import fill_table
 

@@ -14,10 +14,10 @@ from cars_hw.cli._commands import trust_lines
 from cars_hw.cli._output import complain, print_table, progress, say
 from cars_hw.ledger import Ledger
 from cars_hw.networks.architecture import to_text
-from cars_hw.record import Generation
 from cars_hw.results import spending
 from cars_hw.results.forecast import Announcements, schedule_text
 from cars_hw.runs import Run
+from cars_hw.saving.record import Generation
 from cars_hw.saving.safe_points import Budget
 from cars_hw.search import Search
 

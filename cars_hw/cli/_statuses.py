@@ -9,9 +9,9 @@ import typer
 from cars_hw.cli._output import complain
 
 if TYPE_CHECKING:
-    from cars_hw.record import Generation
     from cars_hw.results.run_warnings import RunWarning
     from cars_hw.runs import Run
+    from cars_hw.saving.record import Generation
 
 #: It was done.
 DONE = 0

@@ -16,8 +16,8 @@ from cars_hw.latency.contents import VALIDATION_NETWORKS, TableContents
 from cars_hw.ledger import Json, Ledger
 from cars_hw.networks.architecture import Architecture
 from cars_hw.networks.graph import network_spec
-from cars_hw.record import Generation
 from cars_hw.results.duration import duration_text
+from cars_hw.saving.record import Generation
 from cars_hw.search import Schedule
 from latency_tables import OpSpec
 from profilers import CONTROLS, USUAL, MeasurementPlan, Quality, lacking, plan_at

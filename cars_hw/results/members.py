@@ -12,7 +12,6 @@ from cars_hw.data import Data
 from cars_hw.errors import CheckpointError, InfeasibleError
 from cars_hw.ledger import Json
 from cars_hw.networks.architecture import to_text
-from cars_hw.record import Record, read_record
 from cars_hw.results.exporter import (
     Export,
     export_int8,
@@ -23,6 +22,7 @@ from cars_hw.results.exporter import (
 from cars_hw.results.picks import expanded, pick
 from cars_hw.results.run_warnings import RunWarning, excess_text, excesses, violations_json, warnings_of_run
 from cars_hw.runs import Run, writing_into
+from cars_hw.saving.record import Record, read_record
 from cars_hw.spaces import Scale
 from cars_hw.trainer import TrainerState
 from cars_hw.weights.supernet_trainer import SuperNetTrainer

@@ -12,11 +12,11 @@ from cars_hw.assembly import table_trust
 from cars_hw.config import SearchConfig
 from cars_hw.ledger import Json
 from cars_hw.networks.architecture import to_text
-from cars_hw.record import Generation
 from cars_hw.results import spending
 from cars_hw.results.exporter import make_folder
 from cars_hw.results.run_warnings import RunWarning, warnings_of_run
 from cars_hw.runs import Run
+from cars_hw.saving.record import Generation
 from devices.foundation import replace_file
 from profilers import ExportError
 

@@ -14,8 +14,8 @@ from cars_hw.config import SearchConfig
 from cars_hw.latency.contents import TableContents
 from cars_hw.latency.model import condition_notes
 from cars_hw.ledger import Json
-from cars_hw.record import Generation, Record
 from cars_hw.runs import Amendment, Run, is_limit
+from cars_hw.saving.record import Generation, Record
 from latency_tables import LatencyTable, TableError
 
 #: A training loss this many times that of guessing has diverged; that of fresh weights is 1.1 times at most.

@@ -14,10 +14,8 @@ from typing import Self
 from pydantic import JsonValue
 
 from cars_hw.candidate import Front
-from cars_hw.checkpoint import Checkpoint, CheckpointFolder
 from cars_hw.config import MAX_CONFIG_BYTES, SearchConfig, merged_values, read_toml
 from cars_hw.errors import CheckpointError
-from cars_hw.record import Record, read_record
 from cars_hw.resolution import require_allowed, resolved
 from cars_hw.runs.amendments import (
     Amendment,
@@ -29,6 +27,8 @@ from cars_hw.runs.amendments import (
 )
 from cars_hw.runs.changes import changes_between, flat, refusal
 from cars_hw.runs.files import make_folder, write_text
+from cars_hw.saving.checkpoint import Checkpoint, CheckpointFolder
+from cars_hw.saving.record import Record, read_record
 from devices.foundation import ConfigError, Ownership, owned, read_regular
 
 _CONFIG, _CHECKPOINTS, _AMENDMENTS = "config.toml", "checkpoints", "amendments"

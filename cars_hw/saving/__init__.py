@@ -1,1 +1,1 @@
-"""What makes a search stoppable at any time: its history in files, safe points, and answers given again."""
+"""What makes a search stoppable at any time: checkpoints, a history in files, safe points, answers given again."""

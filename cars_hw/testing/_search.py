@@ -11,9 +11,9 @@ import pytest
 from cars_hw import spaces
 from cars_hw.assembly import make_search, make_space, make_trainer
 from cars_hw.config import SearchConfig
-from cars_hw.record import Generation
 from cars_hw.results.members import restored
 from cars_hw.runs import Run
+from cars_hw.saving.record import Generation
 from cars_hw.search import Search
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.testing._tables import write_table

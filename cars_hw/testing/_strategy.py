@@ -15,12 +15,12 @@ import pytest
 
 from cars_hw import strategies
 from cars_hw.candidate import Candidate
-from cars_hw.checkpoint import CheckpointFolder
 from cars_hw.errors import CheckpointError, SelectionError
 from cars_hw.ledger import Json
 from cars_hw.networks.architecture import checked
 from cars_hw.objectives import Error, Objective, Parameters
-from cars_hw.record import Generation
+from cars_hw.saving.checkpoint import CheckpointFolder
+from cars_hw.saving.record import Generation
 from cars_hw.search import Schedule, Search
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.strategies._strategy import Strategy, Violation, unconstrained

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cars_hw.candidate import Candidate
-from cars_hw.checkpoint import CheckpointFolder
 from cars_hw.ledger import Ledger, Weights
 from cars_hw.networks.architecture import Architecture, checked
 from cars_hw.networks.graph import IMAGE, Graph, Node
 from cars_hw.objectives import Error, Objective, Parameters
+from cars_hw.saving.checkpoint import CheckpointFolder
 from cars_hw.search import Schedule, Search
 from cars_hw.spaces._space import Scale, SearchSpace
 from cars_hw.strategies._strategy import Strategy

@@ -11,12 +11,12 @@ from typing import NoReturn
 
 import pytest
 
-from cars_hw.checkpoint import CheckpointFolder
 from cars_hw.cli import main
 from cars_hw.config import read_toml
 from cars_hw.data import cifar10
 from cars_hw.results.bench import read_genotype
 from cars_hw.results.model_card import card_path, read_card
+from cars_hw.saving.checkpoint import CheckpointFolder
 from cars_hw.spaces.darts import Darts
 from cars_hw.tabular_trainer import read_figures
 from devices import CarsHwError

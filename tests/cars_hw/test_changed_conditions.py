@@ -16,9 +16,9 @@ from cars_hw.cli._commands import explained, validate_command
 from cars_hw.config import SearchConfig, parse_override
 from cars_hw.latency.contents import TableContents
 from cars_hw.latency.model import trust
-from cars_hw.record import Generation
 from cars_hw.results.report import report_json
 from cars_hw.results.run_warnings import warnings_of
+from cars_hw.saving.record import Generation
 from devices.foundation import ConfigError, UnknownNameError
 from latency_tables import (
     ChangedConditionsError,

@@ -23,7 +23,7 @@ import latency_tables
 import profilers
 from cars_hw.candidate import Candidate, Front
 from cars_hw.cli import app
-from cars_hw.record import Generation
+from cars_hw.saving.record import Generation
 from latency_tables import Measurement, OpSpec, Prediction
 from profilers import Fleet, MeasurementPlan, Profiler, formats, runtimes
 

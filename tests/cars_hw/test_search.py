@@ -18,13 +18,13 @@ import pytest
 import cars_hw
 from cars_hw import strategies, tabular_trainer
 from cars_hw.candidate import Candidate
-from cars_hw.checkpoint import CheckpointFolder
 from cars_hw.errors import CheckpointError
 from cars_hw.evolution.screening import Screen
 from cars_hw.ledger import Json, Ledger, Weights
 from cars_hw.networks.architecture import Architecture
 from cars_hw.objectives import Error, Limits, Objective, Parameters
-from cars_hw.record import Generation, read_record
+from cars_hw.saving.checkpoint import CheckpointFolder
+from cars_hw.saving.record import Generation, read_record
 from cars_hw.search import Schedule, Search
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.spaces.darts import Darts

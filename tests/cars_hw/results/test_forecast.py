@@ -7,7 +7,6 @@ import pytest
 from cars_hw.candidate import Front
 from cars_hw.config import SearchConfig
 from cars_hw.ledger import Ledger
-from cars_hw.record import Generation
 from cars_hw.results.duration import duration_text
 from cars_hw.results.forecast import (
     Announcements,
@@ -20,6 +19,7 @@ from cars_hw.results.forecast import (
     validation_forecast,
 )
 from cars_hw.results.tables import profile
+from cars_hw.saving.record import Generation
 from cars_hw.search import Schedule
 from devices.fake import Fake
 from latency_tables.spec import OpSpec

@@ -11,8 +11,8 @@ import pytest
 from cars_hw.candidate import Candidate, Front
 from cars_hw.config import SearchConfig
 from cars_hw.networks.architecture import to_text
-from cars_hw.record import Generation
 from cars_hw.results.report import write_report
+from cars_hw.saving.record import Generation
 from profilers.errors import ExportError
 
 _OBJECTIVES = ("error", "parameters", "latency_ms")

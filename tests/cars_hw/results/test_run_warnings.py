@@ -9,8 +9,8 @@ from cars_hw.candidate import Candidate, Front
 from cars_hw.config import SearchConfig
 from cars_hw.latency.contents import TableContents
 from cars_hw.ledger import Json
-from cars_hw.record import Generation
 from cars_hw.results.run_warnings import excesses, has_usable_member, warnings_of
+from cars_hw.saving.record import Generation
 from cars_hw.testing._tables import write_table
 from devices import connect
 from latency_tables import LatencyTable, Measurement, TableHeader

@@ -15,8 +15,8 @@ import cars_hw
 from cars_hw.cli import app
 from cars_hw.cli._commands import explained
 from cars_hw.errors import CheckpointError, InfeasibleError
-from cars_hw.record import Generation
 from cars_hw.runs import Run
+from cars_hw.saving.record import Generation
 from cars_hw.search import Search
 from cars_hw.weights.supernet_trainer import SuperNetTrainer
 from devices.foundation import CarsHwError

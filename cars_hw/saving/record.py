@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from pydantic import Field, TypeAdapter, ValidationError
 
 from cars_hw.candidate import Candidate, Front, frame_of
-from cars_hw.checkpoint import Checkpoint
 from cars_hw.errors import CheckpointError
 from cars_hw.ledger import Json
+from cars_hw.saving.checkpoint import Checkpoint
 from cars_hw.saving.replay import Log
 from cars_hw.trainer import TrainerState
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cars_hw.checkpoint import Checkpoint, CheckpointFolder
 from cars_hw.errors import CheckpointError
 from cars_hw.ledger import Json
+from cars_hw.saving.checkpoint import Checkpoint, CheckpointFolder
 
 
 def _checkpoint(generation: int, *, is_partial: bool = False) -> Checkpoint:

@@ -1,1 +1,1 @@
-"""What makes a search stoppable at any time: checkpoints, history in files, safe points, answers given again."""
+"""What makes a search stoppable at any time: checkpoints, history files, safe points, answers given again."""

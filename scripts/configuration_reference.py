@@ -57,17 +57,7 @@ A name with a dot is a module from outside, found as Python finds modules, and i
 **Naming one runs its code.** Names on the command line and in the file of `--config` are yours; those in a
 run folder, a table or a model card may be somebody else's, and are refused without `--allow-plugin NAME`.
 
-## Exit statuses
-
-| status | of | meaning |
-|---|---|---|
-| 0 | every command | done |
-| 1 | every command | an error of ours: one line on standard error that names the remedy |
-| 2 | every command | wrong usage of an option |
-| 3 | `search` | finished, or its budget spent, without a member within the limits and better than chance |
-| 130, 143 | every command | stopped by Ctrl-C or `kill`: one line says what is kept and how to go on |
-
-Anything else is a defect, with its traceback.
+What exit statuses mean stands in [troubleshooting.md](troubleshooting.md).
 """
 
 

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from devices.foundation import printable
 
@@ -25,6 +26,8 @@ _SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if
 _PATIENCE_S = 4.5
 
 _SOON_S = 0.01
+
+_Handler = Callable[[int, FrameType | None], Any] | int | None
 
 _NAMES: dict[int, str] = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 
@@ -60,7 +63,7 @@ class _Interruption:
         number = self.number or signal.SIGINT
         if self._said.acquire(blocking=False):
             kept = self.kept if isinstance(self.kept, str) else self.kept()
-            text = f"cars-hw: {_NAMES.get(number, 'ended')}: {kept}; go on with: {command(self.adding)}"
+            text = f"cars-hw: {name_of(number)}: {kept}; go on with: {command(self.adding)}"
             sys.stderr.write(f"{printable(text)}\n")
             sys.stderr.flush()
         return 128 + number
@@ -104,10 +107,8 @@ def one_line_at_interrupts() -> Iterator[None]:
     """
     keeps("nothing was changed")
     _now.number = None
-    handlers = {number: signal.getsignal(number) for number in _SIGNALS}
-    ours = [number for number, handler in handlers.items() if handler is not signal.SIG_IGN]
-    for number in ours:
-        signal.signal(number, _now.take)
+    handlers = _taken_by(_now.take)
+    ours = list(handlers)
     try:
         yield
     finally:
@@ -117,6 +118,32 @@ def one_line_at_interrupts() -> Iterator[None]:
         atexit.register(_ignore, ours)
         for number in ours:
             signal.signal(number, handlers[number])
+
+
+@contextmanager
+def taken_by(take: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Let ``take`` handle the signals that end a verb, but for those that the caller ignores."""
+    is_main = threading.current_thread() is threading.main_thread()  # no other one may set handlers
+    before = _taken_by(take) if is_main else {}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def name_of(number: int) -> str:
+    """Return what a signal did, in a word."""
+    return _NAMES.get(number, "ended")
+
+
+def _taken_by(take: Callable[[int, FrameType | None], None]) -> dict[signal.Signals, _Handler]:
+    """Set the handler of each signal that is not ignored; return the former ones."""
+    found = {number: signal.getsignal(number) for number in _SIGNALS}
+    before = {number: handler for number, handler in found.items() if handler is not signal.SIG_IGN}
+    for number in before:
+        signal.signal(number, take)
+    return before
 
 
 def _ignore(numbers: Sequence[int]) -> None:

@@ -2,7 +2,6 @@
 
 import shlex
 import signal
-import threading
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
@@ -11,6 +10,7 @@ import typer
 
 from cars_hw.assembly import open_search
 from cars_hw.cli._commands import trust_lines
+from cars_hw.cli._interruption import name_of, taken_by
 from cars_hw.cli._output import complain, print_table, progress, say
 from cars_hw.ledger import Ledger
 from cars_hw.networks.architecture import to_text
@@ -20,11 +20,6 @@ from cars_hw.runs import Run
 from cars_hw.saving.record import Generation
 from cars_hw.saving.safe_points import Budget
 from cars_hw.search import Search
-
-#: Ctrl-C, ``kill``, and a terminal that is closed; Windows lacks the last.
-_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-
-_NAMES: dict[int, str] = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 
 
 def run_search(
@@ -89,10 +84,7 @@ def _show_rounds(search: Search, budget: Budget) -> None:
 
 @contextmanager
 def _ended_by_signals(search: Search, command: Sequence[str]) -> Iterator[None]:
-    """Let a first signal end ``search`` at its next safe point, a second one at once: with a line.
-
-    Signals that the caller ignores, as ``nohup`` does, stay ignored.
-    """
+    """Let a first signal end ``search`` at its next safe point, a second one at once: with a line."""
     received: list[int] = []
 
     def take(number: int, _: FrameType | None) -> None:
@@ -101,25 +93,18 @@ def _ended_by_signals(search: Search, command: Sequence[str]) -> Iterator[None]:
             raise KeyboardInterrupt
         search.request_end()
 
-    is_main = threading.current_thread() is threading.main_thread()  # no other one may set handlers
-    before = {number: signal.getsignal(number) for number in _SIGNALS if is_main}
-    ours = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
-    for number in ours:
-        signal.signal(number, take)
-    try:
-        yield
-    except KeyboardInterrupt:
-        received.append(signal.SIGINT)
-        raise _exit(search, command, received[0]) from None
-    finally:
-        for number in ours:
-            signal.signal(number, before[number])
+    with taken_by(take):
+        try:
+            yield
+        except KeyboardInterrupt:
+            received.append(signal.SIGINT)
+            raise _exit(search, command, received[0]) from None
     if search.ended_by == "request":
         raise _exit(search, command, (received or [signal.SIGINT])[0])
 
 
 def _exit(search: Search, command: Sequence[str], number: int) -> typer.Exit:
-    complain(f"cars-hw: {_NAMES.get(number, 'ended')}: {go_on_line(search, command)}")
+    complain(f"cars-hw: {name_of(number)}: {go_on_line(search, command)}")
     return typer.Exit(128 + number)
 
 

@@ -1,6 +1,7 @@
 """What the caller of a measurement is told: what is finished of what he waits for, and the time left."""
 
 import itertools
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -103,16 +104,21 @@ class Phone(Fake):
 def test_of_a_fleet_each_workload_counts_once_and_that_of_a_lost_device_is_waited_for_again(
     tmp_path: Path,
 ) -> None:
-    blocks = itertools.count()
+    blocks, others, is_lost = itertools.count(), itertools.count(), threading.Event()
 
     def until_lost(spec: OpSpec, _: float) -> float:
         if next(blocks) >= 70:
+            is_lost.set()
             raise DeviceLostError("b was unplugged")
+        return 2e-3
+
+    def after_that(spec: OpSpec, _: float) -> float:
+        assert next(others) < 40 or is_lost.wait(60)  # so that b has a share to lose
         return 2e-3
 
     plan, wanted = MeasurementPlan(min_rounds=3, max_rounds=3, spread_s=0.0, group_size=8), workloads(40)
     members = [
-        (Phone("a"), FakeRuntime(latency_s=lambda *_: 2e-3)),
+        (Phone("a"), FakeRuntime(latency_s=after_that)),
         (Phone("b"), FakeRuntime(latency_s=until_lost)),
     ]
     told: list[Progress] = []

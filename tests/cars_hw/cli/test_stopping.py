@@ -124,13 +124,17 @@ def test_a_budget_that_is_none_is_one_line_and_leaves_no_folder(option: str, sai
 def test_a_signal_ends_a_search_with_one_line_whose_command_goes_on(
     sent: list[signal.Signals], status: int, said: str, folder: Path
 ) -> None:
-    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-    raising_signals.SENT[:] = sent
-    result = _call("search", "--run", "a run", "--config", "config.toml")
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # where a shell's background ignores it
+    try:
+        handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+        raising_signals.SENT[:] = sent
+        result = _call("search", "--run", "a run", "--config", "config.toml")
+        assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert result.exit_code == status
     [line] = [line for line in result.stderr.splitlines() if line.startswith("cars-hw: ")]
     assert said in line
-    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
     command = _go_on(line)
     assert command == ["search", "--run=a run", "--resume", "--allow-plugin=tests.fakes.raising_signals"]
     assert _call(*command).exit_code in (0, 3)

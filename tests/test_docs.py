@@ -81,14 +81,13 @@ def _texts() -> list[str]:
 
 
 def test_every_message_that_troubleshooting_explains_is_one_of_ours() -> None:
-    texts = _texts()
+    texts = "\0".join(_texts())
     page = (_ROOT / "docs" / "troubleshooting.md").read_text()
     cells = [line.split(" | ")[0] for line in page.splitlines() if line.startswith("| ")]
     messages = [message for cell in cells for message in re.findall(r"`([^`]+)`", cell)]
     assert len(messages) > 70
     for message in messages:
-        words = ".*".join(re.escape(part) for part in message.split("..."))
-        is_ours = any(re.search(words, text, re.DOTALL) for text in texts)
+        is_ours = re.search("[^\0]*".join(map(re.escape, message.strip(".").split("..."))), texts)
         assert is_ours or message.startswith("INFO: Created TensorFlow Lite"), message
 
 

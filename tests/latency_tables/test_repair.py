@@ -35,7 +35,9 @@ def test_a_file_that_holds_is_left_alone(path: Path) -> None:
     assert os.listdir(path.parent) == ["a.jsonl"]
 
 
-@pytest.mark.parametrize("flip", [1, 4, 0x80, 0xFF])
+@pytest.mark.parametrize(
+    "flip", [1, *(pytest.param(flip, marks=pytest.mark.slow) for flip in (4, 0x80, 0xFF))]
+)
 def test_a_flip_of_any_byte_costs_no_more_than_its_own_record(path: Path, flip: int) -> None:
     whole = path.read_bytes()
     lines = whole.splitlines(keepends=True)

@@ -113,7 +113,7 @@ def test_a_small_file_that_wants_all_of_the_memory_is_refused(
         pytest.param("SIGKILL", "SIGKILL", ProfilingError, marks=_SLOW),
         pytest.param("SIGFPE", "SIGFPE", ProfilingError, marks=_SLOW),
         pytest.param("exit", r"fail \(3\): without a word", ProfilingError, marks=_SLOW),
-        ("memory", "bytes of memory", ProfilingError),
+        pytest.param("memory", "bytes of memory", ProfilingError, marks=_SLOW),
         pytest.param("bug", r"fail \(1\): second", ProfilingError, marks=_SLOW),
         pytest.param("device", "nothing here runs it", DeviceError, marks=_SLOW),
         pytest.param("sleep", "more than 8 s to load", ProfilingError, marks=_SLOW),
@@ -136,7 +136,13 @@ def damaged(content: bytes, offset: int, flip: int) -> bytes:
 @pytest.mark.parametrize(
     ("name", "content", "offset"),
     [
-        pytest.param(name, content, offset, marks=_SLOW if offset > 10 else (), id=f"{name}-{offset}")
+        pytest.param(
+            name,
+            content,
+            offset,
+            marks=_SLOW if offset > 10 or name == "m.tflite" else (),
+            id=f"{name}-{offset}",
+        )
         for name, content in (
             ("m.onnx", onnx_files.casting(FLOAT)),
             ("m.tflite", tflite_files.casting("INT8")),

@@ -204,7 +204,7 @@ def test_leaving_the_loop_keeps_the_blocks_of_the_others(tmp_path: Path) -> None
     [
         replace(PLAN, seed=1),
         replace(PLAN, max_rounds=8),
-        replace(PLAN, sentinel=SentinelPlan(block_s=2**-10)),
+        pytest.param(replace(PLAN, sentinel=SentinelPlan(block_s=2**-10)), marks=pytest.mark.slow),
     ],
     ids=["seed", "rounds", "sentinel"],
 )

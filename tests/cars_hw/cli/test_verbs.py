@@ -22,7 +22,7 @@ population_size = 4
 
 
 #: Whether the figures are right is not asked here.
-_AT_ONCE = "--spread-s=0"
+_AT_ONCE, _ROUGHLY = "--spread-s=0", "--precision=0.2"
 
 
 def _run(*arguments: str) -> str:
@@ -51,7 +51,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("verbs")
     (folder / "config.toml").write_text(_CONFIG)
     config = ("--config", str(folder / "config.toml"), "--table", str(folder / "table.jsonl"))
-    _run("profile", *config, _AT_ONCE)
+    _run("profile", *config, _AT_ONCE, _ROUGHLY)
     _run("search", "--run", str(folder / "run"), *config)
     return folder
 
@@ -76,7 +76,7 @@ def test_a_validation_is_stored_in_the_table_and_shown_by_what_uses_it(folder: P
     config = ("--config", str(folder / "config.toml"), "--table", str(table))
     architecture = ("--architecture", ".".join(["0"] * 24))
     assert "never validated" in json.loads(_run("bench", *architecture, *config, _AT_ONCE, "--json"))["trust"]
-    report = json.loads(_run("table", "validate", *config, _AT_ONCE, "--json"))
+    report = json.loads(_run("table", "validate", *config, _AT_ONCE, _ROUGHLY, "--json"))
     assert report["prediction_error"]["n"] == 20
     assert report["prediction_error"]["constant_rmspe_percent"] > 0
     assert report["noise_floor"]["rmspe_percent"] >= 0

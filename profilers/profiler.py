@@ -12,7 +12,7 @@ from devices.foundation import plugin_name
 from latency_tables import Entry, Failure, LatencyTable, Measurement, OpSpec, TableHeader
 from profilers._gate import Gate, OpenGate, SentinelGate
 from profilers._sampling.sampling import MEASURING_ERRORS, Sampling, failure
-from profilers._sampling.unfinished import Unfinished, clock_of, measuring_key
+from profilers._sampling.unfinished import Unfinished, clocks_of, measuring_key
 from profilers.errors import ThrottledError
 from profilers.plan import USUAL, MeasurementPlan, Quality
 from profilers.progress.report import OnStep, Step, ignore_step
@@ -186,7 +186,9 @@ class Profiler:
                 position for position in drawn if position in active and active[position].rounds <= rounds
             ]
             if order and 0 < rounds < self.plan.min_rounds:
-                self.device.pause(self.plan.spread_s / (self.plan.min_rounds - 1))
+                pause_s = self.plan.spread_s / (self.plan.min_rounds - 1)
+                self._unfinished.keep_if_due(pause_s)
+                self.device.pause(pause_s)
             for position in order:
                 active[position].rounds = rounds
             yield from self._round(active, order, gate)
@@ -246,7 +248,7 @@ class Profiler:
             missing,
             key=measuring_key(self.header(), self.plan, again=again),
             every_s=self.plan.keep_every_s,
-            clock_s=clock_of(self.device),
+            clocks=clocks_of(self.device),
         )
         for spec in wanted:
             if spec not in missing:

@@ -78,7 +78,7 @@ class Unfinished:
         missing: What is to be measured.
         key: Of the conditions and the plan of measuring, by ``measuring_key``.
         every_s: Longest that a block may be lost by whatever ends the process.
-        clock_s: Tells the time.
+        clocks: Each tells the time in seconds; what is due by one of them is due.
     """
 
     def __init__(
@@ -88,11 +88,11 @@ class Unfinished:
         *,
         key: str = "",
         every_s: float = 0.0,
-        clock_s: Callable[[], float] = time.monotonic,
+        clocks: Sequence[Callable[[], float]] = (time.monotonic,),
     ) -> None:
-        self._table, self._key, self._every_s, self._clock_s = table, key, every_s, clock_s
+        self._table, self._key, self._every_s, self._clocks = table, key, every_s, clocks
         self._records = {} if table is None else _found(table, set(map(str, missing)), key)
-        self._group, self._kept_s = "", clock_s()
+        self._group, self._kept_s = "", self._times_s()
         self._now: Callable[[], Mapping[OpSpec, Blocks]] = dict
 
     def measurements(self) -> Iterator[Measurement]:
@@ -105,7 +105,7 @@ class Unfinished:
     def begin(self, group: Sequence[OpSpec], now: Callable[[], Mapping[OpSpec, Blocks]]) -> None:
         """Begin with ``group``; ``now`` is to return what there is of its unfinished entries at that time."""
         self._group = _digest("\n".join(map(str, group)))
-        self._now, self._kept_s = now, self._clock_s()
+        self._now, self._kept_s = now, self._times_s()
 
     def take_up(self, spec: OpSpec) -> Blocks | None:
         """Return what an earlier filling left of ``spec``; its rounds are 0 where its group was another."""
@@ -119,14 +119,21 @@ class Unfinished:
         """Forget ``spec``, whose entry is in the table."""
         self._records.pop(str(spec), None)
 
-    def keep_if_due(self) -> None:
+    def keep_if_due(self, ahead_s: float = 0.0) -> None:
         """Bring what there is to the disk, if that was done too long ago.
+
+        Args:
+            ahead_s: Seconds for which it will not be asked again.
 
         Raises:
             TableError: The table was moved, removed or replaced.
         """
-        if self._table is not None and self._clock_s() - self._kept_s >= self._every_s:
+        since_s = max(now_s - kept_s for now_s, kept_s in zip(self._times_s(), self._kept_s, strict=True))
+        if self._table is not None and since_s + ahead_s >= self._every_s:
             self._keep(self._table)
+
+    def _times_s(self) -> list[float]:
+        return [clock() for clock in self._clocks]
 
     def end(self) -> None:
         """Bring what there is to the disk as far as that is possible, after whatever ended the group."""
@@ -145,7 +152,7 @@ class Unfinished:
                 "samples_s": list(blocks.samples_s),
             }
         table.keep_partial(*self._records.values())
-        self._kept_s = self._clock_s()
+        self._kept_s = self._times_s()
 
 
 def measuring_key(header: TableHeader, plan: MeasurementPlan, *, again: bool) -> str:
@@ -154,9 +161,9 @@ def measuring_key(header: TableHeader, plan: MeasurementPlan, *, again: bool) ->
     return _digest(json.dumps([header.facts(), how, again], sort_keys=True))
 
 
-def clock_of(device: Device) -> Callable[[], float]:
-    """Return the clock by which blocks are kept: that of the device where it is this machine's."""
-    return device.clock_s if isinstance(device, HostDevice) else time.monotonic
+def clocks_of(device: Device) -> Sequence[Callable[[], float]]:
+    """Return by which clocks blocks are kept: this machine's own, and that of a device that may be played."""
+    return (time.monotonic, device.clock_s) if isinstance(device, HostDevice) else (time.monotonic,)
 
 
 def _found(table: LatencyTable, missing: set[str], key: str) -> dict[str, _Record]:

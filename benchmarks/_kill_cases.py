@@ -30,8 +30,11 @@ RUN, TABLE, _CONFIG, LOG = "run", "table.jsonl", "search.toml", "blocks.log"
 #: Facts by name, each in a form that is equal only where the fact is.
 Facts = dict[str, str]
 
-#: The first sign on the terminal that a command has begun to work: a bar, or where it goes on.
-BEGUN = re.compile(r"\d+/(?:\d+|\?)|going on after")
+#: The first sign on the terminal that a search has begun to work: a bar, or where it goes on.
+_SEARCHING = re.compile(r"\d+/(?:\d+|\?)|going on after")
+#: That something was measured: from then on a bar, unlike a forecast, says one time that is left. What is
+#: measured is loaded anew by every process, and nothing of that can be kept.
+_MEASURING = re.compile(r"about \d+(?:\.\d)? (?:s|min|h)\b")
 _STEPS, _EVALUATIONS = (
     re.compile(rf"{name}[^\n]*?(\d+)/(?:\d+|\?)") for name in ("training steps", "evaluations")
 )
@@ -61,6 +64,11 @@ class Case(ABC):
 
     verb: str
     interval_s: float
+
+    @property
+    @abstractmethod
+    def begun(self) -> re.Pattern[str]:
+        """The first sign on the terminal of work that may be lost."""
 
     @property
     @abstractmethod
@@ -120,6 +128,8 @@ class SearchCase(Case):
     generations: int
     interval_s: float = 2.0
     verb: str = "search"
+
+    begun = _SEARCHING
 
     @property
     def name(self) -> str:
@@ -219,6 +229,8 @@ class MeasuringCase(Case):
     table: Path | None = None
     block_s: float = 0.0
     extra: Mapping[str, str] = field(default_factory=dict)
+
+    begun = _MEASURING
 
     @property
     def name(self) -> str:

@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _kill_cases import BEGUN, TABLE, Case, Facts, MeasuringCase, SearchCase
+from _kill_cases import TABLE, Case, Facts, MeasuringCase, SearchCase
 from _rows import Row, finish, option_parser, store
 from _terminal import Command, cars_hw_program, environment
 
@@ -168,7 +168,7 @@ class Killing:
             killed_s = command.kill()
             self._settle(command, seconds)
             shown = command.shown()
-            begun_s = shown.when(BEGUN) or killed_s
+            begun_s = shown.when(self._case.begun) or killed_s
             lost_s = killed_s - max(begun_s, self._case.written_s(self._folder))
             kill = Kill(killed_s - command.started_s, killed_s - begun_s, max(lost_s, 0.0))
             self.kills.append(kill)
@@ -189,7 +189,7 @@ class Killing:
         while moment_s is None:
             if command.wait(time.time() + _POLL_S) is not None:
                 break
-            begun_s = command.shown().when(BEGUN)
+            begun_s = command.shown().when(self._case.begun)
             moment_s = None if begun_s is None else begun_s + delay_s
         if command.wait(moment_s or 0.0) is None:
             return False
@@ -240,7 +240,7 @@ def reference(case: Case, folder: Path) -> Reference:
     command = started(case, folder, again=False)
     require_end(command)
     ended_s, shown = time.time(), command.shown()
-    begun_s = shown.when(BEGUN) or command.started_s
+    begun_s = shown.when(case.begun) or command.started_s
     facts = case.promises(folder, shown), case.outcome(folder)
     return Reference(ended_s - begun_s, case.seconds(folder), *facts)
 

@@ -160,6 +160,7 @@ def test_a_generation_gives_a_frame_that_marks_its_front() -> None:
     assert generation.front.objectives == ("error", "parameters")
 
 
+@pytest.mark.slow  # the code of the README is run by default
 def test_what_the_verbs_do_python_does_with_the_same_outcome(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,9 +9,18 @@ from cars_hw.spaces import SearchSpace
 from cars_hw.testing import SearchContract
 from tests.fakes.small_spaces import small
 
+#: Between them they train on hard and on soft paths, draw weights anew and drop some.
+_DIFFERENT = ("cars", "evnas", "g_evonas")
+
 
 class TestEveryStrategy(SearchContract):
-    @pytest.fixture(autouse=True, params=strategies.names())
+    @pytest.fixture(
+        autouse=True,
+        params=[
+            pytest.param(name, marks=() if name in _DIFFERENT else pytest.mark.slow)
+            for name in strategies.names()
+        ],
+    )
     def _choose(self, request: pytest.FixtureRequest) -> None:
         self.strategy = request.param
 

@@ -216,7 +216,7 @@ def test_another_table_of_the_same_conditions_gives_the_population_its_costs(run
     )
 
 
-@pytest.mark.parametrize("evaluations", [1, 3, 5])
+@pytest.mark.parametrize("evaluations", [3, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 5))])
 @pytest.mark.parametrize(
     "strategy",
     [

@@ -192,7 +192,7 @@ def test_option_gradients_change_nothing_but_the_batch_number_and_the_ledger(dig
     assert trainer.ledger.training_images == 5 * 16
 
 
-@pytest.mark.parametrize("soft_path", [False, True])
+@pytest.mark.parametrize("soft_path", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_restored_trainer_goes_on_in_the_space_of_its_state(digits: Data, soft_path: bool) -> None:
     def finish(trainer: SuperNetTrainer) -> TrainerState:
         trainer.activate(SMALLER, soft_path=soft_path)

@@ -103,7 +103,7 @@ def amended(
 
 
 def require_feasible_limits(config: SearchConfig) -> None:
-    """Refuse limits that no network of the space meets, before there is a run folder.
+    """Refuse limits that no network of the space meets, by known costs alone: no weights are made.
 
     Raises:
         InfeasibleError: No network meets them; the message has the smallest cost.

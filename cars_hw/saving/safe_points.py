@@ -134,9 +134,11 @@ class Watch:
     def timed(self, save: Callable[[], None]) -> None:
         """Save, and set the time of the next checkpoint.
 
-        It is counted from the beginning of this one, but saving takes half of the time at most.
+        It is to be complete ``every_s`` after this one was begun, whose state it replaces: it begins earlier
+        by what this one took. But saving takes half of the time at most.
         """
         start_s = self._clock()
         save()
         end_s = self._clock()
-        self._due_s = max(start_s + self._every_s, end_s + (end_s - start_s))
+        took_s = end_s - start_s
+        self._due_s = max(start_s + self._every_s - took_s, end_s + took_s)

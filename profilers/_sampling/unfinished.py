@@ -92,7 +92,8 @@ class Unfinished:
     ) -> None:
         self._table, self._key, self._every_s, self._clocks = table, key, every_s, clocks
         self._records = {} if table is None else _found(table, set(map(str, missing)), key)
-        self._group, self._kept_s, self._took_s = "", self._times_s(), 0.0
+        self._group, self._kept_s = "", self._times_s()
+        self._took_s = [0.0] * len(clocks)
         self._now: Callable[[], Mapping[OpSpec, Blocks]] = dict
 
     def measurements(self) -> Iterator[Measurement]:
@@ -131,9 +132,11 @@ class Unfinished:
         Raises:
             TableError: The table was moved, removed or replaced.
         """
-        since_s = max(now_s - kept_s for now_s, kept_s in zip(self._times_s(), self._kept_s, strict=True))
-        due_s = max(self._every_s - self._took_s, 2 * self._took_s)
-        if self._table is not None and since_s + ahead_s >= due_s:
+        is_due = any(
+            now_s - kept_s + ahead_s >= max(self._every_s - took_s, 2 * took_s)
+            for now_s, kept_s, took_s in zip(self._times_s(), self._kept_s, self._took_s, strict=True)
+        )
+        if self._table is not None and is_due:
             self._keep(self._table)
 
     def _times_s(self) -> list[float]:
@@ -147,7 +150,7 @@ class Unfinished:
         self._now = dict
 
     def _keep(self, table: LatencyTable) -> None:
-        self._kept_s, start_s = self._times_s(), time.monotonic()
+        self._kept_s = self._times_s()
         for spec, blocks in self._now().items():
             self._records[str(spec)] = {
                 "spec": str(spec),
@@ -157,7 +160,7 @@ class Unfinished:
                 "samples_s": list(blocks.samples_s),
             }
         table.keep_partial(*self._records.values())
-        self._took_s = time.monotonic() - start_s
+        self._took_s = [now_s - kept_s for now_s, kept_s in zip(self._times_s(), self._kept_s, strict=True)]
 
 
 def measuring_key(header: TableHeader, plan: MeasurementPlan, *, again: bool) -> str:

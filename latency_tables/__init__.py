@@ -32,11 +32,16 @@ from latency_tables.prediction_error import (
 from latency_tables.repair import LostLine, Repair, repair_table
 from latency_tables.spec import OpSpec
 from latency_tables.table import LatencyTable
+from latency_tables.units.classes import UNIT_CLASSES, UnitClass, UnitWork, unit_class, unit_work
+from latency_tables.units.graph import IMAGE, ExecutedGraph, ExecutedNode
+from latency_tables.units.unit import Unit, is_unit
 from latency_tables.validation import PredictedNetwork, Validation
 
 __all__ = [
     "CALL_OVERHEAD",
     "FAST_MODE_QUANTILE",
+    "IMAGE",
+    "UNIT_CLASSES",
     "Changeable",
     "ChangedConditionsError",
     "Changes",
@@ -44,6 +49,8 @@ __all__ = [
     "DamagedFileError",
     "EditedFileError",
     "Entry",
+    "ExecutedGraph",
+    "ExecutedNode",
     "Extent",
     "Failure",
     "FailureStatus",
@@ -65,13 +72,19 @@ __all__ = [
     "TableHeader",
     "TableMismatchError",
     "Term",
+    "Unit",
+    "UnitClass",
+    "UnitWork",
     "Validation",
     "ValidationReport",
     "changeable",
     "halves_s",
+    "is_unit",
     "partial_path",
     "prediction_error_report",
     "reference_of",
     "repair_table",
+    "unit_class",
+    "unit_work",
     "validation_report",
 ]

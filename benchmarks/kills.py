@@ -6,7 +6,7 @@ terminal shows that they work. Then the same command runs again (``search`` with
 
 * **Work lost** by a kill is the time from the newest state on the disk, or from the moment when the killed
   command began to work where that is later, to the kill; the clocks are those of the file system and of this
-  script. For ``search`` a second figure comes from the terminal alone: the training steps and evaluations
+  script. What measures begins to work with the end of its first round: before, it loads what it measures. For ``search`` a second figure comes from the terminal alone: the training steps and evaluations
   that it had shown as done when it was killed, less those from which the next command went on, at what they
   take on average.
 * **Every end** is compared with that of a command that nobody killed: of a search populations, costs, fronts,

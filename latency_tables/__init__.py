@@ -32,6 +32,7 @@ from latency_tables.prediction_error import (
 from latency_tables.repair import LostLine, Repair, repair_table
 from latency_tables.spec import OpSpec
 from latency_tables.table import LatencyTable
+from latency_tables.units.classes import UNIT_CLASSES, UnitClass, UnitWork, unit_class, unit_work
 from latency_tables.units.graph import IMAGE, ExecutedGraph, ExecutedNode
 from latency_tables.units.unit import Unit, is_unit
 from latency_tables.validation import PredictedNetwork, Validation
@@ -40,6 +41,7 @@ __all__ = [
     "CALL_OVERHEAD",
     "FAST_MODE_QUANTILE",
     "IMAGE",
+    "UNIT_CLASSES",
     "Changeable",
     "ChangedConditionsError",
     "Changes",
@@ -71,6 +73,8 @@ __all__ = [
     "TableMismatchError",
     "Term",
     "Unit",
+    "UnitClass",
+    "UnitWork",
     "Validation",
     "ValidationReport",
     "changeable",
@@ -80,5 +84,7 @@ __all__ = [
     "prediction_error_report",
     "reference_of",
     "repair_table",
+    "unit_class",
+    "unit_work",
     "validation_report",
 ]

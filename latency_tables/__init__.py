@@ -9,7 +9,7 @@ from latency_tables.errors import (
     TableError,
     TableMismatchError,
 )
-from latency_tables.header import Changeable, Changes, Extent, Setting, TableHeader, changeable
+from latency_tables.header import Changeable, Changes, Extent, KeyedBy, Setting, TableHeader, changeable
 from latency_tables.journal import partial_path
 from latency_tables.measurement import (
     FAST_MODE_QUANTILE,
@@ -34,6 +34,7 @@ from latency_tables.spec import OpSpec
 from latency_tables.table import LatencyTable
 from latency_tables.units.classes import UNIT_CLASSES, UnitClass, UnitWork, unit_class, unit_work
 from latency_tables.units.graph import IMAGE, ExecutedGraph, ExecutedNode
+from latency_tables.units.text import unit_text
 from latency_tables.units.unit import Unit, is_unit
 from latency_tables.validation import PredictedNetwork, Validation
 
@@ -54,6 +55,7 @@ __all__ = [
     "Extent",
     "Failure",
     "FailureStatus",
+    "KeyedBy",
     "LatencyModel",
     "LatencyTable",
     "LostLine",
@@ -85,6 +87,7 @@ __all__ = [
     "reference_of",
     "repair_table",
     "unit_class",
+    "unit_text",
     "unit_work",
     "validation_report",
 ]

@@ -1,6 +1,7 @@
 """The networks that a table may be calibrated and validated by, drawn from a space: always the same ones."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
+from functools import lru_cache
 
 import numpy as np
 
@@ -16,6 +17,7 @@ _CONCENTRATION = 0.35
 _TRIES = 20 * CANDIDATES
 
 
+@lru_cache(maxsize=32)
 def drawn(space: SearchSpace, n: int) -> tuple[Architecture, ...]:
     """Draw ``n`` connected architectures: a network of constant output says nothing of its operations."""
     rng, size = np.random.default_rng(_SEED), space.size()
@@ -27,7 +29,8 @@ def drawn(space: SearchSpace, n: int) -> tuple[Architecture, ...]:
     return tuple(architecture for architecture, is_connected in found.items() if is_connected)
 
 
-def uncertain(space: SearchSpace, others: Collection[Architecture]) -> tuple[Architecture, ...]:
+@lru_cache(maxsize=32)
+def uncertain(space: SearchSpace, others: tuple[Architecture, ...]) -> tuple[Architecture, ...]:
     """Draw connected architectures of few kinds of operation, of which random ones say little.
 
     First those with one option wherever there are the most of them, which are a space's operations; then

@@ -57,9 +57,9 @@ class Member:
 
 
 def profile(config: SearchConfig) -> None:
-    """Measure every operation of the space that the table lacks."""
+    """Measure what the table lacks of the space."""
     say(f"{config.latency.table}: {profile_forecast(config)}")
-    with measuring_bars("operations and networks") as show:
+    with measuring_bars("units and networks") as show:
         filled = profile_table(config, on_progress=show)
     say(f"{config.latency.table}: {len(filled.entries)} measured, {filled.were_there} were there")
 

@@ -24,23 +24,30 @@ def kind_of(path: Path, setup: Setup) -> KeyedBy:
         TableError: The table cannot be read.
         UnknownNameError: There is no such runtime, or it has no such setting.
     """
-    files = [path] if path.exists() else parts_of(path)
+    files = _files(path)
     if files:
         return LatencyTable.open(files[0]).header.keyed_by
-    return "operations" if why_no_units(setup) else "units"
+    return "operations" if why_by_operations(path, setup) else "units"
 
 
-def why_no_units(setup: Setup) -> str:
-    """Say why a new table cannot be of units; empty where it can.
+def why_by_operations(path: Path, setup: Setup) -> str:
+    """Say why a new table at ``path`` is of operations; empty where it is of units, or not new.
 
     Raises:
         UnknownNameError: There is no such runtime, or it has no such setting.
     """
+    if _files(path):
+        return ""
     try:
         unit_counter(setup)
     except UnsupportedOperationError as error:
         return str(error)
     return ""
+
+
+def _files(path: Path) -> list[Path]:
+    """Return the table at ``path``, or the parts that it will be made of."""
+    return [path] if path.exists() else parts_of(path)
 
 
 def stored_contents(space: SearchSpace, path: Path) -> UnitContents:

@@ -19,7 +19,8 @@ from latency_tables.measurement import (
     FailureStatus,
     Measurement,
 )
-from latency_tables.prediction import CALL_OVERHEAD, LatencyModel, Observation, Prediction, Term
+from latency_tables.models.operations import LatencyModel, Observation
+from latency_tables.prediction import CALL_OVERHEAD, Prediction, Term
 from latency_tables.prediction_error import (
     PredictionErrorReport,
     SessionSpeed,

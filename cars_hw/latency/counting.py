@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Protocol, get_args
 
 import devices
 from cars_hw.errors import UncountedError
-from cars_hw.latency.contents import UnitContents, network_workload
+from cars_hw.latency.contents import UnitContents, network_key, network_workload
 from cars_hw.networks.architecture import Architecture
-from cars_hw.networks.graph import Graph, network_spec
+from cars_hw.networks.graph import Graph
 from cars_hw.spaces._space import SearchSpace
 from devices import DeviceError
 from devices.foundation import UnknownNameError
@@ -32,6 +32,9 @@ from profilers import ProfilingError, Setup, UnitCounter, runtimes
 
 if TYPE_CHECKING:
     from torch import nn
+
+#: Settings in the order of their names.
+_Settings = tuple[tuple[str, Setting], ...]
 
 #: Networks whose counts are remembered; those of one take about 10 kB.
 _REMEMBERED = 2048
@@ -81,11 +84,14 @@ class NetworkCounts:
 
     Args:
         source: Who counts.
+        known: Counts that are known before.
     """
 
-    def __init__(self, source: GraphSource) -> None:
+    def __init__(
+        self, source: GraphSource, known: Mapping[Architecture, Mapping[OpSpec, int]] | None = None
+    ) -> None:
         self._source = source
-        self._remembered: OrderedDict[Architecture, Mapping[OpSpec, int]] = OrderedDict()
+        self._remembered = OrderedDict(known or {})
 
     def __repr__(self) -> str:
         return f"<counts of {len(self._remembered)} networks, by {type(self._source).__name__}>"
@@ -125,26 +131,18 @@ def counts_for(space: SearchSpace, table: LatencyTable, setup: Setup | None = No
     Raises:
         UncountedError: Neither this machine nor the device can tell.
     """
-    why_not_here = ""
-    try:
-        here = _counter_for(table.header, setup)
-        networks = _networks(space, table)
-        differing = _differing(here, networks)
-        if not differing:
-            return NetworkCounts(CountedHere(space, unit_counter(here)))
-        why_not_here = (
-            f"{here.runtime} on this machine does not execute {differing} of its {len(networks)} "
-            "calibration networks as on its device"
-        )
-    except (ProfilingError, DeviceError, UnknownNameError, ImportError) as error:
-        why_not_here = f"networks cannot be counted here: {error}"
+    kept = _kept(space, table)
+    known = {architecture: graph.counts for architecture, graph in kept.items()}
+    why_not_here = _why_not_here(space, table.header, kept, setup)
+    if not why_not_here:
+        return NetworkCounts(CountedHere(space, unit_counter(_setup_for(table.header, setup))), known)
     why_not_there = _why_not_at_hand(table.header, setup)
     if setup is None or why_not_there:
         raise UncountedError(
             f"the table of {table.header.device} does not predict on this machine: {why_not_here}; "
             f"{why_not_there}: predict where it was measured, or connect that device"
         )
-    return NetworkCounts(CountedThere(space, setup))
+    return NetworkCounts(CountedThere(space, setup), known)
 
 
 def unit_counter(setup: Setup) -> UnitCounter:
@@ -154,11 +152,11 @@ def unit_counter(setup: Setup) -> UnitCounter:
         UnsupportedOperationError: The runtime does not show what it executes.
         UnknownNameError: There is no such runtime, or it has no such setting.
     """
-    return _unit_counter(setup.runtime, setup.threads, tuple(sorted(setup.settings.items())))
+    return _unit_counter(setup.runtime, setup.threads, _sorted(setup.settings))
 
 
 @lru_cache(maxsize=16)  # what a counter has lowered, all tables of its runtime share
-def _unit_counter(name: str, threads: int, settings: tuple[tuple[str, Setting], ...]) -> UnitCounter:
+def _unit_counter(name: str, threads: int, settings: _Settings) -> UnitCounter:
     return runtimes.load(name, threads, **dict(settings)).counter(_build)
 
 
@@ -168,7 +166,8 @@ def _build(spec: OpSpec) -> "nn.Module":
     return modules.build(spec).eval()
 
 
-def _counter_for(header: TableHeader, setup: Setup | None) -> Setup:
+def _setup_for(header: TableHeader, setup: Setup | None) -> Setup:
+    """Return the runtime of a table: as asked for, or one of ours that the table names."""
     if setup is not None:
         return setup
     if "." in header.runtime:
@@ -176,23 +175,41 @@ def _counter_for(header: TableHeader, setup: Setup | None) -> Setup:
     return Setup("", header.runtime, header.threads, header.settings)
 
 
-_Networks = tuple[tuple[Graph, ExecutedGraph], ...]
+def _kept(space: SearchSpace, table: LatencyTable) -> dict[Architecture, ExecutedGraph]:
+    """Return what the device's runtime makes of the calibration networks."""
+    contents = UnitContents(space, dict(table.executed))
+    keys = {one: network_key(space, one) for one in contents.calibration}
+    return {one: table.executed[key] for one, key in keys.items() if key in table.executed}
 
 
-def _networks(space: SearchSpace, table: LatencyTable) -> _Networks:
-    """Return the calibration networks, each with what the device's runtime makes of it."""
-    graphs = map(space.deployed, UnitContents(space, dict(table.executed)).calibration)
-    kept = ((graph, table.executed.get(network_spec(graph))) for graph in graphs)
-    return tuple((graph, executed) for graph, executed in kept if executed is not None)
+def _why_not_here(
+    space: SearchSpace,
+    header: TableHeader,
+    kept: Mapping[Architecture, ExecutedGraph],
+    setup: Setup | None,
+) -> str:
+    """Say why this machine's runtime does not count for the device of ``header``; empty where it does."""
+    try:
+        here = _setup_for(header, setup)
+        networks = tuple((space.deployed(one), graph) for one, graph in kept.items())
+        differing = _differing(here.runtime, here.threads, _sorted(here.settings), networks)
+    except (ProfilingError, DeviceError, UnknownNameError, ImportError) as error:
+        return f"networks cannot be counted here: {error}"
+    if not differing:
+        return ""
+    return (
+        f"{here.runtime} does not execute {differing} of its {len(kept)} calibration networks here as it did "
+        "there"
+    )
 
 
-def _differing(setup: Setup, networks: _Networks) -> int:
-    return _differing_of(setup.runtime, setup.threads, tuple(sorted(setup.settings.items())), networks)
+def _sorted(settings: Mapping[str, Setting]) -> _Settings:
+    return tuple(sorted(settings.items()))
 
 
 @lru_cache(maxsize=64)  # once a process
-def _differing_of(
-    name: str, threads: int, settings: tuple[tuple[str, Setting], ...], networks: _Networks
+def _differing(
+    name: str, threads: int, settings: _Settings, networks: tuple[tuple[Graph, ExecutedGraph], ...]
 ) -> int:
     """Return how many of ``networks`` this machine's runtime executes otherwise."""
     counter = _unit_counter(name, threads, settings)

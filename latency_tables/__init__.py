@@ -20,6 +20,7 @@ from latency_tables.measurement import (
     Measurement,
 )
 from latency_tables.models.operations import LatencyModel, Observation
+from latency_tables.models.units import NetworkObservation, UnitModel
 from latency_tables.prediction import CALL_OVERHEAD, Prediction, Term
 from latency_tables.prediction_error import (
     PredictionErrorReport,
@@ -62,6 +63,7 @@ __all__ = [
     "LostLine",
     "Measurement",
     "MissingEntryError",
+    "NetworkObservation",
     "Observation",
     "OpSpec",
     "PredictedNetwork",
@@ -77,6 +79,7 @@ __all__ = [
     "Term",
     "Unit",
     "UnitClass",
+    "UnitModel",
     "UnitWork",
     "Validation",
     "ValidationReport",

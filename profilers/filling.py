@@ -188,6 +188,7 @@ def keep_executed(
         runtime, is_new = setup.load_runtime(), not os.path.lexists(path)
         header = Profiler(device, runtime).header("units")
         with (
+            device.quiet(runtime.threads),
             LatencyTable.open_for_writing(path, header, allow_changed=allow_changed) as table,
             _removed_if_bare(path, is_new),
         ):

@@ -1,7 +1,7 @@
 """What it costs to count what ONNX Runtime executes of a candidate: CPU time, every operation lowered before.
 
-The demo's space, and DARTS with 16 channels in 8 cells; random candidates, none counted before. Peer: lowering
-the whole network by torch and optimising that, from the same run.
+The demo's space, and DARTS with 16 channels in 8 cells; random candidates, none counted before. Peer:
+lowering the whole network by torch and optimising that, from the same run.
 """
 
 import time

@@ -157,7 +157,7 @@ def unit_counter(setup: Setup) -> UnitCounter:
 
 @lru_cache(maxsize=16)  # what a counter has lowered, all tables of its runtime share
 def _unit_counter(name: str, threads: int, settings: _Settings) -> UnitCounter:
-    return runtimes.load(name, threads, **dict(settings)).counter(_build)
+    return Setup("", name, threads, dict(settings)).load_runtime().counter(_build)
 
 
 def _build(spec: OpSpec) -> "nn.Module":

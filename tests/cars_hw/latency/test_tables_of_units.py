@@ -282,7 +282,7 @@ def test_the_candidates_are_of_fewer_operations_than_random_networks() -> None:
 def _norms(workload: Workload) -> list[torch.Tensor]:
     assert callable(workload.source)
     modules = workload.source().modules()
-    return [one.running_mean for one in modules if isinstance(one, torch.nn.BatchNorm2d)]
+    return [one.state_dict()["running_mean"] for one in modules if isinstance(one, torch.nn.BatchNorm2d)]
 
 
 def test_no_two_batch_norms_are_alike_in_networks_of_units_and_all_are_in_those_of_operations(

@@ -3,17 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cars_hw.latency.contents import TableContents, UnitContents, contents_of, network_key
+from cars_hw.latency.contents import Contents, TableContents, UnitContents, contents_of, network_key
 from cars_hw.latency.counting import counts_for
-from cars_hw.latency.prediction import OperationPredictor, Predictor, UnitPredictor
+from cars_hw.latency.prediction import MeasuredNetwork, OperationPredictor, Predictor, UnitPredictor
 from cars_hw.networks.architecture import Architecture
-from cars_hw.networks.graph import network_spec
 from cars_hw.spaces._space import SearchSpace
 from latency_tables import (
-    LatencyModel,
     LatencyTable,
     MissingEntryError,
-    Observation,
     PredictedNetwork,
     Validation,
 )
@@ -42,13 +39,7 @@ def _by_operations(space: SearchSpace, table: LatencyTable) -> OperationPredicto
     contents = TableContents(space)
     for spec in contents.specs:
         table[spec]
-    executes = table.header.executes
-    graphs = [space.deployed(architecture) for architecture in contents.calibration]
-    observations = [
-        Observation(graph.executed(executes).specs(), table[network_spec(graph)].latency_s)
-        for graph in graphs
-    ]
-    return OperationPredictor(space, LatencyModel(table, observations))
+    return OperationPredictor(space, table, _measured(contents, table))
 
 
 def _by_units(space: SearchSpace, table: LatencyTable, setup: Setup | None) -> UnitPredictor:
@@ -60,8 +51,11 @@ def _by_units(space: SearchSpace, table: LatencyTable, setup: Setup | None) -> U
     if contents.unread or contents.unchosen:
         lacking = f"{len(contents.unread) + contents.unchosen} of its calibration networks"
         raise MissingEntryError(lacking, table=str(table.path or ""))
-    networks = [(one, table[network_key(space, one)].latency_s) for one in contents.calibration]
-    return UnitPredictor(table, counts_for(space, table, setup), networks)
+    return UnitPredictor(table, counts_for(space, table, setup), _measured(contents, table))
+
+
+def _measured(contents: Contents, table: LatencyTable) -> list[MeasuredNetwork]:
+    return [(one, table[network_key(contents.space, one)].latency_s) for one in contents.calibration]
 
 
 def predicted_networks(

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cars_hw.latency.contents import Contents, TableContents, UnitContents, contents_of, network_key
+from cars_hw.latency.candidates import network_key
+from cars_hw.latency.contents import Contents, TableContents, UnitContents, contents_of
 from cars_hw.latency.counting import counts_for
 from cars_hw.latency.prediction import MeasuredNetwork, OperationPredictor, Predictor, UnitPredictor
 from cars_hw.networks.architecture import Architecture

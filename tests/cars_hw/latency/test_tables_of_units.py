@@ -12,8 +12,8 @@ import torch
 from cars_hw import spaces
 from cars_hw.config import SearchConfig
 from cars_hw.errors import UncountedError
-from cars_hw.latency.candidates import drawn, uncertain
-from cars_hw.latency.contents import TableContents, UnitContents, contents_of, network_key
+from cars_hw.latency.candidates import drawn, network_key, uncertain
+from cars_hw.latency.contents import TableContents, UnitContents, contents_of
 from cars_hw.latency.counting import NetworkCounts
 from cars_hw.latency.filling import UnitFilling, kind_of, why_by_operations
 from cars_hw.latency.model import latency_model, predicted_networks, trust

@@ -31,15 +31,17 @@ class _Same:
     space: SearchSpace = field(compare=False)
     made_of: tuple[Hashable, ...]
 
-    @classmethod
-    def of(cls, space: SearchSpace) -> "_Same":
-        settings = json.dumps(space.settings.values(), sort_keys=True)
-        return cls(space, (type(space), settings, space.choices, space.allowed))
+
+@lru_cache(maxsize=32)
+def _same(space: SearchSpace) -> _Same:
+    settings = json.dumps(space.settings.values(), sort_keys=True)
+    first = network_spec(space.deployed(tuple(options[0] for options in space.allowed)))
+    return _Same(space, (type(space), settings, space.choices, space.allowed, first))
 
 
 def drawn(space: SearchSpace, n: int) -> tuple[Architecture, ...]:
     """Draw ``n`` connected architectures: a network of constant output says nothing of its operations."""
-    return _drawn(_Same.of(space), n)
+    return _drawn(_same(space), n)
 
 
 def uncertain(space: SearchSpace, others: tuple[Architecture, ...]) -> tuple[Architecture, ...]:
@@ -52,12 +54,12 @@ def uncertain(space: SearchSpace, others: tuple[Architecture, ...]) -> tuple[Arc
         space: Where restricted, of its allowed options.
         others: Left out.
     """
-    return _uncertain(_Same.of(space), others)
+    return _uncertain(_same(space), others)
 
 
 def network_key(space: SearchSpace, architecture: Architecture) -> OpSpec:
     """Return the key of the deployed network of ``architecture``."""
-    return _network_key(_Same.of(space), architecture)
+    return _network_key(_same(space), architecture)
 
 
 @lru_cache(maxsize=4096)

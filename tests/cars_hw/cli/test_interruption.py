@@ -46,7 +46,7 @@ def test_an_interrupted_profile_says_what_is_kept_and_its_command_completes_the_
         assert verb.children() == []
         kept, goes_on = ending(verb)
     assert re.fullmatch(
-        r"(0 of 5 operations and networks are in my table\.jsonl.*|nothing was changed)", kept
+        r"(0 of 5 units and networks are in my table\.jsonl.*|nothing was changed)", kept
     )
     typed = shlex.split(goes_on)
     assert typed[1:] == [*words, "60"] or typed[3:] == [*words, "60"]

@@ -27,7 +27,8 @@ _HEADER = TableHeader(
 
 
 def test_executed_graphs_of_all_parts_are_in_the_merged_table(tmp_path: Path) -> None:
-    path, graphs = tmp_path / "t.jsonl", {}
+    path = tmp_path / "t.jsonl"
+    graphs: dict[OpSpec, ExecutedGraph] = {}
     for serial, operator in (("a1", "Relu"), ("b2", "Tanh")):
         unit = Unit(operator, (_SHAPE,), _SHAPE).spec()
         network = OpSpec.of("network", _SHAPE, hash=serial)

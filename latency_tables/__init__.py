@@ -32,11 +32,14 @@ from latency_tables.prediction_error import (
 from latency_tables.repair import LostLine, Repair, repair_table
 from latency_tables.spec import OpSpec
 from latency_tables.table import LatencyTable
+from latency_tables.units.graph import IMAGE, ExecutedGraph, ExecutedNode
+from latency_tables.units.unit import Unit, is_unit
 from latency_tables.validation import PredictedNetwork, Validation
 
 __all__ = [
     "CALL_OVERHEAD",
     "FAST_MODE_QUANTILE",
+    "IMAGE",
     "Changeable",
     "ChangedConditionsError",
     "Changes",
@@ -44,6 +47,8 @@ __all__ = [
     "DamagedFileError",
     "EditedFileError",
     "Entry",
+    "ExecutedGraph",
+    "ExecutedNode",
     "Extent",
     "Failure",
     "FailureStatus",
@@ -65,10 +70,12 @@ __all__ = [
     "TableHeader",
     "TableMismatchError",
     "Term",
+    "Unit",
     "Validation",
     "ValidationReport",
     "changeable",
     "halves_s",
+    "is_unit",
     "partial_path",
     "prediction_error_report",
     "reference_of",

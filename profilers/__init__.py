@@ -27,9 +27,10 @@ if TYPE_CHECKING:
     from profilers.plan import USUAL, MeasurementPlan, Quality, SentinelPlan
     from profilers.profiler import Profiler, plan_for
     from profilers.progress.report import OnProgress, Progress, ignore_progress
-    from profilers.runtimes._runtime import Runtime, Workload
+    from profilers.runtimes._runtime import LoweredModel, Runtime, UnitCounter, Workload
     from profilers.runtimes._tflite.interpreter import TfLiteModel
     from profilers.trial import tried
+    from profilers.units.counter import NetworkNode
 
 __all__ = [
     "CONTROLS",
@@ -41,7 +42,9 @@ __all__ = [
     "Finding",
     "Fleet",
     "GarbledOutputError",
+    "LoweredModel",
     "MeasurementPlan",
+    "NetworkNode",
     "OnProgress",
     "Profiler",
     "ProfilingError",
@@ -52,6 +55,7 @@ __all__ = [
     "Setup",
     "TfLiteModel",
     "ThrottledError",
+    "UnitCounter",
     "UnsupportedOperationError",
     "Workload",
     "WrongOutputError",
@@ -81,7 +85,9 @@ _HOMES = {
     "Finding": "profilers.doctor",
     "Fleet": "profilers.fleet",
     "GarbledOutputError": "profilers.errors",
+    "LoweredModel": "profilers.runtimes._runtime",
     "MeasurementPlan": "profilers.plan",
+    "NetworkNode": "profilers.units.counter",
     "OnProgress": "profilers.progress.report",
     "Profiler": "profilers.profiler",
     "ProfilingError": "profilers.errors",
@@ -93,6 +99,7 @@ _HOMES = {
     "TfLiteModel": "profilers.runtimes._tflite.interpreter",
     "ThrottledError": "profilers.errors",
     "USUAL": "profilers.plan",
+    "UnitCounter": "profilers.runtimes._runtime",
     "UnsupportedOperationError": "profilers.errors",
     "Workload": "profilers.runtimes._runtime",
     "WrongOutputError": "profilers.errors",

@@ -36,15 +36,25 @@ _WORDS: Mapping[str, tuple[str, type[IntEnum]]] = {
 #: What an option is where nothing is said; a key leaves it out. A padding, which is SAME, is always said.
 _USUAL = {"dilation": (1, 1), "activation": Activation.NONE.name}
 
-#: Operations that are built from a key, and those of their constants that are no weights but say what to do.
+#: Constants that are no weights, but say what to do: the attributes that they are in a key.
 _ARGUMENTS: Mapping[str, tuple[str, ...]] = {
-    **dict.fromkeys(("ADD", "AVERAGE_POOL_2D", "CONCATENATION", "CONV_2D", "DEPTHWISE_CONV_2D"), ()),
-    **dict.fromkeys(("FULLY_CONNECTED", "LOGISTIC", "MAX_POOL_2D", "MUL", "RELU", "RELU6"), ()),
     "MEAN": ("axes",),
     "PAD": ("paddings",),
     "RESHAPE": ("shape",),
     "SLICE": ("begin", "size"),
     "STRIDED_SLICE": ("begin", "end", "strides"),
+}
+
+#: Operations that are built from a key, and the attributes that they may have.
+_BUILT: Mapping[str, set[str]] = {
+    **{code: set(names) for code, names in _ARGUMENTS.items()},
+    **{code: set() for code in ("LOGISTIC", "RELU", "RELU6")},
+    **{code: {"activation"} for code in ("ADD", "FULLY_CONNECTED", "MUL")},
+    **{code: {"activation", "filter", "padding", "stride"} for code in ("AVERAGE_POOL_2D", "MAX_POOL_2D")},
+    "CONCATENATION": {"axis"},
+    "CONV_2D": {"activation", "dilation", "padding", "stride", _MARGINS},
+    "DEPTHWISE_CONV_2D": {"activation", "depthMultiplier", "dilation", "padding", "stride", _MARGINS},
+    "MEAN": {"axes", "keepDims"},
 }
 
 #: Seed of the weights of a unit's model: no time depends on them, as long as they are ordinary numbers.
@@ -116,14 +126,12 @@ def unit_graph(unit: Unit) -> Graph:
     Raises:
         UnsupportedOperationError: It is no unit that ``executed`` gives of a network that we lower.
     """
-    names = _ARGUMENTS.get(unit.operator)
-    if names is None:
-        raise UnsupportedOperationError(f"no model of the unit {unit.spec()} can be written for TFLite")
+    _require_built(unit)
+    names = _ARGUMENTS.get(unit.operator, ())
     graph = Graph()
     sources = [graph.add_input(shape) for shape in unit.input_shapes]
-    margins = unit.attributes.get(_MARGINS)
-    if margins is not None:
-        sources = [_padded(graph, sources[0], _integers(margins))]
+    if _MARGINS in unit.attributes:
+        sources = [_padded(graph, sources[0], _integers(unit.attributes[_MARGINS], n=4))]
     arguments = [_argument(name, _integers(unit.attributes[name])) for name in names]
     rng = np.random.default_rng(_SEED)
     weights = [_weights(shape, rng) for shape in unit.weight_shapes]
@@ -131,6 +139,14 @@ def unit_graph(unit: Unit) -> Graph:
     options = _options({name: value for name, value in unit.attributes.items() if name not in names})
     graph.output = graph.add(unit.operator, inputs, unit.output_shape, options)
     return graph
+
+
+def _require_built(unit: Unit) -> None:
+    names = unit.attributes.keys()
+    needed = set(_ARGUMENTS.get(unit.operator, ()))
+    is_image = all(len(shape) == IMAGE_RANK for shape in (*unit.input_shapes[:1], unit.output_shape))
+    if not needed <= names <= _BUILT.get(unit.operator, set()) or (_MARGINS in names and not is_image):
+        raise UnsupportedOperationError(f"no model of the unit {unit.spec()} can be written for TFLite")
 
 
 def _absorbed(graph: Graph) -> dict[int, Operation]:
@@ -172,11 +188,11 @@ def _options(attributes: Mapping[str, Attribute]) -> dict[str, int | bool]:
     for name, value in attributes.items():
         if name in _WORDS:
             option, words = _WORDS[name]
-            options[option] = words[str(value)]
+            options[option] = next((word for word in words if word.name == value), words(0))
         elif name in _PAIRS:
-            options |= zip(_PAIRS[name], _integers(value), strict=True)
+            options |= zip(_PAIRS[name], _integers(value, n=2), strict=True)
         elif name != _MARGINS:
-            [options[name]] = _integers(value)
+            [options[name]] = _integers(value, n=1)
     return options
 
 
@@ -204,14 +220,14 @@ def _values(constant: Constant) -> tuple[int, ...]:
     return tuple(int(value) for value in constant.ravel())
 
 
-def _integers(value: Attribute) -> tuple[int, ...]:
-    """Return an attribute that is made of integers.
+def _integers(value: Attribute, n: int | None = None) -> tuple[int, ...]:
+    """Return an attribute that is made of integers, ``n`` of them if that is given.
 
     Raises:
         UnsupportedOperationError: It is not.
     """
     values = value if isinstance(value, tuple) else (value,)
     integers = tuple(each for each in values if isinstance(each, int))
-    if len(integers) != len(values):
+    if len(integers) != len(values) or len(integers) != (n or len(integers)):
         raise UnsupportedOperationError(f"{str(value)[:80]!r} is no attribute of a unit of TFLite")
     return integers

@@ -1,5 +1,6 @@
 """ONNX Runtime: on the processors of this machine, or by ``onnxruntime_perf_test`` on a phone."""
 
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from latency_tables import Conditions, OpSpec, Setting
 from profilers.errors import ProfilingError, UnsupportedOperationError
 from profilers.lowering.onnx import lower
 from profilers.runtimes._host import mean_of_block, require_float32, require_inputs
+from profilers.runtimes._onnxruntime.breakdown import PROFILED_CALLS, operator_times
 from profilers.runtimes._onnxruntime.file import file_type, read_onnx
 from profilers.runtimes._onnxruntime.remote import RemoteOrt
 from profilers.runtimes._onnxruntime.settings import OnnxRuntimeSettings
@@ -27,7 +29,7 @@ from profilers.runtimes._reference import (
     torch_output,
     torch_threads,
 )
-from profilers.runtimes._runtime import Runtime, Sampler, Workload
+from profilers.runtimes._runtime import OperatorTime, Runtime, Sampler, Workload
 
 _PROVIDERS = ["CPUExecutionProvider"]
 
@@ -88,6 +90,17 @@ class OnnxRuntime(Runtime):
             check_outputs(spec, bound.outputs(), reference)
             yield bound
 
+    def breakdown(self, workload: Workload, device: Device) -> Sequence[OperatorTime]:
+        if isinstance(device, RemoteDevice):
+            raise UnsupportedOperationError("ONNX Runtime times its operators on this machine, on no phone")
+        host, spec = self._host(device), workload.spec
+        require_float32(spec)
+        model, _ = self._lowered(workload)
+        with tempfile.TemporaryDirectory() as folder:
+            session = self._session(spec, model, profile=f"{folder}/profile")
+            _BoundSession(session, spec, made_up_inputs(spec), host)(PROFILED_CALLS)
+            return operator_times(Path(session.end_profiling()).read_bytes(), PROFILED_CALLS)
+
     def _lowered(self, workload: Workload) -> tuple[bytes, Array | None]:
         """Return the model, and torch's output for random inputs: (n, c, h, w), or (n, classes) of a network.
 
@@ -100,8 +113,9 @@ class OnnxRuntime(Runtime):
             module = workload.source()
             return lower(module, spec.input_shapes), torch_output(module, random_inputs(spec))
 
-    def _session(self, spec: OpSpec, model: bytes) -> onnxruntime.InferenceSession:
+    def _session(self, spec: OpSpec, model: bytes, *, profile: str = "") -> onnxruntime.InferenceSession:
         options = onnxruntime.SessionOptions()
+        options.enable_profiling, options.profile_file_prefix = bool(profile), profile
         options.intra_op_num_threads = self.threads
         options.inter_op_num_threads = 1
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL

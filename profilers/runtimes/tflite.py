@@ -1,6 +1,6 @@
 """TFLite: LiteRT, or the older tflite_runtime, on this machine; ``benchmark_model`` on a phone."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from latency_tables import ExecutedGraph, OpSpec, Setting
 from profilers.errors import UnsupportedOperationError
 from profilers.runtimes._host import require_float32
 from profilers.runtimes._reference import Array, random_inputs, torch_output, torch_threads
-from profilers.runtimes._runtime import LoweredModel, Runtime, Sampler, UnitCounter, Workload
+from profilers.runtimes._runtime import LoweredModel, OperatorTime, Runtime, Sampler, UnitCounter, Workload
 from profilers.runtimes._tflite import interpreter
 from profilers.runtimes._tflite.file import read_tflite
 from profilers.runtimes._tflite.host import prepared
@@ -78,6 +78,14 @@ class TfLite(Runtime):
             from profilers.lowering._tflite.reading import read
             from profilers.lowering._tflite.units import executed
         return executed(*read(self._model(workload)))
+
+    def breakdown(self, workload: Workload, device: Device) -> Sequence[OperatorTime]:
+        if not isinstance(device, RemoteDevice):
+            raise UnsupportedOperationError(
+                "LiteRT's package for Python does not time its operators; benchmark_model on a phone does"
+            )
+        require_float32(workload.spec)
+        return self._remote.breakdown(self._model(workload), device)
 
     def _require_own_graph(self) -> None:
         """Check that what runs is the graph that we write: XNNPACK follows it, node by node."""

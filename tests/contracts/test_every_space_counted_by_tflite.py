@@ -4,8 +4,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-import torch
-from torch import nn
 
 from cars_hw import spaces
 from cars_hw.networks.architecture import Architecture
@@ -16,6 +14,7 @@ from cars_hw.weights.network import Network
 from devices.cpu import Cpu
 from profilers.runtimes._runtime import UnitCounter, Workload
 from profilers.runtimes.tflite import TfLite
+from tests.fakes.networks import learnt
 from tests.fakes.small_spaces import small
 
 
@@ -29,18 +28,12 @@ def members(space: SearchSpace, n: int) -> Iterator[Architecture]:
 
 
 def exported(space: SearchSpace, member: Architecture) -> Workload:
-    """Return a network whose batch normalisations differ, as those of trained ones do."""
-    graph = space.graph(member, "deploy")
-    network = Network.untrained(graph).eval()
-    generator = torch.Generator().manual_seed(0)
-    for part in network.modules():
-        if isinstance(part, nn.BatchNorm2d) and part.running_mean is not None:
-            part.running_mean.normal_(generator=generator)
-    return Workload(network_spec(graph), lambda: network)
+    graph = space.deployed(member)
+    return Workload(network_spec(graph), lambda: learnt(Network.untrained(graph), seed=0))
 
 
 def assert_counted_as_exported(space: SearchSpace, member: Architecture, counter: UnitCounter) -> None:
-    counted = counter.executed(space.graph(member, "deploy").nodes)
+    counted = counter.executed(space.deployed(member).nodes)
     assert counted == TfLite().executed(exported(space, member), Cpu.connect("")), member
 
 
@@ -66,7 +59,7 @@ def test_each_unit_of_a_space_is_a_model_of_its_own(name: str) -> None:
     units = {
         unit
         for member in members(space, n=12)
-        for unit in counter.executed(space.graph(member, "deploy").nodes).counts
+        for unit in counter.executed(space.deployed(member).nodes).counts
     }
     for unit in units:
         workload = counter.workload(unit)

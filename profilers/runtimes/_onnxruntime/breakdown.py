@@ -1,11 +1,17 @@
 """What ONNX Runtime's profiler writes of a session: a JSON file of events, one for each node and call."""
 
 import json
+import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+import onnxruntime
+
 from profilers.errors import GarbledOutputError
+from profilers.runtimes._onnxruntime.session import open_session
 from profilers.runtimes._runtime import OperatorTime
 
 #: Calls that are profiled, over which means are taken; a session runs one more before, to warm up.
@@ -15,6 +21,34 @@ PROFILED_CALLS = 50
 _STEP_S = 1e-6
 
 _KERNEL = "_kernel_time"
+
+
+class ProfiledSession:
+    """A session whose runs are profiled.
+
+    Args:
+        session: It was opened with a profile.
+    """
+
+    def __init__(self, session: onnxruntime.InferenceSession) -> None:
+        self.session = session
+
+    def operator_times(self) -> list[OperatorTime]:
+        """Return the mean time of each node over the last ``PROFILED_CALLS`` runs; no more are profiled."""
+        return operator_times(Path(self.session.end_profiling()).read_bytes(), PROFILED_CALLS)
+
+
+@contextmanager
+def profiled_session(
+    model: bytes, *, threads: int, is_optimised: bool, subject: object
+) -> Iterator[ProfiledSession]:
+    """Load a model to profile it, as ``open_session`` loads it to run it; leaving forgets the profile."""
+    with tempfile.TemporaryDirectory(prefix="cars-hw-") as folder:
+        profile = str(Path(folder) / "profile")
+        session = open_session(
+            model, threads=threads, is_optimised=is_optimised, subject=subject, profile=profile
+        )
+        yield ProfiledSession(session)
 
 
 def operator_times(content: bytes, n: int) -> list[OperatorTime]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from devices import HostDevice
-from latency_tables import Conditions, OpSpec, Unit, is_unit
+from latency_tables import Conditions, OpSpec, is_unit
 from profilers._layout import nchw, nchw_shape, nhwc
 from profilers.errors import ProfilingError, UnsupportedOperationError
 from profilers.runtimes._host import mean_of_block, require_inputs
@@ -14,7 +14,6 @@ from profilers.runtimes._reference import (
     as_float32,
     check_outputs,
     made_up_inputs,
-    random_inputs,
 )
 from profilers.runtimes._tflite.interpreter import TfLiteModel
 
@@ -83,18 +82,10 @@ class HostModel:
 
 
 def _require_inputs(spec: OpSpec, model: TfLiteModel) -> None:
-    if is_unit(spec):
-        wanted = Unit.of(spec).input_shapes
-        if tuple(model.input_shapes) != wanted:
-            raise ProfilingError(f"the model takes {model.input_shapes}, but {spec} says {wanted}")
-    else:
-        shapes = map(nchw_shape, model.input_shapes)
-        require_inputs(spec, list(zip(model.input_types, shapes, strict=True)))
+    shapes = model.input_shapes if is_unit(spec) else map(nchw_shape, model.input_shapes)
+    require_inputs(spec, list(zip(model.input_types, shapes, strict=True)))
 
 
 def _inputs(spec: OpSpec) -> list[Values]:
-    """Return the inputs of ``spec``, images as (n, h, w, c), in which units say their shapes."""
-    if is_unit(spec):
-        shapes = Unit.of(spec).input_shapes
-        return [values for shape in shapes for values in random_inputs(OpSpec("input", shape))]
-    return [nhwc(values) for values in made_up_inputs(spec)]
+    """Return the inputs of ``spec``, images as (n, h, w, c): so the keys of units say their shapes."""
+    return [values if is_unit(spec) else nhwc(values) for values in made_up_inputs(spec)]

@@ -92,7 +92,7 @@ class RemoteTfLite:
         tool = self.tool(device)
         if "enable_op_profiling" not in tool.flags:
             raise UnsupportedOperationError(
-                "this benchmark_model does not time operators; get the build around TFLite's interpreter"
+                "this benchmark_model does not time its operators; get the build around TFLite's interpreter"
             )
         flags = _execution_flags(tool, self._threads, self._settings) | {"graph": device.push(model)}
         with device.scratch() as folder:

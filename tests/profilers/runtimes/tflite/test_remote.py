@@ -247,7 +247,7 @@ def test_a_network_is_broken_down_into_what_the_tool_says_it_ran(device: LocalRe
 
 
 def test_a_tool_that_times_no_operators_says_so(device: LocalRemote) -> None:
-    with pytest.raises(UnsupportedOperationError, match="does not time operators"):
+    with pytest.raises(UnsupportedOperationError, match="does not time its operators"):
         tflite(device.folder, generation="compiled").breakdown(CONV, device)
 
 

@@ -4,6 +4,7 @@ All shapes in keys are TFLite's; images are (n, h, w, c). Of an operation's opti
 that say what the schema says where nothing is said.
 """
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from enum import IntEnum
 
@@ -145,7 +146,8 @@ def _require_built(unit: Unit) -> None:
     names = unit.attributes.keys()
     needed = set(_ARGUMENTS.get(unit.operator, ()))
     is_image = all(len(shape) == IMAGE_RANK for shape in (*unit.input_shapes[:1], unit.output_shape))
-    if not needed <= names <= _BUILT.get(unit.operator, set()) or (_MARGINS in names and not is_image):
+    known = _BUILT.get(unit.operator)
+    if known is None or not needed <= names <= known or (_MARGINS in names and not is_image):
         raise UnsupportedOperationError(f"no model of the unit {unit.spec()} can be written for TFLite")
 
 
@@ -210,10 +212,7 @@ def _argument(name: str, values: Sequence[int]) -> Constant:
 
 def _weights(shape: tuple[int, ...], rng: np.random.Generator) -> Constant:
     """Return numbers so small that sums of their products stay ordinary."""
-    values: Constant = rng.standard_normal(shape, dtype=np.float32) / np.float32(
-        max(1.0, np.prod(shape)) ** 0.5
-    )
-    return values
+    return (rng.standard_normal(shape) / math.sqrt(max(1, math.prod(shape)))).astype(np.float32)
 
 
 def _values(constant: Constant) -> tuple[int, ...]:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import nn
 
-from latency_tables import ExecutedGraph, OpSpec, Unit
+from latency_tables import ExecutedGraph, OpSpec, SpecError, Unit
 from profilers.errors import UnsupportedOperationError
 from profilers.lowering._tflite.flatbuffer import serialize
 from profilers.lowering._tflite.graph import Graph
@@ -43,7 +43,10 @@ class TfLiteCounter:
 
     def workload(self, unit: OpSpec) -> Workload:
         """Return a model that is ``unit``, as ``UnitCounter`` says."""
-        graph = unit_graph(Unit.of(unit))
+        try:
+            graph = unit_graph(Unit.of(unit))
+        except SpecError as error:
+            raise UnsupportedOperationError(str(error)) from error
         if [node.unit for node in executed(graph).nodes] != [unit]:
             raise UnsupportedOperationError(f"no model for TFLite is the unit {unit} and nothing else")
         return Workload(unit, LoweredModel(serialize(graph), is_optimised=True))

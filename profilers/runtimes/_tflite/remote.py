@@ -125,7 +125,8 @@ class RemoteModel:
 
     def breakdown(self) -> list[OperatorTime]:
         """Profile some calls in a process of their own."""
-        flags = {"num_runs": _PROFILED_CALLS, "warmup_min_secs": _WARM_UP_S, "enable_op_profiling": "true"}
+        flags = dict[str, str | int | float](num_runs=_PROFILED_CALLS, warmup_min_secs=_WARM_UP_S)
+        flags["enable_op_profiling"] = "true"
         _, text = self._run(flags, _PROFILED_CALLS)
         return [OperatorTime(node.node_type, node.mean_s) for node in operators_inside(text)]
 

@@ -22,7 +22,7 @@ from tests.fakes.tflite_files import run
 
 _IMAGE = (1, 8, 12, 12)
 _PADDED = (
-    "unit.CONV_2D[1x12x12x8;a.pad=1x1x1x1,a.padding=VALID,a.stride=2x2,out=1x6x6x4,w0=4x3x3x8,w1=4x;float32]"
+    "unit.CONV_2D[1x12x12x8;a.pad=1x0x1x0,a.padding=VALID,a.stride=2x2,out=1x6x6x4,w0=4x3x3x8,w1=4x;float32]"
 )
 
 
@@ -141,7 +141,7 @@ def alone(text: str) -> ExecutedGraph:
         "unit.ADD[1x8;a.axis=1,out=1x8;float32]",
         "unit.CONCATENATION[1x8;a.axis=first,out=1x8;float32]",
         "unit.CONV_2D[1x8;a.pad=1x1x1x1,out=1x8;float32]",
-        _PADDED.replace("1x1x1x1", "1x1"),
+        _PADDED.replace("1x0x1x0", "1x0"),
         _PADDED.replace("2x2", "2"),
     ],
 )

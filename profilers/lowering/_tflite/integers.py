@@ -10,8 +10,8 @@ _COMPUTED = {
     *("LOGISTIC", "MAX_POOL_2D", "MEAN", "MUL", "PAD", "RELU", "RESHAPE", "SLICE", "STRIDED_SLICE"),
 }
 
-#: Of these the result has the scale of what they read, so that no reader can have it changed.
-_SCALE_KEPT = {"AVERAGE_POOL_2D", "CONCATENATION", "MAX_POOL_2D", "PAD", "RESHAPE", "SLICE", "STRIDED_SLICE"}
+#: The result of these has the scale of what they read.
+_SCALE_KEPT = {"AVERAGE_POOL_2D", "MAX_POOL_2D", "PAD", "RESHAPE", "SLICE", "STRIDED_SLICE"}
 
 
 def quantized(graph: Graph) -> tuple[Graph, frozenset[int]]:
@@ -32,11 +32,14 @@ class _Quantizing:
         self._floats = {tensor: tensor for tensor in graph.inputs}
         self._integers: dict[int, int] = {}
         self._rescaled: list[int] = []
+        #: By tensor, the one that its scale was made for.
+        self._scales = {tensor: tensor for tensor in graph.inputs}
 
     def run(self) -> tuple[Graph, frozenset[int]]:
         """Return the other graph, and its tensors of 8-bit integers."""
         for operation in self._given.operations:
             is_computed = operation.code in _COMPUTED
+            self._scales[operation.output] = self._scale(operation)
             inputs = [self._input(operation, each, is_integer=is_computed) for each in operation.inputs]
             made = self._add(operation.code, inputs, operation.output, operation.options)
             (self._integers if is_computed else self._floats)[operation.output] = made
@@ -49,14 +52,25 @@ class _Quantizing:
         if not is_integer:
             return self._float(tensor)
         integer = self._integer(tensor)
-        producer = self._producers.get(tensor)
-        if operation.code != "CONCATENATION" or producer is None:
+        if operation.code != "CONCATENATION" or self._has_scale_of(operation, tensor):
             return integer
-        is_read_elsewhere = self._readers[tensor] > operation.inputs.count(tensor)
-        if is_read_elsewhere or producer.code in _SCALE_KEPT:
-            self._rescaled.append(self._add("QUANTIZE", [integer], tensor))
-            return self._rescaled[-1]
-        return integer
+        self._rescaled.append(self._add("QUANTIZE", [integer], tensor))
+        return self._rescaled[-1]
+
+    def _scale(self, operation: Operation) -> int:
+        """Return the tensor that the scale of the result of ``operation`` is made for."""
+        sources = {self._scales[each] for each in operation.inputs if each not in self._given.constants}
+        is_kept = operation.code in _SCALE_KEPT or operation.code == "CONCATENATION"
+        # What is joined of parts of one image, and the image, has its range.
+        return sources.pop() if is_kept and len(sources) == 1 else operation.output
+
+    def _has_scale_of(self, concatenation: Operation, tensor: int) -> bool:
+        """Tell whether a tensor has the scale of what it is joined to, or is computed with it at once."""
+        producer = self._producers.get(tensor)
+        if producer is None or self._scales[tensor] == self._scales[concatenation.output]:
+            return True
+        is_read_elsewhere = self._readers[tensor] > concatenation.inputs.count(tensor)
+        return not is_read_elsewhere and producer.code not in {*_SCALE_KEPT, "CONCATENATION"}
 
     def _integer(self, tensor: int) -> int:
         if tensor not in self._integers:

@@ -1,6 +1,7 @@
 """The counter of TFLite: which operations of our own simplified graph a network consists of."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import torch
 from torch import nn
@@ -9,6 +10,7 @@ from latency_tables import ExecutedGraph, OpSpec, SpecError, Unit
 from profilers.errors import UnsupportedOperationError
 from profilers.lowering._tflite.flatbuffer import serialize
 from profilers.lowering._tflite.graph import Graph
+from profilers.lowering._tflite.integers import quantized
 from profilers.lowering._tflite.passes import simplify_operations
 from profilers.lowering._tflite.stitching import Part, joined
 from profilers.lowering._tflite.units import Units, executed, unit_graph
@@ -34,12 +36,20 @@ class TfLiteCounter:
     def executed(self, nodes: Sequence[NetworkNode]) -> ExecutedGraph:
         """Return what is executed of the network of ``nodes``, as ``UnitCounter`` says.
 
-        Batch normalisations have statistics of their own, as in a trained network.
+        Batch normalisations have statistics of their own, as in a trained network. Of operations of dtype
+        int8, what the quantizer writes is counted: exactly, but for the QUANTIZE of a tensor that happens to
+        have the range of the CONCATENATION that reads it.
         """
         live = live_nodes(nodes)
-        graph = joined([self._part(node.spec) for node in live], [node.inputs for node in live])
+        dtypes = {node.spec.dtype for node in live}
+        if dtypes not in ({"float32"}, {"int8"}):
+            raise UnsupportedOperationError(
+                f"TFLite counts networks of float32 or of int8, not of {', '.join(sorted(dtypes))}"
+            )
+        parts = [self._part(replace(node.spec, dtype="float32")) for node in live]
+        graph = joined(parts, [node.inputs for node in live])
         simplify_operations(graph)
-        return self._units.executed(graph)
+        return self._units.executed(*quantized(graph)) if "int8" in dtypes else self._units.executed(graph)
 
     def workload(self, unit: OpSpec) -> Workload:
         """Return a model that is ``unit``, as ``UnitCounter`` says."""

@@ -1,7 +1,7 @@
 """What TFLite executes of a network, counted without lowering the network."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -93,6 +93,22 @@ def test_counting_leaves_torchs_generator_as_it_was() -> None:
 def test_a_network_without_nodes_is_refused() -> None:
     with pytest.raises(ProfilingError, match="without nodes"):
         counter().executed([])
+
+
+def test_networks_of_integers_have_floats_at_their_borders() -> None:
+    nodes = [replace(node, spec=replace(node.spec, dtype="int8")) for node in joined(_CONV)]
+    units = [node.unit for node in counter().executed(nodes).nodes]
+    names = ["QUANTIZE", "RELU", "CONV_2D", "CONV_2D", "ADD", "DEQUANTIZE"]
+    assert [unit.kind.removeprefix("unit.") for unit in units] == names
+    assert {unit.dtype for unit in units} == {"int8"}
+    with pytest.raises(UnsupportedOperationError):
+        counter().workload(units[1])
+
+
+def test_floats_and_integers_are_not_counted_together() -> None:
+    first, *others = joined(_CONV)
+    with pytest.raises(UnsupportedOperationError, match="float32 or of int8, not of float32, int8"):
+        counter().executed([replace(first, spec=replace(first.spec, dtype="int8")), *others])
 
 
 @pytest.mark.parametrize("delegate", ["gpu", "nnapi"])

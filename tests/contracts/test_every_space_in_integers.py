@@ -14,6 +14,7 @@ from cars_hw.spaces._space import SearchSpace
 from cars_hw.weights import modules
 from cars_hw.weights.network import Network
 from latency_tables import ExecutedGraph, OpSpec
+from profilers.errors import UnsupportedOperationError
 from profilers.lowering._tflite.reading import read
 from profilers.lowering._tflite.units import executed
 from profilers.lowering.int8 import quantize
@@ -26,14 +27,20 @@ _NETWORKS = 12
 
 
 def quantized(space: SearchSpace, graph: Graph, seed: int) -> ExecutedGraph:
-    """Return what the quantizer makes of a network with the statistics of random images."""
+    """Return what the quantizer makes of a network whose ranges are those of random images.
+
+    Of two equal pools of one tensor the statistics would be equal, and one of both would be executed.
+    """
     network = Network.untrained(graph, seed=seed).train()
-    for part in network.modules():
-        if isinstance(part, nn.BatchNorm2d):
-            part.momentum = None
+    norms = [part for part in network.modules() if isinstance(part, nn.BatchNorm2d)]
+    for norm in norms:
+        norm.momentum = None
     images = random_images(space, n=8, seed=seed)
+    generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         network(images)
+        for mean in (norm.running_mean for norm in norms if norm.running_mean is not None):
+            mean.add_(0.01 * torch.randn(mean.shape, generator=generator))
     model = lower(network.eval(), [graph.nodes[0].spec.input_shape])
     return executed(*read(quantize(model, images[:4].numpy())))
 
@@ -49,14 +56,22 @@ def differences(one: ExecutedGraph, other: ExecutedGraph) -> Counter[OpSpec]:
 @pytest.mark.parametrize("name", spaces.names())
 def test_counts_are_the_quantizers_but_for_ranges_that_happen_to_be_equal(name: str) -> None:
     space, counter, rng = small(name), TfLite().counter(modules.build), np.random.default_rng(5)
-    n_equal = 0
-    for seed in range(_NETWORKS):
+    equal: list[bool] = []
+    for seed in range(3 * _NETWORKS):
         graph = space.deployed(space.sample(rng))
         nodes = [replace(node, spec=replace(node.spec, dtype="int8")) for node in graph.nodes]
+        try:
+            written = quantized(space, graph, seed)
+        except UnsupportedOperationError:  # of weights that are all zero, say
+            continue
         counted = counter.executed(nodes)
-        found = differences(counted, quantized(space, graph, seed))
+        found = differences(counted, written)
         joins = sum(n for unit, n in counted.counts.items() if unit.kind == "unit.CONCATENATION")
-        assert all(unit.kind == "unit.QUANTIZE" and n > 0 for unit, n in found.items())
+        assert {unit.kind for unit in found} <= {"unit.QUANTIZE"}
+        assert all(n > 0 for n in found.values()), found
         assert found.total() <= joins
-        n_equal += not found
-    assert n_equal >= _NETWORKS / 2
+        equal.append(not found)
+        if len(equal) == _NETWORKS:
+            break
+    assert len(equal) == _NETWORKS
+    assert sum(equal) >= _NETWORKS / 2

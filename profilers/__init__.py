@@ -20,7 +20,16 @@ if TYPE_CHECKING:
         UnsupportedOperationError,
         WrongOutputError,
     )
-    from profilers.filling import CONTROLS, Filled, Setup, fill_table, lacking, measure, plan_at
+    from profilers.filling import (
+        CONTROLS,
+        Filled,
+        Setup,
+        fill_table,
+        keep_executed,
+        lacking,
+        measure,
+        plan_at,
+    )
     from profilers.fleet import Fleet
     from profilers.formats import FileFormat
     from profilers.parts import parts_of
@@ -62,6 +71,7 @@ __all__ = [
     "fill_table",
     "formats",
     "ignore_progress",
+    "keep_executed",
     "lacking",
     "look_around",
     "look_at",
@@ -106,6 +116,7 @@ _HOMES = {
     "fill_table": "profilers.filling",
     "formats": "profilers.formats",
     "ignore_progress": "profilers.progress.report",
+    "keep_executed": "profilers.filling",
     "lacking": "profilers.filling",
     "look_around": "profilers.doctor",
     "look_at": "profilers.doctor",

@@ -57,7 +57,7 @@ def test_many_small_networks_of_a_space_are_counted_as_exported(name: str) -> No
 
 
 #: As people search them.
-USUAL = {
+USUAL: dict[str, list[dict[str, int | str]]] = {
     "darts": [
         {"deploy": "search", "channels": 8, "cells": 3, "stem_stride": 2, "image_channels": 1},
         {"deploy": "search", "channels": 16, "cells": 8},
@@ -73,7 +73,7 @@ USUAL = {
 @pytest.mark.parametrize(
     ("name", "settings"), [(name, settings) for name, each in USUAL.items() for settings in each]
 )
-def test_networks_of_usual_size_are_counted_as_exported(name: str, settings: dict[str, object]) -> None:
+def test_networks_of_usual_size_are_counted_as_exported(name: str, settings: dict[str, int | str]) -> None:
     space = spaces.load(name, **settings)
     require_equal(space, members(space, 8))
 

@@ -1,0 +1,180 @@
+"""A robust linear regression of few latencies, with a prior; several ways to count are averaged.
+
+A network's latency is a sum over what it is made of, plus noise that now and then is large:
+
+    y = x b + e,   b ~ N(m, C),   e ~ sigma Student-t(4)
+
+The posterior is the variational one: a Student's t is a Gaussian whose precision is multiplied by a weight
+of its own, with a Gamma distribution; beliefs about b, the weights and 1 / sigma^2 are improved in turns
+(M. E. Tipping, N. D. Lawrence, "Variational inference for Student-t models: Robust Bayesian interpolation
+and generalised component analysis", Neurocomputing 69, 2005). All systems are solved in the space of the n
+networks, so there may be far more coefficients than networks.
+
+Which operations a runtime executes is not known (all, or those alone that the output depends on), and each
+answer is another x. Each is fitted, and predictions are averaged by the density that a fit gives to each
+network when it has not seen it (Y. Yao et al., "Using stacking to average Bayesian predictive
+distributions", Bayesian Analysis 13, 2018: pseudo-BMA).
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+#: Of Student's t: heavy enough for a network that was measured while something else ran.
+DEGREES_OF_FREEDOM = 4.0
+#: Noise that is expected, relative to the mean latency, and how many networks that expectation counts for.
+NOISE_DEVIATION, NOISE_NETWORKS = 0.03, 1.0
+
+#: Turns; the beliefs have settled long before, and a fixed number keeps a fit the same everywhere.
+_TURNS = 60
+
+
+@dataclass(frozen=True)
+class Prior:
+    """What is believed of coefficients before a network was measured: a Gaussian.
+
+    Attributes:
+        mean: (d,), in the unit of the latencies.
+        covariance: (d, d), positive definite.
+    """
+
+    mean: Floats
+    covariance: Floats
+
+    def times(self, factor: float) -> "Prior":
+        """Return the prior of coefficients that are ``factor`` times as large."""
+        return Prior(factor * self.mean, factor**2 * self.covariance)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Beliefs about coefficients after networks were measured.
+
+    Attributes:
+        mean: (d,).
+        covariance: (d, d).
+        noise: Scale of a network's deviation from the sum, in the unit of the latencies.
+        log_density: Logarithm of the density of each network's latency, by the other networks, (n,).
+    """
+
+    mean: Floats
+    covariance: Floats
+    noise: float
+    log_density: Floats
+
+    def predict(self, features: Floats) -> tuple[Floats, Floats]:
+        """Return mean and standard deviation of networks, (m,) each.
+
+        Args:
+            features: (m, d).
+        """
+        variance = np.einsum("md,de,me->m", features, self.covariance, features, optimize=True)
+        inflation = DEGREES_OF_FREEDOM / (DEGREES_OF_FREEDOM - 2)  # the variance of a Student's t
+        return features @ self.mean, np.sqrt(np.maximum(variance, 0.0) + inflation * self.noise**2)
+
+
+@dataclass(frozen=True)
+class Average:
+    """Several fits of the same networks, each by features of its own.
+
+    Attributes:
+        fits: One for each way to count.
+        weights: How much each counts, (r,); they sum to 1.
+    """
+
+    fits: tuple[Fit, ...]
+    weights: Floats
+
+    def predict(self, features: Sequence[Floats]) -> tuple[Floats, Floats]:
+        """Return mean and standard deviation of networks, (m,) each: those of the mixture.
+
+        Args:
+            features: For each way to count, (m, d).
+        """
+        means, deviations = map(
+            np.array,
+            zip(*(fit.predict(own) for fit, own in zip(self.fits, features, strict=True)), strict=True),
+        )
+        mean = self.weights @ means
+        return mean, np.sqrt(self.weights @ (deviations**2 + (means - mean) ** 2))
+
+
+def share_prior(features: Floats, mean: Floats, deviation: Floats) -> Prior:
+    """Return the prior that follows from the share that each coefficient has of the average latency, 1.
+
+    Args:
+        features: Of the networks whose average latency is 1, (n, d); none has a negative one.
+        mean: Shares that are expected, (d,).
+        deviation: Their standard deviations, (d,), positive.
+    """
+    # What none of the networks has, has no share of them: its coefficient is believed to be as if one had it.
+    occurrences = np.maximum(features.mean(axis=0), 1.0 / len(features))
+    return Prior(mean / occurrences, np.diag((deviation / occurrences) ** 2))
+
+
+def fit(features: Floats, latencies: Floats, prior: Prior) -> Fit:
+    """Return the beliefs about the coefficients, and how well the networks predict each other.
+
+    Args:
+        features: (n, d); n is at least 2.
+        latencies: (n,), positive.
+        prior: Of coefficients for an average latency of 1.
+    """
+    n, average = len(latencies), float(latencies.mean())
+    residuals = latencies / average - features @ prior.mean
+    kernel = features @ prior.covariance @ features.T
+    kept = np.vstack([~np.eye(n, dtype=bool), np.ones((1, n), dtype=bool)])  # each left out; none left out
+    precision, noise, means, variances = _settled(kernel, residuals, kept.astype(float))
+    i = np.arange(n)
+    scales = np.sqrt(noise[:n] ** 2 + variances[i, i])
+    log_density = _log_student((residuals[i] - means[i, i]) / scales) - np.log(scales)
+    final = precision[-1]
+    inverse = final[:, None] * np.linalg.inv(np.eye(n) + kernel * final)  # of kernel + noise
+    gain = prior.covariance @ features.T @ inverse
+    mean = prior.mean + gain @ residuals
+    covariance = prior.covariance - gain @ features @ prior.covariance
+    return Fit(
+        average * mean, average**2 * covariance, average * float(noise[-1]), log_density - math.log(average)
+    )
+
+
+def average(fits: Sequence[Fit]) -> Average:
+    """Average fits of the same networks by the density that they give to each when it is left out."""
+    totals = np.array([one.log_density.sum() for one in fits])
+    weights = np.exp(totals - totals.max())
+    return Average(tuple(fits), weights / weights.sum())
+
+
+def _settled(kernel: Floats, residuals: Floats, kept: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    """Return precisions of the noise (b, n), its scale (b,), and means and variances of the sums, (b, n).
+
+    Args:
+        kernel: Covariance of the networks' sums before any was measured, (n, n).
+        residuals: Latencies less the sums' means, (n,).
+        kept: 1 for networks that are seen, 0 for the others, (b, n).
+    """
+    identity = np.eye(len(residuals))
+    weight, noise = np.ones_like(kept), np.full(len(kept), NOISE_DEVIATION)
+    n_seen = kept.sum(axis=1)
+    for _ in range(_TURNS):
+        precision = kept * weight / noise[:, None] ** 2
+        posterior = np.linalg.solve(identity + kernel * precision[:, None, :], kernel)
+        means = np.einsum("bij,bj->bi", posterior, precision * residuals)
+        variances = np.maximum(np.einsum("bii->bi", posterior), 0.0)
+        squares = (residuals - means) ** 2 + variances
+        weight = (DEGREES_OF_FREEDOM + 1) / (DEGREES_OF_FREEDOM + squares / noise[:, None] ** 2)
+        seen = (kept * weight * squares).sum(axis=1)
+        noise = np.sqrt((NOISE_NETWORKS * NOISE_DEVIATION**2 + seen) / (NOISE_NETWORKS + n_seen))
+    return precision, noise, means, variances
+
+
+def _log_student(z: Floats) -> Floats:
+    """Return the logarithm of the density of Student's t at ``z``."""
+    freedom = DEGREES_OF_FREEDOM
+    constant = math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2) - math.log(freedom * math.pi) / 2
+    return constant - (freedom + 1) / 2 * np.log1p(z**2 / freedom)

@@ -25,13 +25,27 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-#: Of Student's t: heavy enough for a network that was measured while something else ran.
-DEGREES_OF_FREEDOM = 4.0
-#: Noise that is expected, relative to the mean latency, and how many networks that expectation counts for.
-NOISE_DEVIATION, NOISE_NETWORKS = 0.03, 1.0
-
 #: Turns; the beliefs have settled long before, and a fixed number keeps a fit the same everywhere.
 _TURNS = 60
+
+
+@dataclass(frozen=True)
+class Noise:
+    """What is believed of a network's deviation from the sum before one was measured.
+
+    Attributes:
+        deviation: Its scale, relative to the mean latency.
+        networks: How many measured networks that scale counts for.
+        freedom: Degrees of freedom of Student's t; 4 are heavy enough for a network that was measured while
+            something else ran.
+    """
+
+    deviation: float = 0.03
+    networks: float = 1.0
+    freedom: float = 4.0
+
+
+NOISE = Noise()
 
 
 @dataclass(frozen=True)
@@ -59,12 +73,14 @@ class Fit:
         mean: (d,).
         covariance: (d, d).
         noise: Scale of a network's deviation from the sum, in the unit of the latencies.
+        freedom: Degrees of freedom of that deviation.
         log_density: Logarithm of the density of each network's latency, by the other networks, (n,).
     """
 
     mean: Floats
     covariance: Floats
     noise: float
+    freedom: float
     log_density: Floats
 
     def predict(self, features: Floats) -> tuple[Floats, Floats]:
@@ -74,7 +90,7 @@ class Fit:
             features: (m, d).
         """
         variance = np.einsum("md,de,me->m", features, self.covariance, features, optimize=True)
-        inflation = DEGREES_OF_FREEDOM / (DEGREES_OF_FREEDOM - 2)  # the variance of a Student's t
+        inflation = self.freedom / (self.freedom - 2)  # the variance of a Student's t
         return features @ self.mean, np.sqrt(np.maximum(variance, 0.0) + inflation * self.noise**2)
 
 
@@ -117,29 +133,30 @@ def share_prior(features: Floats, mean: Floats, deviation: Floats) -> Prior:
     return Prior(mean / occurrences, np.diag((deviation / occurrences) ** 2))
 
 
-def fit(features: Floats, latencies: Floats, prior: Prior) -> Fit:
+def fit(features: Floats, latencies: Floats, prior: Prior, noise: Noise = NOISE) -> Fit:
     """Return the beliefs about the coefficients, and how well the networks predict each other.
 
     Args:
         features: (n, d); n is at least 2.
         latencies: (n,), positive.
         prior: Of coefficients for an average latency of 1.
+        noise: Of a network's deviation.
     """
     n, average = len(latencies), float(latencies.mean())
     residuals = latencies / average - features @ prior.mean
     kernel = features @ prior.covariance @ features.T
-    kept = np.vstack([~np.eye(n, dtype=bool), np.ones((1, n), dtype=bool)])  # each left out; none left out
-    precision, noise, means, variances = _settled(kernel, residuals, kept.astype(float))
-    i = np.arange(n)
-    scales = np.sqrt(noise[:n] ** 2 + variances[i, i])
-    log_density = _log_student((residuals[i] - means[i, i]) / scales) - np.log(scales)
-    final = precision[-1]
-    inverse = final[:, None] * np.linalg.inv(np.eye(n) + kernel * final)  # of kernel + noise
+    seen = np.vstack([1.0 - np.eye(n), np.ones((1, n))])  # each network left out, then none
+    settled = _settle(kernel, residuals, seen, noise)
+    precision = settled.precision[-1]
+    inverse = precision[:, None] * np.linalg.inv(np.eye(n) + kernel * precision)  # of kernel + noise
     gain = prior.covariance @ features.T @ inverse
-    mean = prior.mean + gain @ residuals
     covariance = prior.covariance - gain @ features @ prior.covariance
     return Fit(
-        average * mean, average**2 * covariance, average * float(noise[-1]), log_density - math.log(average)
+        average * (prior.mean + gain @ residuals),
+        average**2 * covariance,
+        average * float(settled.scale[-1]),
+        noise.freedom,
+        _left_out(settled, residuals, noise.freedom) - math.log(average),
     )
 
 
@@ -150,31 +167,50 @@ def average(fits: Sequence[Fit]) -> Average:
     return Average(tuple(fits), weights / weights.sum())
 
 
-def _settled(kernel: Floats, residuals: Floats, kept: Floats) -> tuple[Floats, Floats, Floats, Floats]:
-    """Return precisions of the noise (b, n), its scale (b,), and means and variances of the sums, (b, n).
+@dataclass(frozen=True)
+class _Settled:
+    """Beliefs of b fits that see some of the n networks each.
+
+    Attributes:
+        precision: Of each network's noise, 0 where it is not seen, (b, n).
+        scale: Of the noise, (b,).
+        means: Of the networks' sums, less the prior's, (b, n).
+        variances: Of the networks' sums, (b, n).
+    """
+
+    precision: Floats
+    scale: Floats
+    means: Floats
+    variances: Floats
+
+
+def _settle(kernel: Floats, residuals: Floats, seen: Floats, noise: Noise) -> _Settled:
+    """Improve the beliefs in turns.
 
     Args:
         kernel: Covariance of the networks' sums before any was measured, (n, n).
-        residuals: Latencies less the sums' means, (n,).
-        kept: 1 for networks that are seen, 0 for the others, (b, n).
+        residuals: Latencies less the prior's sums, (n,).
+        seen: 1 for networks that are seen, 0 for the others, (b, n).
+        noise: As it was believed to be.
     """
-    identity = np.eye(len(residuals))
-    weight, noise = np.ones_like(kept), np.full(len(kept), NOISE_DEVIATION)
-    n_seen = kept.sum(axis=1)
+    identity, n_seen = np.eye(len(residuals)), seen.sum(axis=1)
+    weight, scale = np.ones_like(seen), np.full(len(seen), noise.deviation)
     for _ in range(_TURNS):
-        precision = kept * weight / noise[:, None] ** 2
+        precision = seen * weight / scale[:, None] ** 2
         posterior = np.linalg.solve(identity + kernel * precision[:, None, :], kernel)
         means = np.einsum("bij,bj->bi", posterior, precision * residuals)
         variances = np.maximum(np.einsum("bii->bi", posterior), 0.0)
         squares = (residuals - means) ** 2 + variances
-        weight = (DEGREES_OF_FREEDOM + 1) / (DEGREES_OF_FREEDOM + squares / noise[:, None] ** 2)
-        seen = (kept * weight * squares).sum(axis=1)
-        noise = np.sqrt((NOISE_NETWORKS * NOISE_DEVIATION**2 + seen) / (NOISE_NETWORKS + n_seen))
-    return precision, noise, means, variances
+        weight = (noise.freedom + 1) / (noise.freedom + squares / scale[:, None] ** 2)
+        total = noise.networks * noise.deviation**2 + (seen * weight * squares).sum(axis=1)
+        scale = np.sqrt(total / (noise.networks + n_seen))
+    return _Settled(precision, scale, means, variances)
 
 
-def _log_student(z: Floats) -> Floats:
-    """Return the logarithm of the density of Student's t at ``z``."""
-    freedom = DEGREES_OF_FREEDOM
+def _left_out(settled: _Settled, residuals: Floats, freedom: float) -> Floats:
+    """Return the logarithm of the density of each network by the fit that did not see it, (n,)."""
+    i = np.arange(len(residuals))
+    scales = np.sqrt(settled.scale[i] ** 2 + settled.variances[i, i])
+    z = (residuals[i] - settled.means[i, i]) / scales
     constant = math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2) - math.log(freedom * math.pi) / 2
-    return constant - (freedom + 1) / 2 * np.log1p(z**2 / freedom)
+    return constant - (freedom + 1) / 2 * np.log1p(z**2 / freedom) - np.log(scales)

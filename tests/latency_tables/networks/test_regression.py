@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from latency_tables.networks import regression
-from latency_tables.networks.regression import Prior, average, fit, share_prior
+from latency_tables.networks.regression import Noise, Prior, average, fit, share_prior
 
 _TRUTH = np.array([2.0, 0.1, 1.0, 3.0, 0.4])
 
@@ -58,21 +57,15 @@ def test_intervals_cover_what_they_promise() -> None:
     assert 0.86 <= np.mean(covered) <= 0.97
 
 
-def test_with_fixed_noise_and_no_outliers_it_is_the_gaussian_posterior(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(regression, "DEGREES_OF_FREEDOM", 1e9)
-    monkeypatch.setattr(regression, "NOISE_NETWORKS", 1e9)
-    rng = np.random.default_rng(2)
+def test_with_known_noise_that_is_no_students_t_it_is_the_gaussian_posterior() -> None:
+    rng, known = np.random.default_rng(2), Noise(deviation=0.02, networks=1e9, freedom=1e9)
     features = _features(rng, 8)
     latencies = _noisy(rng, features @ _TRUTH, 0.02)
     latencies /= latencies.mean()
-    prior, found = _prior(features), fit(features, latencies, _prior(features))
-    information = np.linalg.inv(prior.covariance) + features.T @ features / regression.NOISE_DEVIATION**2
-    covariance = np.linalg.inv(information)
-    weighted = np.linalg.solve(prior.covariance, prior.mean) + (
-        features.T @ latencies / regression.NOISE_DEVIATION**2
-    )
+    prior = _prior(features)
+    found = fit(features, latencies, prior, known)
+    covariance = np.linalg.inv(np.linalg.inv(prior.covariance) + features.T @ features / 0.02**2)
+    weighted = np.linalg.solve(prior.covariance, prior.mean) + features.T @ latencies / 0.02**2
     assert found.mean == pytest.approx(covariance @ weighted, rel=1e-5)
     assert found.covariance == pytest.approx(covariance, rel=1e-4, abs=1e-9)
 

@@ -20,23 +20,30 @@ _LEAST_GAIN = 1e-9
 
 
 def choose(
-    rules: Sequence[tuple[Floats, Prior]], n: int, *, noise: float, rng: np.random.Generator
+    rules: Sequence[tuple[Floats, Prior]],
+    n: int,
+    *,
+    noise: float,
+    rng: np.random.Generator,
+    kept: Sequence[int] = (),
 ) -> list[int]:
     """Return which ``n`` of m candidates to measure, in ascending order.
 
     Args:
         rules: For each way to count, the candidates' features (m, d) and the prior of their coefficients.
-        n: How many; at most m.
+        n: How many; at most those that are not ``kept``.
         noise: Standard deviation of a measured network from its sum, in the unit of the prior.
         rng: For the choice that the exchange begins with.
+        kept: Candidates that are measured in any case, beside which the others are chosen.
     """
-    factors = [features @ np.linalg.cholesky(prior.covariance) / noise for features, prior in rules]
-    chosen = rng.choice(len(factors[0]), size=n, replace=False)
+    kernels = [_kernel(features, prior, noise) for features, prior in rules]
+    free = np.setdiff1d(np.arange(len(kernels[0])), kept)
+    chosen, given = rng.choice(free, size=n, replace=False), np.array(kept, dtype=int)
     for _ in range(_PASSES):
         before = chosen.copy()
         for place in range(n):
-            others = np.delete(chosen, place)
-            gains = np.sum([_gains(factor, others) for factor in factors], axis=0)
+            others = np.concatenate([given, np.delete(chosen, place)])
+            gains = np.sum([_gains(kernel, others) for kernel in kernels], axis=0)
             gains[others] = -np.inf
             best = int(gains.argmax())
             if gains[best] > gains[chosen[place]] + _LEAST_GAIN:
@@ -48,16 +55,19 @@ def choose(
 
 def log_determinant(rules: Sequence[tuple[Floats, Prior]], chosen: Sequence[int], *, noise: float) -> float:
     """Return what ``choose`` makes large: twice the information gained about the coefficients, in nats."""
-    total = 0.0
-    for features, prior in rules:
-        factor = features[list(chosen)] @ np.linalg.cholesky(prior.covariance) / noise
-        total += float(np.linalg.slogdet(np.eye(len(factor)) + factor @ factor.T)[1])
-    return total
+    own = np.array(chosen)
+    kernels = [_kernel(features[own], prior, noise) for features, prior in rules]
+    return sum(float(np.linalg.slogdet(np.eye(len(own)) + kernel)[1]) for kernel in kernels)
 
 
-def _gains(factor: Floats, chosen: NDArray[np.intp]) -> Floats:
+def _kernel(features: Floats, prior: Prior, noise: float) -> Floats:
+    """Return the covariance of the sums before any was measured, in units of the noise's variance, (m, m)."""
+    return features @ prior.covariance @ features.T / noise**2
+
+
+def _gains(kernel: Floats, chosen: NDArray[np.intp]) -> Floats:
     """Return what each candidate adds to the logarithm of the determinant beside those ``chosen``, (m,)."""
-    seen = factor[chosen]
-    information = np.eye(factor.shape[1]) + seen.T @ seen
-    variances = np.einsum("md,dm->m", factor, np.linalg.solve(information, factor.T), optimize=True)
-    return np.log1p(variances)
+    shared = kernel[chosen]
+    known = np.linalg.solve(np.eye(len(chosen)) + shared[:, chosen], shared)
+    variances = np.diag(kernel) - np.einsum("nm,nm->m", shared, known)
+    return np.log1p(np.maximum(variances, 0.0))

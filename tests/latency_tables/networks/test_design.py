@@ -60,3 +60,10 @@ def test_correlated_beliefs_are_not_measured_twice() -> None:
     together = np.array([[1.0, 0.999, 0.0], [0.999, 1.0, 0.0], [0.0, 0.0, 0.25]])
     chosen = choose([(features, Prior(np.zeros(3), together))], 2, noise=0.1, rng=np.random.default_rng(6))
     assert 2 in chosen
+
+
+def test_beside_networks_that_are_measured_already_others_are_chosen() -> None:
+    rules = [(np.repeat(np.eye(4), 2, axis=0), Prior(np.zeros(4), np.eye(4)))]
+    kept = [0, 3]  # one each of the first two kinds
+    chosen = choose(rules, 2, noise=0.1, rng=np.random.default_rng(7), kept=kept)
+    assert {i // 2 for i in chosen} == {2, 3}

@@ -9,7 +9,7 @@ from latency_tables.errors import (
     TableError,
     TableMismatchError,
 )
-from latency_tables.header import Changeable, Changes, Extent, Setting, TableHeader, changeable
+from latency_tables.header import Changeable, Changes, Extent, KeyedBy, Setting, TableHeader, changeable
 from latency_tables.journal import partial_path
 from latency_tables.measurement import (
     FAST_MODE_QUANTILE,
@@ -19,7 +19,8 @@ from latency_tables.measurement import (
     FailureStatus,
     Measurement,
 )
-from latency_tables.prediction import CALL_OVERHEAD, LatencyModel, Observation, Prediction, Term
+from latency_tables.models.operations import LatencyModel, Observation
+from latency_tables.prediction import CALL_OVERHEAD, Prediction, Term
 from latency_tables.prediction_error import (
     PredictionErrorReport,
     SessionSpeed,
@@ -32,11 +33,17 @@ from latency_tables.prediction_error import (
 from latency_tables.repair import LostLine, Repair, repair_table
 from latency_tables.spec import OpSpec
 from latency_tables.table import LatencyTable
+from latency_tables.units.classes import UNIT_CLASSES, UnitClass, UnitWork, unit_class, unit_work
+from latency_tables.units.graph import IMAGE, ExecutedGraph, ExecutedNode
+from latency_tables.units.text import unit_text
+from latency_tables.units.unit import Unit, is_unit
 from latency_tables.validation import PredictedNetwork, Validation
 
 __all__ = [
     "CALL_OVERHEAD",
     "FAST_MODE_QUANTILE",
+    "IMAGE",
+    "UNIT_CLASSES",
     "Changeable",
     "ChangedConditionsError",
     "Changes",
@@ -44,9 +51,12 @@ __all__ = [
     "DamagedFileError",
     "EditedFileError",
     "Entry",
+    "ExecutedGraph",
+    "ExecutedNode",
     "Extent",
     "Failure",
     "FailureStatus",
+    "KeyedBy",
     "LatencyModel",
     "LatencyTable",
     "LostLine",
@@ -65,13 +75,20 @@ __all__ = [
     "TableHeader",
     "TableMismatchError",
     "Term",
+    "Unit",
+    "UnitClass",
+    "UnitWork",
     "Validation",
     "ValidationReport",
     "changeable",
     "halves_s",
+    "is_unit",
     "partial_path",
     "prediction_error_report",
     "reference_of",
     "repair_table",
+    "unit_class",
+    "unit_text",
+    "unit_work",
     "validation_report",
 ]

@@ -32,7 +32,14 @@ from cars_hw.cli._options import (
 from cars_hw.cli._output import print_json, print_table, say, show_line
 from cars_hw.latency.contents import VALIDATION_NETWORKS
 from cars_hw.latency.model import trust
-from latency_tables import LatencyTable, PredictionErrorReport, Repair, ValidationReport, repair_table
+from latency_tables import (
+    LatencyTable,
+    PredictionErrorReport,
+    Repair,
+    ValidationReport,
+    repair_table,
+    unit_text,
+)
 
 EXAMPLES = {
     "show": ("cars-hw table show cpu.jsonl", "cars-hw table show cpu.jsonl --json"),
@@ -86,7 +93,7 @@ def show(
         ["operation", "ms", "95 % interval", "median ms", "samples"],
         [
             [
-                str(entry.spec),
+                unit_text(entry.spec),
                 _ms(entry.latency_s),
                 "..".join(map(_ms, entry.interval_s)),
                 _ms(entry.median_s),

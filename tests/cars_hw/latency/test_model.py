@@ -13,10 +13,9 @@ from cars_hw.objectives import Latency
 from cars_hw.spaces.darts import Darts
 from cars_hw.testing._tables import write_table
 from cars_hw.testing._tabular import TinySpace
-from latency_tables import Extent
+from latency_tables import CALL_OVERHEAD, Extent, LatencyModel
 from latency_tables.errors import MissingEntryError
 from latency_tables.measurement import Failure, FailureStatus, Measurement
-from latency_tables.prediction import CALL_OVERHEAD, LatencyModel
 from latency_tables.table import LatencyTable
 
 _SPACE = TinySpace((4, 3, 4))

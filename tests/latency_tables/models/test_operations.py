@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from devices._device import DeviceInfo
 from latency_tables.errors import MissingEntryError, TableError
 from latency_tables.measurement import Failure, FailureStatus, Measurement
-from latency_tables.prediction import CALL_OVERHEAD, LatencyModel, Observation, Term
+from latency_tables.models.operations import LatencyModel, Observation
+from latency_tables.prediction import CALL_OVERHEAD, Term
 from latency_tables.spec import OpSpec
 from latency_tables.table import LatencyTable, TableHeader
 

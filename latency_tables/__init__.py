@@ -20,6 +20,7 @@ from latency_tables.measurement import (
     Measurement,
 )
 from latency_tables.models.operations import LatencyModel, Observation
+from latency_tables.networks.model import FEWEST_NETWORKS, CountedNetwork, NetworksModel, choose_networks
 from latency_tables.prediction import CALL_OVERHEAD, Prediction, Term
 from latency_tables.prediction_error import (
     PredictionErrorReport,
@@ -42,12 +43,14 @@ from latency_tables.validation import PredictedNetwork, Validation
 __all__ = [
     "CALL_OVERHEAD",
     "FAST_MODE_QUANTILE",
+    "FEWEST_NETWORKS",
     "IMAGE",
     "UNIT_CLASSES",
     "Changeable",
     "ChangedConditionsError",
     "Changes",
     "Conditions",
+    "CountedNetwork",
     "DamagedFileError",
     "EditedFileError",
     "Entry",
@@ -62,6 +65,7 @@ __all__ = [
     "LostLine",
     "Measurement",
     "MissingEntryError",
+    "NetworksModel",
     "Observation",
     "OpSpec",
     "PredictedNetwork",
@@ -81,6 +85,7 @@ __all__ = [
     "Validation",
     "ValidationReport",
     "changeable",
+    "choose_networks",
     "halves_s",
     "is_unit",
     "partial_path",

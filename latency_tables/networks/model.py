@@ -17,7 +17,7 @@ import numpy as np
 from latency_tables.errors import TableError
 from latency_tables.networks import design, regression
 from latency_tables.networks.regression import Average, Floats, Prior
-from latency_tables.prediction import Prediction
+from latency_tables.prediction import Prediction, interval_95
 from latency_tables.spec import OpSpec
 
 #: By each way to count, how often a network has each operation.
@@ -33,9 +33,6 @@ FEWEST_NETWORKS = 10
 _CONSTANT, _DISPATCH, _WORK = 0.1, 0.1, 0.8
 #: Standard deviations: of the first two shares, of the factor of a kind, of an operation from its kind.
 _SHARE_DEVIATION, _KIND_DEVIATION, _OWN_DEVIATION = 0.2, 0.8, 0.2
-
-#: Standard deviations on each side that hold 95 % of a Gaussian.
-_NORMAL_95 = 1.96
 
 
 @dataclass(frozen=True)
@@ -94,9 +91,8 @@ class NetworksModel:
         """
         features = [rule.features([own]) for rule, own in zip(self._rules, counts, strict=True)]
         means_s, deviations_s = self._average.predict(features)
-        latency_s, margin_s = float(means_s[0]), _NORMAL_95 * float(deviations_s[0])
-        latency_s = max(latency_s, 0.0)
-        return Prediction(latency_s, (max(latency_s - margin_s, 0.0), latency_s + margin_s), ())
+        latency_s = max(float(means_s[0]), 0.0)
+        return Prediction(latency_s, interval_95(latency_s, float(deviations_s[0])), ())
 
 
 def choose_networks(

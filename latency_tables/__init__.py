@@ -20,6 +20,7 @@ from latency_tables.measurement import (
     Measurement,
 )
 from latency_tables.models.operations import LatencyModel, Observation
+from latency_tables.models.units import NetworkObservation, UnitModel
 from latency_tables.networks.model import FEWEST_NETWORKS, CountedNetwork, NetworksModel, choose_networks
 from latency_tables.prediction import CALL_OVERHEAD, Prediction, Term
 from latency_tables.prediction_error import (
@@ -65,6 +66,7 @@ __all__ = [
     "LostLine",
     "Measurement",
     "MissingEntryError",
+    "NetworkObservation",
     "NetworksModel",
     "Observation",
     "OpSpec",
@@ -81,6 +83,7 @@ __all__ = [
     "Term",
     "Unit",
     "UnitClass",
+    "UnitModel",
     "UnitWork",
     "Validation",
     "ValidationReport",

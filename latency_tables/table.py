@@ -282,6 +282,11 @@ class LatencyTable:
         )
 
     @property
+    def path(self) -> Path | None:
+        """The file; ``None`` for a table in memory."""
+        return self._path
+
+    @property
     def measurements(self) -> Mapping[OpSpec, Measurement]:
         """The operations that have a latency; a view that follows the table."""
         return MappingProxyType(self._content.measurements)

@@ -83,7 +83,7 @@ class LatencyModel:
             others_s = [n * self._alone(spec)[0] for spec, n in counts.items() if spec not in self._index]
             net_s, deviation_s = self._beliefs.latency_s(self._vector(counts), others_s)
             latency_s = self._overhead.latency_s + net_s
-            return Prediction(latency_s, interval_95(latency_s, deviation_s), terms)
+            return Prediction(latency_s, interval_95(latency_s, deviation_s), terms, deviation_s)
         latency_s = math.fsum((self._overhead.latency_s, *(term.total_s for term in terms)))
         return Prediction(latency_s, self._interval(latency_s, terms), terms)
 

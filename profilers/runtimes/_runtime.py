@@ -5,16 +5,31 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from devices import Device
 from devices.foundation import ConfigError, Settings, plugin_name, settings_type
-from latency_tables import Conditions, Extent, OpSpec, Setting
+from latency_tables import Conditions, ExecutedGraph, Extent, OpSpec, Setting
+from profilers.errors import UnsupportedOperationError
+from profilers.units.counter import NetworkNode
 
 if TYPE_CHECKING:
     from torch import nn
+
+
+@dataclass(frozen=True)
+class LoweredModel:
+    """A model that is in the runtime's own format already, made by this program.
+
+    Attributes:
+        content: The file.
+        is_optimised: Whether the runtime is to execute it as written, without optimising it again.
+    """
+
+    content: bytes = field(repr=False)
+    is_optimised: bool
 
 
 @dataclass(frozen=True)
@@ -23,11 +38,34 @@ class Workload:
 
     Attributes:
         spec: Its key in a table; gives the shapes of the inputs.
-        source: How to build its module (in evaluation mode), or a file in the runtime's own format.
+        source: How to build its module (in evaluation mode), a file in the runtime's own format, or a model
+            in that format. Only of a module is the output compared with torch's.
     """
 
     spec: OpSpec
-    source: Callable[[], nn.Module] | Path
+    source: Callable[[], nn.Module] | Path | LoweredModel
+
+
+class UnitCounter(Protocol):
+    """Tells what a runtime executes of a network, without building it: see ``latency_tables.Unit``."""
+
+    def executed(self, nodes: Sequence[NetworkNode]) -> ExecutedGraph:
+        """Return what the runtime makes of the network of ``nodes``, as on this machine.
+
+        Each operation is lowered when it first occurs, and kept; a network of known ones needs no torch.
+
+        Raises:
+            UnsupportedOperationError: The runtime does not execute it, or a unit of it has no key.
+        """
+        ...
+
+    def workload(self, unit: OpSpec) -> Workload:
+        """Return a model of one node that is ``unit``, a key that an executed graph of this runtime has.
+
+        Raises:
+            UnsupportedOperationError: The runtime has no such node.
+        """
+        ...
 
 
 class Sampler(Protocol):
@@ -94,3 +132,26 @@ class Runtime(ABC):
             WrongOutputError: Its output differs from torch's, or is not finite.
             DeviceError: ``device`` lacks the capability that this runtime needs.
         """
+
+    def counter(self, build: Callable[[OpSpec], nn.Module]) -> UnitCounter:
+        """Return what tells which units this runtime executes of a network.
+
+        Args:
+            build: Makes the module of an operation.
+
+        Raises:
+            UnsupportedOperationError: This runtime does not show what it executes.
+        """
+        raise self._shows_nothing()
+
+    def executed(self, workload: Workload, device: Device) -> ExecutedGraph:
+        """Return what the runtime on ``device`` makes of a whole network, as it wrote it there.
+
+        Raises:
+            UnsupportedOperationError: This runtime does not show what it executes, or cannot execute it.
+            DeviceError: ``device`` lacks the capability that this runtime needs.
+        """
+        raise self._shows_nothing()
+
+    def _shows_nothing(self) -> UnsupportedOperationError:
+        return UnsupportedOperationError(f"{plugin_name(type(self))} does not show what it executes")

@@ -10,7 +10,7 @@ from devices import Device, DeviceError, Fake, HostDevice, RemoteDevice
 from latency_tables import OpSpec, Setting
 from profilers.runtimes._host import require_float32
 from profilers.runtimes._reference import Array, random_inputs, torch_output, torch_threads
-from profilers.runtimes._runtime import Runtime, Sampler, Workload
+from profilers.runtimes._runtime import LoweredModel, Runtime, Sampler, Workload
 from profilers.runtimes._tflite import interpreter
 from profilers.runtimes._tflite.file import read_tflite
 from profilers.runtimes._tflite.host import prepared
@@ -71,6 +71,8 @@ class TfLite(Runtime):
         require_float32(workload.spec)
         if isinstance(workload.source, Path):
             return read_tflite(workload.source), None
+        if isinstance(workload.source, LoweredModel):
+            return workload.source.content, None
         return self._from_torch(workload.source, workload.spec)
 
     def _from_torch(self, build: Callable[[], nn.Module], spec: OpSpec) -> tuple[bytes, Array]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from cars_hw.latency.contents import TableContents, UnitContents, contents_of, network_key
 from cars_hw.latency.counting import counts_for
+from cars_hw.latency.networks_only import NetworksPredictor
 from cars_hw.latency.prediction import OperationPredictor, Predictor, UnitPredictor
 from cars_hw.networks.architecture import Architecture
 from cars_hw.networks.graph import network_spec
@@ -21,7 +22,7 @@ from profilers import Setup
 
 
 def latency_model(space: SearchSpace, table: LatencyTable, setup: Setup | None = None) -> Predictor:
-    """Return the predictor of ``space`` from ``table``: an ``OperationPredictor`` or a ``UnitPredictor``.
+    """Return the predictor of ``space`` from ``table``: one by operations, units or whole networks.
 
     Args:
         space: The space whose deployed networks are predicted.
@@ -33,6 +34,8 @@ def latency_model(space: SearchSpace, table: LatencyTable, setup: Setup | None =
         MissingEntryError: The table lacks a key; the message names it and why.
         UncountedError: The table is of units, and neither this machine nor the device can count them.
     """
+    if table.header.keyed_by == "networks":
+        return NetworksPredictor(space, table)
     if table.header.keyed_by == "units":
         return _by_units(space, table, setup)
     return _by_operations(space, table)

@@ -19,10 +19,13 @@ if TYPE_CHECKING:
         InfeasibleError,
         PluginNotAllowedError,
         SelectionError,
+        UncountedError,
     )
     from cars_hw.evolution.domination import non_dominated
     from cars_hw.evolution.screening import Screen
     from cars_hw.latency.model import latency_model
+    from cars_hw.latency.networks_only import NetworksPredictor
+    from cars_hw.latency.prediction import OperationPredictor, Predictor, UnitPredictor
     from cars_hw.ledger import Ledger
     from cars_hw.networks.architecture import Architecture, from_text, to_text
     from cars_hw.networks.graph import Graph
@@ -89,11 +92,14 @@ __all__ = [
     "Limits",
     "Macs",
     "MissingEntryError",
+    "NetworksPredictor",
     "Objective",
     "OpSpec",
+    "OperationPredictor",
     "Parameters",
     "PeakMemoryBytes",
     "PluginNotAllowedError",
+    "Predictor",
     "ProfilingError",
     "Quality",
     "Run",
@@ -111,6 +117,8 @@ __all__ = [
     "TabularTrainer",
     "Trainer",
     "TrainingPlan",
+    "UncountedError",
+    "UnitPredictor",
     "UnknownNameError",
     "UnsupportedOperationError",
     "amended",
@@ -172,11 +180,14 @@ _HOMES = {
     "Limits": "cars_hw.objectives",
     "Macs": "cars_hw.objectives",
     "MissingEntryError": "latency_tables",
+    "NetworksPredictor": "cars_hw.latency.networks_only",
     "Objective": "cars_hw.objectives",
     "OpSpec": "latency_tables",
+    "OperationPredictor": "cars_hw.latency.prediction",
     "Parameters": "cars_hw.objectives",
     "PeakMemoryBytes": "cars_hw.objectives",
     "PluginNotAllowedError": "cars_hw.errors",
+    "Predictor": "cars_hw.latency.prediction",
     "ProfilingError": "profilers",
     "Quality": "profilers",
     "Run": "cars_hw.runs",
@@ -194,6 +205,8 @@ _HOMES = {
     "TabularTrainer": "cars_hw.tabular_trainer",
     "Trainer": "cars_hw.trainer",
     "TrainingPlan": "cars_hw.weights.training_plan",
+    "UncountedError": "cars_hw.errors",
+    "UnitPredictor": "cars_hw.latency.prediction",
     "UnknownNameError": "devices.foundation",
     "UnsupportedOperationError": "profilers",
     "amended": "cars_hw.assembly",

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
-from cars_hw.latency.candidates import drawn, uncertain
+from cars_hw.latency.candidates import drawn, network_key, uncertain
 from cars_hw.latency.networks_only import measured_networks
 from cars_hw.networks.architecture import Architecture
 from cars_hw.networks.graph import network_spec
@@ -203,11 +203,6 @@ def contents_of(space: SearchSpace, table: LatencyTable) -> Contents:
     if table.header.keyed_by == "units":
         return UnitContents(space, dict(table.executed))
     return TableContents(space)
-
-
-def network_key(space: SearchSpace, architecture: Architecture) -> OpSpec:
-    """Return the key of the deployed network of ``architecture``."""
-    return network_spec(space.deployed(architecture))
 
 
 def network_workload(space: SearchSpace, architecture: Architecture, *, is_distinct: bool = True) -> Workload:

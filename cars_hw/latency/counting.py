@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Protocol, get_args
 
 import devices
 from cars_hw.errors import UncountedError
-from cars_hw.latency.contents import UnitContents, network_key, network_workload
+from cars_hw.latency.candidates import network_key
+from cars_hw.latency.contents import UnitContents, network_workload
 from cars_hw.networks.architecture import Architecture
 from cars_hw.networks.graph import Graph
 from cars_hw.spaces._space import SearchSpace

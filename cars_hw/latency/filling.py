@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cars_hw.latency.contents import UnitContents, network_key, network_workload
+from cars_hw.latency.candidates import network_key
+from cars_hw.latency.contents import UnitContents, network_workload
 from cars_hw.latency.counting import NetworkCounts, counts_for, unit_counter
 from cars_hw.networks.architecture import Architecture
 from cars_hw.spaces._space import SearchSpace

@@ -3,18 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cars_hw.latency.contents import TableContents, UnitContents, contents_of, network_key
+from cars_hw.latency.candidates import network_key
+from cars_hw.latency.contents import Contents, TableContents, UnitContents, contents_of
 from cars_hw.latency.counting import counts_for
 from cars_hw.latency.networks_only import NetworksPredictor
-from cars_hw.latency.prediction import OperationPredictor, Predictor, UnitPredictor
+from cars_hw.latency.prediction import MeasuredNetwork, OperationPredictor, Predictor, UnitPredictor
 from cars_hw.networks.architecture import Architecture
-from cars_hw.networks.graph import network_spec
 from cars_hw.spaces._space import SearchSpace
 from latency_tables import (
-    LatencyModel,
     LatencyTable,
     MissingEntryError,
-    Observation,
     PredictedNetwork,
     Validation,
 )
@@ -35,7 +33,7 @@ def latency_model(space: SearchSpace, table: LatencyTable, setup: Setup | None =
         UncountedError: The table is of units, and neither this machine nor the device can count them.
     """
     if table.header.keyed_by == "networks":
-        return NetworksPredictor(space, table)
+        return NetworksPredictor(space, _measured(contents_of(space, table), table))
     if table.header.keyed_by == "units":
         return _by_units(space, table, setup)
     return _by_operations(space, table)
@@ -45,13 +43,7 @@ def _by_operations(space: SearchSpace, table: LatencyTable) -> OperationPredicto
     contents = TableContents(space)
     for spec in contents.specs:
         table[spec]
-    executes = table.header.executes
-    graphs = [space.deployed(architecture) for architecture in contents.calibration]
-    observations = [
-        Observation(graph.executed(executes).specs(), table[network_spec(graph)].latency_s)
-        for graph in graphs
-    ]
-    return OperationPredictor(space, LatencyModel(table, observations))
+    return OperationPredictor(space, table, _measured(contents, table))
 
 
 def _by_units(space: SearchSpace, table: LatencyTable, setup: Setup | None) -> UnitPredictor:
@@ -63,8 +55,11 @@ def _by_units(space: SearchSpace, table: LatencyTable, setup: Setup | None) -> U
     if contents.unread or contents.unchosen:
         lacking = f"{len(contents.unread) + contents.unchosen} of its calibration networks"
         raise MissingEntryError(lacking, table=str(table.path or ""))
-    networks = [(one, table[network_key(space, one)].latency_s) for one in contents.calibration]
-    return UnitPredictor(table, counts_for(space, table, setup), networks)
+    return UnitPredictor(table, counts_for(space, table, setup), _measured(contents, table))
+
+
+def _measured(contents: Contents, table: LatencyTable) -> list[MeasuredNetwork]:
+    return [(one, table[network_key(contents.space, one)].latency_s) for one in contents.calibration]
 
 
 def predicted_networks(

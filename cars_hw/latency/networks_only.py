@@ -14,10 +14,9 @@ from functools import lru_cache
 import numpy as np
 
 from cars_hw.errors import ArchitectureError
-from cars_hw.latency.candidates import drawn, uncertain
+from cars_hw.latency.candidates import drawn, network_key, uncertain
 from cars_hw.networks import operations
 from cars_hw.networks.architecture import Architecture, from_text, to_text
-from cars_hw.networks.graph import network_spec
 from cars_hw.spaces._space import SearchSpace
 from devices.foundation import ConfigError
 from latency_tables import (
@@ -47,24 +46,24 @@ class NetworksPredictor:
 
     Args:
         space: The space.
-        table: Holds at least ``FEWEST_NETWORKS`` of its networks, with their architectures.
+        networks: At least ``FEWEST_NETWORKS`` measured networks, each with its seconds per call.
 
     Attributes:
         model: Takes the counts of a network's operations.
 
     Raises:
-        MissingEntryError: It holds fewer.
+        MissingEntryError: There are fewer.
     """
 
-    def __init__(self, space: SearchSpace, table: LatencyTable) -> None:
-        self._space = space
-        found = measured_networks(space, table)
-        if len(found) < FEWEST_NETWORKS:
+    def __init__(self, space: SearchSpace, networks: Sequence[tuple[Architecture, float]]) -> None:
+        self._space, self._networks = space, tuple(networks)
+        if len(networks) < FEWEST_NETWORKS:
             raise MissingEntryError(
-                f"{FEWEST_NETWORKS} networks of {space.name}", reason=f"{len(found)} are there"
+                f"{FEWEST_NETWORKS} networks of {space.name}", reason=f"{len(networks)} are there"
             )
-        networks = [CountedNetwork(_counts(space, one), entry.latency_s) for one, entry in found.items()]
-        self.model = NetworksModel(networks, _work)
+        self.model = NetworksModel(
+            [CountedNetwork(_counts(space, one), latency_s) for one, latency_s in networks], _work
+        )
 
     def __repr__(self) -> str:
         return f"NetworksPredictor({self._space!r}, {self.model!r})"
@@ -76,6 +75,10 @@ class NetworksPredictor:
             ArchitectureError: It is no member of the space.
         """
         return self.model.predict(_counts(self._space, architecture))
+
+    def with_networks(self, networks: Sequence[tuple[Architecture, float]]) -> "NetworksPredictor":
+        """Return a predictor that knows further measured networks."""
+        return NetworksPredictor(self._space, (*self._networks, *networks))
 
 
 def measured_networks(space: SearchSpace, table: LatencyTable) -> dict[Architecture, Measurement]:
@@ -89,7 +92,7 @@ def measured_networks(space: SearchSpace, table: LatencyTable) -> dict[Architect
             architecture = from_text(text, space.choices)
         except ArchitectureError:  # of another space
             continue
-        if network_spec(space.deployed(architecture)) == entry.spec:
+        if network_key(space, architecture) == entry.spec:
             found[architecture] = entry
     return found
 

@@ -6,7 +6,18 @@ from typing import Protocol
 from cars_hw.latency.counting import NetworkCounts
 from cars_hw.networks.architecture import Architecture
 from cars_hw.spaces._space import SearchSpace
-from latency_tables import LatencyModel, LatencyTable, NetworkObservation, OpSpec, Prediction, UnitModel
+from latency_tables import (
+    LatencyModel,
+    LatencyTable,
+    NetworkObservation,
+    Observation,
+    OpSpec,
+    Prediction,
+    UnitModel,
+)
+
+#: An architecture whose deployed network was measured, and its seconds per call.
+MeasuredNetwork = tuple[Architecture, float]
 
 
 class Predictor(Protocol):
@@ -23,25 +34,44 @@ class Predictor(Protocol):
         """
         ...
 
+    def with_networks(self, networks: Sequence[MeasuredNetwork]) -> "Predictor":
+        """Return a predictor that knows further measured networks."""
+        ...
+
 
 class OperationPredictor:
     """Predicts from a table of operations, as far as the table's runtime executes them.
 
     Args:
         space: The space of the architectures.
-        model: Made from the table.
+        table: Of operations.
+        networks: Measured networks.
+
+    Attributes:
+        model: Takes the operations of a network.
     """
 
-    def __init__(self, space: SearchSpace, model: LatencyModel) -> None:
-        self._space, self.model = space, model
+    def __init__(
+        self, space: SearchSpace, table: LatencyTable, networks: Sequence[MeasuredNetwork] = ()
+    ) -> None:
+        self._space, self._table, self._networks = space, table, tuple(networks)
+        self.model = LatencyModel(
+            table, [Observation(self._specs(architecture), latency_s) for architecture, latency_s in networks]
+        )
 
     def __repr__(self) -> str:
         return f"OperationPredictor({self._space!r}, {self.model!r})"
 
     def predict(self, architecture: Architecture) -> Prediction:
         """Add up the operations that the table's runtime executes."""
-        graph = self._space.deployed(architecture)
-        return self.model.predict(graph.executed(self.model.executes).specs())
+        return self.model.predict(self._specs(architecture))
+
+    def with_networks(self, networks: Sequence[MeasuredNetwork]) -> "OperationPredictor":
+        """Return a predictor that knows further measured networks."""
+        return OperationPredictor(self._space, self._table, (*self._networks, *networks))
+
+    def _specs(self, architecture: Architecture) -> tuple[OpSpec, ...]:
+        return self._space.deployed(architecture).executed(self._table.header.executes).specs()
 
 
 class UnitPredictor:
@@ -50,7 +80,7 @@ class UnitPredictor:
     Args:
         table: Of units.
         counter: Counts the networks of the table's space.
-        networks: Measured networks, each with its seconds per call.
+        networks: Measured networks.
 
     Attributes:
         model: Takes counts of units.
@@ -60,7 +90,7 @@ class UnitPredictor:
         self,
         table: LatencyTable,
         counter: NetworkCounts,
-        networks: Sequence[tuple[Architecture, float]] = (),
+        networks: Sequence[MeasuredNetwork] = (),
     ) -> None:
         self._table, self._counter, self._networks = table, counter, tuple(networks)
         counted = counter.of_each([architecture for architecture, _ in networks])
@@ -92,6 +122,6 @@ class UnitPredictor:
         """Return the counts of many networks: a device that has to be asked is connected to once."""
         return self._counter.of_each(architectures)
 
-    def with_networks(self, networks: Sequence[tuple[Architecture, float]]) -> "UnitPredictor":
-        """Return a predictor that knows further measured networks, each with its seconds per call."""
+    def with_networks(self, networks: Sequence[MeasuredNetwork]) -> "UnitPredictor":
+        """Return a predictor that knows further measured networks."""
         return UnitPredictor(self._table, self._counter, (*self._networks, *networks))

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from cars_hw.assembly import make_setup, make_space
 from cars_hw.config import SearchConfig
-from cars_hw.latency.contents import network_key, network_workload
+from cars_hw.latency.candidates import network_key
+from cars_hw.latency.contents import network_workload
 from cars_hw.latency.measured_list import read_list
 from cars_hw.latency.networks_only import chosen_networks, marked, measured_networks
 from cars_hw.networks.architecture import Architecture

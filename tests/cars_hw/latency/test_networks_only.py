@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from cars_hw.latency.contents import contents_of, network_key
+from cars_hw.latency.candidates import network_key
+from cars_hw.latency.contents import contents_of
 from cars_hw.latency.model import latency_model
-from cars_hw.latency.networks_only import NetworksPredictor, chosen_networks, marked, measured_networks
+from cars_hw.latency.networks_only import chosen_networks, marked, measured_networks
 from cars_hw.networks.architecture import Architecture
 from cars_hw.networks.graph import Graph
 from cars_hw.spaces.nasbench201 import Nasbench201
@@ -91,7 +92,17 @@ def test_fewer_than_ten_networks_are_refused() -> None:
     with pytest.raises(ConfigError, match="9 networks are too few"):
         chosen_networks(_SPACE, 9)
     with pytest.raises(MissingEntryError, match="9 are there"):
-        NetworksPredictor(_SPACE, _table(chosen_networks(_SPACE, 10)[:9]))
+        latency_model(_SPACE, _table(chosen_networks(_SPACE, 10)[:9]))
+
+
+def test_further_measured_networks_correct_the_predictions() -> None:
+    model = latency_model(_SPACE, _table(chosen_networks(_SPACE, 10)))
+    further = (3, 3, 0, 3, 0, 3)
+    truth = 2 * _truth_s(_SPACE.deployed(further))
+    before, after = (
+        one.predict(further).latency_s for one in (model, model.with_networks([(further, truth)] * 9))
+    )
+    assert abs(after - truth) < abs(before - truth)
 
 
 def test_a_space_of_fewer_networks_than_are_asked_for_is_refused() -> None:

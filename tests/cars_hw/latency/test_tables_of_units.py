@@ -12,8 +12,8 @@ import torch
 from cars_hw import spaces
 from cars_hw.config import SearchConfig
 from cars_hw.errors import UncountedError
-from cars_hw.latency.candidates import drawn, uncertain
-from cars_hw.latency.contents import TableContents, UnitContents, contents_of, network_key
+from cars_hw.latency.candidates import drawn, network_key, uncertain
+from cars_hw.latency.contents import TableContents, UnitContents, contents_of
 from cars_hw.latency.counting import NetworkCounts
 from cars_hw.latency.filling import UnitFilling, kind_of, why_by_operations
 from cars_hw.latency.model import latency_model, predicted_networks, trust
@@ -32,8 +32,10 @@ from latency_tables.table import LatencyTable
 from latency_tables.units.graph import ExecutedGraph, ExecutedNode
 from latency_tables.units.unit import Unit
 from profilers.filling import Filled, Setup, keep_executed
+from profilers.parts import parts_of
 from profilers.plan import Quality
 from profilers.runtimes._runtime import Workload
+from tests.fakes.forty_networks import FortyNetworks
 
 _SPACE = TinySpace((4, 3, 4))
 _FAKE = Setup("fake", "fake")
@@ -295,8 +297,8 @@ def test_no_two_batch_norms_are_alike_in_networks_of_units_and_all_are_in_those_
     assert all(torch.equal(*pair) for pair in itertools.combinations(alike, 2))
 
 
-def _config(folder: Path) -> SearchConfig:
-    values = {"device": "fake", "runtime": "fake", "table": str(folder / "fake.jsonl")}
+def _config(folder: Path, device: str = "fake") -> SearchConfig:
+    values = {"device": device, "runtime": "fake", "table": str(folder / "fake.jsonl")}
     return SearchConfig.load(
         None, {"space.name": _NAME, **{f"latency.{name}": value for name, value in values.items()}}
     )
@@ -319,3 +321,15 @@ def test_profiling_and_validating_a_device_that_shows_units(tmp_path: Path) -> N
     assert report is not None
     assert report.prediction_error.n == 20
     assert report.prediction_error.rmspe_percent < 20
+
+
+def test_several_devices_share_both_steps_of_one_table(tmp_path: Path) -> None:
+    devices = [f"tests.fakes.namesake:{boot}" for boot in (1, 2)]
+    config = _config(tmp_path, devices[0])
+    filled = profile(config, devices=devices, quality=Quality(spread_s=0.0, precision=0.5))
+    table = LatencyTable.open(tmp_path / "fake.jsonl")
+    held = contents_of(FortyNetworks(), table)
+    assert len(held.calibration) == 16
+    assert set(table.measurements) == set(held.specs) == {entry.spec for entry in filled.entries}
+    assert parts_of(tmp_path / "fake.jsonl") == []
+    assert validate(config, quality=Quality(spread_s=0.0, precision=0.5)) is not None

@@ -83,7 +83,7 @@ def designed(networks: Networks, n: int, rng: np.random.Generator) -> Indices:
     """Choose ``n`` connected networks by design from a random pool."""
     pool = rng.choice(networks.connected, size=POOL, replace=False)
     rules = [(features[pool], prior(features[pool])) for features in networks.rules]
-    return pool[design.choose(rules, n, noise=regression.NOISE.deviation, rng=rng)]
+    return pool[design.choose(rules, n, rng=rng)]
 
 
 def drawn(networks: Networks, n: int, rng: np.random.Generator) -> Indices:

@@ -13,6 +13,10 @@ from numpy.typing import NDArray
 
 from latency_tables.networks.regression import Floats, Prior
 
+#: Relative deviation of a measured network from its sum that is reckoned with. Larger than what measuring
+#: adds: the form is not exact, and a choice that trusts it puts all networks at the edges of what there is.
+DEVIATION = 0.2
+
 #: Passes over the choice; a handful is enough, and each one after an exchange adds something.
 _PASSES = 50
 #: What an exchange has to add; less is rounding.
@@ -23,20 +27,21 @@ def choose(
     rules: Sequence[tuple[Floats, Prior]],
     n: int,
     *,
-    noise: float,
+    deviation: float = DEVIATION,
     rng: np.random.Generator,
     kept: Sequence[int] = (),
 ) -> list[int]:
     """Return which ``n`` of m candidates to measure, in ascending order.
 
     Args:
-        rules: For each way to count, the candidates' features (m, d) and the prior of their coefficients.
+        rules: For each way to count, the candidates' features (m, d) and the prior of their coefficients, by
+            which each sum is expected to be positive.
         n: How many; at most those that are not ``kept``.
-        noise: Standard deviation of a measured network from its sum, in the unit of the prior.
+        deviation: Of a measured network from its sum, relative to the latency that is expected of it.
         rng: For the choice that the exchange begins with.
         kept: Candidates that are measured in any case, beside which the others are chosen.
     """
-    kernels = [_kernel(features, prior, noise) for features, prior in rules]
+    kernels = [_kernel(features, prior, deviation) for features, prior in rules]
     free = np.setdiff1d(np.arange(len(kernels[0])), kept)
     chosen, given = rng.choice(free, size=n, replace=False), np.array(kept, dtype=int)
     for _ in range(_PASSES):
@@ -53,16 +58,19 @@ def choose(
     return sorted(map(int, chosen))
 
 
-def log_determinant(rules: Sequence[tuple[Floats, Prior]], chosen: Sequence[int], *, noise: float) -> float:
+def log_determinant(
+    rules: Sequence[tuple[Floats, Prior]], chosen: Sequence[int], *, deviation: float = DEVIATION
+) -> float:
     """Return what ``choose`` makes large: twice the information gained about the coefficients, in nats."""
     own = np.array(chosen)
-    kernels = [_kernel(features[own], prior, noise) for features, prior in rules]
+    kernels = [_kernel(features[own], prior, deviation) for features, prior in rules]
     return sum(float(np.linalg.slogdet(np.eye(len(own)) + kernel)[1]) for kernel in kernels)
 
 
-def _kernel(features: Floats, prior: Prior, noise: float) -> Floats:
+def _kernel(features: Floats, prior: Prior, deviation: float) -> Floats:
     """Return the covariance of the sums before any was measured, in units of the noise's variance, (m, m)."""
-    return features @ prior.covariance @ features.T / noise**2
+    scaled = features / (deviation * features @ prior.mean)[:, None]
+    return scaled @ prior.covariance @ scaled.T
 
 
 def _gains(kernel: Floats, chosen: NDArray[np.intp]) -> Floats:

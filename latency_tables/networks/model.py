@@ -111,7 +111,7 @@ def choose_networks(
         (rule.features([counts[i] for counts in candidates]), rule.prior)
         for i, rule in enumerate(_rules(candidates, work))
     ]
-    return design.choose(counted, n, noise=regression.NOISE.deviation, rng=rng, kept=kept)
+    return design.choose(counted, n, rng=rng, kept=kept)
 
 
 def _rules(networks: Sequence[Counts], work: Work) -> list["_Rule"]:

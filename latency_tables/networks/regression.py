@@ -1,8 +1,9 @@
 """A robust linear regression of few latencies, with a prior; several ways to count are averaged.
 
-A network's latency is a sum over what it is made of, plus noise that now and then is large:
+A network's latency is a sum over what it is made of, plus noise that is relative to the latency, and now and
+then large:
 
-    y = x b + e,   b ~ N(m, C),   e ~ sigma Student-t(4)
+    y = x b + y e,   b ~ N(m, C),   e ~ sigma Student-t(4)
 
 The posterior is the variational one: a Student's t is a Gaussian whose precision is multiplied by a weight
 of its own, with a Gamma distribution; beliefs about b, the weights and 1 / sigma^2 are improved in turns
@@ -34,13 +35,13 @@ class Noise:
     """What is believed of a network's deviation from the sum before one was measured.
 
     Attributes:
-        deviation: Its scale, relative to the mean latency.
+        deviation: Its scale, relative to the network's latency.
         networks: How many measured networks that scale counts for.
         freedom: Degrees of freedom of Student's t; 4 are heavy enough for a network that was measured while
             something else ran.
     """
 
-    deviation: float = 0.03
+    deviation: float = 0.05
     networks: float = 1.0
     freedom: float = 4.0
 
@@ -72,7 +73,7 @@ class Fit:
     Attributes:
         mean: (d,).
         covariance: (d, d).
-        noise: Scale of a network's deviation from the sum, in the unit of the latencies.
+        noise: Scale of a network's deviation from the sum, relative to its latency.
         freedom: Degrees of freedom of that deviation.
         log_density: Logarithm of the density of each network's latency, by the other networks, (n,).
     """
@@ -89,9 +90,10 @@ class Fit:
         Args:
             features: (m, d).
         """
-        variance = np.einsum("md,de,me->m", features, self.covariance, features, optimize=True)
+        means = features @ self.mean
+        variances = np.einsum("md,md->m", features @ self.covariance, features)
         inflation = self.freedom / (self.freedom - 2)  # the variance of a Student's t
-        return features @ self.mean, np.sqrt(np.maximum(variance, 0.0) + inflation * self.noise**2)
+        return means, np.sqrt(np.maximum(variances, 0.0) + inflation * (self.noise * means) ** 2)
 
 
 @dataclass(frozen=True)
@@ -142,21 +144,23 @@ def fit(features: Floats, latencies: Floats, prior: Prior, noise: Noise = NOISE)
         prior: Of coefficients for an average latency of 1.
         noise: Of a network's deviation.
     """
+    # Each network's sum is divided by its latency: all targets are 1, and the noise is the same for all.
     n, average = len(latencies), float(latencies.mean())
-    residuals = latencies / average - features @ prior.mean
-    kernel = features @ prior.covariance @ features.T
+    scaled = features * (average / latencies)[:, None]
+    residuals = 1.0 - scaled @ prior.mean
+    kernel = scaled @ prior.covariance @ scaled.T
     seen = np.vstack([1.0 - np.eye(n), np.ones((1, n))])  # each network left out, then none
     settled = _settle(kernel, residuals, seen, noise)
     precision = settled.precision[-1]
     inverse = precision[:, None] * np.linalg.inv(np.eye(n) + kernel * precision)  # of kernel + noise
-    gain = prior.covariance @ features.T @ inverse
-    covariance = prior.covariance - gain @ features @ prior.covariance
+    gain = prior.covariance @ scaled.T @ inverse
+    covariance = prior.covariance - gain @ scaled @ prior.covariance
     return Fit(
         average * (prior.mean + gain @ residuals),
         average**2 * covariance,
-        average * float(settled.scale[-1]),
+        float(settled.scale[-1]),
         noise.freedom,
-        _left_out(settled, residuals, noise.freedom) - math.log(average),
+        _left_out(settled, residuals, noise.freedom) - np.log(latencies),
     )
 
 
@@ -174,8 +178,8 @@ class _Settled:
     Attributes:
         precision: Of each network's noise, 0 where it is not seen, (b, n).
         scale: Of the noise, (b,).
-        means: Of the networks' sums, less the prior's, (b, n).
-        variances: Of the networks' sums, (b, n).
+        means: Of the networks' relative sums, less the prior's, (b, n).
+        variances: Of the networks' relative sums, (b, n).
     """
 
     precision: Floats
@@ -188,8 +192,8 @@ def _settle(kernel: Floats, residuals: Floats, seen: Floats, noise: Noise) -> _S
     """Improve the beliefs in turns.
 
     Args:
-        kernel: Covariance of the networks' sums before any was measured, (n, n).
-        residuals: Latencies less the prior's sums, (n,).
+        kernel: Covariance of the networks' sums before any was measured, relative to the latencies, (n, n).
+        residuals: 1 less the prior's sums relative to the latencies, (n,).
         seen: 1 for networks that are seen, 0 for the others, (b, n).
         noise: As it was believed to be.
     """

@@ -54,7 +54,7 @@ def test_networks_are_predicted_whichever_part_of_them_is_executed(rule: int) ->
     model = NetworksModel(_measured(_networks(rng, 20), rule, rng), _work)
     assert model.weights[rule] > 0.99
     errors, covered = [], []
-    for counts in _networks(rng, 100):
+    for counts in _networks(rng, 50):
         predicted, truth = model.predict(counts), _latency_s(counts, rule)
         errors.append(predicted.latency_s / truth - 1)
         covered.append(predicted.interval_s[0] <= truth <= predicted.interval_s[1])
@@ -80,9 +80,9 @@ def test_fewer_than_ten_networks_are_refused() -> None:
 
 def test_designed_networks_tell_more_than_random_ones() -> None:
     rng = np.random.default_rng(4)
-    pool, judged = _networks(rng, 150), _networks(rng, 100)
+    pool, judged = _networks(rng, 60), _networks(rng, 30)
     errors: dict[str, list[float]] = {"designed": [], "random": []}
-    for seed in range(8):
+    for seed in range(4):
         rng = np.random.default_rng(seed)
         chosen = choose_networks(pool, 10, _work, rng)
         drawn = list(rng.choice(len(pool), 10, replace=False))

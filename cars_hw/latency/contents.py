@@ -175,11 +175,16 @@ class NetworksContents(Contents):
 
     Attributes:
         space: The space.
-        calibration: The architectures of its networks.
+        architectures: Those of its networks.
     """
 
     space: SearchSpace
-    calibration: tuple[Architecture, ...]
+    architectures: tuple[Architecture, ...]
+
+    @property
+    def calibration(self) -> tuple[Architecture, ...]:
+        """All of them."""
+        return self.architectures
 
     @property
     def parts(self) -> tuple[OpSpec, ...]:

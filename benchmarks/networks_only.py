@@ -196,8 +196,9 @@ def _row(  # noqa: PLR0913  # one keyword for each part of a row
     """Return the mean with its 95 % interval over the seeds, of all devices or of one, beside the peer's."""
 
     def by_seed(name: str) -> Floats:
-        scores = np.array(raw[name][str(n)])
-        return scores.mean(axis=0) if device is None else scores[device]
+        scores: Floats = np.array(raw[name][str(n)])
+        found: Floats = scores.mean(axis=0) if device is None else scores[device]
+        return found
 
     own = by_seed(method)
     margin = 1.96 * float(own.std(ddof=1)) / len(own) ** 0.5

@@ -70,7 +70,8 @@ def log_determinant(
 def _kernel(features: Floats, prior: Prior, deviation: float) -> Floats:
     """Return the covariance of the sums before any was measured, in units of the noise's variance, (m, m)."""
     scaled = features / (deviation * features @ prior.mean)[:, None]
-    return scaled @ prior.covariance @ scaled.T
+    kernel: Floats = scaled @ prior.covariance @ scaled.T
+    return kernel
 
 
 def _gains(kernel: Floats, chosen: NDArray[np.intp]) -> Floats:

@@ -124,7 +124,8 @@ def test_the_way_to_count_that_the_device_follows_gets_the_weight() -> None:
     assert both.weights[1] > 0.999
     means, deviations = both.predict([wrong, right])
     alone = both.fits[1].predict(right)
-    assert (means, deviations) == (pytest.approx(alone[0]), pytest.approx(alone[1], rel=1e-3))
+    assert means == pytest.approx(alone[0])
+    assert deviations == pytest.approx(alone[1], rel=1e-3)
 
 
 def test_ways_to_count_that_disagree_widen_the_deviation() -> None:

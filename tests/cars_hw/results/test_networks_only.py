@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from pydantic import JsonValue
 
 from cars_hw import Imported, SearchConfig, import_networks, networks_forecast, profile, profile_networks
 from cars_hw.assembly import make_space
@@ -24,10 +25,16 @@ class _StoppedError(Exception):
 @pytest.fixture
 def config(tmp_path: Path) -> SearchConfig:
     """On the fake device, the smallest networks of NAS-Bench-201."""
-    space = {"name": "nasbench201", "deploy": "search", "channels": 2, "cells": 1, "image_size": 4}
-    values = {f"space.{name}": value for name, value in space.items()}
-    values |= {"latency.device": "fake", "latency.runtime": "fake"}
-    return SearchConfig.load(None, {**values, "latency.table": str(tmp_path / "table.jsonl")})
+    space: dict[str, JsonValue] = {
+        "name": "nasbench201",
+        "deploy": "search",
+        "channels": 2,
+        "cells": 1,
+        "image_size": 4,
+    }
+    latency = {"device": "fake", "runtime": "fake", "table": str(tmp_path / "table.jsonl")}
+    values: dict[str, JsonValue] = {f"space.{name}": value for name, value in space.items()}
+    return SearchConfig.load(None, {**values, **{f"latency.{name}": text for name, text in latency.items()}})
 
 
 def _table(config: SearchConfig) -> LatencyTable:
@@ -42,7 +49,7 @@ def test_networks_are_measured_and_nothing_else(config: SearchConfig) -> None:
     assert table.header.keyed_by == "networks"
     assert {spec.kind for spec in table.measurements} == {"network"}
     assert set(measured_networks(space, table)) == set(chosen_networks(space, 10))
-    assert latency_model(space, table).predict(space.absent).latency_s > 0
+    assert latency_model(space, table).predict(chosen_networks(space, 10)[0]).latency_s > 0
     assert networks_forecast(config, 10).networks == 0
 
 
@@ -104,7 +111,7 @@ def test_a_list_of_networks_becomes_a_table(config: SearchConfig, tmp_path: Path
     table, space = _table(config), make_space(config)
     assert (table.header.device.model, table.header.keyed_by) == ("Somebody's phone", "networks")
     assert len(measured_networks(space, table)) == 20
-    assert latency_model(space, table).predict(space.absent).latency_s > 0
+    assert latency_model(space, table).predict(chosen_networks(space, 10)[0]).latency_s > 0
 
 
 def test_a_list_that_is_too_short_or_a_table_that_exists_changes_nothing(

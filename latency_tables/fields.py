@@ -11,8 +11,8 @@ from latency_tables.spec import OpSpec
 from latency_tables.validation import PredictedNetwork, Validation
 
 #: Form of the lines. A table of a newer form is refused, never reinterpreted. Of 3 are tables that are keyed
-#: by units or by whole networks; of 2 others whose device tells more about itself than its ``os_build``; any other is written as
-#: 1, which all earlier programs read.
+#: by units or by whole networks; of 2 others whose device tells more about itself than its ``os_build``; any
+#: other is written as 1, which all earlier programs read.
 SCHEMA_VERSION = 3
 _UNITS_SCHEMA = 3
 

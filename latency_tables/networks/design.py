@@ -79,4 +79,5 @@ def _gains(kernel: Floats, chosen: NDArray[np.intp]) -> Floats:
     shared = kernel[chosen]
     known = np.linalg.solve(np.eye(len(chosen)) + shared[:, chosen], shared)
     variances = np.diag(kernel) - np.einsum("nm,nm->m", shared, known)
-    return np.log1p(np.maximum(variances, 0.0))
+    gains: Floats = np.log1p(np.maximum(variances, 0.0))
+    return gains

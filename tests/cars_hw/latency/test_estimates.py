@@ -26,7 +26,8 @@ from cars_hw.weights import modules
 from latency_tables.table import LatencyTable
 from latency_tables.units.graph import ExecutedGraph, ExecutedNode
 from profilers.filling import Setup
-from profilers.units.counter import UnitCounter, live_nodes
+from profilers.runtimes._runtime import UnitCounter
+from profilers.units.counter import live_nodes
 from tests.fakes.small_spaces import small
 
 _POOL, _CHOSEN = 300, 24
@@ -125,7 +126,7 @@ def errors(
 
 
 def test_networks_that_were_counted_correct_the_sum(table: LatencyTable) -> None:
-    latency_ms, source = merged(table)
+    latency_ms, _ = merged(table)
     by_calibration, by_more = (errors(latency_ms, drawn(n, seed=1)) for n in (0, 96))
     rms = [float(np.sqrt(np.mean(off**2))) for off in (by_calibration, by_more)]
     assert rms[1] < rms[0] < 0.05

@@ -109,7 +109,7 @@ def rows(name: str, space: SearchSpace, compared: int) -> list[Row]:
     before_s = time.process_time()
     chosen = screen([parameters, latency_ms], known, _POOL)(lambda n: drawn(space, n, seed=2), _POPULATION)
     total_s, counting_s = time.process_time() - before_s, sum(source.taken_s)
-    candidate_s = float(np.median(source.taken_s))
+    candidate_s, n_counted = float(np.median(source.taken_s)), len(source.taken_s)
     off = np.array([estimate(one) / latency_ms(one) - 1 for one in chosen])
 
     def exact_ms(architecture: Architecture) -> float:
@@ -129,7 +129,7 @@ def rows(name: str, space: SearchSpace, compared: int) -> list[Row]:
             f"<= {1.2 * _POPULATION * candidate_s:.3g}",
             peer=_POOL * candidate_s,
             peer_name="the whole pool",
-            n=len(source.taken_s),
+            n=n_counted,
         ),
         Row(f"screening.{name}estimate_rmspe", 100 * float(np.sqrt(np.mean(off**2))), "%", n=len(off)),
         Row(f"screening.{name}same_choice", 100 * shared, "%", n=len(by_counts)),

@@ -65,13 +65,15 @@ class OperationSums:
         )
         costs_s: dict[OpSpec, float] = {}
 
-        def cost_s(spec: OpSpec) -> float:
-            if spec not in costs_s:
-                costs_s[spec] = model.predict([spec]).latency_s - self._overhead_s
-            return costs_s[spec]
+        def cost_s(node: Node) -> float:
+            cost = costs_s.get(node.spec)
+            if cost is None:
+                self._know(node)
+                cost = costs_s[node.spec] = model.predict([node.spec]).latency_s - self._overhead_s
+            return cost
 
         def estimate_s(architecture: Architecture) -> float:
-            return self._overhead_s + math.fsum(map(cost_s, self._known(architecture).specs()))
+            return self._overhead_s + math.fsum(map(cost_s, self._live(architecture).nodes))
 
         return estimate_s
 
@@ -94,10 +96,13 @@ class OperationSums:
         """Return a live network, all of whose operations are in the table of those alone."""
         graph = self._live(architecture)
         for node in graph.nodes:
-            if node.spec not in self._alone:
-                latency_s = self._overhead_s + max(self._operation_s(node), _LEAST_S)
-                self._alone.add(Measurement(node.spec, (latency_s,)))
+            self._know(node)
         return graph
+
+    def _know(self, node: Node) -> None:
+        if node.spec not in self._alone:
+            latency_s = self._overhead_s + max(self._operation_s(node), _LEAST_S)
+            self._alone.add(Measurement(node.spec, (latency_s,)))
 
     def _operation_s(self, node: Node) -> float:
         """Return the seconds of an operation by its units; where these cannot be told, by its work."""

@@ -23,7 +23,7 @@ _MOST_LOOKS = 3000
 #: Random architectures that a hunt begins with, and how many of the best it goes on from.
 _RANDOM_STARTS, _DESCENTS = 16, 4
 #: Hunts by estimates, and how many of the best networks of each are judged by the costs themselves.
-_HUNTS, _JUDGED = 4, 8
+_HUNTS, _JUDGED = 2, 8
 
 #: Total relative excess over limits: 0 where all are met.
 _Excess = Callable[[Architecture], float]

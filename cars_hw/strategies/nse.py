@@ -9,7 +9,7 @@ Differs from the paper:
 * A round may take several generations of the loop, so that it can be saved and resumed; without a budget all
   sizes are feasible; and a budget may be on any cost that is known without evaluation, as an additive one.
   Where a cost takes long to know (a latency by executed units), its estimate from the last front stands for
-  it in training and in sampling; a front goes by the cost itself.
+  it in training and in sampling, off by about 3 % on the demo's space; a front goes by the cost itself.
 * The penalty goes by the cost relative to the target: the paper's 1e-5 (MACs/10^6 - 300)^2 is our
   0.9 (cost/target - 1)^2, and its 2e-4 (latency - 66)^2 would be 0.87 (cost/target - 1)^2.
 * At least one unseen operation enters a place in each round while there are any, even where the front uses K

@@ -185,6 +185,7 @@ def test_a_plug_in_that_reaches_one_of_its_kind_is_found(tmp_path: Path, importe
     assert figure(root, "plug-ins that import").found == ("cars_hw.spaces.mine -> cars_hw.spaces.darts",)
 
 
+@pytest.mark.slow
 def test_a_violation_put_into_a_copy_of_our_own_plug_ins_is_found(tmp_path: Path) -> None:
     modules = structure.read_modules(_ROOT)
     plugins = structure.plugins_of(modules, structure.plugin_folders(modules))

@@ -206,6 +206,7 @@ def test_a_run_that_deploys_a_larger_network_does_not_export_the_small_one(
     assert Path("run/export/member-000.onnx").exists()
 
 
+@pytest.mark.slow
 def test_a_model_that_is_none_is_refused(refuse: Refuse) -> None:
     Path("model.onnx").write_bytes(b"not a model")
     assert "model.onnx" in refuse("bench", "model.onnx")

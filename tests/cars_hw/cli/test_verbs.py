@@ -70,6 +70,7 @@ def test_a_profile_measures_once_and_the_table_shows_it(folder: Path) -> None:
     assert "Conv" in _run("table", "show", table)
 
 
+@pytest.mark.slow
 def test_a_validation_is_stored_in_the_table_and_shown_by_what_uses_it(folder: Path, tmp_path: Path) -> None:
     table = tmp_path / "validated.jsonl"
     table.write_bytes((folder / "table.jsonl").read_bytes())

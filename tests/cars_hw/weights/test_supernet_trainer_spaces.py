@@ -44,6 +44,7 @@ def _live_bytes() -> int:
     return sum(thing.nbytes for thing in gc.get_objects() if type(thing) in (Tensor, nn.Parameter))
 
 
+@pytest.mark.slow
 def test_what_a_restriction_drops_is_gone_from_memory_with_its_momentum(digits: Data) -> None:
     trainer = _trainer(digits)
     trainer.activate(SPACE, soft_path=True)
@@ -142,6 +143,7 @@ def test_a_soft_step_moves_every_operation(digits: Data) -> None:
         assert not np.array_equal(before.arrays[f"weights/{name}"], after.arrays[f"weights/{name}"]), name
 
 
+@pytest.mark.slow
 def test_soft_and_hard_accuracies_are_those_of_their_networks(digits: Data) -> None:
     trainer = _trainer(digits)
     trainer.activate(SPACE, soft_path=True)

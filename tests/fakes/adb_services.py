@@ -157,20 +157,22 @@ def _take_file(pipe: Pipe, path: Path, mode: int, disk_bytes: int | None) -> Non
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     room = 1 << 40 if disk_bytes is None else disk_bytes
-    is_whole = False
-    try:
-        with path.open("xb") as file:
+    with path.open("xb") as file:
+        own, is_whole = os.fstat(file.fileno()), False
+        try:
             while True:
                 kind, n_bytes = _SYNC.unpack(pipe.read(_SYNC.size))
                 if kind == b"DONE":
                     break
                 file.write(pipe.read(n_bytes)[: max(0, room - file.tell())])
             is_whole = file.tell() < room
-    finally:
-        if not is_whole:
-            path.unlink(missing_ok=True)
+            os.fchmod(file.fileno(), stat.S_IMODE(mode))
+        finally:
+            # A newer connection may have put a file of its own there before this one noticed its end.
+            with suppress(FileNotFoundError):
+                if not is_whole and os.path.samestat(own, path.stat()):
+                    path.unlink()
     if is_whole:
-        path.chmod(stat.S_IMODE(mode))
         pipe.write(_SYNC.pack(b"OKAY", 0))
     else:
         _fail(pipe, b"write failed: No space left on device")

@@ -102,6 +102,11 @@ class FakeAdbDevice:
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
 
+    def settle(self) -> None:
+        """Wait until what former connections asked for has ended, which may use the same files."""
+        for thread in self._threads[1:]:  # the first one listens
+            thread.join(timeout=10)
+
     def start(self, work: Callable[..., None], *arguments: object) -> None:
         """Run ``work`` in a thread that the device waits for at its end."""
         thread = threading.Thread(target=work, args=arguments, daemon=True)

@@ -43,6 +43,7 @@ def test_unplugged_before_any_packet_it_is_lost_and_found_again(tmp_path: Path) 
                 if not is_lost:
                     break
                 device.faults.dies_before_packet = None
+                device.settle()
                 transport.reconnect()
                 assert _work(transport, tmp_path) == _CONTENT
     assert k > 10, "the work takes more packets than that"

@@ -91,6 +91,7 @@ def test_whoever_only_reads_asks_no_owner(run: Path, tmp_path: Path) -> None:
     assert (tmp_path / "elsewhere" / "page.html").is_file()
 
 
+@pytest.mark.slow
 def test_a_search_in_python_owns_its_run_from_its_first_round_to_its_last(run: Path) -> None:
     search = cars_hw.open_search(Run.open(run))
     with another_owner(run), pytest.raises(StorageError, match="is being written by process"):

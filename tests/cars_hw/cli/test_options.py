@@ -76,6 +76,7 @@ def test_an_example_that_does_not_parse_would_be_found() -> None:
         _VERBS["search"].make_context("search", ["--run", "r", "--generation", "3"])
 
 
+@pytest.mark.slow
 def test_quiet_leaves_results_and_errors(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

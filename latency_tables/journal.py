@@ -17,7 +17,7 @@ import io
 import logging
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Self
@@ -53,7 +53,7 @@ def partial_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.partial")
 
 
-def read_lines(path: Path) -> Iterator[tuple[int, Fields]]:
+def read_lines(path: Path) -> Generator[tuple[int, Fields], None, None]:
     """Yield (line number from 1, its fields) without changing the file, which another process may be writing.
 
     Raises:

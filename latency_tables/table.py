@@ -6,7 +6,7 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -98,6 +98,16 @@ class LatencyTable:
         return cls._loaded(Path(path), journal=None)
 
     @classmethod
+    def header_of(cls, path: str | Path) -> TableHeader:
+        """Read the header of a table and nothing else of it.
+
+        Raises:
+            TableError, DamagedFileError: As in ``open``, as far as the first line goes.
+        """
+        with closing(read_lines(Path(path))) as lines:
+            return _header(Path(path), *next(lines))
+
+    @classmethod
     def open_for_writing(
         cls, path: str | Path, header: TableHeader, *, allow_changed: Collection[str] = ()
     ) -> Self:
@@ -161,14 +171,7 @@ class LatencyTable:
     @classmethod
     def _loaded(cls, path: Path, journal: Journal | None) -> Self:
         lines = read_lines(path)
-        number, first = next(lines)
-        schema = first.get("schema")
-        if isinstance(schema, int) and schema > SCHEMA_VERSION:
-            raise TableError(f"{path} has schema {schema}, but {SCHEMA_VERSION} is read; upgrade cars-hw")
-        try:
-            table = cls(header_from_fields(first), path=path, journal=journal)
-        except TableError as error:
-            raise DamagedFileError(path, f"line {number}", str(error)) from error
+        table = cls(_header(path, *next(lines)), path=path, journal=journal)
         for number, fields in lines:
             try:
                 table._content.read(fields)
@@ -392,6 +395,17 @@ class LatencyTable:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _header(path: Path, number: int, fields: Fields) -> TableHeader:
+    """Return the header in the first line of a table, which may be of a newer schema."""
+    schema = fields.get("schema")
+    if isinstance(schema, int) and schema > SCHEMA_VERSION:
+        raise TableError(f"{path} has schema {schema}, but {SCHEMA_VERSION} is read; upgrade cars-hw")
+    try:
+        return header_from_fields(fields)
+    except TableError as error:
+        raise DamagedFileError(path, f"line {number}", str(error)) from error
 
 
 def _marked(entry: Entry, now: Mapping[str, str]) -> Entry:

@@ -27,7 +27,7 @@ def kind_of(path: Path, setup: Setup) -> KeyedBy:
     """
     files = _files(path)
     if files:
-        kind = LatencyTable.open(files[0]).header.keyed_by
+        kind = LatencyTable.header_of(files[0]).keyed_by
         if kind == "networks":
             raise TableError(
                 f"{path} is made of whole networks alone; go on with --networks-only N, or name another file"

@@ -49,7 +49,7 @@ def read_list(path: Path, space: SearchSpace) -> MeasuredList:
         DataError: The file cannot be read or is neither, an architecture is none of the space, or a latency
             is none; the message names the line or the place in the list.
     """
-    found: dict[Architecture, tuple[float, ...]] = {}
+    found: dict[Architecture, list[float]] = {}
     for where, name, latency in _pairs(path):
         try:
             architecture, latency_ms = _architecture(space, name), float(str(latency))
@@ -57,8 +57,8 @@ def read_list(path: Path, space: SearchSpace) -> MeasuredList:
             raise DataError(f"{path}, {where}: {error}"[:300]) from error
         if not _SHORTEST_MS <= latency_ms <= _LONGEST_MS:
             raise DataError(f"{path}, {where}: {latency!r:.40} is no latency in milliseconds")
-        found[architecture] = (*found.get(architecture, ()), latency_ms / 1e3)
-    connected = {one: own for one, own in found.items() if space.deployed(one).is_connected}
+        found.setdefault(architecture, []).append(latency_ms / 1e3)
+    connected = {one: tuple(own) for one, own in found.items() if space.deployed(one).is_connected}
     return MeasuredList(connected, len(found) - len(connected))
 
 

@@ -156,7 +156,7 @@ def _marking(space: SearchSpace, path: Path, chosen: Sequence[Architecture]) -> 
 
 
 def _mark(space: SearchSpace, path: Path, chosen: Sequence[Architecture]) -> None:
-    header = LatencyTable.open(path).header
+    header = LatencyTable.header_of(path)
     if header.keyed_by != "networks":
         return
     with LatencyTable.open_for_writing(path, header) as table:

@@ -24,7 +24,6 @@ from latency_tables import (
     ChangedConditionsError,
     LatencyTable,
     Measurement,
-    TableHeader,
     TableMismatchError,
 )
 from tests.fakes import updating
@@ -78,10 +77,16 @@ def _invoke(*arguments: str) -> Result:
     return CliRunner().invoke(app, [*arguments], catch_exceptions=False)
 
 
-def _header_of(table: LatencyTable, *, runtime_version: str = "", model: str = "") -> TableHeader:
-    header = table.header
+def _rewrite(path: Path, *, runtime_version: str = "", model: str = "") -> None:
+    """Let a table say that it is of another version of the runtime, or of another model of device."""
+    content = LatencyTable.open(path)
+    header = content.header
     device = replace(header.device, model=model or header.device.model)
-    return replace(header, device=device, runtime_version=runtime_version or header.runtime_version)
+    other = LatencyTable.in_memory(
+        replace(header, device=device, runtime_version=runtime_version or header.runtime_version)
+    )
+    other.add(*content.measurements.values())
+    other.save(path)
 
 
 @pytest.mark.usefixtures("updated")
@@ -180,10 +185,7 @@ def test_a_validation_measures_some_of_the_tables_own_networks_once_more_to_tell
 
 def test_another_version_of_the_runtime_is_a_condition_where_the_runtime_is_at_hand(folder: Path) -> None:
     config = SearchConfig.load("search.toml")
-    content = LatencyTable.open("table.jsonl")
-    old = LatencyTable.in_memory(_header_of(content, runtime_version="1.0"))
-    old.add(*content.measurements.values())
-    old.save(folder / "table.jsonl")
+    _rewrite(folder / "table.jsonl", runtime_version="1.0")
     with pytest.raises(ChangedConditionsError, match=r"runtime version '1\.0'") as refused:
         open_table(config.latency)
     assert explained(refused.value).endswith(": --allow-changed runtime_version")
@@ -192,10 +194,7 @@ def test_another_version_of_the_runtime_is_a_condition_where_the_runtime_is_at_h
 
 def test_a_table_of_another_device_is_read_where_that_is_allowed_but_never_added_to(folder: Path) -> None:
     config = SearchConfig.load("search.toml")
-    content = LatencyTable.open("table.jsonl")
-    other = LatencyTable.in_memory(_header_of(content, model="another processor"))
-    other.add(*content.measurements.values())
-    other.save(folder / "table.jsonl")
+    _rewrite(folder / "table.jsonl", model="another processor")
     with pytest.raises(TableMismatchError, match=r"device\.model 'another processor', but ") as refused:
         open_table(config.latency)
     assert explained(refused.value).endswith(": --allow-changed device")

@@ -67,6 +67,17 @@ def file_of(path: Path, *records: Fields) -> Path:
     return path
 
 
+def test_the_header_is_read_alone_and_as_strictly_as_with_the_entries(tmp_path: Path) -> None:
+    path = file_of(tmp_path / "a.jsonl", HEADER_RECORD, CONV_RECORD)
+    path.write_bytes(path.read_bytes().replace(b"samples_s", b"samplez_s"))
+    assert LatencyTable.header_of(path) == HEADER
+    with pytest.raises(DamagedFileError, match="line 2"):
+        LatencyTable.open(path)
+    newer = file_of(tmp_path / "b.jsonl", HEADER_RECORD | {"schema": 99})
+    with pytest.raises(TableError, match="schema 99"):
+        LatencyTable.header_of(newer)
+
+
 def test_a_table_reads_back_as_it_was_written(tmp_path: Path) -> None:
     entries = measured(CONV, 1e-3, 2e-3, 1 / 3), crashed(POOL)
     with LatencyTable.create(tmp_path / "a.jsonl", HEADER) as written:

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from devices.foundation import ConfigError, StorageError, UnknownNameError
     from latency_tables import (
         ChangedConditionsError,
+        ChangedSpeedError,
         DamagedFileError,
         LatencyModel,
         LatencyTable,
@@ -66,6 +67,7 @@ __all__ = [
     "Candidate",
     "CarsHwError",
     "ChangedConditionsError",
+    "ChangedSpeedError",
     "CheckpointError",
     "CheckpointFolder",
     "ConfigError",
@@ -145,6 +147,7 @@ _HOMES = {
     "Candidate": "cars_hw.candidate",
     "CarsHwError": "devices",
     "ChangedConditionsError": "latency_tables",
+    "ChangedSpeedError": "latency_tables",
     "CheckpointError": "cars_hw.errors",
     "CheckpointFolder": "cars_hw.saving.checkpoint",
     "ConfigError": "devices.foundation",

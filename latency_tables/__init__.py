@@ -2,6 +2,7 @@
 
 from latency_tables.errors import (
     ChangedConditionsError,
+    ChangedSpeedError,
     DamagedFileError,
     EditedFileError,
     MissingEntryError,
@@ -9,8 +10,9 @@ from latency_tables.errors import (
     TableError,
     TableMismatchError,
 )
+from latency_tables.fields import entry_from_fields, entry_to_fields
 from latency_tables.header import Changeable, Changes, Extent, Setting, TableHeader, changeable
-from latency_tables.journal import partial_path
+from latency_tables.journal import Journal, partial_path, read_lines
 from latency_tables.measurement import (
     FAST_MODE_QUANTILE,
     Conditions,
@@ -27,6 +29,7 @@ from latency_tables.prediction_error import (
     halves_s,
     prediction_error_report,
     reference_of,
+    session_speed,
     validation_report,
 )
 from latency_tables.repair import LostLine, Repair, repair_table
@@ -39,6 +42,7 @@ __all__ = [
     "FAST_MODE_QUANTILE",
     "Changeable",
     "ChangedConditionsError",
+    "ChangedSpeedError",
     "Changes",
     "Conditions",
     "DamagedFileError",
@@ -47,6 +51,7 @@ __all__ = [
     "Extent",
     "Failure",
     "FailureStatus",
+    "Journal",
     "LatencyModel",
     "LatencyTable",
     "LostLine",
@@ -68,10 +73,14 @@ __all__ = [
     "Validation",
     "ValidationReport",
     "changeable",
+    "entry_from_fields",
+    "entry_to_fields",
     "halves_s",
     "partial_path",
     "prediction_error_report",
+    "read_lines",
     "reference_of",
     "repair_table",
+    "session_speed",
     "validation_report",
 ]

@@ -66,6 +66,11 @@ class Prediction:
     interval_s: tuple[float, float]
     terms: tuple[Term, ...]
 
+    @property
+    def relative_half_width(self) -> float:
+        """The upper half of the interval, relative to ``latency_s``; the lower one ends at 0."""
+        return self.interval_s[1] / self.latency_s - 1.0
+
 
 @dataclass(frozen=True)
 class Observation:

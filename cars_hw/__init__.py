@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from cars_hw.results.bench import Bench, bench, bench_architecture, read_genotype
     from cars_hw.results.exporter import Export, export_network
     from cars_hw.results.forecast import profile_forecast, validation_forecast
+    from cars_hw.results.measured import measure_front
     from cars_hw.results.members import export
     from cars_hw.results.picks import pick
     from cars_hw.results.report import report, report_json
@@ -122,6 +123,7 @@ __all__ = [
     "from_text",
     "known_space",
     "latency_model",
+    "measure_front",
     "networks",
     "non_dominated",
     "objectives",
@@ -201,6 +203,7 @@ _HOMES = {
     "export_network": "cars_hw.results.exporter",
     "from_text": "cars_hw.networks.architecture",
     "latency_model": "cars_hw.latency.model",
+    "measure_front": "cars_hw.results.measured",
     "networks": "cars_hw.networks",
     "non_dominated": "cars_hw.evolution.domination",
     "objectives": "cars_hw.objectives",

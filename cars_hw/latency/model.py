@@ -17,12 +17,15 @@ from latency_tables import (
 )
 
 
-def latency_model(space: SearchSpace, table: LatencyTable) -> LatencyModel:
+def latency_model(
+    space: SearchSpace, table: LatencyTable, observed: Sequence[tuple[Architecture, float]] = ()
+) -> LatencyModel:
     """Return the predictor of ``space`` from ``table``.
 
     Args:
         space: The space whose deployed networks are predicted.
         table: Holds ``TableContents(space).specs``.
+        observed: Further architectures with their latencies in seconds, at the table's speed.
 
     Raises:
         MissingEntryError: The table lacks a key; the message names it and why.
@@ -32,10 +35,9 @@ def latency_model(space: SearchSpace, table: LatencyTable) -> LatencyModel:
         table[spec]
     executes = table.header.executes
     graphs = [space.deployed(architecture) for architecture in contents.calibration]
-    observations = [
-        Observation(graph.executed(executes).specs(), table[network_spec(graph)].latency_s)
-        for graph in graphs
-    ]
+    measured = [(graph, table[network_spec(graph)].latency_s) for graph in graphs]
+    measured += [(space.deployed(architecture), latency_s) for architecture, latency_s in observed]
+    observations = [Observation(graph.executed(executes).specs(), latency_s) for graph, latency_s in measured]
     return LatencyModel(table, observations)
 
 

@@ -7,7 +7,7 @@ from cars_hw.networks.architecture import Architecture
 from cars_hw.objectives._objective import Ingredients, Objective
 from cars_hw.spaces._space import SearchSpace
 from devices.foundation import ConfigError, UnknownNameError
-from latency_tables import LatencyModel
+from latency_tables import LatencyModel, Prediction
 
 
 class Latency(Objective):
@@ -55,4 +55,16 @@ class Latency(Objective):
         Raises:
             MissingEntryError: The table lacks one of the architecture's operations.
         """
-        return predict(self._space, self._model, architecture).latency_s * 1e3
+        return self.prediction(architecture).latency_s * 1e3
+
+    def prediction(self, architecture: Architecture) -> Prediction:
+        """Return the prediction with its interval.
+
+        Raises:
+            MissingEntryError: The table lacks one of the architecture's operations.
+        """
+        return predict(self._space, self._model, architecture)
+
+    def correct(self, model: LatencyModel) -> None:
+        """Predict by ``model`` from now on; whoever keeps costs has to ask for them anew."""
+        self._model = model

@@ -6,6 +6,7 @@ from cars_hw.latency.prediction import Predictor
 from cars_hw.networks.architecture import Architecture
 from cars_hw.objectives._objective import Ingredients, Objective
 from devices.foundation import ConfigError, UnknownNameError
+from latency_tables import Prediction
 
 
 class Latency(Objective):
@@ -56,4 +57,17 @@ class Latency(Objective):
             MissingEntryError: The table lacks one of the architecture's operations.
             ProfilingError: The table's runtime does not execute it.
         """
-        return self.predictor.predict(architecture).latency_s * 1e3
+        return self.prediction(architecture).latency_s * 1e3
+
+    def prediction(self, architecture: Architecture) -> Prediction:
+        """Return the prediction with its interval.
+
+        Raises:
+            MissingEntryError: The table lacks one of the architecture's operations.
+            ProfilingError: The table's runtime does not execute it.
+        """
+        return self.predictor.predict(architecture)
+
+    def correct(self, predictor: Predictor) -> None:
+        """Predict by ``predictor`` from now on; whoever keeps costs has to ask for them anew."""
+        self.predictor = predictor

@@ -16,8 +16,8 @@ from cars_hw.latency.contents import contents_of, network_workload
 from cars_hw.latency.model import latency_model, trust
 from cars_hw.ledger import Json
 from cars_hw.networks.architecture import Architecture, from_text, to_text
+from cars_hw.networks.genotype_text import read_text
 from cars_hw.resolution import stored_space
-from cars_hw.results._genotype_text import read_text
 from cars_hw.results.model_card import CardSpace, read_card
 from cars_hw.spaces._space import SearchSpace
 from latency_tables import (

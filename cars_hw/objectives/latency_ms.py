@@ -1,8 +1,10 @@
 """The latency of a network on a device, predicted from a table."""
 
+from collections.abc import Callable, Mapping
 from typing import Self
 
-from cars_hw.latency.prediction import Predictor
+from cars_hw.latency.estimates import OperationSums
+from cars_hw.latency.prediction import Predictor, UnitPredictor
 from cars_hw.networks.architecture import Architecture
 from cars_hw.objectives._objective import Ingredients, Objective
 from devices.foundation import ConfigError, UnknownNameError
@@ -25,7 +27,7 @@ class Latency(Objective):
     has_targets = True
 
     def __init__(self, predictor: Predictor, target: str = "") -> None:
-        self.predictor = predictor
+        self.correct(predictor)
         if target:
             self.name = f"{type(self).name}.{target}"
 
@@ -71,3 +73,14 @@ class Latency(Objective):
     def correct(self, predictor: Predictor) -> None:
         """Predict by ``predictor`` from now on; whoever keeps costs has to ask for them anew."""
         self.predictor = predictor
+        self._sums = OperationSums(predictor) if isinstance(predictor, UnitPredictor) else None
+
+    def estimator(self, known: Mapping[Architecture, float], /) -> Callable[[Architecture], float]:
+        """Return a sum over operations, corrected by ``known``, where networks are predicted by units.
+
+        By a table of operations or of networks, the cost itself takes no longer.
+        """
+        if self._sums is None:
+            return self
+        estimate_s = self._sums.corrected({one: cost_ms / 1e3 for one, cost_ms in known.items()})
+        return lambda architecture: estimate_s(architecture) * 1e3

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from cars_hw.results.bench import Bench, bench, bench_architecture, read_genotype
     from cars_hw.results.exporter import Export, export_network
     from cars_hw.results.forecast import profile_forecast, validation_forecast
+    from cars_hw.results.measured import measure_front
     from cars_hw.results.members import export
     from cars_hw.results.networks_only import Imported, import_networks, networks_forecast, profile_networks
     from cars_hw.results.picks import pick
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from devices.foundation import ConfigError, StorageError, UnknownNameError
     from latency_tables import (
         ChangedConditionsError,
+        ChangedSpeedError,
         DamagedFileError,
         LatencyModel,
         LatencyTable,
@@ -70,6 +72,7 @@ __all__ = [
     "Candidate",
     "CarsHwError",
     "ChangedConditionsError",
+    "ChangedSpeedError",
     "CheckpointError",
     "CheckpointFolder",
     "ConfigError",
@@ -131,6 +134,7 @@ __all__ = [
     "import_networks",
     "known_space",
     "latency_model",
+    "measure_front",
     "networks",
     "networks_forecast",
     "non_dominated",
@@ -158,6 +162,7 @@ _HOMES = {
     "Candidate": "cars_hw.candidate",
     "CarsHwError": "devices",
     "ChangedConditionsError": "latency_tables",
+    "ChangedSpeedError": "latency_tables",
     "CheckpointError": "cars_hw.errors",
     "CheckpointFolder": "cars_hw.saving.checkpoint",
     "ConfigError": "devices.foundation",
@@ -218,6 +223,7 @@ _HOMES = {
     "from_text": "cars_hw.networks.architecture",
     "import_networks": "cars_hw.results.networks_only",
     "latency_model": "cars_hw.latency.model",
+    "measure_front": "cars_hw.results.measured",
     "networks": "cars_hw.networks",
     "networks_forecast": "cars_hw.results.networks_only",
     "non_dominated": "cars_hw.evolution.domination",

@@ -19,7 +19,7 @@ from cars_hw.latency.model import Trust, latency_model, trust
 from cars_hw.networks import kinds
 from cars_hw.objectives import Ingredients, Limits, Objective, require_feasible
 from cars_hw.resolution import resolved
-from cars_hw.runs import Run, is_limit
+from cars_hw.runs import Run, is_limit, require_measurable, search_measuring
 from cars_hw.saving.record import read_record
 from cars_hw.search import Schedule, Search
 from cars_hw.spaces import SearchSpace
@@ -33,7 +33,13 @@ from latency_tables import LatencyTable, TableError
 from profilers import Setup
 
 
-def open_search(run: Run, *, allow_infeasible: bool = False, allow_changed: Collection[str] = ()) -> Search:
+def open_search(
+    run: Run,
+    *,
+    allow_infeasible: bool = False,
+    allow_changed: Collection[str] = (),
+    measure_budget_s: float = 0.0,
+) -> Search:
     """Return the search of a run folder, from its newest checkpoint on where there is one.
 
     ``search.run()`` yields the generations that are left; each is saved before it is yielded, and what was
@@ -44,18 +50,22 @@ def open_search(run: Run, *, allow_infeasible: bool = False, allow_changed: Coll
         allow_infeasible: Whether a search may begin though no network meets its limits.
         allow_changed: What may have changed since the tables were measured, beside what the configuration
             allows: see ``latency_tables.Changeable``. Each round tells what did.
+        measure_budget_s: Seconds that the whole search may spend on measuring members of its fronts, by which
+            the latencies are corrected; 0: none.
 
     Raises:
+        ConfigError: The budget is no number from 0 on, or there is no device to measure on.
         InfeasibleError: No network meets the limits, and nothing was searched yet.
         TableMismatchError: A table is of another device or settings, or of conditions that changed.
         CarsHwError: A part of the configuration cannot be had; the message names it.
         CheckpointError: The checkpoint is damaged, or of another configuration, images, tables or numerics.
     """
     run = replace(run, config=run.config.allowing(allow_changed))
+    require_measurable(run.config, measure_budget_s)
     checkpoint = run.latest_checkpoint()  # refuses a configuration not its own, before anything is made by it
     space = make_space(run.config)
     trainer = make_trainer(run.config, space, planned_generations=run.planned_generations)
-    search = make_search(run, trainer)
+    search = make_search(run, trainer, measure_budget_s=measure_budget_s)
     if not search.resume(checkpoint) and not allow_infeasible:
         require_feasible(space, search.objectives[1:], run.config.all_limits())
     return search
@@ -257,12 +267,19 @@ def make_trainer(
     )
 
 
-def make_search(run: Run, trainer: SuperNetTrainer, *, clock: Callable[[], float] = time.monotonic) -> Search:
+def make_search(
+    run: Run,
+    trainer: SuperNetTrainer,
+    *,
+    measure_budget_s: float = 0.0,
+    clock: Callable[[], float] = time.monotonic,
+) -> Search:
     """Put together the search that a run folder describes, at its beginning.
 
     Args:
         run: The folder.
         trainer: Fresh weights for its space, on its images.
+        measure_budget_s: As for ``open_search``.
         clock: Seconds from any beginning: when checkpoints are due.
 
     Raises:
@@ -303,6 +320,7 @@ def make_search(run: Run, trainer: SuperNetTrainer, *, clock: Callable[[], float
         fingerprint=fingerprint,
         screening=config.search.screening,
         changed=[table.changes_line() for table in tables.values() if table.changes()],
+        measuring=search_measuring(run, space, tables, costs, budget_s=measure_budget_s),
         checkpoint_every_s=config.search.checkpoint_every_s,
         clock=clock,
     )

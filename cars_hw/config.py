@@ -133,8 +133,9 @@ class LatencySection(_Section):
         settings: Further settings of the runtime, which it checks itself.
         max_latency_ms: Slower architectures are infeasible.
         allow_changed: What may have changed since the table was measured: ``kernel``, ``build``,
-            ``runtime_version``; or the ``device``: then only its kind is compared, and it need not be there.
-            ``measured_elsewhere = true`` is an earlier word for the last.
+            ``runtime_version``; the ``speed`` of the device, by over a quarter; or the ``device``: then only
+            its kind is compared, and it need not be there. ``measured_elsewhere = true`` is an earlier word
+            for the last.
     """
 
     table: str = "latency.jsonl"

@@ -18,6 +18,7 @@ from cars_hw.ledger import Json
 from cars_hw.networks.architecture import Architecture
 from cars_hw.objectives import Objective
 from cars_hw.saving.checkpoint import Checkpoint, CheckpointFolder
+from cars_hw.saving.measuring import FrontMeasuring
 from cars_hw.saving.record import Generation, Part, Record, read_record, read_state
 from cars_hw.saving.replay import LoggedTrainer
 from cars_hw.saving.safe_points import Budget, Ended, EndedBy, Position, Watch
@@ -71,6 +72,7 @@ class Search:
             declares, where there is a known cost.
         screen: Screens with settings of its own; ``None`` for the default ones.
         changed: What has changed since the latency tables were measured, which each round from now on tells.
+        measuring: Measures members of fronts, and corrects known costs by that; ``None``: nobody does.
         checkpoint_every_s: Seconds from one checkpoint to the next inside a generation.
         clock: Seconds from any beginning, for that and for ``max_time_s``.
 
@@ -96,6 +98,7 @@ class Search:
         screening: bool | None = None,
         screen: Screen | None = None,
         changed: Sequence[str] = (),
+        measuring: FrontMeasuring | None = None,
         checkpoint_every_s: float = 60.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -106,7 +109,7 @@ class Search:
         self.history: list[Generation] = []
         self._checkpoints = checkpoints
         self._fingerprint = dict(fingerprint or {})
-        self._changed = tuple(changed)
+        self._changed, self._measuring = tuple(changed), measuring
         self._screen = screen if screen is not None else self._default_screen(screening)
         self._numerics = {
             f"numerics of {plugin_name(type(strategy))}": str(strategy.numerics),
@@ -232,6 +235,7 @@ class Search:
         if self._screen is not None:
             self._screen.learn(evaluated)
         self.strategy.tell(evaluated)
+        self._measure()
         self._activate()
         names = tuple(objective.name for objective in self.objectives)
         generation = Generation(
@@ -249,11 +253,22 @@ class Search:
         self._next += 1
         return generation
 
-    def _judge_anew(self, checkpoint: Checkpoint) -> None:
-        """Judge by the known costs and limits of today what was judged by others; errors stay."""
+    def _measure(self) -> None:
+        """Let members of the new front be measured where it is time; then all known costs are others."""
+        if self._measuring is None:
+            return
+        front = [member.architecture for member in self.strategy.front()]
+        if self._measuring.corrects(self._next, front, before_run=self._at_safe_point):
+            self._renew_known_costs()
+
+    def _renew_known_costs(self) -> None:
         self.strategy.renew_known_costs()
         if self._screen is not None:
             self._screen.renew_known_costs()
+
+    def _judge_anew(self, checkpoint: Checkpoint) -> None:
+        """Judge by the known costs and limits of today what was judged by others; errors stay."""
+        self._renew_known_costs()
         if self.history:
             last = self.history[-1]
             front = Front(self.strategy.front(), last.objectives)
@@ -327,7 +342,11 @@ class Search:
         self.trainer.activate(self.strategy.space, soft_path=self.strategy.soft_path)
 
     def _take_up(self, record: Record) -> None:
-        """Put strategy and screen back to where they were when ``record`` was made."""
+        """Put strategy, screen and costs back to where they were when ``record`` was made."""
+        if self._measuring is not None:
+            self._measuring.take_up(record.measured)
+        elif record.measured:
+            raise CheckpointError("the checkpoint's costs were corrected by measuring; open it as a run")
         if self._screen is not None:
             self._screen.restore(record.screen)
         self.strategy.restore(record.strategy)
@@ -362,7 +381,8 @@ class Search:
         """Return where the search stands between two generations, with these values of its trainer."""
         screen = None if self._screen is None else self._screen.state()
         saved = {name: forms[0] for name, forms in self._fingerprint.items()} | self._numerics
-        return Record(saved, trainer, self.strategy.state(), tuple(self.history), screen)
+        measured = () if self._measuring is None else self._measuring.used
+        return Record(saved, trainer, self.strategy.state(), tuple(self.history), screen, measured)
 
     def _save(self, generation: int) -> None:
         """Save ``generation``, which is complete."""

@@ -2,6 +2,7 @@
 
 from latency_tables.errors import (
     ChangedConditionsError,
+    ChangedSpeedError,
     DamagedFileError,
     EditedFileError,
     MissingEntryError,
@@ -9,8 +10,9 @@ from latency_tables.errors import (
     TableError,
     TableMismatchError,
 )
+from latency_tables.fields import entry_from_fields, entry_to_fields
 from latency_tables.header import Changeable, Changes, Extent, KeyedBy, Setting, TableHeader, changeable
-from latency_tables.journal import partial_path
+from latency_tables.journal import Journal, partial_path, read_lines
 from latency_tables.measurement import (
     FAST_MODE_QUANTILE,
     Conditions,
@@ -30,6 +32,7 @@ from latency_tables.prediction_error import (
     halves_s,
     prediction_error_report,
     reference_of,
+    session_speed,
     validation_report,
 )
 from latency_tables.repair import LostLine, Repair, repair_table
@@ -49,6 +52,7 @@ __all__ = [
     "UNIT_CLASSES",
     "Changeable",
     "ChangedConditionsError",
+    "ChangedSpeedError",
     "Changes",
     "Conditions",
     "CountedNetwork",
@@ -60,6 +64,7 @@ __all__ = [
     "Extent",
     "Failure",
     "FailureStatus",
+    "Journal",
     "KeyedBy",
     "LatencyModel",
     "LatencyTable",
@@ -89,12 +94,16 @@ __all__ = [
     "ValidationReport",
     "changeable",
     "choose_networks",
+    "entry_from_fields",
+    "entry_to_fields",
     "halves_s",
     "is_unit",
     "partial_path",
     "prediction_error_report",
+    "read_lines",
     "reference_of",
     "repair_table",
+    "session_speed",
     "unit_class",
     "unit_text",
     "unit_work",

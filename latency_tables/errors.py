@@ -80,6 +80,23 @@ class ChangedConditionsError(TableMismatchError):
         self.args = (f"{text}; profile another table, or allow {', '.join(words)} to have changed",)
 
 
+class ChangedSpeedError(TableMismatchError):
+    """A device that is much faster or slower than when its table was measured, by the table's own networks.
+
+    Args:
+        ratio: Later over earlier latency.
+        text: How far the device is off, in words.
+    """
+
+    def __init__(self, ratio: float, text: str) -> None:
+        self.ratio = ratio
+        super().__init__("speed", found="1", wanted=f"{ratio:.3g}", words=("speed",))
+        self.args = (
+            f"{text}: too far off to compare; wait until nothing else runs on it, profile another table, or "
+            "allow speed to have changed",
+        )
+
+
 def changes_text(changes: Mapping[str, tuple[str, str]]) -> str:
     """Say under which conditions a table was measured, and under which it is used."""
     then, now = (

@@ -18,8 +18,9 @@ Extent = Literal["live", "whole"]
 KeyedBy = Literal["operations", "units", "networks"]
 
 #: What may have changed since a table was measured, for whoever goes on with it all the same: conditions of
-#: its device, the runtime's version, or, for whoever only reads the table, the device itself.
-Changeable = Literal["kernel", "build", "runtime_version", "device"]
+#: its device, the runtime's version, how fast it is by the table's own networks measured once more, or, for
+#: whoever only reads the table, the device itself.
+Changeable = Literal["kernel", "build", "runtime_version", "speed", "device"]
 
 #: By each condition the word that allows it to have changed.
 _WORDS: Mapping[str, Changeable] = {

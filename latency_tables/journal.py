@@ -89,6 +89,9 @@ class Journal:
         self._lock = ours
         self._has_complained = False
 
+    def __repr__(self) -> str:
+        return f"<journal {self._path}>"
+
     @classmethod
     def create(cls, path: Path, first: Fields) -> Self:
         """Create ``path`` with one line, atomically, and open it.

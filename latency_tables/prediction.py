@@ -60,6 +60,11 @@ class Prediction:
         if math.isnan(self.deviation_s):
             object.__setattr__(self, "deviation_s", (self.interval_s[1] - self.latency_s) / _NORMAL_95)
 
+    @property
+    def relative_half_width(self) -> float:
+        """The upper half of the interval, relative to ``latency_s``; the lower one ends at 0."""
+        return self.interval_s[1] / self.latency_s - 1.0
+
     def interval_at(self, level: float) -> tuple[float, float]:
         """Return the interval that holds the latency with probability ``level``, (low, high).
 

@@ -1,7 +1,9 @@
 """Prediction error: predictions held against measurements, beside the scores of noise and of a constant."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,43 +75,80 @@ def prediction_error_report(
     )
 
 
-#: Kind of the entries of whole networks that a validation measures once more, beside their own entries.
+#: Kind of the entries of whole networks that are measured once more, as anchors, beside their own entries.
 REFERENCE = "reference"
 
 #: Two sessions whose networks differ by less are of one speed: what MLPerf Mobile allows a phone that repeats
 #: its own figure (mobile_open/rules).
 SAME_SPEED = 0.05
+#: Farther apart, sessions do not compare: the machine does something else beside, or is another one.
+MOST_SPEED_CHANGE = 0.25
+
+#: The deviation of a median of normal errors over that of their mean, for many of them.
+_MEDIAN_OVER_MEAN = (math.pi / 2) ** 0.5
 
 
 @dataclass(frozen=True)
 class SessionSpeed:
-    """How long the same networks took when a table was validated, against when it was measured.
+    """How long anchors took in a session: some of a table's networks, against their entries in the table.
 
     Attributes:
         n: Networks.
-        ratio: Geometric mean of later over earlier latency.
-        spread: The 95 % half-width of ``ratio``, by the networks' own intervals and their disagreement.
+        ratio: Median of later over earlier latency.
+        spread: The 95 % half-width of ``ratio``, relative, by the networks' own intervals and their
+            disagreement.
     """
 
     n: int
     ratio: float
     spread: float
 
+    @classmethod
+    def of(cls, pairs: Sequence[tuple[Measurement, Measurement]]) -> Self:
+        """Return the speed by measurements of the same networks, earlier and later; one pair at least."""
+        logs = np.array([np.log(later.latency_s / earlier.latency_s) for earlier, later in pairs])
+        own_widths = [
+            np.hypot(earlier.relative_half_width, later.relative_half_width) for earlier, later in pairs
+        ]
+        disagreement = 2 * float(np.std(logs, ddof=1)) / len(pairs) ** 0.5 if len(pairs) > 1 else 0.0
+        spread = max(float(np.sqrt(np.mean(np.square(own_widths)) / len(pairs))), disagreement)
+        of_median = _MEDIAN_OVER_MEAN if len(pairs) > 2 else 1.0  # of two, both are the same
+        return cls(len(pairs), float(np.exp(np.median(logs))), of_median * spread)
+
     @property
     def is_another(self) -> bool:
         """Whether the two sessions were of different speeds."""
         return abs(self.ratio - 1) > max(self.spread, SAME_SPEED)
 
+    @property
+    def is_far(self) -> bool:
+        """Whether the two sessions were of speeds so different that they do not compare."""
+        return abs(self.ratio - 1) > MOST_SPEED_CHANGE
+
+    @property
+    def offset_text(self) -> str:
+        """How far the session is off: ``9% slower (+/- 1.0%)``, or ``as fast (+/- 1.0%)``."""
+        percent, word = f"{abs(self.ratio - 1):.0%}", "slower" if self.ratio > 1 else "faster"
+        return f"{'as fast' if percent == '0%' else f'{percent} {word}'} (+/- {self.spread:.1%})"
+
+    def corrected(self, measured: Measurement) -> tuple[float, tuple[float, float]]:
+        """Return a latency at the table's speed, and its 95 % interval, in seconds."""
+        latency_s = measured.latency_s / self.ratio
+        below, above = (
+            math.hypot(abs(bound - measured.latency_s) / measured.latency_s, self.spread)
+            for bound in measured.interval_s
+        )
+        return latency_s, (latency_s * max(1 - below, 0.0), latency_s * (1 + above))
+
     def __str__(self) -> str:
-        word = "slower" if self.ratio > 1 else "faster"
         return (
             f"measured in a session of another speed: when it was validated, {self.n} of its own networks "
-            f"were {abs(self.ratio - 1):.0%} {word} (+/- {self.spread:.1%})"
+            f"were {self.offset_text}"
         )
 
 
 def reference_of(network: OpSpec) -> OpSpec:
-    """Return the key of ``network`` measured once more, by a validation."""
+    """Return the key of ``network`` measured once more, as an anchor."""
     return replace(network, kind=REFERENCE)
 
 
@@ -120,15 +159,7 @@ def session_speed(measurements: Mapping[OpSpec, Measurement]) -> SessionSpeed | 
         for spec, entry in measurements.items()
         if spec.kind == REFERENCE and (own := replace(spec, kind="network")) in measurements
     ]
-    if not pairs:
-        return None
-    logs = np.array([np.log(later.latency_s / earlier.latency_s) for earlier, later in pairs])
-    own_widths = [
-        np.hypot(earlier.relative_half_width, later.relative_half_width) for earlier, later in pairs
-    ]
-    disagreement = 2 * float(np.std(logs, ddof=1)) / len(pairs) ** 0.5 if len(pairs) > 1 else 0.0
-    spread = max(float(np.sqrt(np.mean(np.square(own_widths)) / len(pairs))), disagreement)
-    return SessionSpeed(len(pairs), float(np.exp(logs.mean())), spread)
+    return SessionSpeed.of(pairs) if pairs else None
 
 
 @dataclass(frozen=True)
@@ -136,10 +167,11 @@ class ValidationReport:
     """The prediction error of a table, beside the least and the most that it may sensibly be.
 
     Attributes:
-        prediction_error: Predictions against measurements, and the constant predictor's score.
+        prediction_error: Predictions against measurements at the table's speed, and the constant predictor's
+            score.
         floor: The halves of the networks' own samples (even and odd) against each other: no prediction can
             be seen to be better than that.
-        covered_percent: Percent of the measurements inside of the predicted 95 % interval.
+        covered_percent: Percent of those measurements inside of the predicted 95 % interval.
         session: The speed of the device at the validation; ``None`` where it was not measured.
     """
 
@@ -169,6 +201,8 @@ class ValidationReport:
 def validation_report(validation: Validation, measurements: Mapping[OpSpec, Measurement]) -> ValidationReport:
     """Hold the predictions of ``validation`` against ``measurements`` of the same networks.
 
+    Where anchors were measured beside them, the measurements are divided by the anchors' ratio.
+
     Raises:
         TableError: A network has no measurement, or only one sample, which has no halves.
     """
@@ -178,7 +212,9 @@ def validation_report(validation: Validation, measurements: Mapping[OpSpec, Meas
         if entry is None or len(entry.samples_s) < 2:
             raise TableError(f"the validated network {network.spec} was not measured; validate again")
         measured.append(entry)
-    measured_s = [entry.latency_s for entry in measured]
+    session = session_speed(measurements)
+    ratio = 1.0 if session is None else session.ratio
+    measured_s = [entry.latency_s / ratio for entry in measured]
     inside = [
         network.interval_s[0] <= latency_s <= network.interval_s[1]
         for network, latency_s in zip(validation.networks, measured_s, strict=True)
@@ -187,7 +223,7 @@ def validation_report(validation: Validation, measurements: Mapping[OpSpec, Meas
         prediction_error_report([network.latency_s for network in validation.networks], measured_s),
         prediction_error_report(*halves_s(measured)),
         100 * sum(inside) / len(inside),
-        session_speed(measurements),
+        session,
     )
 
 

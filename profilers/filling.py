@@ -1,7 +1,7 @@
 """Filling a table, or measuring without one: devices and runtimes by their names, connected and released."""
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -234,13 +234,21 @@ def measure(
     *,
     quality: Quality = USUAL,
     on_progress: OnProgress = ignore_progress,
+    before_run: Callable[[], None] = lambda: None,
 ) -> list[Entry]:
     """Measure ``workloads`` without a table; return an entry for each, in their order.
+
+    Args:
+        workloads: What is measured, as one interleaved group.
+        setup: On what.
+        quality: How precisely.
+        on_progress: For progress.
+        before_run: See ``Profiler``; what it raises ends the measuring.
 
     Raises:
         DeviceError: The device cannot be reached or used.
     """
-    with _profiler(workloads, setup, setup.device, quality, on_progress) as (profiler, _):
+    with _profiler(workloads, setup, setup.device, quality, on_progress, before_run) as (profiler, _):
         return profiler.measure(workloads)
 
 
@@ -309,9 +317,15 @@ def _removed_if_bare(path: Path, is_new: bool) -> Iterator[None]:
 
 @contextmanager
 def _profiler(
-    workloads: Sequence[Workload], setup: Setup, address: str, quality: Quality, on_progress: OnProgress
+    workloads: Sequence[Workload],
+    setup: Setup,
+    address: str,
+    quality: Quality,
+    on_progress: OnProgress,
+    before_run: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[Profiler, Tally]]:
     with devices.connect(address) as device:
         plan = plan_for(device, quality)
         tally = Tally([workload.spec for workload in workloads], plan, on_progress)
-        yield Profiler(device, setup.load_runtime(), plan, on_step=tally.watch(address, device)), tally
+        watch = tally.watch(address, device)
+        yield Profiler(device, setup.load_runtime(), plan, on_step=watch, before_run=before_run), tally

@@ -132,15 +132,16 @@ def trust_lines(config: SearchConfig) -> list[str]:
 
 
 def bench_lines(result: "Bench") -> list[str]:
-    """Return how far the table behind a prediction may be trusted, with the command that helps, if any."""
+    """Return how fast the device is, and how far the table may be trusted, with the command that helps."""
+    speed = [result.speed_text] if result.speed_text else []
     if not result.trust:
-        return []
+        return speed
     line, basis = f"the table: {result.trust}", result.basis
     if basis is None:
-        return [line]
+        return [*speed, line]
     if result.missing is not None:
-        return [f"{line}{_measuring(basis, basis.latency, result.missing)}"]
-    return [f"{line}; {_validation(basis, basis.latency)}"]
+        return [*speed, f"{line}{_measuring(basis, basis.latency, result.missing)}"]
+    return [*speed, f"{line}; {_validation(basis, basis.latency)}"]
 
 
 def warning_lines(warnings: "Iterable[RunWarning]") -> list[str]:

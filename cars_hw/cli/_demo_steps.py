@@ -1,60 +1,75 @@
 """The steps of the demo, each the work of a verb; and the demo's results as tables and JSON."""
 
-from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from cars_hw.assembly import make_setup, make_space
+from cars_hw.assembly import make_setup
 from cars_hw.candidate import Candidate
 from cars_hw.cli._measuring import measuring_bars
 from cars_hw.cli._output import print_table, say
+from cars_hw.cli._searching import print_front
 from cars_hw.config import SearchConfig
-from cars_hw.latency.contents import network_workload
 from cars_hw.latency.filling import kind_of
 from cars_hw.ledger import Json
 from cars_hw.networks.architecture import to_text
-from cars_hw.networks.graph import Graph
 from cars_hw.results.bench import Bench
 from cars_hw.results.bench import bench as bench_files
 from cars_hw.results.exporter import Export
 from cars_hw.results.forecast import profile_forecast
+from cars_hw.results.measured import MeasuredGeneration, measure_front
 from cars_hw.results.members import export as export_members
 from cars_hw.results.picks import pick
 from cars_hw.results.report import report as write_page
 from cars_hw.results.run_warnings import excesses
 from cars_hw.results.tables import profile as profile_table
 from cars_hw.runs import Run
-from cars_hw.saving.record import Generation
-from latency_tables import LatencyTable, Measurement
-from profilers import fill_table
+from cars_hw.spaces import SearchSpace
+from profilers import Quality
 
-_NETWORKS = "networks.jsonl"
+_LATENCY = "latency_ms"
+
+#: Two seconds less than usual, which pays for anchors: these take out a slow mode that lasts all the while.
+_QUALITY = Quality(spread_s=8.0)
 
 
 @dataclass(frozen=True)
-class Member:
-    """A member of the final front, measured as a whole network.
+class Remeasured:
+    """A member of the front, measured again as an exported file.
 
     Attributes:
-        architecture: Its text form.
-        error: Share of the fitness images classified wrongly.
-        parameters: Learnable parameters.
-        macs: Multiply-accumulates of one inference.
-        predicted_ms: The latency that the search selected on.
-        measured_ms: Its latency on the device.
+        front_ms: Its latency in the front.
+        front_interval_ms: The 95 % interval of that.
+        bench: What was measured again.
     """
 
-    architecture: str
-    error: float
-    parameters: int
-    macs: int
-    predicted_ms: float
-    measured_ms: float
+    front_ms: float
+    front_interval_ms: tuple[float, float]
+    bench: Bench
 
     @property
     def difference_percent(self) -> float:
-        """Prediction over measurement, less one."""
-        return (self.predicted_ms / self.measured_ms - 1) * 100
+        """The file's latency over that in the front, less one."""
+        return (self.bench.measured_ms / self.front_ms - 1) * 100
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether the two differ by no more than their intervals together allow."""
+        low, high = (bound * 1e3 for bound in self.bench.at_table_speed.interval_s)
+        again_ms, (least_ms, most_ms) = self.bench.measured_ms, self.front_interval_ms
+        if again_ms < self.front_ms:
+            return self.front_ms - again_ms <= math.hypot(self.front_ms - least_ms, high - again_ms)
+        return again_ms - self.front_ms <= math.hypot(most_ms - self.front_ms, again_ms - low)
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the figures by name."""
+        return {
+            "front_measured_ms": self.front_ms,
+            "front_measured_interval_ms": [*self.front_interval_ms],
+            "remeasured_difference_percent": self.difference_percent,
+            "is_inside_interval": self.is_inside,
+        }
 
 
 def profile(config: SearchConfig) -> None:
@@ -66,23 +81,14 @@ def profile(config: SearchConfig) -> None:
     say(f"{config.latency.table}: {len(filled.entries)} measured, {filled.were_there} were there")
 
 
-def measure_front(run: Run, generation: Generation, allow_changed: Collection[str]) -> list[Member]:
-    """Measure every member of the front as a whole network."""
-    space = make_space(run.config)
-    path = run.path / _NETWORKS
-    workloads = [network_workload(space, member.architecture) for member in generation.front]
+def measure(run: Run, allow_changed: Collection[str]) -> MeasuredGeneration:
+    """Measure every member of the front as a whole network, beside networks of the table."""
     with measuring_bars("networks") as show:
-        setup = make_setup(run.config.latency)
-        fill_table(path, workloads, setup, allow_changed=allow_changed, on_progress=show)
-    table = LatencyTable.open(path)
-    return [
-        _member(space.graph(candidate.architecture, "deploy"), candidate, generation, table[workload.spec])
-        for candidate, workload in zip(generation.front, workloads, strict=True)
-    ]
+        return measure_front(run, allow_changed=allow_changed, quality=_QUALITY, on_progress=show)
 
 
 def export(
-    run: Run, generation: Generation, picks: Sequence[str], *, allow_infeasible: bool = False
+    run: Run, generation: MeasuredGeneration, picks: Sequence[str], *, allow_infeasible: bool = False
 ) -> dict[str, Export]:
     """Write the picks to ONNX, verified; those that violate a limit only where that is allowed."""
     front = generation.front
@@ -94,10 +100,12 @@ def export(
 
 
 def bench(run: Run, exports: dict[str, Export], allow_changed: Collection[str]) -> dict[str, Bench]:
-    """Measure the exported files."""
+    """Measure the exported files, beside networks of the table."""
     with measuring_bars("networks") as show:
         files = [done.path for done in exports.values()]
-        benches = bench_files(files, run.config, allow_changed=allow_changed, on_progress=show)
+        benches = bench_files(
+            files, run.config, allow_changed=allow_changed, quality=_QUALITY, on_progress=show
+        )
     return dict(zip(exports, benches, strict=True))
 
 
@@ -106,28 +114,16 @@ def report(run: Run) -> Path:
     return write_page(run)
 
 
-def print_results(front: Sequence[Member], exports: dict[str, Export], benches: dict[str, Bench]) -> None:
+def print_results(
+    generation: MeasuredGeneration, exports: Mapping[str, Export], benches: Mapping[str, Bench]
+) -> None:
     """Print the final front and the exported files."""
-    print_table(
-        ["#", "error %", "parameters", "MACs", "predicted ms", "measured ms", "difference %", "architecture"],
-        [
-            [
-                str(i),
-                f"{member.error * 100:.1f}",
-                str(member.parameters),
-                str(member.macs),
-                f"{member.predicted_ms:.3f}",
-                f"{member.measured_ms:.3f}",
-                f"{member.difference_percent:+.1f}",
-                member.architecture,
-            ]
-            for i, member in enumerate(front)
-        ],
-        title="the final front",
-    )
-    print_table(
-        ["pick", "file", "error %", "to torch", "predicted ms", "measured ms", "difference"],
-        [
+    print_front(generation)
+    again = _measured_again(generation, benches)
+    rows = []
+    for name, done in exports.items():
+        found = again.get(name)
+        rows.append(
             [
                 name,
                 str(done.path),
@@ -135,25 +131,44 @@ def print_results(front: Sequence[Member], exports: dict[str, Export], benches: 
                 f"{done.max_difference:.0e}",
                 benches[name].predicted_text,
                 benches[name].measured_text,
-                benches[name].difference_text,
+                "" if found is None else f"{found.difference_percent:+.1f}",
+                "" if found is None else "yes" if found.is_inside else "no",
             ]
-            for name, done in exports.items()
+        )
+    print_table(
+        [
+            "pick",
+            "file",
+            "error %",
+            "to torch",
+            "predicted ms",
+            "measured ms",
+            "to the front %",
+            "within the intervals",
         ],
+        rows,
         title="exported, and measured again",
     )
+    for line in dict.fromkeys(one.speed_text for one in benches.values() if one.speed_text):
+        say(line)
 
 
 def summary(
-    generation: Generation, front: Sequence[Member], exports: dict[str, Export], benches: dict[str, Bench]
+    space: SearchSpace,
+    generation: MeasuredGeneration,
+    exports: Mapping[str, Export],
+    benches: Mapping[str, Bench],
 ) -> dict[str, Json]:
     """Return every figure that the demo printed, but the seconds of its steps."""
+    again = _measured_again(generation, benches)
     return {
-        "front": [{**asdict(member), "difference_percent": member.difference_percent} for member in front],
+        "front": [_member_json(space, member, generation) for member in generation.front],
         "exports": {
             name: {
                 **done.to_json(),
                 "table_error": pick(generation.front, name).costs[0],
                 **benches[name].to_json(),
+                **(again[name].to_json() if name in again else {}),
             }
             for name, done in exports.items()
         },
@@ -161,13 +176,25 @@ def summary(
     }
 
 
-def _member(graph: Graph, candidate: Candidate, generation: Generation, measured: Measurement) -> Member:
-    costs = generation.costs_of(candidate)
-    return Member(
-        to_text(candidate.architecture),
-        costs["error"],
-        graph.parameters(),
-        graph.macs(),
-        costs["latency_ms"],
-        measured.latency_s * 1e3,
-    )
+def _measured_again(generation: MeasuredGeneration, benches: Mapping[str, Bench]) -> dict[str, Remeasured]:
+    """Return, by their picks, those of the exported members that were measured in the front."""
+    found = {}
+    for name, bench in benches.items():
+        latency = generation.latencies_of(pick(generation.front, name)).get(_LATENCY)
+        if latency is not None:
+            low, high = (bound * 1e3 for bound in latency.interval_s)
+            found[name] = Remeasured(latency.latency_s * 1e3, (low, high), bench)
+    return found
+
+
+def _member_json(space: SearchSpace, member: Candidate, generation: MeasuredGeneration) -> dict[str, Json]:
+    graph, measured = space.graph(member.architecture, "deploy"), generation.measured_json(member)
+    found = measured.get(_LATENCY)
+    return {
+        "architecture": to_text(member.architecture),
+        "error": generation.costs_of(member)["error"],
+        "parameters": graph.parameters(),
+        "macs": graph.macs(),
+        "predicted_ms": generation.predicted_of(member)[_LATENCY],
+        **(found if isinstance(found, dict) else {}),
+    }

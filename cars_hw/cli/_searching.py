@@ -9,17 +9,28 @@ from types import FrameType
 import typer
 
 from cars_hw.assembly import open_search
-from cars_hw.cli._commands import trust_lines
+from cars_hw.cli._commands import explained, trust_lines
 from cars_hw.cli._interruption import Interrupt, name_of, taken_by
+from cars_hw.cli._measuring import measuring_bars
 from cars_hw.cli._output import complain, print_table, progress, say
 from cars_hw.ledger import Ledger
 from cars_hw.networks.architecture import to_text
 from cars_hw.results import spending
 from cars_hw.results.forecast import Announcements, schedule_text
+from cars_hw.results.measured import (
+    MeasuredGeneration,
+    as_measured,
+    front_forecast,
+    measure_front,
+    shown,
+)
 from cars_hw.runs import Run
 from cars_hw.saving.record import Generation
 from cars_hw.saving.safe_points import Budget
 from cars_hw.search import Search
+from devices import DeviceError
+from latency_tables import TableError
+from profilers import ProfilingError
 
 
 def run_search(
@@ -29,6 +40,7 @@ def run_search(
     budget: Budget | None = None,
     allow_infeasible: bool = False,
     allow_changed: Collection[str] = (),
+    measure_budget_s: float = 0.0,
 ) -> Search:
     """Search to the end of the schedule or of the budget, from the newest checkpoint on.
 
@@ -38,11 +50,17 @@ def run_search(
         budget: What may be spent; anything if not given.
         allow_infeasible: Whether to begin though no network meets the limits.
         allow_changed: What may have changed since the tables were measured.
+        measure_budget_s: Seconds that may be spent on measuring members of fronts.
 
     Raises:
         typer.Exit: A signal ended it.
     """
-    search = open_search(run, allow_infeasible=allow_infeasible, allow_changed=allow_changed)
+    search = open_search(
+        run,
+        allow_infeasible=allow_infeasible,
+        allow_changed=allow_changed,
+        measure_budget_s=measure_budget_s,
+    )
     for line in trust_lines(run.config.allowing(allow_changed)):
         say(line)
     for line in _going_on_lines(run, search):
@@ -129,16 +147,36 @@ def _going_on_lines(run: Run, search: Search) -> list[str]:
     ]
 
 
+def measured_front(run: Run, *, command: Sequence[str], allow_changed: Collection[str]) -> MeasuredGeneration:
+    """Measure what is not yet measured of the final front, and return it; say why where that is not possible.
+
+    Args:
+        run: The run, whose search is finished.
+        command: The arguments of ``cars-hw`` that try again.
+        allow_changed: What may have changed since the tables were measured.
+    """
+    try:
+        forecast = front_forecast(run)
+        if forecast.networks:
+            say(f"measuring the front: {forecast}")
+        with measuring_bars("members of the front and anchors") as show:
+            return measure_front(run, allow_changed=allow_changed, on_progress=show)
+    except (DeviceError, ProfilingError, TableError) as error:
+        again = shlex.join(["cars-hw", *command])
+        say(f"the front was not measured: {explained(error)}; to try again, run `{again}`")
+        return as_measured(run, run.record())
+
+
 def print_front(generation: Generation) -> None:
-    """Print the front, most accurate first."""
+    """Print the front, most accurate first; latencies that were measured beside the predicted ones."""
+    last = shown(generation)
     print_table(
-        ["#", *generation.objectives, "architecture"],
-        [
-            [str(i), *(f"{cost:.6g}" for cost in member.costs), to_text(member.architecture)]
-            for i, member in enumerate(generation.front)
-        ],
-        title=f"front after generation {generation.index}",
+        ["#", *last.columns(), "architecture"],
+        [[str(i), *last.cells(member), to_text(member.architecture)] for i, member in enumerate(last.front)],
+        title=f"front after generation {last.index}",
     )
+    for line in last.speed_lines():
+        say(line)
 
 
 def print_spending(generation: Generation) -> None:

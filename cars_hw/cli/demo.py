@@ -41,7 +41,7 @@ def demo(
 
     Exit status 3: no member of the front is usable; nothing is exported then.
     """
-    from cars_hw.assembly import require_startable
+    from cars_hw.assembly import make_space, require_startable
     from cars_hw.cli import _demo_steps as steps
     from cars_hw.cli._searching import run_search
     from cars_hw.results.run_warnings import warnings_of
@@ -63,26 +63,24 @@ def demo(
             command = ["demo", f"--run={run}", *(f"--set={text}" for text in overrides or [])]
             command += ["--allow-infeasible"] if allow_infeasible else []
             command += [f"--allow-changed={','.join(words)}"] if words else []
-            search = run_search(
-                opened, command=command, allow_infeasible=allow_infeasible, allow_changed=words
-            )
-            generation = search.history[-1]
+            run_search(opened, command=command, allow_infeasible=allow_infeasible, allow_changed=words)
+        with _timed("measure", "measuring the front as whole networks", seconds):
+            generation = steps.measure(opened, words)
         warnings = warnings_of(opened.config, generation)
         for line in warning_lines(warnings):
             say(line)
         if not allow_infeasible:
             require_usable(opened, generation, warnings)
-        with _timed("measure", "measuring the front as whole networks", seconds):
-            front = steps.measure_front(opened, generation, words)
         with _timed("export", "exporting the knee, the fastest and the most accurate", seconds):
             exports = steps.export(opened, generation, PICKS, allow_infeasible=allow_infeasible)
         with _timed("bench", "measuring the exported files again", seconds):
             benches = steps.bench(opened, exports, words)
         with _timed("report", "writing the page", seconds):
             page = steps.report(opened)
-    steps.print_results(front, exports, benches)
+    steps.print_results(generation, exports, benches)
     told = [found.to_json() for found in warnings]
-    summary = {**steps.summary(generation, front, exports, benches), "warnings": told, "seconds": seconds}
+    found = steps.summary(make_space(opened.config), generation, exports, benches)
+    summary = {**found, "warnings": told, "seconds": seconds}
     write_text(run / "summary.json", json.dumps(summary, indent=2, allow_nan=False))
     print_table(["step", "seconds"], [[name, f"{spent:.1f}"] for name, spent in seconds.items()])
     say(f"page: {page}; everything: {run}")

@@ -54,6 +54,7 @@ def export(
 ) -> None:
     """Write members of the front to ONNX or TFLite, verified against torch, each with a model card."""
     from cars_hw.cli._measuring import exporting_bar
+    from cars_hw.results.measured import as_measured
     from cars_hw.results.members import export as export_members
     from cars_hw.results.run_warnings import warnings_of_run
     from cars_hw.runs import Run
@@ -81,13 +82,23 @@ def export(
         told = [found.to_json() for found in warnings]
         print_json({name: {"warnings": told, **done.to_json()} for name, done in exports.items()})
         return
+    measured = as_measured(opened, opened.record())
     print_table(
-        ["pick", "file", "bytes", "error", "largest difference to torch"],
+        ["pick", "file", "bytes", "error", "largest difference to torch", *measured.latency_columns()],
         [
-            [name, str(done.path), str(done.size_bytes), f"{done.error:.4f}", f"{done.max_difference:.1e}"]
+            [
+                name,
+                str(done.path),
+                str(done.size_bytes),
+                f"{done.error:.4f}",
+                f"{done.max_difference:.1e}",
+                *measured.latency_cells(done.measured),
+            ]
             for name, done in exports.items()
         ],
     )
+    for line in measured.speed_lines():
+        say(line)
     for line in trust_lines(opened.config):
         say(line)
     again = ["export", argument(run), *(f"--pick={one}" for one in pick or ["knee"]), f"--scale={scale}"]

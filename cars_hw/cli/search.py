@@ -35,12 +35,13 @@ from devices.foundation import ConfigError
 
 if TYPE_CHECKING:
     from cars_hw.runs import Run
+    from cars_hw.saving.record import Generation
     from cars_hw.search import Search
 
 #: In place of a number, takes a limit away.
 _NO_LIMIT = "none"
 
-_NOTHING: dict[str, list[JsonValue]] = {"front": [], "spent": []}
+_NOTHING: dict[str, list[JsonValue]] = {"front": [], "speeds": [], "spent": []}
 
 EXAMPLES = (
     "cars-hw search --config search.toml --run runs/first",
@@ -50,6 +51,7 @@ EXAMPLES = (
     "cars-hw search --run runs/first --resume --generations 90",
     "cars-hw search --run runs/first --resume --allow-changed kernel",
     "cars-hw search --run runs/first --resume --max-time 2h",
+    "cars-hw search --config search.toml --run runs/sure --measure-budget 10m",
 )
 
 
@@ -77,6 +79,16 @@ def search(
     max_time: Annotated[
         str | None, typer.Option(help="End after 90s, 30m or 2h of this call, saved; goes on later.")
     ] = None,
+    measure_budget: Annotated[
+        str,
+        typer.Option(
+            help="Measure members of fronts during the search, for so long in all (10m), to correct the "
+            "predicted latencies; 0: never."
+        ),
+    ] = "0",
+    no_measure: Annotated[
+        bool, typer.Option("--no-measure", help="Do not measure the final front on the device.")
+    ] = False,
     resume: Annotated[
         bool,
         typer.Option(
@@ -93,11 +105,15 @@ def search(
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Search a space for the front of error, parameters and latency. Each generation is saved."""
+    """Search a space for the front of error, parameters and latency. Each generation is saved.
+
+    The members of the final front are measured on the device, where it is at hand.
+    """
     from cars_hw.saving.safe_points import Budget
     from devices.foundation import owned
 
-    budget = Budget(max_evaluations, None if max_time is None else _seconds(max_time))
+    budget = Budget(max_evaluations, None if max_time is None else _seconds("--max-time", max_time))
+    measure_budget_s = _seconds("--measure-budget", measure_budget)
     words, was_allowed = words_of(allow_changed), allow_infeasible
     if not resume:
         require_given("search", config, overrides, space__name=space, data__name=data)
@@ -117,7 +133,9 @@ def search(
     targets = (opened.config if opened else SearchConfig.load(config, given)).targets
     given |= _of_targets(targets, table, max_latency_ms or [])
     if opened is None:
-        _require_startable(SearchConfig.load(config, given).allowing(words), allow_infeasible)
+        _require_startable(
+            SearchConfig.load(config, given).allowing(words), allow_infeasible, measure_budget_s
+        )
         allow_infeasible = True  # its limits have been looked at, and a hunt takes seconds
     with owned(run) as ownership:
         if opened is None:
@@ -127,6 +145,8 @@ def search(
             opened = _amended(opened, values, allow_infeasible=allow_infeasible, allow_changed=words)
         keeps(f"{run} has what was saved", adding=("--resume",))
         going_on = _going_on(opened, words, allow_infeasible=was_allowed)
+        going_on += [f"--measure-budget={measure_budget}"] if measure_budget_s else []
+        going_on += ["--no-measure"] if no_measure else []
         with remedies(opened.config.allowing(words)):
             search = run_search(
                 opened,
@@ -134,30 +154,62 @@ def search(
                 budget=budget,
                 allow_infeasible=allow_infeasible,
                 allow_changed=words,
+                measure_budget_s=measure_budget_s,
             )
         ownership.require_in_place()
-    _show(opened, search, going_on, as_json=json)
+        generation = _generation(opened, search, words, None if no_measure else going_on)
+    _show(opened, search, generation, going_on, as_json=json)
 
 
-def _require_startable(config: SearchConfig, allow_infeasible: bool) -> None:
+def _require_startable(config: SearchConfig, allow_infeasible: bool, measure_budget_s: float) -> None:
     """Refuse a configuration before anything is made for it: what is refused leaves no folder."""
     from cars_hw.assembly import require_startable
+    from cars_hw.runs import require_measurable
 
     with remedies(config):
+        require_measurable(config, measure_budget_s)
         require_startable(config, allow_infeasible=allow_infeasible)
 
 
-def _show(run: "Run", search: "Search", going_on: list[str], *, as_json: bool) -> None:
+def _generation(
+    run: "Run", search: "Search", words: Collection[str], measuring: list[str] | None
+) -> "Generation | None":
+    """Return the last generation, its front measured where the search is finished and that is wanted.
+
+    Args:
+        run: The run.
+        search: Its search.
+        words: What may have changed.
+        measuring: The arguments that try again what could not be measured; ``None``: nothing is measured.
+    """
+    from cars_hw.cli._searching import measured_front
+    from cars_hw.results.measured import as_measured, is_measurable
+
+    if not search.history:
+        return None
+    if measuring and search.ended_by is None and is_measurable(run.config.allowing(words)):
+        return measured_front(run, command=measuring, allow_changed=words)
+    return as_measured(run, run.record())
+
+
+def _show(
+    run: "Run", search: "Search", generation: "Generation | None", going_on: list[str], *, as_json: bool
+) -> None:
     """Print the front and what it cost, warnings first; exit with 3 where no member is usable."""
     from cars_hw.cli._searching import go_on_line, print_front, print_spending
-    from cars_hw.results.report import front_json, spent_json
+    from cars_hw.results.report import front_json, speeds_json, spent_json
     from cars_hw.results.run_warnings import warnings_of
 
-    generation = search.history[-1] if search.history else None
     warnings = warnings_of(run.config, generation, run.amendments) if generation else []
     if as_json:
         found = [warning.to_json() for warning in warnings]
-        front = {"front": front_json(generation), "spent": spent_json(generation)} if generation else _NOTHING
+        front = _NOTHING
+        if generation:
+            front = {
+                "front": front_json(generation),
+                "speeds": speeds_json(generation),
+                "spent": spent_json(generation),
+            }
         print_json({"warnings": found, **front, "ended": _ended_json(search, going_on)})
     elif generation:
         for line in warning_lines(warnings):
@@ -191,15 +243,15 @@ def _going_on(run: "Run", words: Collection[str], *, allow_infeasible: bool) -> 
     return ["search", f"--run={run.path}", "--resume", *plugins, *changed, *infeasible]
 
 
-def _seconds(text: str) -> float:
-    """Read ``90s``, ``30m``, ``2h`` or a number of seconds.
+def _seconds(option: str, text: str) -> float:
+    """Read ``90s``, ``30m``, ``2h`` or a number of seconds, as ``option`` has it.
 
     Raises:
         ConfigError: It is something else.
     """
     found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([smh]?)", text)
     if not found:
-        raise ConfigError(f"--max-time {text!r:.64} is no time; the form is 90s, 30m, 2h or seconds")
+        raise ConfigError(f"{option} {text!r:.64} is no time; the form is 90s, 30m, 2h or seconds")
     return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]]
 
 

@@ -33,6 +33,7 @@ from cars_hw.cli._options import (
 from cars_hw.cli._output import print_json, print_table, say, show_line
 from cars_hw.cli._table_import import EXAMPLES as _OF_IMPORT
 from cars_hw.cli._table_import import import_list
+from cars_hw.latency.anchors import speed_text
 from cars_hw.latency.breakdown import ClassShare, breakdown
 from cars_hw.latency.contents import VALIDATION_NETWORKS
 from cars_hw.latency.model import trust
@@ -202,6 +203,11 @@ def validate(
         print_json(_report_json(report))
         return
     show_line(f"{path}: {report}")
+    if report is not None and report.session is not None:
+        then = speed_text(report.session, path, verb="were")
+        show_line(
+            f"when it was validated, {then}: what was measured is divided by {report.session.ratio:.3f}"
+        )
 
 
 @table.command(epilog=epilog(EXAMPLES["repair"]))

@@ -8,6 +8,7 @@ from cars_hw.latency.prediction import Predictor, UnitPredictor
 from cars_hw.networks.architecture import Architecture
 from cars_hw.objectives._objective import Ingredients, Objective
 from devices.foundation import ConfigError, UnknownNameError
+from latency_tables import Prediction
 
 
 class Latency(Objective):
@@ -26,8 +27,7 @@ class Latency(Objective):
     has_targets = True
 
     def __init__(self, predictor: Predictor, target: str = "") -> None:
-        self.predictor = predictor
-        self._sums = OperationSums(predictor) if isinstance(predictor, UnitPredictor) else None
+        self.correct(predictor)
         if target:
             self.name = f"{type(self).name}.{target}"
 
@@ -59,7 +59,21 @@ class Latency(Objective):
             MissingEntryError: The table lacks one of the architecture's operations.
             ProfilingError: The table's runtime does not execute it.
         """
-        return self.predictor.predict(architecture).latency_s * 1e3
+        return self.prediction(architecture).latency_s * 1e3
+
+    def prediction(self, architecture: Architecture) -> Prediction:
+        """Return the prediction with its interval.
+
+        Raises:
+            MissingEntryError: The table lacks one of the architecture's operations.
+            ProfilingError: The table's runtime does not execute it.
+        """
+        return self.predictor.predict(architecture)
+
+    def correct(self, predictor: Predictor) -> None:
+        """Predict by ``predictor`` from now on; whoever keeps costs has to ask for them anew."""
+        self.predictor = predictor
+        self._sums = OperationSums(predictor) if isinstance(predictor, UnitPredictor) else None
 
     def estimator(self, known: Mapping[Architecture, float], /) -> Callable[[Architecture], float]:
         """Return a sum over operations, corrected by ``known``, where networks are predicted by units.

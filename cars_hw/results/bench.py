@@ -1,19 +1,23 @@
-"""Whole networks measured on the device, held against what the table predicts of them."""
+"""Whole networks measured on the device, held against what the table predicts of them.
+
+Where a table is known, a few of its own networks are measured beside them, as anchors.
+"""
 
 import os
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from cars_hw.assembly import make_setup, open_table
 from cars_hw.config import LatencySection, SearchConfig, SpaceSection
 from cars_hw.errors import PluginNotAllowedError, UncountedError
+from cars_hw.latency.anchors import Anchored, Anchors, speed_text
 from cars_hw.latency.contents import contents_of, network_workload
 from cars_hw.latency.model import latency_model, trust
 from cars_hw.ledger import Json
 from cars_hw.networks.architecture import Architecture, from_text, to_text
+from cars_hw.networks.genotype_text import read_text
 from cars_hw.resolution import stored_space
-from cars_hw.results._genotype_text import read_text
 from cars_hw.results.model_card import CardSpace, read_card
 from cars_hw.spaces._space import SearchSpace
 from latency_tables import (
@@ -23,6 +27,7 @@ from latency_tables import (
     Measurement,
     MissingEntryError,
     Prediction,
+    SessionSpeed,
     TableMismatchError,
 )
 from profilers import (
@@ -49,6 +54,7 @@ class _Predicted:
     trust: str = ""
     basis: SearchConfig | None = None
     missing: MissingEntryError | None = None
+    anchors: Anchors | None = None
 
 
 _UNKNOWN_COST = _Predicted()
@@ -60,12 +66,14 @@ class Bench:
 
     Attributes:
         name: The file, or the architecture.
-        measured: What was measured.
+        measured: What was measured, as it was.
         prediction: The table's prediction; ``None`` without a table or a model card.
         trust: How far the table may be trusted, in one line; empty without a table.
         basis: By which space, device and table the network was to be predicted, where measuring what the
             table lacks, or validating it, would help.
         missing: What the table lacks of the network.
+        speed: How fast the device was against the table, by anchors; ``None`` without a table.
+        table: The table's file; empty without one.
     """
 
     name: str
@@ -74,6 +82,8 @@ class Bench:
     trust: str = ""
     basis: SearchConfig | None = field(default=None, repr=False, compare=False)
     missing: MissingEntryError | None = field(default=None, repr=False, compare=False)
+    speed: SessionSpeed | None = None
+    table: str = ""
 
     def __repr__(self) -> str:
         known = "" if self.prediction is None else f" ms, {self.difference_text}"
@@ -81,9 +91,14 @@ class Bench:
         return f"<bench of {self.name}: measured {self.measured_text} ms, {predicted}>"
 
     @property
+    def at_table_speed(self) -> Anchored:
+        """What was measured, divided by the anchors' ratio where there is one."""
+        return Anchored(self.measured, self.speed)
+
+    @property
     def measured_ms(self) -> float:
-        """Milliseconds per inference."""
-        return self.measured.latency_s * 1e3
+        """Milliseconds per inference, at the table's speed where there is a table."""
+        return self.at_table_speed.latency_s * 1e3
 
     @property
     def predicted_ms(self) -> float | None:
@@ -98,7 +113,8 @@ class Bench:
     @property
     def measured_text(self) -> str:
         """The measured milliseconds with their 95 % interval."""
-        return _with_interval(self.measured.latency_s, self.measured.interval_s)
+        found = self.at_table_speed
+        return _with_interval(found.latency_s, found.interval_s)
 
     @property
     def predicted_text(self) -> str:
@@ -106,6 +122,14 @@ class Bench:
         if self.prediction is None:
             return _UNKNOWN
         return _with_interval(self.prediction.latency_s, self.prediction.interval_s)
+
+    @property
+    def speed_text(self) -> str:
+        """How far the device is off from the table today; empty without a table."""
+        if self.speed is None:
+            return ""
+        ratio = self.speed.ratio
+        return f"{speed_text(self.speed, self.table)} today: what was measured is divided by {ratio:.3f}"
 
     @property
     def difference_text(self) -> str:
@@ -117,7 +141,9 @@ class Bench:
         return {
             "network": self.name,
             "measured_ms": self.measured_ms,
-            "measured_interval_ms": [bound * 1e3 for bound in self.measured.interval_s],
+            "measured_interval_ms": [bound * 1e3 for bound in self.at_table_speed.interval_s],
+            "uncorrected_ms": self.measured.latency_s * 1e3,
+            "anchors": None if self.speed is None else {**asdict(self.speed)},
             "predicted_ms": self.predicted_ms,
             "predicted_interval_ms": [bound * 1e3 for bound in self.prediction.interval_s]
             if self.prediction
@@ -139,7 +165,7 @@ def bench(  # noqa: PLR0913  (what, and how it is measured and predicted)
     quality: Quality = USUAL,
     on_progress: OnProgress = ignore_progress,
 ) -> list[Bench]:
-    """Measure model files, interleaved; predict each from its card and a table.
+    """Measure model files, interleaved; predict each from its card and a table, and measure anchors of that.
 
     Each is tried before in a process of its own, which a file may crash.
 
@@ -158,7 +184,8 @@ def bench(  # noqa: PLR0913  (what, and how it is measured and predicted)
         UnknownNameError: No format has a file's suffix.
         ProfilingError: One could not be measured.
         PluginNotAllowedError: A card names a module that is not allowed.
-        TableMismatchError: The user's table is of another device or settings, or of conditions that changed.
+        TableMismatchError: The user's table is of another device or settings, or of conditions that changed;
+            or, as ``ChangedSpeedError``, the device is too far off from when it was measured.
     """
     config = config.for_target().allowing(allow_changed)
     latency = config.latency
@@ -166,7 +193,7 @@ def bench(  # noqa: PLR0913  (what, and how it is measured and predicted)
     setup = make_setup(latency)
     workloads = [tried(path, made_by or formats.of_file(path), setup) for path in paths]
     predictions = [_predict_file(path, config, has_table=has_table, allowed=allow_plugins) for path in paths]
-    measured = _measured(workloads, latency, quality, on_progress)
+    measured = _measured(workloads, predictions, latency, quality, on_progress)
     benches = zip(paths, measured, predictions, strict=True)
     return [_bench(str(path), fact, predicted) for path, fact, predicted in benches]
 
@@ -185,12 +212,14 @@ def bench_architecture(
     Raises:
         ProfilingError: It could not be measured.
         MissingEntryError: The table lacks an operation.
-        TableMismatchError: It is of another device or settings, or of conditions that changed.
+        TableMismatchError: It is of another device or settings, or of conditions that changed; or, as
+            ``ChangedSpeedError``, the device is too far off from when it was measured.
     """
     latency = config.for_target().allowing(allow_changed).latency
     has_table = os.path.exists(latency.table)
     predicted = _predict(open_table(latency), space, architecture, config) if has_table else _UNKNOWN_COST
-    [measured] = _measured([network_workload(space, architecture)], latency, quality, on_progress)
+    workload = network_workload(space, architecture)
+    [measured] = _measured([workload], [predicted], latency, quality, on_progress)
     return _bench(to_text(architecture), measured, predicted)
 
 
@@ -207,18 +236,44 @@ def read_genotype(space: SearchSpace, path: Path) -> Architecture:
     return space.from_description(read_text(path))
 
 
-def _bench(name: str, measured: Measurement, found: _Predicted) -> Bench:
-    return Bench(name, measured, found.prediction, found.trust, found.basis, found.missing)
+def _bench(name: str, measured: Anchored, found: _Predicted) -> Bench:
+    table = "" if found.anchors is None else found.anchors.name
+    return Bench(
+        name,
+        measured.measured,
+        found.prediction,
+        found.trust,
+        found.basis,
+        found.missing,
+        measured.speed,
+        table,
+    )
 
 
 def _measured(
-    workloads: Sequence[Workload], latency: LatencySection, quality: Quality, on_progress: OnProgress
-) -> list[Measurement]:
+    workloads: Sequence[Workload],
+    predictions: Sequence[_Predicted],
+    latency: LatencySection,
+    quality: Quality,
+    on_progress: OnProgress,
+) -> list[Anchored]:
+    """Measure ``workloads`` beside the anchors of the tables that predict them, all interleaved."""
+    beside = {
+        workload.spec: workload
+        for one in predictions
+        if one.anchors is not None
+        for workload in one.anchors.workloads
+    }
+    together = [*workloads, *beside.values()]
+    entries = measure(together, make_setup(latency), quality=quality, on_progress=on_progress)
     found = []
-    for entry in measure(workloads, make_setup(latency), quality=quality, on_progress=on_progress):
+    for entry, one in zip(entries, predictions, strict=False):
         if isinstance(entry, Failure):
             raise ProfilingError(f"{entry.spec} could not be measured: {entry.status}: {entry.reason}")
-        found.append(entry)
+        words = latency.allow_changed
+        found.append(
+            Anchored(entry, one.anchors.speed(entries, allow_changed=words) if one.anchors else None)
+        )
     return found
 
 
@@ -278,12 +333,14 @@ def _predict(
     """Predict ``architecture`` from ``table``; ``basis`` is the configuration of both."""
     table.warn_of_changes()
     found = trust(table, space)
+    latency = basis.for_target().latency
+    anchors = None if latency.is_elsewhere else Anchors(space, table, latency.table)
     try:
-        model = latency_model(space, table, make_setup(basis.for_target().latency))
-        prediction = model.predict(architecture)
+        prediction = latency_model(space, table, make_setup(latency)).predict(architecture)
     except (UncountedError, ProfilingError) as error:  # it is measured all the same
-        return _Predicted(trust=f"it cannot predict this network: {error}")
-    return _Predicted(prediction, str(found), None if found.is_validated else basis.for_target())
+        return _Predicted(trust=f"it cannot predict this network: {error}", anchors=anchors)
+    remedy = None if found.is_validated else basis.for_target()
+    return _Predicted(prediction, str(found), remedy, anchors=anchors)
 
 
 def _with_interval(latency_s: float, interval_s: tuple[float, float]) -> str:

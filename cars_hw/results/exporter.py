@@ -8,7 +8,7 @@ import platform
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -53,6 +53,7 @@ class Export:
         max_difference: Largest absolute difference of a logit to torch, over all images.
         error: Share of the images that the file classifies wrongly.
         file_format: Name of its format.
+        measured: What was measured of the member of a front that it is, by the names of latencies.
     """
 
     path: Path
@@ -60,6 +61,7 @@ class Export:
     max_difference: float
     error: float
     file_format: str
+    measured: Mapping[str, Json] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Json]:
         """Return the figures by name."""
@@ -68,6 +70,7 @@ class Export:
             "size_bytes": self.size_bytes,
             "error": self.error,
             "max_difference_to_torch": self.max_difference,
+            **({"measured": dict(self.measured)} if self.measured else {}),
         }
 
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cars_hw.assembly import make_space, make_trainer, table_key, table_trust
@@ -19,6 +19,7 @@ from cars_hw.results.exporter import (
     made_folder,
     require_files_possible,
 )
+from cars_hw.results.measured import MeasuredGeneration, as_measured
 from cars_hw.results.picks import expanded, pick
 from cars_hw.results.run_warnings import RunWarning, excess_text, excesses, violations_json, warnings_of_run
 from cars_hw.runs import Run, writing_into
@@ -58,6 +59,7 @@ class RestoredRun:
         run: The folder.
         trainer: The weights, and the images that members are judged on.
         record: The content of the checkpoint.
+        generation: Its last generation, as it was measured where it was.
         trust: How far the latency tables may be trusted, as cards have it.
         warnings: What makes the run less than it looks like, as cards have it.
     """
@@ -65,13 +67,14 @@ class RestoredRun:
     run: Run
     trainer: SuperNetTrainer
     record: Record
+    generation: MeasuredGeneration
     trust: str
     warnings: tuple[RunWarning, ...] = ()
 
     @property
     def front(self) -> Front:
-        """The last front."""
-        return self.record.history[-1].front
+        """The last front, as it was measured where it was."""
+        return self.generation.front
 
     def export_member(
         self, choice: str, *, folder: Path, scale: Scale = "deploy", file_format: str = formats.DEFAULT
@@ -93,7 +96,9 @@ class RestoredRun:
         member = pick(self.front, choice)
         card = {"pick": choice, "scale": scale, **self._card(member)}
         network, path = self.trainer.network(member.architecture), _path(choice, folder, made_by)
-        return export_network(network, *self.trainer.fitness, path, card=card, made_by=made_by)
+        done = export_network(network, *self.trainer.fitness, path, card=card, made_by=made_by)
+        is_deployed = scale == "deploy" or self.trainer.space.deploys_search_graph
+        return replace(done, measured=self.generation.measured_json(member)) if is_deployed else done
 
     def require_exportable(
         self,
@@ -140,7 +145,8 @@ class RestoredRun:
             )
 
     def _card(self, member: Candidate) -> dict[str, Json]:
-        config, space, generation = self.run.config, self.trainer.space, self.record.history[-1]
+        config, space, generation = self.run.config, self.trainer.space, self.generation
+        measured = generation.measured_json(member)
         graph = space.graph(member.architecture, "search")
         tables = {
             name: _latency_card(target, self.record.fingerprint.get(table_key(config, name), "none"))
@@ -155,7 +161,8 @@ class RestoredRun:
             },
             "architecture": to_text(member.architecture),
             "description": space.describe(member.architecture),
-            "costs_of_the_deployed_network": dict(generation.costs_of(member)),
+            "costs_of_the_deployed_network": dict(generation.predicted_of(member)),
+            **({"measured_of_the_deployed_network": measured} if measured else {}),
             "violated_limits": violations_json(config, generation, member),
             "warnings": [found.to_json() for found in self.warnings],
             "parameters": graph.parameters(),
@@ -181,7 +188,7 @@ def restored(run: Run) -> RestoredRun:
         raise CheckpointError(f"{run.path} was searched on other images than {trainer.data.name} holds now")
     trainer.restore(TrainerState(checkpoint.arrays, record.trainer))
     found = tuple(warnings_of_run(run, record))
-    return RestoredRun(run, trainer, record, table_trust(run.config), found)
+    return RestoredRun(run, trainer, record, as_measured(run, record), table_trust(run.config), found)
 
 
 def export(
@@ -249,7 +256,7 @@ def _path(choice: str, folder: Path, made_by: FileFormat) -> Path:
 
 
 def _require_within_limits(opened: RestoredRun, choice: str, member: Candidate) -> None:
-    generation = opened.record.history[-1]
+    generation = opened.generation
     costs, limits = generation.costs_of(member), opened.run.config.all_limits()
     over = {name: costs[name] for name in excesses(opened.run.config, generation, member)}
     if over:

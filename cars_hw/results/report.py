@@ -14,6 +14,7 @@ from cars_hw.ledger import Json
 from cars_hw.networks.architecture import to_text
 from cars_hw.results import spending
 from cars_hw.results.exporter import make_folder
+from cars_hw.results.measured import as_measured, shown
 from cars_hw.results.run_warnings import RunWarning, warnings_of_run
 from cars_hw.runs import Run
 from cars_hw.saving.record import Generation
@@ -48,8 +49,8 @@ def report(run: Run, to: str | Path | None = None) -> Path:
     path, record = run.path / "report.html" if to is None else Path(to), run.record()
     if to is not None:
         make_folder(path.parent)
-    found = warnings_of_run(run, record)
-    return write_report(run.config, record.history, path, trust=table_trust(run.config), warnings=found)
+    found, history = warnings_of_run(run, record), [*record.history[:-1], as_measured(run, record)]
+    return write_report(run.config, history, path, trust=table_trust(run.config), warnings=found)
 
 
 def report_json(run: Run) -> dict[str, Json]:
@@ -59,14 +60,15 @@ def report_json(run: Run) -> dict[str, Json]:
         CheckpointError: No generation is complete.
     """
     record = run.record()
-    history = record.history
+    history, last = record.history, as_measured(run, record)
     return {
         "run": str(run.path),
         "warnings": [found.to_json() for found in warnings_of_run(run, record)],
         "trust": table_trust(run.config),
         "generation": history[-1].index,
         "objectives": list(history[-1].objectives),
-        "front": front_json(history[-1]),
+        "front": front_json(last),
+        "speeds": speeds_json(last),
         "progress": [
             {"generation": one.index, "best_error": min(member.costs[0] for member in one.population)}
             for one in history
@@ -78,11 +80,18 @@ def report_json(run: Run) -> dict[str, Json]:
 
 
 def front_json(generation: Generation) -> list[Json]:
-    """Return the front's members with their costs by name."""
-    return [
-        {"architecture": to_text(member.architecture), **generation.costs_of(member)}
-        for member in generation.front
-    ]
+    """Return the front's members with their costs by name, and of those that were measured how."""
+    last, found = shown(generation), list[Json]()
+    for member in last.front:
+        measured = last.measured_json(member)
+        beside: dict[str, Json] = {"measured": measured} if measured else {}
+        found.append({"architecture": to_text(member.architecture), **last.costs_of(member), **beside})
+    return found
+
+
+def speeds_json(generation: Generation) -> list[Json]:
+    """Return, in a line for each target, how far its device was off when the front was measured."""
+    return [*shown(generation).speed_lines()]
 
 
 def spent_json(generation: Generation) -> list[Json]:
@@ -172,14 +181,16 @@ def _progress_plot(history: Sequence[Generation]) -> str:
 
 
 def _front_table(generation: Generation) -> str:
-    head = "".join(f"<th>{_text(name)}</th>" for name in ("#", *generation.objectives, "architecture"))
+    last = shown(generation)
+    head = "".join(f"<th>{_text(name)}</th>" for name in ("#", *last.columns(), "architecture"))
     rows = "".join(
         "<tr>"
-        + "".join(f"<td>{cell}</td>" for cell in (i, *(f"{cost:.6g}" for cost in member.costs)))
+        + "".join(f"<td>{_text(cell)}</td>" for cell in (str(i), *last.cells(member)))
         + f"<td>{_text(to_text(member.architecture))}</td></tr>"
-        for i, member in enumerate(generation.front)
+        for i, member in enumerate(last.front)
     )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    lines = "".join(f"<p>{_text(line)}</p>" for line in last.speed_lines())
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{lines}"
 
 
 def _spending_table(generation: Generation) -> str:

@@ -14,6 +14,7 @@ from cars_hw.config import SearchConfig
 from cars_hw.latency.contents import contents_of
 from cars_hw.latency.model import condition_notes
 from cars_hw.ledger import Json
+from cars_hw.results.measured import as_measured, shown
 from cars_hw.runs import Amendment, Run, is_limit
 from cars_hw.saving.record import Generation, Record
 from latency_tables import LatencyTable, TableError
@@ -62,7 +63,7 @@ def warnings_of_run(run: Run, record: Record) -> list[RunWarning]:
         run: The run.
         record: What its newest checkpoint says.
     """
-    found = warnings_of(run.config, record.history[-1], run.amendments)
+    found = warnings_of(run.config, as_measured(run, record), run.amendments)
     written = record.fingerprint.get("configuration")
     links = [amendment.link for amendment in run.amendments]
     later = run.amendments[links.index(written) + 1 :] if written in links else run.amendments
@@ -76,7 +77,7 @@ def warnings_of(
 
     Args:
         config: The run's resolved configuration.
-        generation: Its last one.
+        generation: Its last one, as it was measured where it was.
         amendments: What was changed since it began.
     """
     return [
@@ -121,15 +122,17 @@ def violations_json(config: SearchConfig, generation: Generation, member: Candid
 
 def _about_limits(config: SearchConfig, generation: Generation) -> list[RunWarning]:
     """Name each limit that members violate, with the cost of the one that comes nearest."""
-    found, front = [], generation.front
+    found, front, measured = [], generation.front, shown(generation).measured
     for name, limit in config.all_limits().items():
         costs = [generation.costs_of(member)[name] for member in front]
         over = [cost for cost in costs if cost > limit]
         if over:
             how_many = "no member" if len(over) == len(front) else f"only {len(front) - len(over)}"
             nearest = excess_text(name, min(over), limit)
+            as_found = " as measured" if name in measured else ""
             text = (
-                f"{how_many} of the front's {len(front)} meets {name} <= {limit:g}: at the nearest, {nearest}"
+                f"{how_many} of the front's {len(front)} meets {name} <= {limit:g}{as_found}: at the "
+                f"nearest, {nearest}"
             )
             found.append(RunWarning("limits", text))
     return found

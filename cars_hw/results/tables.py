@@ -7,10 +7,11 @@ from pathlib import Path
 
 from cars_hw.assembly import make_setup, make_space, open_table
 from cars_hw.config import SearchConfig
+from cars_hw.latency.anchors import require_near
 from cars_hw.latency.contents import VALIDATION_NETWORKS, TableContents, contents_of
 from cars_hw.latency.filling import UnitFilling, kind_of
 from cars_hw.latency.model import latency_model, predicted_networks
-from latency_tables import LatencyTable, ValidationReport
+from latency_tables import LatencyTable, ValidationReport, session_speed
 from profilers import (
     USUAL,
     Filled,
@@ -90,8 +91,9 @@ def validate(
 ) -> ValidationReport | None:
     """Measure random networks, store in the table how well it predicts them, and return that.
 
-    Beside them a few of the table's own networks are measured once more: they tell whether the device is as
-    fast as it was. Safe to stop and to repeat: what was measured stays.
+    Beside them a few of the table's own networks are measured once more, as anchors: they tell how fast the
+    device is, and what was measured counts divided by their ratio. Safe to stop and to repeat: what was
+    measured stays.
 
     Args:
         config: Names space, device, runtime and table.
@@ -104,12 +106,15 @@ def validate(
     Raises:
         MissingEntryError: The table lacks an operation.
         ProfilingError: A network could not be measured, or the device is faster now than for the operations.
+        ChangedSpeedError: The device is too far off from when the table was measured; the networks are
+            measured anew the next time.
     """
     space, latency = make_space(config), config.for_target().allowing(allow_changed).latency
     before, setup = open_table(latency, is_read=False), make_setup(latency)
     latency_model(space, before, setup)
     contents = contents_of(space, before)
     chosen = contents.validation(networks)
+    again = again or ("speed" not in latency.allow_changed and _was_far(before))
     workloads = [contents.network(architecture) for architecture in chosen]
     missing = before.missing([workload.spec for workload in workloads], retry_failures=True)
     wanted = [workload for workload in workloads if again or workload.spec in missing]
@@ -135,7 +140,16 @@ def validate(
             "these networks: profile the table again, which measures them anew, then validate it"
         )
     with LatencyTable.open_for_writing(latency.table, before.header) as table:
+        speed = session_speed(table.measurements)
+        if speed is not None:
+            require_near(speed, latency.table, latency.allow_changed)
         found = predicted_networks(space, table, chosen, setup)
         if found != table.validation:
             table.add_validation(found)
         return table.validation_report()
+
+
+def _was_far(table: LatencyTable) -> bool:
+    """Tell whether the device was too far off when ``table`` was validated, or that was tried."""
+    speed = session_speed(table.measurements)
+    return speed is not None and speed.is_far

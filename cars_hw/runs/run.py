@@ -27,8 +27,10 @@ from cars_hw.runs.amendments import (
 )
 from cars_hw.runs.changes import changes_between, flat, refusal
 from cars_hw.runs.files import make_folder, write_text
+from cars_hw.runs.measurements import MEASUREMENTS, MeasurementFile
 from cars_hw.saving.checkpoint import Checkpoint, CheckpointFolder
 from cars_hw.saving.record import Record, read_record
+from cars_hw.spaces._space import SearchSpace
 from devices.foundation import ConfigError, Ownership, owned, read_regular
 
 _CONFIG, _CHECKPOINTS, _AMENDMENTS = "config.toml", "checkpoints", "amendments"
@@ -39,7 +41,8 @@ class Run:
     """A run folder.
 
     Attributes:
-        path: The folder: ``config.toml``, ``amendments/``, ``checkpoints/``, ``export/``, ``report.html``.
+        path: The folder: ``config.toml``, ``amendments/``, ``checkpoints/``, ``measurements.jsonl``,
+            ``export/``, ``report.html``.
         config: The resolved configuration, as it was stored and amended since.
         sha256: What bound the configuration when it was opened: the digest of the values of ``config.toml``,
             or the last amendment's; ``None``: it may be any.
@@ -74,6 +77,7 @@ class Run:
                 there.require(there.with_values(config.to_values(only_given=True)))
                 return there
             shutil.rmtree(path / _AMENDMENTS, ignore_errors=True)  # of a run that never began
+            (path / MEASUREMENTS).unlink(missing_ok=True)
             write_text(path / _CONFIG, run.config.to_toml())
             return cls(path, run.config, run.configuration_hashes()[0])
 
@@ -241,6 +245,10 @@ class Run:
     def checkpoints(self) -> CheckpointFolder:
         """The folder of its checkpoints."""
         return CheckpointFolder(self.path / _CHECKPOINTS, within=self.path, check=self.require_stored)
+
+    def measurements(self, space: SearchSpace) -> MeasurementFile:
+        """Return what was measured of its fronts, members of ``space``."""
+        return MeasurementFile(self.path / MEASUREMENTS, self.configuration_hashes()[0], space.choices)
 
     def require_stored(self) -> None:
         """Refuse to go on where ``config.toml`` or its amendments are not what they were at opening.

@@ -76,6 +76,7 @@ class Record:
         strategy: The state of the algorithm.
         history: The generations so far, oldest first.
         screen: The state of the screen; ``None`` where there was none.
+        measured: The numbers of the measurings that corrected the costs: see ``FrontMeasuring``.
     """
 
     fingerprint: Mapping[str, str]
@@ -83,6 +84,7 @@ class Record:
     strategy: Mapping[str, Json]
     history: Sequence[Generation]
     screen: Json = None
+    measured: tuple[int, ...] = ()
 
     def to_checkpoint(self, generation: int, state: TrainerState) -> Checkpoint:
         """Return the checkpoint of this record and of the arrays of ``state``."""
@@ -104,7 +106,8 @@ class Record:
         return Checkpoint(generation, arrays, values, self.history, is_partial=True)
 
     def _values(self) -> dict[str, Json]:
-        values: dict[str, Json] = _RECORD.dump_python(self, mode="json", exclude={"history"})
+        left_out = {"history"} if self.measured else {"history", "measured"}
+        values: dict[str, Json] = _RECORD.dump_python(self, mode="json", exclude=left_out)
         return values
 
 

@@ -139,7 +139,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "device").mkdir()
     for words in (
         "profile --config c.toml --spread-s 0",
-        "search --config c.toml --run run",
+        "search --config c.toml --run run --no-measure",
         "export run",
     ):
         _complete(folder, shlex.join([*interrupts.command(), *shlex.split(words)]))

@@ -1,0 +1,178 @@
+"""The final front is measured: shown so by every verb, sorted by it, and held against the limits."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import cars_hw
+from cars_hw.assembly import make_space
+from cars_hw.latency.contents import network_workload
+from cars_hw.networks.architecture import from_text
+from cars_hw.results.measured import as_measured, measure_front
+from cars_hw.results.report import report_json
+from cars_hw.results.run_warnings import warnings_of_run
+from cars_hw.runs import Run
+from profilers import Quality
+from tests.fakes import changing_speed
+from tests.fakes.changing_speed import ChangingSpeed, usual_s
+from tests.fakes.command_line import Done, run
+from tests.fakes.configurations import TINIEST
+
+_AT_ONCE = Quality(spread_s=0)
+_ALLOWED = f"--allow-plugin={changing_speed.__name__}"
+_CONFIG = f"""{TINIEST}
+[search]
+objectives = ["error", "parameters", "latency_ms"]
+warm_up_epochs = 0.05
+epochs_per_generation = 0.05
+generations = 0
+[strategy]
+population_size = 8
+[latency]
+device = "fake"
+runtime = "{changing_speed.__name__}"
+table = "table.jsonl"
+"""
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Done]:
+    """A folder with a run whose front was measured by ``search``, and what that printed."""
+    folder = tmp_path_factory.mktemp("measured")
+    (folder / "search.toml").write_text(_CONFIG)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        cars_hw.profile(cars_hw.SearchConfig.load("search.toml"), quality=_AT_ONCE)
+        return folder, run("search", "--config=search.toml", "--run=run", "--json")
+
+
+@pytest.fixture
+def opened(searched: tuple[Path, Done], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """The run in a folder of its own, which is the current one."""
+    shutil.copytree(searched[0], tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return Run.open("run", allow_plugins=[changing_speed.__name__])
+
+
+def _usual_ms(opened: Run, architecture: tuple[int, ...]) -> float:
+    return usual_s(network_workload(make_space(opened.config), architecture).spec) * 1e3
+
+
+def test_a_search_measures_its_final_front_and_shows_predicted_beside_measured(
+    searched: tuple[Path, Done], opened: Run
+) -> None:
+    front = json.loads(searched[1].out)["front"]
+    predicted = {member.architecture: member.costs[2] for member in opened.front()}
+    assert len(front) == len(predicted) > 1
+    choices = make_space(opened.config).choices
+    for member in front:
+        architecture = from_text(member["architecture"], choices)
+        found = member["measured"]["latency_ms"]
+        assert member["latency_ms"] == found["measured_ms"] == pytest.approx(_usual_ms(opened, architecture))
+        assert found["predicted_ms"] == predicted[architecture]
+        low, high = found["measured_interval_ms"]
+        assert low <= found["measured_ms"] <= high
+        assert found["anchor_ratio"] == pytest.approx(1.0)
+    costs = [(member["error"], member["parameters"], member["latency_ms"]) for member in front]
+    assert costs == sorted(costs)
+
+
+def test_a_finished_search_that_was_measured_measures_nothing_more(
+    opened: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = (opened.path / "measurements.jsonl").read_bytes()
+    monkeypatch.setattr(ChangingSpeed, "loaded", [])
+    done = run("search", "--run=run", "--resume", _ALLOWED)
+    assert "latency_ms measured (95 %)" in done.out
+    assert "networks of table.jsonl were as fast (+/- 0.0%)" in done.err
+    assert (opened.path / "measurements.jsonl").read_bytes() == before
+    assert ChangingSpeed.loaded == []
+
+
+def test_what_is_lacking_of_an_interrupted_measuring_is_measured_by_the_next(
+    opened: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = opened.measurements(make_space(opened.config))
+    [session] = file.read()
+    file.path.unlink()
+    some = dict(list(session.networks.items())[:1])
+    file.append(replace(session, networks=some))
+    partly = as_measured(opened, opened.record())
+    assert [len(partly.latencies_of(member)) for member in partly.front].count(1) == 1
+    assert "not measured" in str([partly.cells(member) for member in partly.front])
+    monkeypatch.setattr(ChangingSpeed, "loaded", [])
+    whole = measure_front(opened, quality=_AT_ONCE)
+    assert all(whole.latencies_of(member) for member in whole.front)
+    [known] = some
+    spec = network_workload(make_space(opened.config), known).spec
+    assert str(spec) not in ChangingSpeed.loaded
+
+
+def test_the_page_its_json_and_the_cards_show_what_was_measured(opened: Run) -> None:
+    measured = as_measured(opened, opened.record())
+    shown = report_json(opened)
+    page = cars_hw.report(opened).read_text()
+    assert "latency_ms measured (95 %)" in page
+    assert str(shown["front"]).count("measured_interval_ms") == len(measured.front)
+    [export] = cars_hw.export(opened, ["fastest"]).values()
+    card = json.loads(export.path.with_suffix(".json").read_bytes())
+    fastest = min(measured.front, key=lambda member: member.costs[2])
+    assert from_text(card["architecture"], make_space(opened.config).choices) == fastest.architecture
+    assert card["measured_of_the_deployed_network"]["latency_ms"]["measured_ms"] == fastest.costs[2]
+    predicted = measured.predicted_of(fastest)["latency_ms"]
+    assert card["costs_of_the_deployed_network"]["latency_ms"] == predicted != fastest.costs[2]
+
+
+def test_a_limit_that_only_the_measured_front_violates_is_the_first_warning_and_refuses_an_export(
+    opened: Run,
+) -> None:
+    measured = as_measured(opened, opened.record())
+    slowest = max(member.costs[2] for member in measured.front)
+    limited = cars_hw.amended(opened, {"latency": {"max_latency_ms": slowest * 0.999}}, allow_infeasible=True)
+    warnings = [one for one in warnings_of_run(limited, limited.record()) if one.kind != "amended"]
+    assert warnings[0].kind == "limits"
+    assert "as measured: at the nearest" in warnings[0].text
+    number = str([member.costs[2] for member in measured.front].index(slowest))
+    with pytest.raises(cars_hw.InfeasibleError, match="latency_ms is"):
+        cars_hw.export(limited, [number])
+
+
+def test_a_front_that_cannot_be_measured_today_is_shown_as_predicted_with_the_reason(
+    opened: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (opened.path / "measurements.jsonl").unlink()
+    monkeypatch.setattr(ChangingSpeed, "factor", 1.5)
+    done = run("search", "--run=run", "--resume", _ALLOWED)
+    assert done.status in (0, 3)
+    assert "the front was not measured: 4 networks of table.jsonl are 50% slower" in done.err
+    assert f"to try again, run `cars-hw search --run=run --resume {_ALLOWED}`" in done.err
+    assert "measured (95 %)" not in done.out
+    assert not (opened.path / "measurements.jsonl").exists()
+
+
+def test_no_measure_leaves_the_front_as_it_was_predicted(opened: Run) -> None:
+    (opened.path / "measurements.jsonl").unlink()
+    done = run("search", "--run=run", "--resume", "--no-measure", "--json", _ALLOWED)
+    assert all("measured" not in member for member in json.loads(done.out)["front"])
+    assert not (opened.path / "measurements.jsonl").exists()
+
+
+@pytest.mark.parametrize("budget", ["-3s", "nan", "soon", "1e9h"])
+def test_a_budget_that_is_no_time_is_one_line_and_leaves_nothing(opened: Run, budget: str) -> None:
+    done = run("search", "--config=search.toml", "--run=new", f"--measure-budget={budget}")
+    assert done.status == 1
+    assert done.err.splitlines() == [
+        f"cars-hw: --measure-budget '{budget}' is no time; the form is 90s, 30m, 2h or seconds"
+    ]
+    assert not Path("new").exists()
+
+
+def test_a_budget_without_a_device_is_one_line_and_leaves_nothing(opened: Run) -> None:
+    elsewhere = "--set=latency.allow_changed=['device']"
+    done = run("search", "--config=search.toml", "--run=new", "--measure-budget=10m", elsewhere)
+    assert done.status == 1
+    assert "can be spent on nothing" in done.err
+    assert not Path("new").exists()

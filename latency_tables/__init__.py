@@ -10,9 +10,11 @@ from latency_tables.errors import (
     TableMismatchError,
 )
 from latency_tables.header import Changeable, Changes, Extent, Setting, TableHeader, changeable
+from latency_tables.intervals.pooled import pooled_intervals
 from latency_tables.journal import partial_path
 from latency_tables.measurement import (
     FAST_MODE_QUANTILE,
+    PROCESS_BLOCKS,
     Conditions,
     Entry,
     Failure,
@@ -37,6 +39,7 @@ from latency_tables.validation import PredictedNetwork, Validation
 __all__ = [
     "CALL_OVERHEAD",
     "FAST_MODE_QUANTILE",
+    "PROCESS_BLOCKS",
     "Changeable",
     "ChangedConditionsError",
     "Changes",
@@ -70,6 +73,7 @@ __all__ = [
     "changeable",
     "halves_s",
     "partial_path",
+    "pooled_intervals",
     "prediction_error_report",
     "reference_of",
     "repair_table",

@@ -35,6 +35,7 @@ from latency_tables.fields import (
     validation_to_fields,
 )
 from latency_tables.header import Changes, Setting, TableHeader
+from latency_tables.intervals.pooled import pooled_intervals
 from latency_tables.journal import Journal, read_lines
 from latency_tables.lines import Fields
 from latency_tables.measurement import Entry, Failure, Measurement, Measurements
@@ -292,6 +293,10 @@ class LatencyTable:
         """The operations that have a latency; a view that follows the table."""
         return MappingProxyType(self._measurements)
 
+    def intervals(self) -> Mapping[OpSpec, tuple[float, float]]:
+        """Return the 95 % interval of each latency, (low, high), for whatever process measures it."""
+        return pooled_intervals(self._measurements)
+
     @property
     def failures(self) -> Mapping[OpSpec, Failure]:
         """The operations that could not be measured; a view that follows the table."""
@@ -371,7 +376,8 @@ class LatencyTable:
         """Return one row per entry; a failure has no latencies, but a status and a reason."""
         import pandas as pd  # takes half a second, which a search need not spend
 
-        return pd.DataFrame(map(_row, self._entries()), columns=list(_COLUMNS))
+        intervals = self.intervals()
+        return pd.DataFrame((_row(entry, intervals) for entry in self._entries()), columns=list(_COLUMNS))
 
     def _entries(self) -> Iterator[Entry]:
         return chain(self._measurements.values(), self._failures.values())
@@ -404,11 +410,11 @@ def _spelled(settings: Mapping[str, Setting]) -> dict[str, Setting]:
     return {name: words[value] if isinstance(value, bool) else value for name, value in settings.items()}
 
 
-def _row(entry: Entry) -> dict[str, object]:
+def _row(entry: Entry, intervals: Mapping[OpSpec, tuple[float, float]]) -> dict[str, object]:
     row: dict[str, object] = {"kind": entry.spec.kind, "spec": str(entry.spec)}
     if isinstance(entry, Failure):
         return row | {"n": 0, "status": str(entry.status), "reason": entry.reason}
-    low_s, high_s = entry.interval_s
+    low_s, high_s = intervals[entry.spec]
     return row | {
         "latency_ms": entry.latency_s * 1e3,
         "low_ms": low_s * 1e3,

@@ -82,13 +82,14 @@ def show(
         f"{header.device}; {header.runtime} {header.runtime_version}, {header.threads} thread(s){settings}"
     )
     show_line(str(trust(opened)))
+    intervals = opened.intervals()
     print_table(
         ["operation", "ms", "95 % interval", "median ms", "samples"],
         [
             [
                 str(entry.spec),
                 _ms(entry.latency_s),
-                "..".join(map(_ms, entry.interval_s)),
+                "..".join(map(_ms, intervals[entry.spec])),
                 _ms(entry.median_s),
                 str(len(entry.samples_s)),
             ]

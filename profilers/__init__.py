@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from profilers._layout import nhwc_shape
     from profilers.doctor import Finding, look_around, look_at, namesakes, twins
     from profilers.errors import (
+        BusyError,
         ExportError,
         FellBackError,
         GarbledOutputError,
@@ -27,13 +28,14 @@ if TYPE_CHECKING:
     from profilers.plan import USUAL, MeasurementPlan, Quality, SentinelPlan
     from profilers.profiler import Profiler, plan_for
     from profilers.progress.report import OnProgress, Progress, ignore_progress
-    from profilers.runtimes._runtime import Runtime, Workload
+    from profilers.runtimes._runtime import LoweredModel, Runtime, Workload
     from profilers.runtimes._tflite.interpreter import TfLiteModel
     from profilers.trial import tried
 
 __all__ = [
     "CONTROLS",
     "USUAL",
+    "BusyError",
     "ExportError",
     "FellBackError",
     "FileFormat",
@@ -41,6 +43,7 @@ __all__ = [
     "Finding",
     "Fleet",
     "GarbledOutputError",
+    "LoweredModel",
     "MeasurementPlan",
     "OnProgress",
     "Profiler",
@@ -73,6 +76,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "BusyError": "profilers.errors",
     "CONTROLS": "profilers.filling",
     "ExportError": "profilers.errors",
     "FellBackError": "profilers.errors",
@@ -81,6 +85,7 @@ _HOMES = {
     "Finding": "profilers.doctor",
     "Fleet": "profilers.fleet",
     "GarbledOutputError": "profilers.errors",
+    "LoweredModel": "profilers.runtimes._runtime",
     "MeasurementPlan": "profilers.plan",
     "OnProgress": "profilers.progress.report",
     "Profiler": "profilers.profiler",

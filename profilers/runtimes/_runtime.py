@@ -5,16 +5,36 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol, Self
 
-from devices import Device
+import numpy as np
+from numpy.typing import NDArray
+
+from devices import Device, ThreadUse
 from devices.foundation import ConfigError, Settings, plugin_name, settings_type
 from latency_tables import Conditions, Extent, OpSpec, Setting
+from profilers.errors import UnsupportedOperationError
 
 if TYPE_CHECKING:
     from torch import nn
+
+
+@dataclass(frozen=True)
+class LoweredModel:
+    """A model in the runtime's own format, in memory: what another process needs of a workload.
+
+    Attributes:
+        content: The file's content, trusted.
+        is_optimised: Whether it is loaded as it is, without optimisations of its graph.
+        reference: What torch computes of it, in the shape of its first output; ``None``: outputs are only
+            checked to be finite.
+    """
+
+    content: bytes
+    is_optimised: bool = False
+    reference: NDArray[np.float32] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -23,18 +43,35 @@ class Workload:
 
     Attributes:
         spec: Its key in a table; gives the shapes of the inputs.
-        source: How to build its module (in evaluation mode), or a file in the runtime's own format.
+        source: How to build its module (in evaluation mode), a file in the runtime's own format, or what
+            ``Runtime.lowered`` made of either.
     """
 
     spec: OpSpec
-    source: Callable[[], nn.Module] | Path
+    source: Callable[[], nn.Module] | Path | LoweredModel
+
+
+class Timed(tuple[float, ...]):
+    """Seconds per call of a block, and what its thread had of the processor, where that is known."""
+
+    used: ThreadUse | None = None
+
+    @classmethod
+    def of(cls, latency_s: float, used: ThreadUse | None) -> Self:
+        """Return what is known of a block by its mean latency."""
+        timed = cls((latency_s,))
+        timed.used = used
+        return timed
 
 
 class Sampler(Protocol):
     """A workload loaded on a device and ready to run."""
 
     def __call__(self, n: int) -> Sequence[float]:
-        """Run ``n`` calls at once; return seconds per call: n latencies, or fewer if only means are known."""
+        """Run ``n`` calls at once; return seconds per call: n latencies, or fewer if only means are known.
+
+        One whose work is done by the thread that calls it returns ``Timed``.
+        """
         ...
 
     def facts(self) -> Conditions:
@@ -55,6 +92,8 @@ class Runtime(ABC):
     Attributes:
         threads: Threads of one call.
         settings: With a default for each that was not given.
+        is_separable: Whether ``lowered`` gives what another process can run, where its plug-in loads without
+            torch: then processes of their own measure on this machine.
         executes: What it executes of a network: "live" if it drops what the output does not depend on, else
             "whole"; part of a table's header.
 
@@ -65,6 +104,7 @@ class Runtime(ABC):
 
     settings: Settings
     executes: ClassVar[Extent] = "live"
+    is_separable: ClassVar[bool] = False
 
     def __init__(self, threads: int = 1, **settings: object) -> None:
         name = plugin_name(type(self))
@@ -84,6 +124,16 @@ class Runtime(ABC):
     @abstractmethod
     def version(self, device: Device) -> str:
         """Return the version that runs on ``device``."""
+
+    def lowered(self, workload: Workload) -> LoweredModel:
+        """Return what ``prepare`` takes as the source of ``workload`` in another process.
+
+        Raises:
+            UnsupportedOperationError: The runtime cannot execute it, or is not separable.
+        """
+        raise UnsupportedOperationError(
+            f"{workload.spec}: {plugin_name(type(self))} runs in this process only"
+        )
 
     @abstractmethod
     def prepare(self, workload: Workload, device: Device) -> AbstractContextManager[Sampler]:

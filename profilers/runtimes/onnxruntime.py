@@ -12,7 +12,6 @@ from devices import Device, DeviceError, Fake, HostDevice, RemoteDevice
 from devices.foundation import first_line
 from latency_tables import Conditions, OpSpec, Setting
 from profilers.errors import ProfilingError, UnsupportedOperationError
-from profilers.lowering.onnx import lower
 from profilers.runtimes._host import mean_of_block, require_float32, require_inputs
 from profilers.runtimes._onnxruntime.file import file_type, read_onnx
 from profilers.runtimes._onnxruntime.remote import RemoteOrt
@@ -27,7 +26,7 @@ from profilers.runtimes._reference import (
     torch_output,
     torch_threads,
 )
-from profilers.runtimes._runtime import Runtime, Sampler, Workload
+from profilers.runtimes._runtime import LoweredModel, Runtime, Sampler, Workload
 
 _PROVIDERS = ["CPUExecutionProvider"]
 
@@ -59,6 +58,7 @@ class OnnxRuntime(Runtime):
     """
 
     settings: OnnxRuntimeSettings
+    is_separable = True
 
     def __init__(self, threads: int = 1, **settings: object) -> None:
         super().__init__(threads, **settings)
@@ -74,6 +74,13 @@ class OnnxRuntime(Runtime):
         self._host(device)
         return str(onnxruntime.__version__)
 
+    def lowered(self, workload: Workload) -> LoweredModel:
+        if isinstance(workload.source, LoweredModel):
+            return workload.source
+        require_float32(workload.spec)
+        content, reference = self._lowered(workload)
+        return LoweredModel(content, reference=reference)
+
     @contextmanager
     def prepare(self, workload: Workload, device: Device) -> Iterator[Sampler]:
         host = None if isinstance(device, RemoteDevice) else self._host(device)
@@ -84,7 +91,7 @@ class OnnxRuntime(Runtime):
             with self._remote.prepared(model, spec, device) as there:
                 yield there
         elif host is not None:
-            bound = _BoundSession(self._session(spec, model), spec, made_up_inputs(spec), host)
+            bound = _BoundSession(self._session(workload, model), spec, made_up_inputs(spec), host)
             check_outputs(spec, bound.outputs(), reference)
             yield bound
 
@@ -95,16 +102,22 @@ class OnnxRuntime(Runtime):
         """
         if isinstance(workload.source, Path):
             return read_onnx(workload.source), None
+        if isinstance(workload.source, LoweredModel):
+            return workload.source.content, workload.source.reference
+        from profilers.lowering.onnx import lower  # loads torch
+
         spec = workload.spec
         with torch_threads(self.threads):
             module = workload.source()
             return lower(module, spec.input_shapes), torch_output(module, random_inputs(spec))
 
-    def _session(self, spec: OpSpec, model: bytes) -> onnxruntime.InferenceSession:
+    def _session(self, workload: Workload, model: bytes) -> onnxruntime.InferenceSession:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self.threads
         options.inter_op_num_threads = 1
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+        levels, source = onnxruntime.GraphOptimizationLevel, workload.source
+        is_optimised = isinstance(source, LoweredModel) and source.is_optimised
+        options.graph_optimization_level = levels.ORT_DISABLE_ALL if is_optimised else levels.ORT_ENABLE_ALL
         options.log_severity_level = _ONLY_FATAL
         # Threads that wait actively for more work would disturb the session that is measured next.
         options.add_session_config_entry("session.force_spinning_stop", "1")
@@ -112,7 +125,7 @@ class OnnxRuntime(Runtime):
             return onnxruntime.InferenceSession(model, options, providers=_PROVIDERS)
         except _ORT_ERRORS as error:
             raise UnsupportedOperationError(
-                f"ONNX Runtime does not load {spec}: {first_line(error)}"
+                f"ONNX Runtime does not load {workload.spec}: {first_line(error)}"
             ) from error
 
     def _host(self, device: Device) -> HostDevice:

@@ -3,19 +3,21 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-
-from torch import nn
+from typing import TYPE_CHECKING
 
 from devices import Device, DeviceError, Fake, HostDevice, RemoteDevice
 from latency_tables import OpSpec, Setting
 from profilers.runtimes._host import require_float32
 from profilers.runtimes._reference import Array, random_inputs, torch_output, torch_threads
-from profilers.runtimes._runtime import Runtime, Sampler, Workload
+from profilers.runtimes._runtime import LoweredModel, Runtime, Sampler, Workload
 from profilers.runtimes._tflite import interpreter
 from profilers.runtimes._tflite.file import read_tflite
 from profilers.runtimes._tflite.host import prepared
 from profilers.runtimes._tflite.remote import RemoteTfLite
 from profilers.runtimes._tflite.settings import TfLiteSettings
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 class TfLite(Runtime):
@@ -30,6 +32,7 @@ class TfLite(Runtime):
     """
 
     settings: TfLiteSettings
+    is_separable = True
 
     def __init__(self, threads: int = 1, **settings: object) -> None:
         super().__init__(threads, **settings)
@@ -43,6 +46,12 @@ class TfLite(Runtime):
             return self._remote.tool(device).version
         self._host(device)
         return interpreter.version()
+
+    def lowered(self, workload: Workload) -> LoweredModel:
+        if isinstance(workload.source, LoweredModel):
+            return workload.source
+        content, reference = self._lowered(workload)
+        return LoweredModel(content, reference=reference)
 
     @contextmanager
     def prepare(self, workload: Workload, device: Device) -> Iterator[Sampler]:
@@ -71,9 +80,11 @@ class TfLite(Runtime):
         require_float32(workload.spec)
         if isinstance(workload.source, Path):
             return read_tflite(workload.source), None
+        if isinstance(workload.source, LoweredModel):
+            return workload.source.content, workload.source.reference
         return self._from_torch(workload.source, workload.spec)
 
-    def _from_torch(self, build: Callable[[], nn.Module], spec: OpSpec) -> tuple[bytes, Array]:
+    def _from_torch(self, build: "Callable[[], nn.Module]", spec: OpSpec) -> tuple[bytes, Array]:
         try:
             from profilers.lowering.tflite import lower
         except ModuleNotFoundError as error:  # tflite_runtime brings no schema

@@ -10,7 +10,7 @@ import torch
 
 from devices import Device, DeviceError
 from latency_tables import Conditions
-from profilers import ProfilingError, Runtime, UnsupportedOperationError, Workload
+from profilers import LoweredModel, ProfilingError, Runtime, UnsupportedOperationError, Workload
 from profilers.runtimes import Sampler
 
 
@@ -39,7 +39,7 @@ class Eager(Runtime):
 
     @contextmanager
     def prepare(self, workload: Workload, device: Device) -> Iterator[Sampler]:
-        if isinstance(workload.source, Path):
+        if isinstance(workload.source, Path | LoweredModel):
             raise UnsupportedOperationError("eager runs modules, no files")
         module = workload.source().eval()
         rng = np.random.default_rng(0)

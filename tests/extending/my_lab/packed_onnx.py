@@ -15,7 +15,7 @@ from torch import nn
 
 from devices import Device, DeviceError, HostDevice
 from latency_tables import Conditions, OpSpec
-from profilers import FileFormat, ProfilingError, Runtime, Workload, formats
+from profilers import FileFormat, LoweredModel, ProfilingError, Runtime, Workload, formats
 from profilers.runtimes import Sampler
 
 _LARGEST_BYTES = 1 << 28
@@ -70,7 +70,12 @@ class PackedRuntime(Runtime):
     def prepare(self, workload: Workload, device: Device) -> Iterator[Sampler]:
         there, source = _host(device), workload.source
         shapes = workload.spec.input_shapes
-        content = source.read_bytes() if isinstance(source, Path) else PackedOnnx().lower(source(), shapes)
+        if isinstance(source, LoweredModel):
+            content = source.content
+        else:
+            content = (
+                source.read_bytes() if isinstance(source, Path) else PackedOnnx().lower(source(), shapes)
+            )
         yield _Loaded(_session(content), workload.spec, there)
 
 

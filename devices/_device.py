@@ -242,7 +242,7 @@ class HostDevice(Device):
         return None
 
     def worker_address(self) -> str | None:
-        """Return how a process that this thread starts connects to the same hardware.
+        """Return how a process connects to the same hardware that has the affinity of this thread.
 
         ``None``, as here: it cannot, or what it measures there is not the same.
         """

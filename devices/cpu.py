@@ -126,7 +126,7 @@ class Cpu(HostDevice):
         return ThreadUse(resource.getrusage(resource.RUSAGE_THREAD).ru_nivcsw, time.thread_time())
 
     def worker_address(self) -> str | None:
-        """Return the address of all processors: a process has the affinity of the thread that starts it."""
+        """Return the address of all processors: the affinity says which."""
         return "cpu" if os.name == "posix" else None
 
     def _kinds_of_core(self) -> Sequence[Sequence[int]]:

@@ -160,9 +160,10 @@ class Profiler:
         """Yield position in ``group`` and entry of each workload at ``positions`` once it is finished."""
         if not positions:
             return
-        with self.device.quiet(self.runtime.threads), ExitStack() as loaded:
+        with ExitStack() as loaded:
+            worker = loaded.enter_context(self._worker())  # whose processes start on any processor
+            loaded.enter_context(self.device.quiet(self.runtime.threads))
             gate = loaded.enter_context(self._gate)
-            worker = loaded.enter_context(self._worker())
             active: dict[int, Sampling] = {}
             loaded.callback(self._unfinished.end)
             self._unfinished.begin(

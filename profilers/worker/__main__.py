@@ -70,6 +70,10 @@ def _answer(worker: ThisProcess, message: Message, progress: int) -> Mapping[str
             return {"facts": dict(worker.facts(fields["place"]))}
         case "run":
             return {"blocks": [_ran(worker, place, n, progress) for place, n in fields["blocks"]]}
+        case "pin":
+            if fields["processors"]:
+                os.sched_setaffinity(0, fields["processors"])
+            return {}
         case "unload":
             worker.unload(fields["place"])
             return {}

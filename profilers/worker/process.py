@@ -55,7 +55,7 @@ class WorkerEndedError(Exception):
 
 
 class WorkerProcess:
-    """A process that loads models and runs blocks; it has the affinity of the thread that makes it.
+    """A process that loads models and runs blocks, on the processors of the thread that asks it first.
 
     It begins to start at once, and is waited for at the first request.
 
@@ -87,12 +87,8 @@ class WorkerProcess:
             on_error.pop_all()
         for end in (asked, answering, telling):
             os.close(end)
-        self._begin = {
-            "runtime": plugin_name(type(runtime)),
-            "threads": runtime.threads,
-            "settings": dict(runtime.settings.values()),
-            "device": address,
-        }
+        with suppress(BrokenPipeError):  # the first request tells why
+            self._send_begin(runtime, address)
 
     def load(self, place: int, spec: OpSpec, model: LoweredModel) -> Conditions:
         """Load a model; return what is kept with its entry.
@@ -159,20 +155,37 @@ class WorkerProcess:
             DeviceError: The process does not start.
         """
         if not self._is_ready:
-            try:
-                self._exchange(self._begin, ())
-            except WorkerEndedError as ended:
-                raise DeviceError(f"the process that measures does not start: {ended}") from ended
-            self._is_ready = True
+            self._wait_for_start()
         self._last_place()
         return self._exchange(fields, contents).fields
 
-    def _exchange(self, fields: Mapping[str, object], contents: Sequence[bytes]) -> Message:
+    def _send_begin(self, runtime: Runtime, address: str) -> None:
+        fields = {
+            "runtime": plugin_name(type(runtime)),
+            "threads": runtime.threads,
+            "settings": dict(runtime.settings.values()),
+            "device": address,
+        }
+        send(self._write, fields)
+
+    def _wait_for_start(self) -> None:
+        """Wait until the process has loaded its runtime, and give it the affinity of this thread."""
+        processors = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
         try:
+            self._received()
+            self._exchange({"do": "pin", "processors": processors}, ())
+        except WorkerEndedError as ended:
+            raise DeviceError(f"the process that measures does not start: {ended}") from ended
+        self._is_ready = True
+
+    def _exchange(self, fields: Mapping[str, object], contents: Sequence[bytes]) -> Message:
+        with suppress(BrokenPipeError):  # it has ended: so do its answers
             send(self._write, fields, contents)
+        return self._received()
+
+    def _received(self) -> Message:
+        try:
             message = receive(self._reading(time.monotonic() + self._limit_s))
-        except BrokenPipeError:
-            message = None
         except GarbledOutputError as error:
             raise WorkerEndedError(self._last_place(), error) from error
         except TimeoutError as error:

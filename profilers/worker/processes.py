@@ -18,7 +18,8 @@ _MOST_S = 2.0
 class Processes(Worker):
     """Lowers workloads here, and runs them in processes that it starts and ends.
 
-    Each has the affinity of the thread that makes this: make it inside of the device's ``quiet``.
+    They begin to start at once, and have the affinity of the thread that loads the first workload: load it
+    inside of the device's ``quiet``.
 
     Args:
         runtime: What executes; separable.

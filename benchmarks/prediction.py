@@ -18,7 +18,7 @@ import devices
 from cars_hw import spaces
 from cars_hw.assembly import make_space
 from cars_hw.config import SearchConfig
-from cars_hw.latency.contents import TableContents, network_workload
+from cars_hw.latency.contents import TableContents
 from cars_hw.latency.model import latency_model
 from cars_hw.spaces._space import SearchSpace
 from latency_tables import (
@@ -69,12 +69,15 @@ def observe(space: SearchSpace, folder: Path, plan: MeasurementPlan) -> Seen:
         profiler = Profiler(device, runtimes.load("onnxruntime"), plan)
         with LatencyTable.open_for_writing(folder / "table.jsonl", profiler.header()) as table:
             list(profiler.fill(table, TableContents(space).workloads()))
-            models = latency_model(space, table), LatencyModel(table)
-        entries = profiler.measure([network_workload(space, architecture) for architecture in architectures])
+            predictor, plain_sum = latency_model(space, table), LatencyModel(table)
+        contents = TableContents(space)
+        entries = profiler.measure([contents.network(architecture) for architecture in architectures])
     measured = [entry for entry in entries if isinstance(entry, Measurement)]
-    graphs = [space.deployed(architecture) for architecture in architectures]
-    specs = [graph.executed(models[0].executes).specs() for graph in graphs]
-    predicted, plain = ([model.predict(network).latency_s for network in specs] for model in models)
+    predicted = [predictor.predict(architecture).latency_s for architecture in architectures]
+    plain = [
+        plain_sum.predict(space.deployed(architecture).executed(plain_sum.executes).specs()).latency_s
+        for architecture in architectures
+    ]
     return Seen(
         np.array(predicted),
         np.array(plain),

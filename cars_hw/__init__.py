@@ -19,10 +19,12 @@ if TYPE_CHECKING:
         InfeasibleError,
         PluginNotAllowedError,
         SelectionError,
+        UncountedError,
     )
     from cars_hw.evolution.domination import non_dominated
     from cars_hw.evolution.screening import Screen
     from cars_hw.latency.model import latency_model
+    from cars_hw.latency.prediction import OperationPredictor, Predictor, UnitPredictor
     from cars_hw.ledger import Ledger
     from cars_hw.networks.architecture import Architecture, from_text, to_text
     from cars_hw.networks.graph import Graph
@@ -89,9 +91,11 @@ __all__ = [
     "MissingEntryError",
     "Objective",
     "OpSpec",
+    "OperationPredictor",
     "Parameters",
     "PeakMemoryBytes",
     "PluginNotAllowedError",
+    "Predictor",
     "ProfilingError",
     "Quality",
     "Run",
@@ -109,6 +113,8 @@ __all__ = [
     "TabularTrainer",
     "Trainer",
     "TrainingPlan",
+    "UncountedError",
+    "UnitPredictor",
     "UnknownNameError",
     "UnsupportedOperationError",
     "amended",
@@ -168,9 +174,11 @@ _HOMES = {
     "MissingEntryError": "latency_tables",
     "Objective": "cars_hw.objectives",
     "OpSpec": "latency_tables",
+    "OperationPredictor": "cars_hw.latency.prediction",
     "Parameters": "cars_hw.objectives",
     "PeakMemoryBytes": "cars_hw.objectives",
     "PluginNotAllowedError": "cars_hw.errors",
+    "Predictor": "cars_hw.latency.prediction",
     "ProfilingError": "profilers",
     "Quality": "profilers",
     "Run": "cars_hw.runs",
@@ -188,6 +196,8 @@ _HOMES = {
     "TabularTrainer": "cars_hw.tabular_trainer",
     "Trainer": "cars_hw.trainer",
     "TrainingPlan": "cars_hw.weights.training_plan",
+    "UncountedError": "cars_hw.errors",
+    "UnitPredictor": "cars_hw.latency.prediction",
     "UnknownNameError": "devices.foundation",
     "UnsupportedOperationError": "profilers",
     "amended": "cars_hw.assembly",

@@ -14,7 +14,7 @@ from cars_hw import data, objectives, spaces, strategies
 from cars_hw.config import LATENCY, LatencySection, SearchConfig
 from cars_hw.data import Data
 from cars_hw.errors import CheckpointError
-from cars_hw.latency.contents import TableContents
+from cars_hw.latency.contents import contents_of
 from cars_hw.latency.model import Trust, latency_model, trust
 from cars_hw.networks import kinds
 from cars_hw.objectives import Ingredients, Limits, Objective, require_feasible
@@ -283,9 +283,10 @@ def make_search(run: Run, trainer: SuperNetTrainer, *, clock: Callable[[], float
     )
     for table in tables.values():
         table.warn_of_changes()
-    contents = TableContents(space).specs
     digests = {
-        table_key(config, name): run.table_digests(table_key(config, name), table.digest(contents))
+        table_key(config, name): run.table_digests(
+            table_key(config, name), table.digest(contents_of(space, table).specs)
+        )
         for name, table in tables.items()
     }
     fingerprint: dict[str, tuple[str, ...]] = {
@@ -322,8 +323,9 @@ def make_objectives(
         MissingEntryError: A table lacks an entry.
         UnknownNameError: There is no such objective.
     """
+    targets = config.latency_targets()
     models = {
-        name.removeprefix(LATENCY).removeprefix("."): latency_model(space, table)
+        name.removeprefix(LATENCY).removeprefix("."): latency_model(space, table, make_setup(targets[name]))
         for name, table in tables.items()
     }
     ingredients = Ingredients(space, trainer, models)
@@ -368,8 +370,8 @@ def _table_digests(run: Run, wanted: SearchConfig) -> tuple[dict[str, str], dict
         table, key = open_table(target), table_key(wanted, name)
         if target.table == former[name].table:
             continue
-        latency_model(space, table)
-        after[key] = table.digest(TableContents(space).specs)
+        latency_model(space, table, make_setup(target))
+        after[key] = table.digest(contents_of(space, table).specs)
         if after[key] != written.get(key):
             _former_table(former[name], target).header.require_equal(table.header)
         if key in written:

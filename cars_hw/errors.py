@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from devices.foundation import CarsHwError, ConfigError
+from latency_tables import TableError
 
 
 class ArchitectureError(CarsHwError):
@@ -15,6 +16,10 @@ class SelectionError(CarsHwError):
 
 class DataError(CarsHwError):
     """Images that cannot be loaded."""
+
+
+class UncountedError(TableError):
+    """A table of units, of whose device nobody here can tell which units it executes of a network."""
 
 
 class CheckpointError(CarsHwError):

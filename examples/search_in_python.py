@@ -39,7 +39,7 @@ def main(folder: Path, quality: cars_hw.Quality) -> None:
 
     # cars-hw profile, and cars-hw table validate: each measures what is missing, and nothing else.
     filled = cars_hw.profile(config, quality=quality)
-    print(f"{len(filled.entries)} operations and networks measured, {filled.were_there} were there")
+    print(f"{len(filled.entries)} units and networks measured, {filled.were_there} were there")
     print(cars_hw.validate(config, quality=quality))
     print(cars_hw.LatencyTable.open(config.latency.table).to_frame().nlargest(3, "latency_ms"))
 

@@ -9,7 +9,7 @@ from latency_tables.errors import (
     TableError,
     TableMismatchError,
 )
-from latency_tables.header import Changeable, Changes, Extent, Setting, TableHeader, changeable
+from latency_tables.header import Changeable, Changes, Extent, KeyedBy, Setting, TableHeader, changeable
 from latency_tables.intervals.pooled import pooled_intervals
 from latency_tables.journal import partial_path
 from latency_tables.measurement import (
@@ -21,7 +21,9 @@ from latency_tables.measurement import (
     FailureStatus,
     Measurement,
 )
-from latency_tables.prediction import CALL_OVERHEAD, LatencyModel, Observation, Prediction, Term
+from latency_tables.models.operations import LatencyModel, Observation
+from latency_tables.models.units import NetworkObservation, UnitModel
+from latency_tables.prediction import CALL_OVERHEAD, Prediction, Term
 from latency_tables.prediction_error import (
     PredictionErrorReport,
     SessionSpeed,
@@ -34,12 +36,18 @@ from latency_tables.prediction_error import (
 from latency_tables.repair import LostLine, Repair, repair_table
 from latency_tables.spec import OpSpec
 from latency_tables.table import LatencyTable
+from latency_tables.units.classes import UNIT_CLASSES, UnitClass, UnitWork, unit_class, unit_work
+from latency_tables.units.graph import IMAGE, ExecutedGraph, ExecutedNode
+from latency_tables.units.text import unit_text
+from latency_tables.units.unit import Unit, is_unit
 from latency_tables.validation import PredictedNetwork, Validation
 
 __all__ = [
     "CALL_OVERHEAD",
     "FAST_MODE_QUANTILE",
+    "IMAGE",
     "PROCESS_BLOCKS",
+    "UNIT_CLASSES",
     "Changeable",
     "ChangedConditionsError",
     "Changes",
@@ -47,14 +55,18 @@ __all__ = [
     "DamagedFileError",
     "EditedFileError",
     "Entry",
+    "ExecutedGraph",
+    "ExecutedNode",
     "Extent",
     "Failure",
     "FailureStatus",
+    "KeyedBy",
     "LatencyModel",
     "LatencyTable",
     "LostLine",
     "Measurement",
     "MissingEntryError",
+    "NetworkObservation",
     "Observation",
     "OpSpec",
     "PredictedNetwork",
@@ -68,14 +80,22 @@ __all__ = [
     "TableHeader",
     "TableMismatchError",
     "Term",
+    "Unit",
+    "UnitClass",
+    "UnitModel",
+    "UnitWork",
     "Validation",
     "ValidationReport",
     "changeable",
     "halves_s",
+    "is_unit",
     "partial_path",
     "pooled_intervals",
     "prediction_error_report",
     "reference_of",
     "repair_table",
+    "unit_class",
+    "unit_text",
+    "unit_work",
     "validation_report",
 ]

@@ -46,13 +46,17 @@ class TableMismatchError(TableError):
         found: The value in the table.
         wanted: The value that was asked for.
         words: What ``allow_changed`` takes to go on all the same; empty where nothing does.
+        text: The message, where another one says more.
     """
 
-    def __init__(self, field: str, *, found: str, wanted: str, words: Sequence[str] = ()) -> None:
+    def __init__(
+        self, field: str, *, found: str, wanted: str, words: Sequence[str] = (), text: str = ""
+    ) -> None:
         self.field, self.found, self.wanted, self.words = field, found, wanted, tuple(words)
         allowing = f", or allow {', '.join(words)} to differ" if words else ""
         super().__init__(
-            f"the table was measured with {field} {found!r}, but {wanted!r} is asked for; "
+            text
+            or f"the table was measured with {field} {found!r}, but {wanted!r} is asked for; "
             f"name that table's own conditions, or profile a table for these{allowing}"
         )
 

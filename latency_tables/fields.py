@@ -10,9 +10,11 @@ from latency_tables.measurement import Entry, Failure, FailureStatus, Measuremen
 from latency_tables.spec import OpSpec
 from latency_tables.validation import PredictedNetwork, Validation
 
-#: Form of the lines. A table of a newer form is refused, never reinterpreted. Of 2 are tables whose device
-#: tells more about itself than its ``os_build``; any other is written as 1, which earlier programs read.
-SCHEMA_VERSION = 2
+#: Form of the lines. A table of a newer form is refused, never reinterpreted. Of 3 are tables that are keyed
+#: by units; of 2 others whose device tells more about itself than its ``os_build``; any other is written as
+#: 1, which all earlier programs read.
+SCHEMA_VERSION = 3
+_UNITS_SCHEMA = 3
 
 _DEVICE = {"kind": str, "model": str, "platform": str, "os_build": str, "cores": int, "serial_hash": str}
 _DEVICE_2 = {**_DEVICE, "abi": str, "kernel": str, "security_patch": str, "vendor_build": str}
@@ -20,10 +22,13 @@ _DEVICE_2 = {**_DEVICE, "abi": str, "kernel": str, "security_patch": str, "vendo
 
 def header_to_fields(header: TableHeader) -> Fields:
     """Return the first line of a table; it says ``executes`` only where that is unusual."""
-    fields = {"schema": SCHEMA_VERSION, **asdict(header)}
+    fields = {"schema": _UNITS_SCHEMA, **asdict(header)}
     device: dict[str, object] = fields["device"]
-    if not any(device[name] for name in _DEVICE_2.keys() - _DEVICE.keys()):
-        fields |= {"schema": 1, "device": {name: device[name] for name in _DEVICE}}
+    if header.keyed_by == "operations":
+        del fields["keyed_by"]
+        fields["schema"] = 2
+        if not any(device[name] for name in _DEVICE_2.keys() - _DEVICE.keys()):
+            fields |= {"schema": 1, "device": {name: device[name] for name in _DEVICE}}
     if header.executes == _usual_extent(header.runtime):
         del fields["executes"]
     return fields
@@ -36,7 +41,8 @@ def header_from_fields(fields: Fields) -> TableHeader:
         TableError: It is not a header of this schema.
     """
     optional = {"executes": str} if "executes" in fields else {}
-    _require_fields(
+    optional |= {"keyed_by": str} if fields.get("schema") == _UNITS_SCHEMA else {}
+    require_fields(
         fields,
         schema=int,
         device=dict,
@@ -48,8 +54,10 @@ def header_from_fields(fields: Fields) -> TableHeader:
     )
     if not 1 <= fields["schema"] <= SCHEMA_VERSION:
         raise TableError(f"schema {fields['schema']} was never written")
+    if fields.get("keyed_by", "units") != "units":
+        raise TableError(f"a table of schema {_UNITS_SCHEMA} is not keyed by {fields['keyed_by']!r:.80}")
     device = fields["device"]
-    _require_fields(device, **(_DEVICE if fields["schema"] == 1 else _DEVICE_2))
+    require_fields(device, **(_DEVICE if fields["schema"] == 1 else _DEVICE_2))
     return TableHeader(
         DeviceInfo(**device),
         runtime=fields["runtime"],
@@ -57,6 +65,7 @@ def header_from_fields(fields: Fields) -> TableHeader:
         threads=fields["threads"],
         settings=fields["settings"],
         executes=fields.get("executes", _usual_extent(fields["runtime"])),
+        keyed_by=fields.get("keyed_by", "operations"),
     )
 
 
@@ -104,14 +113,27 @@ def validation_from_fields(fields: Fields) -> Validation:
         SpecError: The spec of a network does not parse.
         TableError: Something else about it is wrong.
     """
-    _require_fields(fields, basis=str, networks=list)
+    require_fields(fields, basis=str, networks=list)
     return Validation(fields["basis"], tuple(map(_predicted_network, fields["networks"])))
+
+
+def require_fields(fields: Fields, **types: type) -> None:
+    """Check that there are exactly the fields ``types``, each of exactly that type: True is no int.
+
+    Raises:
+        TableError: There are others, or one is of another type.
+    """
+    if fields.keys() != types.keys():
+        raise TableError(f"the fields are {', '.join(sorted(fields)):.200}, not {', '.join(sorted(types))}")
+    for name, wanted in types.items():
+        if type(fields[name]) is not wanted:
+            raise TableError(f"{name} is {fields[name]!r:.80}, not of type {wanted.__name__}")
 
 
 def _predicted_network(fields: object) -> PredictedNetwork:
     if not isinstance(fields, dict):
         raise TableError(f"{fields!r:.80} is no predicted network")
-    _require_fields(fields, spec=str, latency_s=float, interval_s=list)
+    require_fields(fields, spec=str, latency_s=float, interval_s=list)
     match fields["interval_s"]:
         case [float(low_s), float(high_s)]:
             return PredictedNetwork(OpSpec.parse(fields["spec"]), fields["latency_s"], (low_s, high_s))
@@ -119,7 +141,7 @@ def _predicted_network(fields: object) -> PredictedNetwork:
 
 
 def _measurement(fields: Fields) -> Measurement:
-    _require_fields(fields, spec=str, samples_s=list, conditions=dict)
+    require_fields(fields, spec=str, samples_s=list, conditions=dict)
     for odd in set(map(type, fields["samples_s"])) - {float}:
         sample = next(sample for sample in fields["samples_s"] if type(sample) is odd)
         raise TableError(f"sample {sample!r:.80} is not a decimal number of seconds")
@@ -127,16 +149,7 @@ def _measurement(fields: Fields) -> Measurement:
 
 
 def _failure(fields: Fields) -> Failure:
-    _require_fields(fields, spec=str, status=str, reason=str)
+    require_fields(fields, spec=str, status=str, reason=str)
     if fields["status"] not in set(FailureStatus):
         raise TableError(f"status {fields['status']!r:.80} is none of {', '.join(FailureStatus)}")
     return Failure(OpSpec.parse(fields["spec"]), FailureStatus(fields["status"]), fields["reason"])
-
-
-def _require_fields(fields: Fields, **types: type) -> None:
-    """Check that there are exactly the fields ``types``, each of exactly that type: True is no int."""
-    if fields.keys() != types.keys():
-        raise TableError(f"the fields are {', '.join(sorted(fields)):.200}, not {', '.join(sorted(types))}")
-    for name, wanted in types.items():
-        if type(fields[name]) is not wanted:
-            raise TableError(f"{name} is {fields[name]!r:.80}, not of type {wanted.__name__}")

@@ -13,6 +13,9 @@ Setting = str | int
 #: What a runtime executes of a network: what its output depends on, or every operation that is written.
 Extent = Literal["live", "whole"]
 
+#: What the keys of a table are: operations as a space writes them, or what a runtime executes of them.
+KeyedBy = Literal["operations", "units"]
+
 #: What may have changed since a table was measured, for whoever goes on with it all the same: conditions of
 #: its device, the runtime's version, or, for whoever only reads the table, the device itself.
 Changeable = Literal["kernel", "build", "runtime_version", "device"]
@@ -43,10 +46,11 @@ class TableHeader:
         threads: Threads of one call.
         settings: Whatever else makes latencies incomparable: ``{"provider": "CPUExecutionProvider"}``.
         executes: What the runtime executes of a network.
+        keyed_by: What the parts of networks are that are measured one by one.
 
     Raises:
         TableError: A name is empty, there is no thread, a setting is neither text nor integer, or
-            ``executes`` is neither word.
+            ``executes`` or ``keyed_by`` is none of its words.
     """
 
     device: DeviceInfo
@@ -55,6 +59,7 @@ class TableHeader:
     threads: int
     settings: Mapping[str, Setting] = field(default_factory=dict, hash=False)
     executes: Extent = "live"
+    keyed_by: KeyedBy = "operations"
 
     def __post_init__(self) -> None:
         if not (self.device.kind and self.runtime and self.runtime_version):
@@ -68,16 +73,22 @@ class TableHeader:
             raise TableError(
                 f"executes is {self.executes!r:.80}; a runtime executes the live graph or the whole"
             )
+        if self.keyed_by not in get_args(KeyedBy):
+            raise TableError(f"keyed_by is {self.keyed_by!r:.80}; a table is keyed by operations or by units")
         object.__setattr__(self, "settings", dict(self.settings))  # the caller's may change later
 
     def facts(self) -> dict[str, Setting]:
-        """Return every condition under a name of its own: ``"device.model"``, ``"settings.provider"``."""
+        """Return every condition under a name of its own: ``"device.model"``, ``"settings.provider"``.
+
+        That a table is keyed by operations is not said: it went without saying before there were others.
+        """
         return {
             **{f"device.{name}": value for name, value in asdict(self.device).items()},
             "runtime": self.runtime,
             "runtime_version": self.runtime_version,
             "threads": self.threads,
             "executes": self.executes,
+            **({"keyed_by": self.keyed_by} if self.keyed_by != "operations" else {}),
             **{f"settings.{name}": value for name, value in self.settings.items()},
         }
 
@@ -119,6 +130,8 @@ class TableHeader:
             asked["device.serial_hash"] = self.device.serial_hash
         for name in found | asked:
             if found.get(name) != asked.get(name):
+                if name == "keyed_by":
+                    raise _mixed_keys(self.keyed_by, wanted.keyed_by)
                 values = [str(facts.get(name, "unset")) for facts in (found, asked)]
                 helps = ("device",) if is_read and name.startswith("device.") else ()
                 raise TableMismatchError(name, found=values[0], wanted=values[1], words=helps)
@@ -139,6 +152,14 @@ class TableHeader:
             "device.serial_hash": self.device.serial_hash,
             **facts,
         }
+
+
+def _mixed_keys(found: KeyedBy, wanted: KeyedBy) -> TableMismatchError:
+    text = (
+        f"the table is keyed by {found}, but {wanted} are asked for, and no table mixes them; "
+        f"go on with it by {found}, or profile a table of {wanted} in another file"
+    )
+    return TableMismatchError("keyed_by", found=found, wanted=wanted, text=text)
 
 
 def changeable(words: Iterable[str]) -> tuple[Changeable, ...]:

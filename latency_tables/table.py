@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import os
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Self
 
 from devices.foundation import sync_folder, temporary_in
+from latency_tables.content.content import Content
+from latency_tables.content.frame import frame_of
 from latency_tables.errors import (
     DamagedFileError,
     MissingEntryError,
@@ -26,21 +25,20 @@ from latency_tables.errors import (
 )
 from latency_tables.fields import (
     SCHEMA_VERSION,
-    entry_from_fields,
     entry_to_fields,
     header_from_fields,
     header_to_fields,
-    is_validation,
-    validation_from_fields,
     validation_to_fields,
 )
 from latency_tables.header import Changes, Setting, TableHeader
 from latency_tables.intervals.pooled import pooled_intervals
 from latency_tables.journal import Journal, read_lines
 from latency_tables.lines import Fields
-from latency_tables.measurement import Entry, Failure, Measurement, Measurements
+from latency_tables.measurement import Entry, Failure, Measurement
 from latency_tables.prediction_error import ValidationReport, validation_report
 from latency_tables.spec import OpSpec
+from latency_tables.units.graph import ExecutedGraph
+from latency_tables.units.record import executed_to_fields, require_key
 from latency_tables.validation import Validation
 
 if TYPE_CHECKING:
@@ -49,8 +47,6 @@ if TYPE_CHECKING:
 __all__ = ["LatencyTable", "TableHeader"]
 
 logger = logging.getLogger(__name__)
-
-_COLUMNS = ("kind", "spec", "latency_ms", "low_ms", "high_ms", "median_ms", "n", "status", "reason")
 
 
 class LatencyTable:
@@ -65,7 +61,6 @@ class LatencyTable:
     Attributes:
         header: The device and settings that all entries share, and the conditions of the first.
         session: The header as it is today: under which entries are added, or the table is used.
-        validation: The latest predictions of whole networks that were measured as well, if there are any.
     """
 
     def __init__(
@@ -74,9 +69,7 @@ class LatencyTable:
         self.header = self.session = header
         self._path = path
         self._journal = journal
-        self._measurements = Measurements()
-        self._failures: dict[OpSpec, Failure] = {}
-        self.validation: Validation | None = None
+        self._content = Content(header)
 
     @classmethod
     def in_memory(cls, header: TableHeader) -> Self:
@@ -162,16 +155,9 @@ class LatencyTable:
         if self.changes():
             logger.warning("warning: %s: going on, since that was allowed", self.changes_line())
 
-    def measured_under(self) -> dict[str, Counter[str]]:
+    def measured_under(self) -> Mapping[str, Counter[str]]:
         """Count the measurements by each condition that is not the same for all of them, and its values."""
-        own = self.header.conditions()
-        found: dict[str, Counter[str]] = {}
-        for entry in self._measurements.values():
-            for name in own.keys() & entry.conditions.keys():
-                found.setdefault(name, Counter())[str(entry.conditions[name])] += 1
-        for name, counts in found.items():
-            counts[own[name]] += len(self._measurements) - counts.total()
-        return {name: +counts for name, counts in found.items() if counts.keys() != {own[name]}}
+        return self._content.measured_under()
 
     @classmethod
     def _loaded(cls, path: Path, journal: Journal | None) -> Self:
@@ -185,7 +171,10 @@ class LatencyTable:
         except TableError as error:
             raise DamagedFileError(path, f"line {number}", str(error)) from error
         for number, fields in lines:
-            table._read(path, number, fields)
+            try:
+                table._content.read(fields)
+            except (SpecError, TableError) as error:
+                raise DamagedFileError(path, f"line {number}", str(error)) from error
         return table
 
     def add(self, *entries: Entry) -> None:
@@ -193,12 +182,15 @@ class LatencyTable:
 
         Raises:
             TableError: The table is open for reading only, or closed, or its file cannot be written.
+            SpecError: A key says that it is of a unit, and does not spell out one.
         """
+        for entry in entries:
+            require_key(entry.spec)
         now = {name: value for name, (_, value) in self.changes().items()}
         marked = [_marked(entry, now) for entry in entries] if now else entries
         self._write(*map(entry_to_fields, marked))
         for entry in marked:
-            self._keep(entry)
+            self._content.keep(entry)
 
     def add_validation(self, validation: Validation) -> None:
         """Keep ``validation`` in place of an earlier one; it is on the disk when this returns.
@@ -207,7 +199,22 @@ class LatencyTable:
             TableError: As in ``add``.
         """
         self._write(validation_to_fields(validation))
-        self.validation = validation
+        self._content.validation = validation
+
+    def add_executed(self, network: OpSpec, graph: ExecutedGraph) -> None:
+        """Keep what the runtime executes of ``network``; it is on the disk when this returns.
+
+        Args:
+            network: The network's key.
+            graph: As the runtime wrote it on the table's device; it takes the place of an earlier one.
+
+        Raises:
+            TableError: As in ``add``, or the table is keyed by operations.
+            SpecError: A node's key is not that of a unit, or the network's is that of one.
+        """
+        self._content.require_units()
+        self._write(executed_to_fields(network, graph))
+        self._content.executed[network] = graph
 
     def keep_partial(self, *records: Fields) -> None:
         """Keep ``records`` of entries that are not finished in ``PATH.partial``, in place of what is there.
@@ -238,38 +245,20 @@ class LatencyTable:
             f"{self._path} is open for reading only; open it with LatencyTable.open_for_writing"
         )
 
-    def _read(self, path: Path, number: int, fields: Fields) -> None:
-        try:
-            if is_validation(fields):
-                self.validation = validation_from_fields(fields)
-            else:
-                self._keep(entry_from_fields(fields))
-        except (SpecError, TableError) as error:
-            raise DamagedFileError(path, f"line {number}", str(error)) from error
-
-    def _keep(self, entry: Entry) -> None:
-        if isinstance(entry, Measurement):
-            self._failures.pop(entry.spec, None)
-            self._measurements.put(entry)
-        else:
-            self._measurements.discard(entry.spec)
-            self._failures.pop(entry.spec, None)
-            self._failures[entry.spec] = entry
-
     def __getitem__(self, spec: OpSpec) -> Measurement:
-        if spec in self._measurements:
-            return self._measurements[spec]
-        if spec not in self._failures:
+        if spec in self._content.measurements:
+            return self._content.measurements[spec]
+        if spec not in self._content.failures:
             raise MissingEntryError(str(spec), table=str(self._path or ""))
-        failure = self._failures[spec]
+        failure = self._content.failures[spec]
         reason = " ".join(failure.reason.split())[:200]
         raise MissingEntryError(str(spec), reason=f"{failure.status}: {reason}", table=str(self._path or ""))
 
     def __contains__(self, spec: OpSpec) -> bool:
-        return spec in self._measurements
+        return spec in self._content.measurements
 
     def __len__(self) -> int:
-        return len(self._measurements)
+        return len(self._content.measurements)
 
     def missing(self, specs: Iterable[OpSpec], *, retry_failures: bool = False) -> tuple[OpSpec, ...]:
         """Return the distinct ones of ``specs`` that are still to be measured, in order.
@@ -278,29 +267,49 @@ class LatencyTable:
             specs: The operations that are needed.
             retry_failures: Count an operation that failed as still to be measured.
         """
-        failed = {} if retry_failures else self._failures
-        return tuple(s for s in dict.fromkeys(specs) if s not in self._measurements and s not in failed)
+        failed = {} if retry_failures else self._content.failures
+        return tuple(
+            s for s in dict.fromkeys(specs) if s not in self._content.measurements and s not in failed
+        )
 
     def __repr__(self) -> str:
-        header, where = self.header, "in memory" if self._path is None else str(self._path)
+        header, content = self.header, self._content
+        where = "in memory" if self._path is None else str(self._path)
+        units = f"; by units, {len(content.executed)} executed graphs" if header.keyed_by == "units" else ""
         return (
-            f"LatencyTable({where}: {len(self._measurements)} measured, {len(self._failures)} failed; "
-            f"{header.device}; {header.runtime} {header.runtime_version}, threads={header.threads})"
+            f"LatencyTable({where}: {len(content.measurements)} measured, {len(content.failures)} failed"
+            f"{units}; {header.device}; "
+            f"{header.runtime} {header.runtime_version}, threads={header.threads})"
         )
+
+    @property
+    def path(self) -> Path | None:
+        """The file; ``None`` for a table in memory."""
+        return self._path
 
     @property
     def measurements(self) -> Mapping[OpSpec, Measurement]:
         """The operations that have a latency; a view that follows the table."""
-        return MappingProxyType(self._measurements)
+        return MappingProxyType(self._content.measurements)
 
     def intervals(self) -> Mapping[OpSpec, tuple[float, float]]:
         """Return the 95 % interval of each latency, (low, high), for whatever process measures it."""
-        return pooled_intervals(self._measurements)
+        return pooled_intervals(self._content.measurements)
 
     @property
     def failures(self) -> Mapping[OpSpec, Failure]:
         """The operations that could not be measured; a view that follows the table."""
-        return MappingProxyType(self._failures)
+        return MappingProxyType(self._content.failures)
+
+    @property
+    def validation(self) -> Validation | None:
+        """The latest predictions of whole networks that were measured as well, if there are any."""
+        return self._content.validation
+
+    @property
+    def executed(self) -> Mapping[OpSpec, ExecutedGraph]:
+        """What the runtime executes of whole networks, by their keys; a view that follows the table."""
+        return MappingProxyType(self._content.executed)
 
     def require(
         self,
@@ -330,19 +339,12 @@ class LatencyTable:
                 raise TableMismatchError(name, found=str(has), wanted=str(wanted))
 
     def digest(self, specs: Iterable[OpSpec] | None = None) -> str:
-        """Return the SHA-256 of header and entries, whatever the order in which they were added.
+        """Return the SHA-256 of header, entries and executed graphs, whatever the order of their adding.
 
         Args:
-            specs: Only the entries of these; all of them if not given.
+            specs: Only what the table holds of these; all of it if not given.
         """
-        chosen = chain(self._measurements, self._failures) if specs is None else set(specs)
-        digest = hashlib.sha256(b"[" + _json(header_to_fields(self.header)))
-        for spec in sorted(chosen, key=str):
-            entry = self._measurements.get(spec) or self._failures.get(spec)
-            if entry is not None:
-                digest.update(b", " + _json(entry_to_fields(entry)))
-        digest.update(b"]")
-        return digest.hexdigest()
+        return self._content.digest(None if specs is None else set(specs))
 
     def save(self, path: Path) -> None:
         """Write the table as a new file at ``path``, in place of what is there; a kill leaves one of both.
@@ -353,7 +355,9 @@ class LatencyTable:
         temporary = temporary_in(path.parent)
         try:
             with LatencyTable.create(temporary, self.header) as copy:
-                copy.add(*self._entries())
+                copy.add(*self._content.entries())
+                for network, graph in self._content.executed.items():
+                    copy.add_executed(network, graph)
                 if self.validation is not None:
                     copy.add_validation(self.validation)
             os.replace(temporary, path)
@@ -370,17 +374,18 @@ class LatencyTable:
         Raises:
             TableError: A network of the validation has no measurement here.
         """
-        return None if self.validation is None else validation_report(self.validation, self._measurements)
+        return (
+            None
+            if self.validation is None
+            else validation_report(self.validation, self._content.measurements)
+        )
 
     def to_frame(self) -> pd.DataFrame:
-        """Return one row per entry; a failure has no latencies, but a status and a reason."""
-        import pandas as pd  # takes half a second, which a search need not spend
+        """Return one row per entry; a failure has no latencies, but a status and a reason.
 
-        intervals = self.intervals()
-        return pd.DataFrame((_row(entry, intervals) for entry in self._entries()), columns=list(_COLUMNS))
-
-    def _entries(self) -> Iterator[Entry]:
-        return chain(self._measurements.values(), self._failures.values())
+        Of a table that is keyed by units, ``unit`` is a last column: each key as people read it.
+        """
+        return frame_of(self._content.entries(), self.intervals(), of_units=self.header.keyed_by == "units")
 
     def close(self) -> None:
         """Release the file; closing twice is allowed."""
@@ -394,10 +399,6 @@ class LatencyTable:
         self.close()
 
 
-def _json(fields: Fields) -> bytes:
-    return json.dumps(fields, sort_keys=True).encode()
-
-
 def _marked(entry: Entry, now: Mapping[str, str]) -> Entry:
     """Return ``entry`` with the conditions ``now``, unless it tells its own; a failure tells none."""
     if isinstance(entry, Failure):
@@ -408,19 +409,3 @@ def _marked(entry: Entry, now: Mapping[str, str]) -> Entry:
 def _spelled(settings: Mapping[str, Setting]) -> dict[str, Setting]:
     words = {True: "on", False: "off"}
     return {name: words[value] if isinstance(value, bool) else value for name, value in settings.items()}
-
-
-def _row(entry: Entry, intervals: Mapping[OpSpec, tuple[float, float]]) -> dict[str, object]:
-    row: dict[str, object] = {"kind": entry.spec.kind, "spec": str(entry.spec)}
-    if isinstance(entry, Failure):
-        return row | {"n": 0, "status": str(entry.status), "reason": entry.reason}
-    low_s, high_s = intervals[entry.spec]
-    return row | {
-        "latency_ms": entry.latency_s * 1e3,
-        "low_ms": low_s * 1e3,
-        "high_ms": high_s * 1e3,
-        "median_ms": entry.median_s * 1e3,
-        "n": len(entry.samples_s),
-        "status": "measured",
-        "reason": "",
-    }

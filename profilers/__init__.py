@@ -21,16 +21,26 @@ if TYPE_CHECKING:
         UnsupportedOperationError,
         WrongOutputError,
     )
-    from profilers.filling import CONTROLS, Filled, Setup, fill_table, lacking, measure, plan_at
+    from profilers.filling import (
+        CONTROLS,
+        Filled,
+        Setup,
+        fill_table,
+        keep_executed,
+        lacking,
+        measure,
+        plan_at,
+    )
     from profilers.fleet import Fleet
     from profilers.formats import FileFormat
     from profilers.parts import parts_of
     from profilers.plan import USUAL, MeasurementPlan, Quality, SentinelPlan
     from profilers.profiler import Profiler, plan_for
     from profilers.progress.report import OnProgress, Progress, ignore_progress
-    from profilers.runtimes._runtime import LoweredModel, Runtime, Workload
+    from profilers.runtimes._runtime import LoweredModel, Runtime, UnitCounter, Workload
     from profilers.runtimes._tflite.interpreter import TfLiteModel
     from profilers.trial import tried
+    from profilers.units.counter import NetworkNode
 
 __all__ = [
     "CONTROLS",
@@ -45,6 +55,7 @@ __all__ = [
     "GarbledOutputError",
     "LoweredModel",
     "MeasurementPlan",
+    "NetworkNode",
     "OnProgress",
     "Profiler",
     "ProfilingError",
@@ -55,12 +66,14 @@ __all__ = [
     "Setup",
     "TfLiteModel",
     "ThrottledError",
+    "UnitCounter",
     "UnsupportedOperationError",
     "Workload",
     "WrongOutputError",
     "fill_table",
     "formats",
     "ignore_progress",
+    "keep_executed",
     "lacking",
     "look_around",
     "look_at",
@@ -87,6 +100,7 @@ _HOMES = {
     "GarbledOutputError": "profilers.errors",
     "LoweredModel": "profilers.runtimes._runtime",
     "MeasurementPlan": "profilers.plan",
+    "NetworkNode": "profilers.units.counter",
     "OnProgress": "profilers.progress.report",
     "Profiler": "profilers.profiler",
     "ProfilingError": "profilers.errors",
@@ -98,12 +112,14 @@ _HOMES = {
     "TfLiteModel": "profilers.runtimes._tflite.interpreter",
     "ThrottledError": "profilers.errors",
     "USUAL": "profilers.plan",
+    "UnitCounter": "profilers.runtimes._runtime",
     "UnsupportedOperationError": "profilers.errors",
     "Workload": "profilers.runtimes._runtime",
     "WrongOutputError": "profilers.errors",
     "fill_table": "profilers.filling",
     "formats": "profilers.formats",
     "ignore_progress": "profilers.progress.report",
+    "keep_executed": "profilers.filling",
     "lacking": "profilers.filling",
     "look_around": "profilers.doctor",
     "look_at": "profilers.doctor",

@@ -8,8 +8,18 @@ from pathlib import Path
 
 import devices
 from devices.foundation import ConfigError, load_plugin
-from latency_tables import Entry, Failure, LatencyTable, Measurement, OpSpec, Setting, partial_path
+from latency_tables import (
+    Entry,
+    Failure,
+    KeyedBy,
+    LatencyTable,
+    Measurement,
+    OpSpec,
+    Setting,
+    partial_path,
+)
 from profilers import runtimes
+from profilers._sampling.sampling import MEASURING_ERRORS, failure
 from profilers.errors import ProfilingError
 from profilers.fleet import Fleet
 from profilers.parts import parts_of
@@ -85,6 +95,7 @@ def fill_table(  # noqa: PLR0913  (what, where, on what and how)
     retry_failures: bool = False,
     again: bool = False,
     allow_changed: Collection[str] = (),
+    keyed_by: KeyedBy = "operations",
     on_progress: OnProgress = ignore_progress,
 ) -> Filled:
     """Measure what the table at ``path`` lacks of ``workloads``; whatever ends this, the next call goes on.
@@ -102,6 +113,7 @@ def fill_table(  # noqa: PLR0913  (what, where, on what and how)
         again: Whether everything is measured anew; by one device only.
         allow_changed: Which conditions may have changed since the table was made: see
             ``latency_tables.Changeable``. What is measured then says so; ``device`` allows nothing here.
+        keyed_by: What the table is made of.
         on_progress: For progress.
 
     Raises:
@@ -124,11 +136,12 @@ def fill_table(  # noqa: PLR0913  (what, where, on what and how)
             quality=quality,
             retry_failures=retry_failures,
             allow_changed=allow_changed,
+            keyed_by=keyed_by,
             on_progress=on_progress,
         )
     else:
         with _profiler(workloads, setup, shared[0], quality, on_progress) as (profiler, tally):
-            header, is_new = profiler.header(), not os.path.lexists(path)
+            header, is_new = profiler.header(keyed_by), not os.path.lexists(path)
             with (
                 LatencyTable.open_for_writing(path, header, allow_changed=allow_changed) as table,
                 _removed_if_bare(path, is_new),
@@ -145,6 +158,48 @@ def fill_table(  # noqa: PLR0913  (what, where, on what and how)
     new = {entry.spec for entry in filled.entries}  # several devices measure the controls each
     were_there = len({workload.spec for workload in workloads} - new)
     return replace(filled, were_there=were_there, failures=failed)
+
+
+def keep_executed(
+    path: Path,
+    networks: Sequence[Workload],
+    setup: Setup,
+    *,
+    retry_failures: bool = False,
+    allow_changed: Collection[str] = (),
+) -> None:
+    """Keep in a table of units what the device's runtime makes of each of ``networks`` that it lacks.
+
+    A network that the runtime does not execute becomes a failure.
+
+    Args:
+        path: The table; made where there is none.
+        networks: Modules.
+        setup: On what.
+        retry_failures: Whether one that failed before is tried again.
+        allow_changed: As for ``fill_table``.
+
+    Raises:
+        DeviceError: The device cannot be reached or used.
+        TableMismatchError: The table is of another device, of other settings, or of conditions that changed.
+        TableError: The table cannot be written.
+    """
+    with devices.connect(setup.device) as device:
+        runtime, is_new = setup.load_runtime(), not os.path.lexists(path)
+        header = Profiler(device, runtime).header("units")
+        with (
+            device.quiet(runtime.threads),
+            LatencyTable.open_for_writing(path, header, allow_changed=allow_changed) as table,
+            _removed_if_bare(path, is_new),
+        ):
+            for network in networks:
+                is_tried = network.spec in table.failures and not retry_failures
+                if network.spec in table.executed or is_tried:
+                    continue
+                try:
+                    table.add_executed(network.spec, runtime.executed(network, device))
+                except MEASURING_ERRORS as error:
+                    table.add(failure(network.spec, error))
 
 
 def lacking(path: Path, specs: Iterable[OpSpec], *, retry_failures: bool = False) -> list[OpSpec]:
@@ -198,6 +253,7 @@ def _fill_by_fleet(  # noqa: PLR0913  (those of fill_table)
     quality: Quality,
     retry_failures: bool,
     allow_changed: Collection[str],
+    keyed_by: KeyedBy,
     on_progress: OnProgress,
 ) -> Filled:
     with ExitStack() as opened:
@@ -217,7 +273,15 @@ def _fill_by_fleet(  # noqa: PLR0913  (those of fill_table)
             watchers[name] = tally.watch(address, device)
         there, failed = _in_table_and_parts(path)
         tally.begin(there, {} if retry_failures else failed, addresses[0])
-        entries = list(fleet.fill(path, workloads, workloads[-CONTROLS:], retry_failures=retry_failures))
+        entries = list(
+            fleet.fill(
+                path,
+                workloads,
+                workloads[-CONTROLS:],
+                retry_failures=retry_failures,
+                keyed_by=keyed_by,
+            )
+        )
         return Filled(entries, fleet.resting_s, fleet.taken_up, lost=tuple(fleet.lost.values()))
 
 

@@ -11,12 +11,12 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 from devices import Device, DeviceError, DeviceLostError
-from latency_tables import ChangedConditionsError, Entry, LatencyTable, OpSpec, TableHeader
+from latency_tables import ChangedConditionsError, Entry, KeyedBy, LatencyTable, OpSpec, TableHeader
 from profilers.parts import (
     TOLERANCE,
     member_names,
@@ -144,6 +144,7 @@ class Fleet:
         controls: Sequence[Workload],
         *,
         retry_failures: bool = False,
+        keyed_by: KeyedBy = "operations",
     ) -> Iterator[Entry]:
         """Measure what the table at ``path`` and its parts lack; merge the parts at the end.
 
@@ -154,6 +155,7 @@ class Fleet:
             workloads: What it is to hold, each spec once.
             controls: Those of ``workloads`` that every device measures.
             retry_failures: Measure again what failed before.
+            keyed_by: What the table is made of.
 
         Yields:
             The entries, in the order in which the devices finish them.
@@ -167,16 +169,17 @@ class Fleet:
         """
         self._work = _Work(self._chunk_size)
         own = {name: self._part(path, name) for name in self.names}
+        headers = {name: replace(header, keyed_by=keyed_by) for name, header in self._headers.items()}
         there = [LatencyTable.open(part) for part in parts_of(path) if part not in own.values()]
         there += [LatencyTable.open(path)] if path.exists() else []
         for table in there:
-            require_alike(table.header, next(iter(self._headers.values())), self._allow_changed)
+            require_alike(table.header, next(iter(headers.values())), self._allow_changed)
         with ExitStack() as opened:
             parts = {
                 name: opened.enter_context(
                     LatencyTable.open_for_writing(own[name], header, allow_changed=self._allow_changed)
                 )
-                for name, header in self._headers.items()
+                for name, header in headers.items()
             }
             self._work.put(_lacking(workloads, [*there, *parts.values()], retry_failures=retry_failures))
             yield from self._measured(parts, workloads, controls)

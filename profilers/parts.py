@@ -111,6 +111,9 @@ def merge(
         merged.add(*table.failures.values())
     for table in [*parts, *before]:
         merged.add(*(_marked(entry, table.header, first) for entry in table.measurements.values()))
+    for table in [*parts, *before]:
+        for network, graph in table.executed.items():
+            merged.add_executed(network, graph)
     if before and before[0].validation is not None:
         merged.add_validation(before[0].validation)
     merged.save(path)

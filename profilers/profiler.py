@@ -10,7 +10,7 @@ import numpy as np
 
 from devices import Device, HostDevice, RemoteDevice
 from devices.foundation import plugin_name
-from latency_tables import Conditions, Entry, LatencyTable, Measurement, OpSpec, TableHeader
+from latency_tables import Conditions, Entry, KeyedBy, LatencyTable, Measurement, OpSpec, TableHeader
 from profilers._gate import Gate, OpenGate, SentinelGate
 from profilers._sampling.sampling import Sampling, failure
 from profilers._sampling.unfinished import Unfinished, clocks_of, measuring_key
@@ -71,8 +71,12 @@ class Profiler:
         """Seconds that were lost to waiting for the device to be ready."""
         return self._gate.resting_s
 
-    def header(self) -> TableHeader:
-        """Return the conditions that everything measured here shares: the header of its table."""
+    def header(self, keyed_by: KeyedBy = "operations") -> TableHeader:
+        """Return the conditions that everything measured here shares: the header of its table.
+
+        Args:
+            keyed_by: What a new table is made of.
+        """
         return TableHeader(
             device=self.device.info(),
             runtime=plugin_name(type(self.runtime)),
@@ -80,6 +84,7 @@ class Profiler:
             threads=self.runtime.threads,
             settings=self.runtime.header_settings(),
             executes=self.runtime.executes,
+            keyed_by=keyed_by,
         )
 
     def fill(
@@ -113,7 +118,7 @@ class Profiler:
                 the others of their group are.
             DeviceError: The device was lost, or lacks what the runtime needs.
         """
-        table.session.require_equal(self.header())
+        table.session.require_equal(self.header(table.header.keyed_by))
         by_spec = {workload.spec: workload for workload in workloads}
         wanted, size = list(by_spec.values()), self.plan.group_size
         missing = set(by_spec if again else table.missing(by_spec, retry_failures=retry_failures))

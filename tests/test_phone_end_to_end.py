@@ -96,9 +96,7 @@ def test_a_table_measured_over_the_real_daemon_predicts_the_networks_of_its_spac
     assert "SHA-256" in table.header.runtime_version
     assert str(tmp_path) not in path.read_text()  # no path of this machine, and so none of its user
     predictor = latency_model(SPACE, table)
-    small, large = (
-        predictor.predict(SPACE.graph(choice, "deploy").live.specs()) for choice in ((0, 0), (1, 0))
-    )
+    small, large = (predictor.predict(choice) for choice in ((0, 0), (1, 0)))
     assert 0 < small.latency_s < large.latency_s
     assert bench.fill(path) == 0
 

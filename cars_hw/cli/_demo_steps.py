@@ -10,6 +10,7 @@ from cars_hw.cli._measuring import measuring_bars
 from cars_hw.cli._output import print_table, say
 from cars_hw.config import SearchConfig
 from cars_hw.latency.contents import network_workload
+from cars_hw.latency.filling import kind_of
 from cars_hw.ledger import Json
 from cars_hw.networks.architecture import to_text
 from cars_hw.networks.graph import Graph
@@ -57,9 +58,10 @@ class Member:
 
 
 def profile(config: SearchConfig) -> None:
-    """Measure every operation of the space that the table lacks."""
+    """Measure what the table lacks of the space."""
     say(f"{config.latency.table}: {profile_forecast(config)}")
-    with measuring_bars("operations and networks") as show:
+    kind = kind_of(Path(config.latency.table), make_setup(config.latency))
+    with measuring_bars(f"{kind} and networks") as show:
         filled = profile_table(config, on_progress=show)
     say(f"{config.latency.table}: {len(filled.entries)} measured, {filled.were_there} were there")
 

@@ -1,5 +1,6 @@
 """``cars-hw profile``: measure what a latency table lacks of a space."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -61,9 +62,13 @@ def profile(
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Measure every operation of a space that the table lacks. Safe to stop and to repeat."""
-    from cars_hw.assembly import make_space
+    """Measure what a space needs and the table lacks. Safe to stop and to repeat.
+
+    A new table holds what the runtime executes, where the runtime shows that, else the space's operations.
+    """
+    from cars_hw.assembly import make_setup, make_space
     from cars_hw.cli._measuring import measuring_bars
+    from cars_hw.latency.filling import kind_of, why_by_operations
     from cars_hw.latency.model import trust
     from cars_hw.results.forecast import profile_forecast
     from cars_hw.results.tables import profile as profile_table
@@ -90,9 +95,14 @@ def profile(
         resolved, devices=device or (), quality=quality, retry_failures=retry_failures
     )
     path = resolved.latency.table
+    kind, reason = (
+        told(Path(path), make_setup(resolved.for_target().latency)) for told in (kind_of, why_by_operations)
+    )
+    if reason:
+        say(f"{path}: by operations, since {reason}")
     say(f"{path}: {forecast}")
     kept = f"{path} and its parts" if len(device or ()) > 1 else path
-    with measuring_bars("operations and networks", kept) as show:
+    with measuring_bars(f"{kind} and networks", kept) as show:
         filled = profile_table(
             resolved, devices=device or (), quality=quality, retry_failures=retry_failures, on_progress=show
         )

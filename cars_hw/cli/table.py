@@ -1,9 +1,10 @@
 """``cars-hw table``: read latency tables, hold them against whole networks, and repair them."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -30,15 +31,24 @@ from cars_hw.cli._options import (
     resolve_measuring,
 )
 from cars_hw.cli._output import print_json, print_table, say, show_line
+from cars_hw.latency.breakdown import ClassShare, breakdown
 from cars_hw.latency.contents import VALIDATION_NETWORKS
 from cars_hw.latency.model import trust
-from latency_tables import LatencyTable, PredictionErrorReport, Repair, ValidationReport, repair_table
+from latency_tables import (
+    LatencyTable,
+    PredictionErrorReport,
+    Repair,
+    ValidationReport,
+    repair_table,
+    unit_text,
+)
 
 EXAMPLES = {
-    "show": ("cars-hw table show cpu.jsonl", "cars-hw table show cpu.jsonl --json"),
+    "show": ("cars-hw table show cpu.jsonl", "cars-hw table show cpu.jsonl --by operation"),
     "validate": ("cars-hw table validate --config search.toml --table cpu.jsonl",),
     "repair": ("cars-hw table repair cpu.jsonl", "cars-hw table repair cpu.jsonl --write"),
 }
+
 
 table = typer.Typer(
     no_args_is_help=True,
@@ -51,12 +61,21 @@ table = typer.Typer(
 @table.command(epilog=epilog(EXAMPLES["show"]))
 def show(
     path: Annotated[Path, typer.Argument(help="The table's file.")],
+    by: Annotated[
+        Literal["entry", "operation"],
+        typer.Option("--by", help="What is printed: the entries, or where a network's time goes."),
+    ] = "entry",
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Print a table's conditions, its validation and its entries, slowest first."""
+    """Print a table's conditions, its validation and its entries, slowest first.
+
+    By operation: where the time of its whole networks goes, on average.
+    """
     opened = LatencyTable.open(path)
     header = opened.header
+    is_by_operation = by == "operation" and header.keyed_by == "units"
+    shares = breakdown(opened) if is_by_operation else []
     if json:
         frame = opened.to_frame()
         conditions = {
@@ -74,6 +93,7 @@ def show(
                 "measured_under": {name: dict(counts) for name, counts in opened.measured_under().items()},
                 "validation": _report_json(opened.validation_report()),
                 "entries": frame.astype(object).where(frame.notna(), None).to_dict("records"),
+                **({"by_operation": [asdict(share) for share in shares]} if shares else {}),
             }
         )
         return
@@ -82,12 +102,21 @@ def show(
         f"{header.device}; {header.runtime} {header.runtime_version}, {header.threads} thread(s){settings}"
     )
     show_line(str(trust(opened)))
+    if shares:
+        _print_shares(shares)
+    else:
+        _print_entries(opened)
+    for failure in opened.failures.values():
+        show_line(f"failed: {failure.spec}: {failure.status}: {failure.reason}")
+
+
+def _print_entries(opened: LatencyTable) -> None:
     intervals = opened.intervals()
     print_table(
         ["operation", "ms", "95 % interval", "median ms", "samples"],
         [
             [
-                str(entry.spec),
+                unit_text(entry.spec),
                 _ms(entry.latency_s),
                 "..".join(map(_ms, intervals[entry.spec])),
                 _ms(entry.median_s),
@@ -96,8 +125,22 @@ def show(
             for entry in sorted(opened.measurements.values(), key=lambda entry: -entry.latency_s)
         ],
     )
-    for failure in opened.failures.values():
-        show_line(f"failed: {failure.spec}: {failure.status}: {failure.reason}")
+
+
+def _print_shares(shares: Sequence[ClassShare]) -> None:
+    print_table(
+        ["operation", "units", "executed in a network", "ms of a network", "% of a network"],
+        [
+            [
+                share.unit_class,
+                str(share.units),
+                f"{share.executed:.1f}",
+                _ms(share.latency_s),
+                f"{share.share * 100:.1f}",
+            ]
+            for share in shares
+        ],
+    )
 
 
 @table.command(epilog=epilog(EXAMPLES["validate"]))

@@ -1,85 +1,208 @@
-"""The contents of a latency table for a space: a call, every deployed operation, and a few whole networks.
+"""The contents of a latency table for a space, and the networks that it is calibrated and validated by.
 
-The networks are the same ones wherever the table is read; they correct the operations jointly. Others, once
-the table was validated, tell how good its predictions are.
+A table of operations holds a call, every deployed operation, and a few whole networks that correct them
+jointly. A table of units holds a call, random whole networks, those whose predictions are least certain, and
+each unit that a runtime executes of them: what it has to hold follows from what was measured of it.
+
+The networks are the same ones wherever a table is read. Others, once it was validated, tell how good its
+predictions are.
 """
 
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
-import numpy as np
-
+from cars_hw.latency.candidates import drawn, network_key, uncertain
 from cars_hw.networks.architecture import Architecture
 from cars_hw.networks.graph import network_spec
 from cars_hw.spaces._space import SearchSpace
-from latency_tables import CALL_OVERHEAD, OpSpec, reference_of
-from profilers import Workload
+from latency_tables import CALL_OVERHEAD, ExecutedGraph, LatencyTable, OpSpec, reference_of
+from profilers import UnitCounter, Workload
 
 #: Enough for the factor that all operations share, which is most of the error; see benchmarks/prediction.py.
 CALIBRATION_NETWORKS = 16
+#: How many of a table of units are random; and how many are the least certain among the candidates.
+RANDOM_NETWORKS, WIDEST_NETWORKS = 12, 4
 #: Fewer than 20 leave the spread of Kendall's tau too wide to tell a good table from a bad one.
 VALIDATION_NETWORKS = 20
 #: Calibration networks that a validation measures once more: whether the device is as fast as it was.
 REFERENCE_NETWORKS = 4
-_SEED = 20_200_614
 
 
-@dataclass(frozen=True)
-class TableContents:
-    """The contents of a table for ``space``, listed in one place."""
+class Contents(ABC):
+    """What a table holds of a space.
+
+    Attributes:
+        space: The space.
+    """
 
     space: SearchSpace
 
-    @cached_property
-    def operations(self) -> tuple[OpSpec, ...]:
-        """The keys of a call and of every deployed operation."""
-        return (CALL_OVERHEAD, *self.space.all_operations("deploy"))
+    @property
+    @abstractmethod
+    def calibration(self) -> tuple[Architecture, ...]:
+        """The architectures whose deployed networks are measured as wholes."""
+
+    @property
+    @abstractmethod
+    def parts(self) -> tuple[OpSpec, ...]:
+        """The keys of a call, and of all that networks are predicted from."""
+
+    @abstractmethod
+    def network(self, architecture: Architecture) -> Workload:
+        """Return what measures the deployed network of ``architecture``, as networks of the table are."""
 
     @cached_property
-    def calibration(self) -> tuple[Architecture, ...]:
-        """The architectures whose deployed networks are measured as wholes: always the same."""
-        return self._drawn(CALIBRATION_NETWORKS)
+    def networks(self) -> tuple[OpSpec, ...]:
+        """The keys of the calibration networks, each once."""
+        return tuple(dict.fromkeys(network_key(self.space, one) for one in self.calibration))
 
     @cached_property
     def specs(self) -> tuple[OpSpec, ...]:
         """The keys of everything, each once, in the order of measuring."""
-        networks = (network_spec(self.space.deployed(architecture)) for architecture in self.calibration)
-        return tuple(dict.fromkeys((*self.operations, *networks)))
+        return (*self.parts, *self.networks)
 
     def validation(self, n: int = VALIDATION_NETWORKS) -> tuple[Architecture, ...]:
         """Draw ``n`` architectures that calibration does not see, always the same; fewer in a small space."""
-        return self._drawn(CALIBRATION_NETWORKS + n)[CALIBRATION_NETWORKS:]
+        others = drawn(self.space, CALIBRATION_NETWORKS + WIDEST_NETWORKS + n)[CALIBRATION_NETWORKS:]
+        return tuple(one for one in others if one not in self.calibration)[:n]
 
     def references(self) -> list[Workload]:
         """Return what measures a few of the calibration networks once more, beside their own entries."""
-        chosen = self.calibration[:REFERENCE_NETWORKS]
-        workloads = [network_workload(self.space, architecture) for architecture in chosen]
+        workloads = map(self.network, self.calibration[:REFERENCE_NETWORKS])
         return [replace(workload, spec=reference_of(workload.spec)) for workload in workloads]
+
+
+@dataclass(frozen=True)
+class TableContents(Contents):
+    """The contents of a table of operations for ``space``, listed in one place."""
+
+    space: SearchSpace
+
+    @cached_property
+    def calibration(self) -> tuple[Architecture, ...]:
+        """The architectures whose deployed networks are measured as wholes: always the same."""
+        return drawn(self.space, CALIBRATION_NETWORKS)
+
+    @cached_property
+    def parts(self) -> tuple[OpSpec, ...]:
+        """The keys of a call and of every deployed operation."""
+        return (CALL_OVERHEAD, *self.space.all_operations("deploy"))
+
+    def network(self, architecture: Architecture) -> Workload:
+        """Return the network as tables of operations have always had it: all batch norms alike."""
+        return network_workload(self.space, architecture, is_distinct=False)
 
     def workloads(self) -> list[Workload]:
         """Return what measures everything, in the order of ``specs``."""
-        from cars_hw.weights import modules  # torch takes seconds, which a search by a table need not spend
-
-        operations = [Workload(spec, partial(modules.build, spec)) for spec in self.operations]
-        return operations + [network_workload(self.space, architecture) for architecture in self.calibration]
-
-    def _drawn(self, n: int) -> tuple[Architecture, ...]:
-        """Draw ``n`` connected architectures: a network of constant output says nothing of its operations."""
-        rng, size = np.random.default_rng(_SEED), self.space.size()
-        drawn: dict[Architecture, bool] = {}
-        while sum(drawn.values()) < n and len(drawn) < size:
-            architecture = self.space.sample(rng)
-            if architecture not in drawn:
-                drawn[architecture] = self.space.deployed(architecture).is_connected
-        return tuple(architecture for architecture, is_connected in drawn.items() if is_connected)
+        operations = [module_workload(spec) for spec in self.parts]
+        return operations + [self.network(architecture) for architecture in self.calibration]
 
 
-def network_workload(space: SearchSpace, architecture: Architecture) -> Workload:
+@dataclass(frozen=True)
+class UnitContents(Contents):
+    """The contents of a table of units for ``space``, as far as what it holds tells them.
+
+    Attributes:
+        space: The space.
+        executed: Of the table: by a network's key what the runtime makes of it.
+    """
+
+    space: SearchSpace
+    executed: Mapping[OpSpec, ExecutedGraph]
+
+    @cached_property
+    def random(self) -> tuple[Architecture, ...]:
+        """The first of the calibration networks: always the same."""
+        return drawn(self.space, RANDOM_NETWORKS)
+
+    @cached_property
+    def candidates(self) -> tuple[Architecture, ...]:
+        """The architectures among which the least certain are looked for."""
+        return uncertain(self.space, self.random)
+
+    @cached_property
+    def widest(self) -> tuple[Architecture, ...]:
+        """Those of them that the table was given to hold."""
+        chosen = (one for one in self.candidates if network_key(self.space, one) in self.executed)
+        return tuple(chosen)[:WIDEST_NETWORKS]
+
+    @cached_property
+    def calibration(self) -> tuple[Architecture, ...]:
+        """The architectures whose deployed networks are measured as wholes, as far as they are chosen."""
+        return (*self.random, *self.widest)
+
+    @cached_property
+    def parts(self) -> tuple[OpSpec, ...]:
+        """The keys of a call, and of ``units``."""
+        return (CALL_OVERHEAD, *self.units)
+
+    @cached_property
+    def units(self) -> tuple[OpSpec, ...]:
+        """The keys of the units of those calibration networks whose graphs are known."""
+        return self.units_of(self.networks)
+
+    @property
+    def unread(self) -> tuple[Architecture, ...]:
+        """Those of ``random`` of which the table does not say what the runtime makes."""
+        return tuple(one for one in self.random if network_key(self.space, one) not in self.executed)
+
+    @property
+    def unchosen(self) -> int:
+        """How many of the least certain networks are still to be chosen."""
+        return min(WIDEST_NETWORKS, len(self.candidates)) - len(self.widest)
+
+    def units_of(self, networks: Iterable[OpSpec]) -> tuple[OpSpec, ...]:
+        """Return the distinct units of those networks whose graphs are known."""
+        graphs = (self.executed[network] for network in networks if network in self.executed)
+        return tuple(dict.fromkeys(unit for graph in graphs for unit in graph.counts))
+
+    def network(self, architecture: Architecture) -> Workload:
+        """Return the network with batch norms as different as those of trained ones."""
+        return network_workload(self.space, architecture)
+
+    def workloads(self, counter: UnitCounter) -> list[Workload]:
+        """Return what measures all that is known by now, in the order of ``specs``."""
+        units = [counter.workload(unit) for unit in self.units]
+        return [module_workload(CALL_OVERHEAD), *units, *map(self.network, self.calibration)]
+
+
+def contents_of(space: SearchSpace, table: LatencyTable) -> Contents:
+    """Return what ``table``, whichever its kind, holds of ``space``."""
+    if table.header.keyed_by == "units":
+        return UnitContents(space, dict(table.executed))
+    return TableContents(space)
+
+
+def network_workload(space: SearchSpace, architecture: Architecture, *, is_distinct: bool = True) -> Workload:
     """Return the deployed network of ``architecture``, untrained: latency does not depend on weights.
 
     Whole: whether operations are dropped that do not reach the output is the runtime's business.
+
+    Args:
+        space: The space.
+        architecture: Its member.
+        is_distinct: Whether no two batch norms are equal, as in trained networks; a runtime may merge equal
+            ones with what follows them.
     """
-    from cars_hw.weights.network import Network  # as above
+    from cars_hw.weights.batch_norm import distinct_statistics  # torch takes seconds, which need not be spent
+    from cars_hw.weights.network import Network
 
     graph = space.deployed(architecture)
-    return Workload(network_spec(graph), lambda: Network.untrained(graph, whole=True).eval())
+
+    def build() -> Network:
+        network = Network.untrained(graph, whole=True)
+        if is_distinct:
+            distinct_statistics(network, seed=0)
+        network.eval()
+        return network
+
+    return Workload(network_spec(graph), build)
+
+
+def module_workload(spec: OpSpec) -> Workload:
+    """Return what measures one operation, as its module."""
+    from cars_hw.weights import modules  # as above
+
+    return Workload(spec, partial(modules.build, spec))

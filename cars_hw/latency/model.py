@@ -3,58 +3,87 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cars_hw.latency.contents import TableContents
-from cars_hw.latency.prediction import predict
+from cars_hw.latency.candidates import network_key
+from cars_hw.latency.contents import Contents, TableContents, UnitContents, contents_of
+from cars_hw.latency.counting import counts_for
+from cars_hw.latency.prediction import MeasuredNetwork, OperationPredictor, Predictor, UnitPredictor
 from cars_hw.networks.architecture import Architecture
-from cars_hw.networks.graph import network_spec
 from cars_hw.spaces._space import SearchSpace
 from latency_tables import (
-    LatencyModel,
     LatencyTable,
-    Observation,
+    MissingEntryError,
     PredictedNetwork,
     Validation,
 )
+from profilers import Setup
 
 
-def latency_model(space: SearchSpace, table: LatencyTable) -> LatencyModel:
-    """Return the predictor of ``space`` from ``table``.
+def latency_model(space: SearchSpace, table: LatencyTable, setup: Setup | None = None) -> Predictor:
+    """Return the predictor of ``space`` from ``table``: an ``OperationPredictor`` or a ``UnitPredictor``.
 
     Args:
         space: The space whose deployed networks are predicted.
-        table: Holds ``TableContents(space).specs``.
+        table: Holds what ``profile`` measures for ``space``.
+        setup: The device that may be asked which units it executes, where this machine's runtime does not
+            execute the same; if not given, none is.
 
     Raises:
         MissingEntryError: The table lacks a key; the message names it and why.
+        UncountedError: The table is of units, and neither this machine nor the device can count them.
     """
+    if table.header.keyed_by == "units":
+        return _by_units(space, table, setup)
+    return _by_operations(space, table)
+
+
+def _by_operations(space: SearchSpace, table: LatencyTable) -> OperationPredictor:
     contents = TableContents(space)
     for spec in contents.specs:
         table[spec]
-    executes = table.header.executes
-    graphs = [space.deployed(architecture) for architecture in contents.calibration]
-    observations = [
-        Observation(graph.executed(executes).specs(), table[network_spec(graph)].latency_s)
-        for graph in graphs
-    ]
-    return LatencyModel(table, observations)
+    return OperationPredictor(space, table, _measured(contents, table))
+
+
+def _by_units(space: SearchSpace, table: LatencyTable, setup: Setup | None) -> UnitPredictor:
+    contents = UnitContents(space, dict(table.executed))
+    failed = table.failures.keys() & set(contents.units)  # of these, their class tells what they cost
+    for spec in contents.specs:
+        if spec not in failed:
+            table[spec]
+    if contents.unread or contents.unchosen:
+        lacking = f"{len(contents.unread) + contents.unchosen} of its calibration networks"
+        raise MissingEntryError(lacking, table=str(table.path or ""))
+    return UnitPredictor(table, counts_for(space, table, setup), _measured(contents, table))
+
+
+def _measured(contents: Contents, table: LatencyTable) -> list[MeasuredNetwork]:
+    return [(one, table[network_key(contents.space, one)].latency_s) for one in contents.calibration]
 
 
 def predicted_networks(
-    space: SearchSpace, table: LatencyTable, architectures: Sequence[Architecture]
+    space: SearchSpace,
+    table: LatencyTable,
+    architectures: Sequence[Architecture],
+    setup: Setup | None = None,
 ) -> Validation:
     """Predict networks whose measurements are entries of ``table``, to hold them against each other.
 
+    Args:
+        space: The space of the networks.
+        table: Predicts them.
+        architectures: Whose deployed networks they are.
+        setup: As for ``latency_model``.
+
     Raises:
-        MissingEntryError: The table lacks an operation, or a calibration network.
+        MissingEntryError: The table lacks an entry.
         TableError: There are too few architectures.
     """
-    model = latency_model(space, table)
+    model = latency_model(space, table, setup)
     networks = []
     for architecture in architectures:
-        spec = network_spec(space.deployed(architecture))
-        predicted = predict(space, model, architecture)
+        predicted = model.predict(architecture)
+        spec = network_key(space, architecture)
         networks.append(PredictedNetwork(spec, predicted.latency_s, predicted.interval_s))
-    return Validation(table.digest(TableContents(space).specs), tuple(networks))
+    return Validation(table.digest(contents_of(space, table).specs), tuple(networks))
 
 
 @dataclass(frozen=True)
@@ -83,7 +112,7 @@ def trust(table: LatencyTable, space: SearchSpace | None = None) -> Trust:
     report, notes = table.validation_report(), "".join(f"; {note}" for note in condition_notes(table))
     if report is None or table.validation is None:
         return Trust(f"never validated against whole networks{notes}", is_validated=False)
-    if space is not None and table.validation.basis != table.digest(TableContents(space).specs):
+    if space is not None and table.validation.basis != table.digest(contents_of(space, table).specs):
         return Trust(f"validated for other entries than those of this space{notes}", is_validated=False)
     return Trust(f"validated on {report}{notes}", is_validated=True)
 

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
+from cars_hw.latency.prediction import Predictor
 from cars_hw.networks.architecture import Architecture
 from cars_hw.networks.graph import Graph
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.trainer import Trainer
 from devices.foundation import ConfigError, plugin_name
-from latency_tables import LatencyModel
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Ingredients:
 
     space: SearchSpace
     trainer: Trainer
-    latency_models: Mapping[str, LatencyModel]
+    latency_models: Mapping[str, Predictor]
     target: str = ""
 
 

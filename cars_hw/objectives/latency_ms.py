@@ -2,29 +2,29 @@
 
 from typing import Self
 
-from cars_hw.latency.prediction import predict
+from cars_hw.latency.prediction import Predictor
 from cars_hw.networks.architecture import Architecture
 from cars_hw.objectives._objective import Ingredients, Objective
-from cars_hw.spaces._space import SearchSpace
 from devices.foundation import ConfigError, UnknownNameError
-from latency_tables import LatencyModel
 
 
 class Latency(Objective):
     """Predicted latency of the deployed network in milliseconds.
 
     Args:
-        space: The space of the architectures.
-        model: The predictor that was made from the target's table.
+        predictor: Made from the target's table, for the space that is searched.
         target: The name of what the table was measured on, where a search has several; then the objective's
             name is ``latency_ms.TARGET``.
+
+    Attributes:
+        predictor: The same.
     """
 
     pick = "fastest"
     has_targets = True
 
-    def __init__(self, space: SearchSpace, model: LatencyModel, target: str = "") -> None:
-        self._space, self._model = space, model
+    def __init__(self, predictor: Predictor, target: str = "") -> None:
+        self.predictor = predictor
         if target:
             self.name = f"{type(self).name}.{target}"
 
@@ -40,19 +40,20 @@ class Latency(Objective):
         if found.target:
             if found.target not in models:
                 raise UnknownNameError("latency target", found.target, models)
-            return cls(found.space, models[found.target], found.target)
+            return cls(models[found.target], found.target)
         if len(models) != 1:
             raise ConfigError(
                 f"{cls.name} needs one latency table; the search has {len(models)}"
                 + "".join(f", {cls.name}.{target}" for target in models)
             )
         [model] = models.values()
-        return cls(found.space, model)
+        return cls(model)
 
     def __call__(self, architecture: Architecture, /) -> float:
         """Predict from the table.
 
         Raises:
             MissingEntryError: The table lacks one of the architecture's operations.
+            ProfilingError: The table's runtime does not execute it.
         """
-        return predict(self._space, self._model, architecture).latency_s * 1e3
+        return self.predictor.predict(architecture).latency_s * 1e3

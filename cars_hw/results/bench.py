@@ -7,10 +7,9 @@ from pathlib import Path
 
 from cars_hw.assembly import make_setup, open_table
 from cars_hw.config import LatencySection, SearchConfig, SpaceSection
-from cars_hw.errors import PluginNotAllowedError
-from cars_hw.latency.contents import TableContents, network_workload
+from cars_hw.errors import PluginNotAllowedError, UncountedError
+from cars_hw.latency.contents import contents_of, network_workload
 from cars_hw.latency.model import latency_model, trust
-from cars_hw.latency.prediction import predict
 from cars_hw.ledger import Json
 from cars_hw.networks.architecture import Architecture, from_text, to_text
 from cars_hw.resolution import stored_space
@@ -249,7 +248,7 @@ def _predict_file(
     basis = _with_space_and_table(config, space, card.space, path)
     try:
         table = open_table(latency.model_copy(update={"table": path}))
-        if not has_table and (known is None or table.digest(TableContents(space).specs) != known.sha256):
+        if not has_table and (known is None or table.digest(contents_of(space, table).specs) != known.sha256):
             return _UNKNOWN_COST
         return _predict(table, space, from_text(card.architecture, space.choices), basis)
     except MissingEntryError as error:
@@ -279,7 +278,11 @@ def _predict(
     """Predict ``architecture`` from ``table``; ``basis`` is the configuration of both."""
     table.warn_of_changes()
     found = trust(table, space)
-    prediction = predict(space, latency_model(space, table), architecture)
+    try:
+        model = latency_model(space, table, make_setup(basis.for_target().latency))
+        prediction = model.predict(architecture)
+    except (UncountedError, ProfilingError) as error:  # it is measured all the same
+        return _Predicted(trust=f"it cannot predict this network: {error}")
     return _Predicted(prediction, str(found), None if found.is_validated else basis.for_target())
 
 

@@ -10,16 +10,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cars_hw.assembly import make_space
+from cars_hw.assembly import make_setup, make_space
 from cars_hw.config import SearchConfig
-from cars_hw.latency.contents import VALIDATION_NETWORKS, TableContents
+from cars_hw.latency.contents import (
+    VALIDATION_NETWORKS,
+    Contents,
+    TableContents,
+    UnitContents,
+    contents_of,
+)
+from cars_hw.latency.filling import kind_of, stored_contents
 from cars_hw.ledger import Json, Ledger
 from cars_hw.networks.architecture import Architecture
 from cars_hw.networks.graph import network_spec
 from cars_hw.results.duration import duration_text
 from cars_hw.saving.record import Generation
 from cars_hw.search import Schedule
-from latency_tables import OpSpec
+from latency_tables import LatencyTable, OpSpec
 from profilers import CONTROLS, USUAL, MeasurementPlan, Quality, lacking, plan_at
 
 #: Up to this factor, steps and evaluations still to come take less, or more, than those so far.
@@ -28,6 +35,9 @@ _FASTER, _SLOWER = 0.8, 1.5
 #: A first round evaluates new architectures alone; later ones, members and offspring, some with two weights.
 _MOST_GROWTH = 3.0
 
+
+#: Executed units of 16 networks, by the operations of their space: 98 by 51 in the demo's.
+_UNITS_PER_OPERATION = 2.0
 
 #: The first steps take longer than the others, and are not told from them before.
 _TIMED_STEPS = 20
@@ -70,19 +80,25 @@ class MeasuringForecast:
         operations: Operations that are missing.
         networks: Whole networks that are missing.
         time: How long they may take, on all devices together.
+        units: Executed units that are missing.
+        is_complete: Whether all units are known; those of networks that are still to be chosen or read are
+            estimated.
     """
 
     operations: int
     networks: int
     time: Span
+    units: int = 0
+    is_complete: bool = True
 
     def __str__(self) -> str:
-        counts = ((self.operations, "operation"), (self.networks, "network"))
+        counts = ((self.operations, "operation"), (self.units, "unit"), (self.networks, "network"))
         parts = [f"{n} {what}{'s' * (n != 1)}" for n, what in counts if n]
         if not parts:
             return "nothing is missing"
-        verb = "is" if self.operations + self.networks == 1 else "are"
-        return f"{' and '.join(parts)} {verb} missing; {self.time}"
+        about = "" if self.is_complete else "about "
+        verb = "is" if self.operations + self.units + self.networks == 1 else "are"
+        return f"{about}{' and '.join(parts)} {verb} missing; {self.time}"
 
 
 @dataclass(frozen=True)
@@ -112,7 +128,7 @@ def profile_forecast(
     """Return what ``profile`` would measure, and how long that may take; no device is asked.
 
     Args:
-        config: Names space, device and table.
+        config: Names space, device, runtime and table.
         devices: Identical devices that share the work, in place of that of ``config``.
         quality: How precisely.
         retry_failures: Whether what failed before is measured again.
@@ -120,14 +136,20 @@ def profile_forecast(
     Raises:
         TableError: The table cannot be read.
     """
-    latency, contents = config.for_target().latency, TableContents(make_space(config))
-    missing = set(lacking(Path(latency.table), contents.specs, retry_failures=retry_failures))
-    operations = sum(spec in missing for spec in contents.operations)
+    latency, space = config.for_target().latency, make_space(config)
+    path = Path(latency.table)
+    is_of_units = kind_of(path, make_setup(latency)) == "units"
+    contents = stored_contents(space, path) if is_of_units else TableContents(space)
+    missing = set(lacking(path, contents.specs, retry_failures=retry_failures))
+    parts = sum(spec in missing for spec in contents.parts)
     networks = _missing_networks(contents, contents.calibration, missing)
+    unknown = _unknown(contents) if isinstance(contents, UnitContents) else _Unknown(0, ())
+    parts, networks = parts + unknown.units, [*networks, *unknown.networks_macs]
     plan = plan_at((devices or [latency.device])[0], quality)
-    return MeasuringForecast(
-        operations, len(networks), measuring_time(plan, operations, networks, devices=len(devices) or 1)
-    )
+    time = measuring_time(plan, parts, networks, devices=len(devices) or 1)
+    operations, units = (0, parts) if is_of_units else (parts, 0)
+    is_complete = unknown == _Unknown(0, ())
+    return MeasuringForecast(operations, len(networks), time, units, is_complete)
 
 
 def validation_forecast(
@@ -148,10 +170,12 @@ def validation_forecast(
     Raises:
         TableError: The table cannot be read.
     """
-    latency, contents = config.for_target().latency, TableContents(make_space(config))
+    latency, space = config.for_target().latency, make_space(config)
+    path = Path(latency.table)
+    contents = contents_of(space, LatencyTable.open(path)) if path.exists() else TableContents(space)
     chosen = contents.validation(networks)
-    specs = [network_spec(contents.space.deployed(architecture)) for architecture in chosen]
-    missing = set(specs if again else lacking(Path(latency.table), specs, retry_failures=True))
+    specs = [network_spec(space.deployed(architecture)) for architecture in chosen]
+    missing = set(specs if again else lacking(path, specs, retry_failures=True))
     macs = _missing_networks(contents, chosen, missing)
     plan = plan_at(latency.device, quality)
     return MeasuringForecast(0, len(macs), measuring_time(plan, 0, macs))
@@ -255,8 +279,29 @@ class Announcements:
             self.write(f"the generations that are left take {left}")
 
 
+@dataclass(frozen=True)
+class _Unknown:
+    """What is missing of a table of units without being known yet, estimated.
+
+    Attributes:
+        units: Of networks that were not read yet; beyond these, a few.
+        networks_macs: Of each network that is still to be chosen, those of one in their place.
+    """
+
+    units: int
+    networks_macs: tuple[int, ...]
+
+
+def _unknown(contents: UnitContents) -> _Unknown:
+    space = contents.space
+    expected = round(_UNITS_PER_OPERATION * len(space.all_operations("deploy")))
+    units = max(0, expected - len(contents.units)) if contents.unread else 0
+    others = contents.candidates[: contents.unchosen]
+    return _Unknown(units, tuple(space.deployed(architecture).macs() for architecture in others))
+
+
 def _missing_networks(
-    contents: TableContents, architectures: Sequence[Architecture], missing: set[OpSpec]
+    contents: Contents, architectures: Sequence[Architecture], missing: set[OpSpec]
 ) -> list[int]:
     """Return the multiply-accumulates of those networks that are missing."""
     graphs = [contents.space.deployed(architecture) for architecture in architectures]

@@ -11,7 +11,7 @@ from typing import Literal
 from cars_hw.assembly import make_space, table_trusts
 from cars_hw.candidate import Candidate
 from cars_hw.config import SearchConfig
-from cars_hw.latency.contents import TableContents
+from cars_hw.latency.contents import contents_of
 from cars_hw.latency.model import condition_notes
 from cars_hw.ledger import Json
 from cars_hw.runs import Amendment, Run, is_limit
@@ -203,13 +203,13 @@ def _about_entries(config: SearchConfig) -> list[RunWarning]:
 
     Entries that the space does not use do not count for its precision.
     """
-    specs, found = TableContents(make_space(config)).specs, []
+    space, found = make_space(config), []
     for target in config.searched_targets().values():
         try:
             table = LatencyTable.open(target.table)
         except TableError:
             continue  # what its trust says
-        held = [table[spec] for spec in specs if spec in table]
+        held = [table[spec] for spec in contents_of(space, table).specs if spec in table]
         rough = sum(entry.conditions.get("precision_reached") is False for entry in held)
         if rough:
             text = f"latency table {target.table}: {rough} of {len(held)} entries missed their precision"

@@ -10,17 +10,39 @@ import pytest
 from torch import nn
 
 import devices
+from cars_hw.networks.graph import IMAGE, Graph, Node, network_spec
 from cars_hw.testing._entries import measured
+from cars_hw.weights import modules
+from cars_hw.weights.network import Network
 from devices import Device, DeviceError, DeviceInfo, DeviceState
 from devices.foundation import ConfigError, UnknownNameError, plugin_name
-from latency_tables import LatencyTable, OpSpec
-from profilers import MeasurementPlan, Profiler, Runtime, Workload, runtimes
+from latency_tables import LatencyTable, OpSpec, is_unit
+from profilers import (
+    MeasurementPlan,
+    Profiler,
+    Runtime,
+    UnitCounter,
+    UnsupportedOperationError,
+    Workload,
+    runtimes,
+)
 
 _RELU = Workload(OpSpec.of("relu", (1, 8, 12, 12)), nn.ReLU)
 _CONV = Workload(OpSpec.of("conv", (1, 8, 12, 12)), lambda: nn.Conv2d(8, 8, 3, padding=1).eval())
 _BLOCK = Workload(
     OpSpec.of("block", (1, 8, 12, 12)),
     lambda: nn.Sequential(*(nn.Conv2d(8, 8, 3, padding=1) for _ in range(6))).eval(),
+)
+
+_IMAGE_SHAPE, _SHAPE = (1, 3, 8, 8), (1, 8, 8, 8)
+_NETWORK = Graph(
+    (
+        Node("stem", OpSpec.of("conv_bn", _IMAGE_SHAPE, out=8, kernel=3, stride=1, affine=1), (IMAGE,)),
+        Node("conv", OpSpec.of("relu_conv_bn", _SHAPE, out=8, kernel=1, stride=1, affine=1), ("stem",)),
+        Node("pool", OpSpec.of("max_pool", _SHAPE, kernel=3, stride=1, batch_norm=0), ("stem",)),
+        Node("sum", OpSpec.of("sum", _SHAPE, inputs=2), ("conv", "pool")),
+        Node("classifier", OpSpec.of("classifier", _SHAPE, out=10), ("sum",)),
+    )
 )
 
 
@@ -139,6 +161,43 @@ class RuntimeContract:
         assert len(measured(profiler.fill(table, [_RELU, _CONV]))) == 2
         assert table.missing([_RELU.spec, _CONV.spec]) == ()
         assert table.header.runtime == self.name
+
+    def test_what_it_counts_is_what_it_executes(self, runtime: Runtime, device: Device) -> None:
+        counter = self._counter(runtime)
+        network = Workload(network_spec(_NETWORK), lambda: Network.untrained(_NETWORK).eval())
+        counted = counter.executed(_NETWORK.nodes)
+        assert counted.counts == runtime.executed(network, device).counts
+        assert counted == self._counter(runtime).executed(_NETWORK.nodes)
+        assert counted == counter.executed(_NETWORK.nodes)
+
+    def test_nodes_that_do_not_reach_the_output_are_counted_if_they_run(self, runtime: Runtime) -> None:
+        counter = self._counter(runtime)
+        dead = Node("dead", _NETWORK.nodes[1].spec, ("stem",))
+        with_dead = (*_NETWORK.nodes[:-1], dead, _NETWORK.nodes[-1])
+        is_same = counter.executed(with_dead) == counter.executed(_NETWORK.nodes)
+        assert is_same == (runtime.executes == "live")
+
+    def test_every_unit_that_it_counts_is_measured_alone(self, runtime: Runtime, device: Device) -> None:
+        counter = self._counter(runtime)
+        for unit in counter.executed(_NETWORK.nodes).counts:
+            assert is_unit(unit)
+            workload = counter.workload(unit)
+            assert workload.spec == unit
+            with device.quiet(1), runtime.prepare(workload, device) as sampler:
+                assert all(latency_s > 0 for latency_s in sampler(2))
+
+    def test_a_runtime_without_a_counter_shows_nothing_at_all(self, runtime: Runtime, device: Device) -> None:
+        try:
+            runtime.counter(modules.build)
+        except UnsupportedOperationError:
+            with pytest.raises(UnsupportedOperationError):
+                runtime.executed(_RELU, device)
+
+    def _counter(self, runtime: Runtime) -> UnitCounter:
+        try:
+            return runtime.counter(modules.build)
+        except UnsupportedOperationError as error:
+            pytest.skip(str(error))
 
     def test_an_unknown_setting_is_refused(self, runtime: Runtime) -> None:
         with pytest.raises(UnknownNameError, match="no_such_setting"):

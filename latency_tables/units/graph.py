@@ -8,6 +8,10 @@ from functools import cached_property
 from latency_tables.errors import TableError
 from latency_tables.spec import OpSpec
 
+#: Of one graph, and inputs of one node: far more than any network has that is measured as a whole.
+MAX_NODES = 1 << 16
+_MAX_INPUTS = 1 << 10
+
 #: As an input of a node: what the network reads itself.
 IMAGE = -1
 
@@ -33,7 +37,7 @@ class ExecutedGraph:
         nodes: At least one.
 
     Raises:
-        TableError: There is none, or one reads what does not come before it.
+        TableError: There is none or too many, or one reads what does not come before it, or too much.
     """
 
     nodes: tuple[ExecutedNode, ...]
@@ -41,7 +45,11 @@ class ExecutedGraph:
     def __post_init__(self) -> None:
         if not self.nodes:
             raise TableError("an executed graph without nodes computes nothing")
+        if len(self.nodes) > MAX_NODES:
+            raise TableError(f"an executed graph of {len(self.nodes)} nodes; at most {MAX_NODES} are kept")
         for position, node in enumerate(self.nodes):
+            if len(node.inputs) > _MAX_INPUTS:
+                raise TableError(f"node {position} of an executed graph has {len(node.inputs)} inputs")
             if not all(IMAGE <= read < position for read in node.inputs):
                 raise TableError(f"node {position} of an executed graph reads what does not come before it")
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from devices import HostDevice, ThreadUse
 from latency_tables import OpSpec
 from profilers.errors import ProfilingError, UnsupportedOperationError
-from profilers.runtimes._reference import input_type
+from profilers.runtimes._reference import input_shapes, input_type
 from profilers.runtimes._runtime import Timed
 
 #: An input of a model: the type of its numbers, and its shape; a size that is left open is no number.
@@ -32,7 +32,7 @@ def require_inputs(spec: OpSpec, found: Sequence[Input]) -> None:
     Raises:
         ProfilingError: It takes something else.
     """
-    wanted = [(input_type(spec), shape) for shape in spec.input_shapes]
+    wanted = [(input_type(spec), shape) for shape in input_shapes(spec)]
     if len(found) != len(wanted) or not all(
         kind == wanted_kind and _fits(shape, wanted_shape)
         for (kind, shape), (wanted_kind, wanted_shape) in zip(found, wanted, strict=True)

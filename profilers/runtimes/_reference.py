@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from latency_tables import OpSpec
+from latency_tables import OpSpec, Unit, is_unit
 from profilers.errors import UnsupportedOperationError, WrongOutputError
 
 if TYPE_CHECKING:  # a process that runs what others have lowered loads no torch
@@ -47,10 +47,15 @@ _NUMBERS_FROM = 2
 _TORCH = threading.RLock()
 
 
+def input_shapes(spec: OpSpec) -> tuple[tuple[int, ...], ...]:
+    """Return the shapes of what ``spec`` takes; those of an executed unit may differ from one another."""
+    return Unit.of(spec).input_shapes if is_unit(spec) else spec.input_shapes
+
+
 def random_inputs(spec: OpSpec) -> tuple[Array, ...]:
     """Return the N(0, 1) inputs of ``spec``, of its ``input_shapes``, the same ones each time."""
     rng = np.random.default_rng(_SEED)
-    return tuple(rng.standard_normal(shape, dtype=np.float32) for shape in spec.input_shapes)
+    return tuple(rng.standard_normal(shape, dtype=np.float32) for shape in input_shapes(spec))
 
 
 def input_type(spec: OpSpec) -> str:
@@ -68,7 +73,7 @@ def made_up_inputs(spec: OpSpec) -> tuple[Values, ...]:
     else:
         low, end = np.iinfo(kind).min, np.iinfo(kind).max + 1
     rng = np.random.default_rng(_SEED)
-    return tuple(rng.integers(low, end, shape).astype(kind) for shape in spec.input_shapes)
+    return tuple(rng.integers(low, end, shape).astype(kind) for shape in input_shapes(spec))
 
 
 def as_float32(output: Values) -> Array:

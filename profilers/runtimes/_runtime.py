@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from devices import Device, ThreadUse
 from devices.foundation import ConfigError, Settings, plugin_name, settings_type
-from latency_tables import Conditions, Extent, OpSpec, Setting
+from latency_tables import Conditions, ExecutedGraph, Extent, OpSpec, Setting
 from profilers.errors import UnsupportedOperationError
+from profilers.units.counter import NetworkNode
 
 if TYPE_CHECKING:
     from torch import nn
@@ -23,18 +24,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LoweredModel:
-    """A model in the runtime's own format, in memory: what another process needs of a workload.
+    """A model that is in the runtime's own format already, made by this program.
 
     Attributes:
-        content: The file's content, trusted.
-        is_optimised: Whether it is loaded as it is, without optimisations of its graph.
+        content: The file.
+        is_optimised: Whether the runtime is to execute it as written, without optimising it again.
         reference: What torch computes of it, in the shape of its first output; ``None``: outputs are only
             checked to be finite.
     """
 
-    content: bytes
+    content: bytes = field(repr=False)
     is_optimised: bool = False
-    reference: NDArray[np.float32] | None = field(default=None, compare=False)
+    reference: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,9 @@ class Workload:
 
     Attributes:
         spec: Its key in a table; gives the shapes of the inputs.
-        source: How to build its module (in evaluation mode), a file in the runtime's own format, or what
-            ``Runtime.lowered`` made of either.
+        source: How to build its module (in evaluation mode), a file in the runtime's own format, or a model
+            in that format, such as ``Runtime.lowered`` makes. Of a file, the output is not compared with
+            torch's.
     """
 
     spec: OpSpec
@@ -62,6 +64,28 @@ class Timed(tuple[float, ...]):
         timed = cls((latency_s,))
         timed.used = used
         return timed
+
+
+class UnitCounter(Protocol):
+    """Tells what a runtime executes of a network, without building it: see ``latency_tables.Unit``."""
+
+    def executed(self, nodes: Sequence[NetworkNode]) -> ExecutedGraph:
+        """Return what the runtime makes of the network of ``nodes``, as on this machine.
+
+        Each operation is lowered when it first occurs, and kept; a network of known ones needs no torch.
+
+        Raises:
+            UnsupportedOperationError: The runtime does not execute it, or a unit of it has no key.
+        """
+        ...
+
+    def workload(self, unit: OpSpec) -> Workload:
+        """Return a model of one node that is ``unit``, a key that an executed graph of this runtime has.
+
+        Raises:
+            UnsupportedOperationError: The runtime has no such node.
+        """
+        ...
 
 
 class Sampler(Protocol):
@@ -144,3 +168,26 @@ class Runtime(ABC):
             WrongOutputError: Its output differs from torch's, or is not finite.
             DeviceError: ``device`` lacks the capability that this runtime needs.
         """
+
+    def counter(self, build: Callable[[OpSpec], nn.Module]) -> UnitCounter:
+        """Return what tells which units this runtime executes of a network.
+
+        Args:
+            build: Makes the module of an operation.
+
+        Raises:
+            UnsupportedOperationError: This runtime does not show what it executes.
+        """
+        raise self._shows_nothing()
+
+    def executed(self, workload: Workload, device: Device) -> ExecutedGraph:
+        """Return what the runtime on ``device`` makes of a whole network, as it wrote it there.
+
+        Raises:
+            UnsupportedOperationError: This runtime does not show what it executes, or cannot execute it.
+            DeviceError: ``device`` lacks the capability that this runtime needs.
+        """
+        raise self._shows_nothing()
+
+    def _shows_nothing(self) -> UnsupportedOperationError:
+        return UnsupportedOperationError(f"{plugin_name(type(self))} does not show what it executes")

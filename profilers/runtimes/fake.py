@@ -1,14 +1,22 @@
 """A scripted runtime: computes nothing, and lets time pass on the fake device."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from devices import Device, DeviceError, Fake
-from latency_tables import Conditions, OpSpec
-from profilers.errors import ProfilingError
-from profilers.runtimes._runtime import Runtime, Sampler, Workload
+from latency_tables import Conditions, ExecutedGraph, ExecutedNode, OpSpec, Unit
+from profilers.errors import ProfilingError, UnsupportedOperationError
+from profilers.runtimes._runtime import LoweredModel, Runtime, Sampler, UnitCounter, Workload
+from profilers.units.counter import NetworkNode, live_nodes
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 def _microsecond_and_elements(spec: OpSpec, _: float) -> float:
@@ -24,6 +32,7 @@ class FakeRuntime(Runtime):
         latency_s: Seconds of one call of a spec that starts at a time, of which noise and slow modes are
             functions; may raise ``ProfilingError``.
         errors: What ``prepare`` raises, by kind of operation.
+        shows_units: Whether it tells what it executes of a network.
         settings: None: it takes no further ones.
 
     Attributes:
@@ -36,12 +45,14 @@ class FakeRuntime(Runtime):
         *,
         latency_s: Callable[[OpSpec, float], float] = _microsecond_and_elements,
         errors: Mapping[str, ProfilingError] | None = None,
+        shows_units: bool = True,
         **settings: object,
     ) -> None:
         super().__init__(threads, **settings)
         self.calls: list[tuple[OpSpec, int]] = []
         self._latency_s = latency_s
         self._errors = dict(errors or {})
+        self._shows_units = shows_units
 
     def version(self, device: Device) -> str:
         _fake(device)
@@ -53,6 +64,53 @@ class FakeRuntime(Runtime):
         if workload.spec.kind in self._errors:
             raise self._errors[workload.spec.kind]
         yield _FakeSampler(workload.spec, clock, self._latency_s, self.calls)
+
+    def counter(self, build: Callable[[OpSpec], nn.Module]) -> UnitCounter:
+        if not self._shows_units:
+            raise self._shows_nothing()
+        return _FakeCounter()
+
+    def executed(self, workload: Workload, device: Device) -> ExecutedGraph:
+        _fake(device)
+        if not self._shows_units or isinstance(workload.source, (Path, LoweredModel)):
+            raise self._shows_nothing()
+        module = workload.source()
+        if not isinstance(module, _OfNodes):
+            raise UnsupportedOperationError(
+                "the fake runtime tells what it executes of networks of nodes only"
+            )
+        return _FakeCounter().executed(module.graph.nodes)
+
+
+class _Nodes(Protocol):
+    @property
+    def nodes(self) -> Sequence[NetworkNode]: ...
+
+
+@runtime_checkable
+class _OfNodes(Protocol):
+    """A module that knows its nodes."""
+
+    @property
+    def graph(self) -> _Nodes: ...
+
+
+class _FakeCounter:
+    """Counts each live operation as a unit of its kind, with its shapes and parameters."""
+
+    def executed(self, nodes: Sequence[NetworkNode]) -> ExecutedGraph:
+        """Return the live nodes as they are."""
+        return ExecutedGraph(tuple(ExecutedNode(_unit(node.spec), node.inputs) for node in live_nodes(nodes)))
+
+    def workload(self, unit: OpSpec) -> Workload:
+        """Return an empty model: the fake runtime reads none."""
+        return Workload(unit, LoweredModel(b"", is_optimised=True))
+
+
+def _unit(spec: OpSpec) -> OpSpec:
+    """Return the unit that stands for an operation; the shape of its output is that of its input."""
+    attributes = {name: value for name, value in spec.params if name != "inputs"}
+    return Unit(spec.kind, spec.input_shapes, spec.input_shape, attributes=attributes).spec(spec.dtype)
 
 
 @dataclass(frozen=True)

@@ -1,49 +1,38 @@
 """ONNX Runtime: on the processors of this machine, or by ``onnxruntime_perf_test`` on a phone."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnxruntime
-from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from devices import Device, DeviceError, Fake, HostDevice, RemoteDevice
 from devices.foundation import first_line
-from latency_tables import Conditions, OpSpec, Setting
+from latency_tables import Conditions, ExecutedGraph, OpSpec, Setting
 from profilers.errors import ProfilingError, UnsupportedOperationError
 from profilers.runtimes._host import mean_of_block, require_float32, require_inputs
+from profilers.runtimes._onnxruntime.executed import executed_graph
 from profilers.runtimes._onnxruntime.file import file_type, read_onnx
 from profilers.runtimes._onnxruntime.remote import RemoteOrt
+from profilers.runtimes._onnxruntime.session import ORT_ERRORS, open_session, optimised
 from profilers.runtimes._onnxruntime.settings import OnnxRuntimeSettings
 from profilers.runtimes._reference import (
     Array,
     Values,
     as_float32,
     check_outputs,
+    input_shapes,
     made_up_inputs,
     random_inputs,
     torch_output,
     torch_threads,
 )
-from profilers.runtimes._runtime import LoweredModel, Runtime, Sampler, Workload
+from profilers.runtimes._runtime import LoweredModel, Runtime, Sampler, UnitCounter, Workload
 
-_PROVIDERS = ["CPUExecutionProvider"]
-
-#: Errors arrive as exceptions; ONNX Runtime would write them to the terminal as well.
-_ONLY_FATAL = 4
-
-#: What ONNX Runtime raises has no common class. ``RuntimeError`` comes from runs with bound inputs.
-_ORT_ERRORS = (
-    ort_errors.Fail,
-    ort_errors.InvalidArgument,
-    ort_errors.InvalidGraph,
-    ort_errors.InvalidProtobuf,
-    ort_errors.NotImplemented,
-    ort_errors.RuntimeException,
-    RuntimeError,
-    UnicodeDecodeError,  # a message that quotes names of the file
-)
+if TYPE_CHECKING:  # a process that runs what others have lowered loads no torch
+    from torch import nn
 
 
 class OnnxRuntime(Runtime):
@@ -87,46 +76,68 @@ class OnnxRuntime(Runtime):
         spec = workload.spec
         require_float32(spec)
         model, reference = self._lowered(workload)
+        is_optimised = isinstance(workload.source, LoweredModel) and workload.source.is_optimised
         if isinstance(device, RemoteDevice):
-            with self._remote.prepared(model, spec, device) as there:
+            with self._remote.prepared(model, spec, device, is_optimised=is_optimised) as there:
                 yield there
         elif host is not None:
-            bound = _BoundSession(self._session(workload, model), spec, made_up_inputs(spec), host)
+            session = open_session(model, threads=self.threads, is_optimised=is_optimised, subject=spec)
+            bound = _BoundSession(session, spec, made_up_inputs(spec), host)
             check_outputs(spec, bound.outputs(), reference)
             yield bound
+
+    def counter(self, build: "Callable[[OpSpec], nn.Module]") -> UnitCounter:
+        from profilers.runtimes._onnxruntime.counter import OnnxCounter  # loads torch
+
+        self._require_shown()
+        return OnnxCounter(build)
+
+    def executed(self, workload: Workload, device: Device) -> ExecutedGraph:
+        self._require_shown()
+        spec = workload.spec
+        require_float32(spec)
+        if isinstance(device, RemoteDevice):
+            graph = self._remote.optimised(self._model(workload), spec, device)
+        else:
+            self._host(device)
+            graph = optimised(self._model(workload), subject=spec)
+        return executed_graph(graph, input_shapes(spec))
+
+    def _require_shown(self) -> None:
+        provider = self.settings.provider
+        if provider != "cpu":
+            raise UnsupportedOperationError(
+                f"ONNX Runtime does not show what provider {provider} executes: it compiles networks"
+            )
+
+    def _model(self, workload: Workload) -> bytes:
+        """Return the model of a workload, which no torch has run."""
+        match workload.source:
+            case Path() as path:
+                return read_onnx(path)
+            case LoweredModel(content=content):
+                return content
+            case build:
+                from profilers.lowering.onnx import lower  # loads torch
+
+                with torch_threads(self.threads):
+                    return lower(build(), workload.spec.input_shapes)
 
     def _lowered(self, workload: Workload) -> tuple[bytes, Array | None]:
         """Return the model, and torch's output for random inputs: (n, c, h, w), or (n, classes) of a network.
 
         A file has no module that torch could run: its reference is ``None``.
         """
-        if isinstance(workload.source, Path):
-            return read_onnx(workload.source), None
         if isinstance(workload.source, LoweredModel):
             return workload.source.content, workload.source.reference
+        if isinstance(workload.source, Path):
+            return self._model(workload), None
         from profilers.lowering.onnx import lower  # loads torch
 
         spec = workload.spec
         with torch_threads(self.threads):
             module = workload.source()
             return lower(module, spec.input_shapes), torch_output(module, random_inputs(spec))
-
-    def _session(self, workload: Workload, model: bytes) -> onnxruntime.InferenceSession:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self.threads
-        options.inter_op_num_threads = 1
-        levels, source = onnxruntime.GraphOptimizationLevel, workload.source
-        is_optimised = isinstance(source, LoweredModel) and source.is_optimised
-        options.graph_optimization_level = levels.ORT_DISABLE_ALL if is_optimised else levels.ORT_ENABLE_ALL
-        options.log_severity_level = _ONLY_FATAL
-        # Threads that wait actively for more work would disturb the session that is measured next.
-        options.add_session_config_entry("session.force_spinning_stop", "1")
-        try:
-            return onnxruntime.InferenceSession(model, options, providers=_PROVIDERS)
-        except _ORT_ERRORS as error:
-            raise UnsupportedOperationError(
-                f"ONNX Runtime does not load {workload.spec}: {first_line(error)}"
-            ) from error
 
     def _host(self, device: Device) -> HostDevice:
         if not isinstance(device, HostDevice) or isinstance(device, Fake):  # whose clock stands still
@@ -181,7 +192,7 @@ class _BoundSession:
         try:
             for _ in range(n):
                 run(binding)
-        except _ORT_ERRORS as error:
+        except ORT_ERRORS as error:
             raise ProfilingError(f"ONNX Runtime failed on {self._spec}: {first_line(error)}") from error
 
 

@@ -26,3 +26,12 @@ def normalised_network(space: SearchSpace, seed: int) -> Network:
 def random_images(space: SearchSpace, *, n: int = 1, seed: int = 0) -> Tensor:
     """Return ``n`` images of the size that ``space`` takes."""
     return torch.randn((n, *space.image_shape), generator=torch.Generator().manual_seed(seed))
+
+
+def learnt(module: nn.Module, seed: int) -> nn.Module:
+    """Fill all that ``module`` learns with random numbers of its own, as training does; return it."""
+    generator = torch.Generator().manual_seed(seed)
+    for tensor in module.state_dict().values():
+        if tensor.is_floating_point():
+            tensor.uniform_(0.5, 1.5, generator=generator)
+    return module.eval()

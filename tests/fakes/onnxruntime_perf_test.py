@@ -15,12 +15,17 @@ import onnxruntime
 #: What goes wrong: see ``fakes.programs``.
 FAULT = ""
 
+_LEVELS = {
+    "0": onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL,
+    "99": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL,
+}
+
 _USAGE = "perf_test [options...] model_path [result_file]"
 
 
 def main(arguments: Sequence[str]) -> int:
     try:
-        pairs, paths = getopt.getopt(list(arguments), "e:m:r:x:y:o:S:C:I")
+        pairs, paths = getopt.getopt(list(arguments), "e:m:r:x:y:o:S:C:u:I")
     except getopt.GetoptError:
         print(_USAGE)
         return 1
@@ -37,6 +42,9 @@ def main(arguments: Sequence[str]) -> int:
         return 1
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = int(options["-x"])
+    settings.graph_optimization_level = _LEVELS[options["-o"]]
+    if "-u" in options:
+        settings.optimized_model_filepath = options["-u"]
     start_s = time.perf_counter()
     session = onnxruntime.InferenceSession(model, settings, providers=["CPUExecutionProvider"])
     created_s = time.perf_counter() - start_s

@@ -347,6 +347,7 @@ def test_a_header_with_a_poisoned_device_is_refused(tmp_path: Path, name: str, v
         {**HEADER_RECORD, "notes": ""},
         {**HEADER_RECORD, "executes": "half"},
         {**HEADER_RECORD, "executes": None},
+        {**HEADER_RECORD, "keyed_by": "operations"},
         {name: value for name, value in HEADER_RECORD.items() if name != "settings"},
         CONV_RECORD,
     ],
@@ -356,8 +357,8 @@ def test_a_first_record_that_is_no_header_is_refused(tmp_path: Path, record: Fie
 
 
 def test_a_table_of_a_newer_version_asks_for_an_upgrade(tmp_path: Path) -> None:
-    path = file_of(tmp_path / "a.jsonl", {**HEADER_RECORD, "schema": 3, "weather": "fine"}, {"any": "thing"})
-    with pytest.raises(TableError, match=r"a\.jsonl has schema 3, but 2 is read; upgrade cars-hw") as caught:
+    path = file_of(tmp_path / "a.jsonl", {**HEADER_RECORD, "schema": 4, "weather": "fine"}, {"any": "thing"})
+    with pytest.raises(TableError, match=r"a\.jsonl has schema 4, but 3 is read; upgrade cars-hw") as caught:
         LatencyTable.open(path)
     assert not isinstance(caught.value, DamagedFileError)
 

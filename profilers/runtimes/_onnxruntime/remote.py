@@ -33,6 +33,12 @@ _SLOWEST = 10.0
 #: A row takes some 40 bytes.
 _ROOM_BYTES, _ROW_BYTES = 4096, 128
 
+#: Options of the tool: all optimisations, or none.
+_ALL, _AS_WRITTEN = ("-o", "99"), ("-o", "0")
+
+#: How often larger an optimised graph may be: filters are filled up to whole vectors.
+_GROWTH = 64
+
 _SECONDS = r"[0-9]{1,9}(?:\.[0-9]{1,12})?(?:e[+-]?[0-9]{1,2})?"
 _ROW = re.compile(rf"[^,\n]{{0,256}},({_SECONDS}),[0-9]{{1,20}},-?[0-9]{{1,6}},([0-9]{{1,9}})")
 
@@ -61,32 +67,57 @@ class RemoteOrt:
         return f"onnxruntime_perf_test, SHA-256 {self._installer.on(device).sha256}"
 
     @contextmanager
-    def prepared(self, model: bytes, spec: OpSpec, device: RemoteDevice) -> Iterator["RemoteSession"]:
+    def prepared(
+        self, model: bytes, spec: OpSpec, device: RemoteDevice, *, is_optimised: bool = False
+    ) -> Iterator["RemoteSession"]:
         """Bring ``model`` to ``device`` and run it once.
 
         Args:
             model: An ONNX file.
             spec: What it computes, for messages.
             device: Where it is to run.
+            is_optimised: Whether it is to be executed as written.
 
         Raises:
             ProfilingError: It does not run there as asked for.
             DeviceError: The device was lost.
         """
-        tool, content = self._installer.on(device), device.push(model)
         with device.scratch() as folder:
-            path = f"{folder}/model.onnx"  # the tool goes by the end of the name
-            linked = device.run(["ln", "-s", content, path], timeout_s=_LIMIT_S)
-            if linked.exit_status != 0:
-                raise DeviceError(f"no link can be made on the device: {complaint(output_text(linked))}")
-            provider = self._settings.provider
-            argv = [tool.path, "-e", provider, "-m", "times", "-x", str(self._threads), "-y", "1", "-I"]
-            argv += ["-S", str(_SEED), "-o", "99"]
-            if provider != "cpu":
-                argv += ["-C", "session.disable_cpu_ep_fallback|1"]
-            loaded = RemoteSession(device, argv, model=path, folder=folder, spec=spec)
-            loaded(1)
-            yield loaded
+            yield self._loaded(model, spec, device, folder, _AS_WRITTEN if is_optimised else _ALL)
+
+    def optimised(self, model: bytes, spec: OpSpec, device: RemoteDevice) -> bytes:
+        """Return the graph that ONNX Runtime on ``device`` makes of ``model``, as an ONNX file; not trusted.
+
+        Args:
+            model: An ONNX file.
+            spec: What it computes, for messages.
+            device: Where it is to run once.
+
+        Raises:
+            ProfilingError: It does not run there.
+            DeviceError: The device was lost.
+        """
+        with device.scratch() as folder:
+            path = f"{folder}/optimised.onnx"
+            self._loaded(model, spec, device, folder, [*_ALL, "-u", path])
+            return retried(lambda: _pulled(device, path, max_bytes=_ROOM_BYTES + _GROWTH * len(model)))
+
+    def _loaded(
+        self, model: bytes, spec: OpSpec, device: RemoteDevice, folder: str, optimisation: Sequence[str]
+    ) -> "RemoteSession":
+        tool, content = self._installer.on(device), device.push(model)
+        path = f"{folder}/model.onnx"  # the tool goes by the end of the name
+        linked = device.run(["ln", "-s", content, path], timeout_s=_LIMIT_S)
+        if linked.exit_status != 0:
+            raise DeviceError(f"no link can be made on the device: {complaint(output_text(linked))}")
+        provider = self._settings.provider
+        argv = [tool.path, "-e", provider, "-m", "times", "-x", str(self._threads), "-y", "1", "-I"]
+        argv += ["-S", str(_SEED), *optimisation]
+        if provider != "cpu":
+            argv += ["-C", "session.disable_cpu_ep_fallback|1"]
+        loaded = RemoteSession(device, argv, model=path, folder=folder, spec=spec)
+        loaded(1)
+        return loaded
 
 
 class RemoteSession:
@@ -125,9 +156,7 @@ class RemoteSession:
             raise DeviceError(f"onnxruntime_perf_test does not start on this device: {complaint(text)}")
         if done.exit_status != 0:
             self._refuse(text, done.exit_status)
-        content = self._device.pull(result, max_bytes=_ROOM_BYTES + _ROW_BYTES * n)
-        require_sha256(self._device, result, content)
-        return samples_s(content, n)
+        return samples_s(_pulled(self._device, result, max_bytes=_ROOM_BYTES + _ROW_BYTES * n), n)
 
     def _refuse(self, text: str, exit_status: int) -> None:
         if _FELL_BACK.search(text):
@@ -135,6 +164,12 @@ class RemoteSession:
         if _UNSUPPORTED.search(text):
             raise UnsupportedOperationError(f"ONNX Runtime does not run {self._spec}: {complaint(text)}")
         raise ProfilingError(f"onnxruntime_perf_test ended with exit status {exit_status}: {complaint(text)}")
+
+
+def _pulled(device: RemoteDevice, path: str, max_bytes: int) -> bytes:
+    content = device.pull(path, max_bytes=max_bytes)
+    require_sha256(device, path, content)
+    return content
 
 
 def samples_s(content: bytes, n: int) -> list[float]:

@@ -45,9 +45,7 @@ def test_an_interrupted_profile_says_what_is_kept_and_its_command_completes_the_
         assert verb.interrupt(signal.SIGINT) == 130
         assert verb.children() == []
         kept, goes_on = ending(verb)
-    assert re.fullmatch(
-        r"(0 of 5 operations and networks are in my table\.jsonl.*|nothing was changed)", kept
-    )
+    assert re.fullmatch(r"(0 of 5 units and networks are in my table\.jsonl.*|nothing was changed)", kept)
     typed = shlex.split(goes_on)
     assert typed[1:] == [*words, "60"] or typed[3:] == [*words, "60"]
     monkeypatch.chdir(tmp_path)

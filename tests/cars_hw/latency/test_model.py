@@ -13,10 +13,9 @@ from cars_hw.objectives import Latency
 from cars_hw.spaces.darts import Darts
 from cars_hw.testing._tables import write_table
 from cars_hw.testing._tabular import TinySpace
-from latency_tables import Extent
+from latency_tables import CALL_OVERHEAD, Extent, LatencyModel
 from latency_tables.errors import MissingEntryError
 from latency_tables.measurement import Failure, FailureStatus, Measurement
-from latency_tables.prediction import CALL_OVERHEAD, LatencyModel
 from latency_tables.table import LatencyTable
 
 _SPACE = TinySpace((4, 3, 4))
@@ -51,7 +50,7 @@ def test_operations_that_a_runtime_drops_are_neither_calibrated_nor_charged(tmp_
     extents: tuple[Extent, ...] = ("live", "whole")
     for executes in extents:
         path = write_table(tmp_path / f"{executes}.jsonl", space, executes=executes)
-        latency = Latency(space, latency_model(space, LatencyTable.open(path)))
+        latency = Latency(latency_model(space, LatencyTable.open(path)))
         latencies[executes] = latency(dead) / latency(alive)
     assert latencies["live"] == 1
     assert latencies["whole"] > 1
@@ -68,12 +67,12 @@ def test_a_table_holds_a_call_every_operation_and_the_networks() -> None:
 
 def test_the_predictor_is_corrected_by_the_measured_networks(tmp_path: Path) -> None:
     table = LatencyTable.open(write_table(tmp_path / "t.jsonl", _SPACE))
-    model = latency_model(_SPACE, table)
+    predictor = latency_model(_SPACE, table)
     for architecture in TableContents(_SPACE).calibration:
         graph = _SPACE.graph(architecture, "deploy")
         measured_s = table[network_spec(graph)].latency_s
         plain_s = LatencyModel(table).predict(graph.live.specs()).latency_s
-        corrected_s = model.predict(graph.live.specs()).latency_s
+        corrected_s = predictor.predict(architecture).latency_s
         assert abs(corrected_s - measured_s) < 0.6 * abs(plain_s - measured_s)
 
 

@@ -74,7 +74,7 @@ def test_a_table_of_it_is_measured_and_predicts() -> None:
     filled = list(profiler.fill(table, TableContents(space).workloads()))
     assert {entry.spec.kind for entry in filled} == {"call_overhead", "strip", "classifier", "network"}
     assert not table.failures
-    assert Latency(space, latency_model(space, table))((1, 0)) > 0
+    assert Latency(latency_model(space, table))((1, 0)) > 0
 
 
 def test_the_same_kind_may_be_defined_again() -> None:

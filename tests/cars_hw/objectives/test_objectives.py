@@ -6,27 +6,28 @@ import pytest
 
 from cars_hw import objectives
 from cars_hw.latency.model import latency_model
+from cars_hw.latency.prediction import Predictor
 from cars_hw.objectives import Ingredients, Latency, Limits
 from cars_hw.testing._tables import write_table
 from cars_hw.testing._tabular import CurveTrainer, TinySpace
 from devices.foundation import ConfigError, UnknownNameError
-from latency_tables import LatencyModel, LatencyTable
+from latency_tables import LatencyTable
 
 _SPACE = TinySpace()
 _MEMBER = (1, 0, 2, 1)
 
 
 @pytest.fixture
-def model(tmp_path: Path) -> LatencyModel:
+def model(tmp_path: Path) -> Predictor:
     return latency_model(_SPACE, LatencyTable.open(write_table(tmp_path / "t.jsonl", _SPACE)))
 
 
-def ingredients(**models: LatencyModel) -> Ingredients:
+def ingredients(**models: Predictor) -> Ingredients:
     return Ingredients(_SPACE, CurveTrainer(), models)
 
 
 @pytest.mark.parametrize("name", objectives.names())
-def test_an_objective_is_named_after_its_file_and_is_a_number(name: str, model: LatencyModel) -> None:
+def test_an_objective_is_named_after_its_file_and_is_a_number(name: str, model: Predictor) -> None:
     objective = objectives.load(name, Ingredients(_SPACE, CurveTrainer(), {"": model}))
     assert objective.name == name
     assert objective(_MEMBER) == objective(_MEMBER) > 0
@@ -45,18 +46,18 @@ def test_each_objective_has_a_word_of_its_own_that_picks_the_least_of_it() -> No
     assert set(picks.values()) == set(objectives.names())
 
 
-def test_latency_is_named_after_its_target_where_one_is_named(model: LatencyModel) -> None:
+def test_latency_is_named_after_its_target_where_one_is_named(model: Predictor) -> None:
     found = ingredients(pixel=model, watch=model)
     latency = objectives.load("latency_ms.pixel", found)
     assert latency.name == "latency_ms.pixel"
-    assert latency(_MEMBER) == Latency(_SPACE, model)(_MEMBER)
+    assert latency(_MEMBER) == Latency(model)(_MEMBER)
 
 
-def test_the_only_target_needs_no_name(model: LatencyModel) -> None:
+def test_the_only_target_needs_no_name(model: Predictor) -> None:
     assert objectives.load("latency_ms", ingredients(pixel=model)).name == "latency_ms"
 
 
-def test_a_latency_of_no_target_or_of_any_is_refused(model: LatencyModel) -> None:
+def test_a_latency_of_no_target_or_of_any_is_refused(model: Predictor) -> None:
     with pytest.raises(ConfigError, match="needs one latency table; the search has 0"):
         objectives.load("latency_ms", ingredients())
     with pytest.raises(ConfigError, match=r"the search has 2, latency_ms\.pixel, latency_ms\.watch"):

@@ -39,7 +39,7 @@ class Eager(Runtime):
 
     @contextmanager
     def prepare(self, workload: Workload, device: Device) -> Iterator[Sampler]:
-        if isinstance(workload.source, Path | LoweredModel):
+        if isinstance(workload.source, (Path, LoweredModel)):
             raise UnsupportedOperationError("eager runs modules, no files")
         module = workload.source().eval()
         rng = np.random.default_rng(0)

@@ -15,7 +15,15 @@ from torch import nn
 
 from devices import Device, DeviceError, HostDevice
 from latency_tables import Conditions, OpSpec
-from profilers import FileFormat, LoweredModel, ProfilingError, Runtime, Workload, formats
+from profilers import (
+    FileFormat,
+    LoweredModel,
+    ProfilingError,
+    Runtime,
+    UnsupportedOperationError,
+    Workload,
+    formats,
+)
 from profilers.runtimes import Sampler
 
 _LARGEST_BYTES = 1 << 28
@@ -69,13 +77,10 @@ class PackedRuntime(Runtime):
     @contextmanager
     def prepare(self, workload: Workload, device: Device) -> Iterator[Sampler]:
         there, source = _host(device), workload.source
-        shapes = workload.spec.input_shapes
         if isinstance(source, LoweredModel):
-            content = source.content
-        else:
-            content = (
-                source.read_bytes() if isinstance(source, Path) else PackedOnnx().lower(source(), shapes)
-            )
+            raise UnsupportedOperationError("packed_onnx runs modules and packed files")
+        shapes = workload.spec.input_shapes
+        content = source.read_bytes() if isinstance(source, Path) else PackedOnnx().lower(source(), shapes)
         yield _Loaded(_session(content), workload.spec, there)
 
 

@@ -8,12 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from cars_hw.weights import modules
 from devices._device import Completed
 from devices._errors import DeviceError
 from devices.cpu import Cpu
 from devices.foundation.errors import ConfigError
 from latency_tables.spec import OpSpec
-from profilers.errors import FellBackError, GarbledOutputError, ProfilingError
+from latency_tables.units.unit import Unit
+from profilers.errors import FellBackError, GarbledOutputError, ProfilingError, UnsupportedOperationError
 from profilers.runtimes._onnxruntime.remote import samples_s
 from profilers.runtimes._runtime import Workload
 from profilers.runtimes.onnxruntime import OnnxRuntime
@@ -47,6 +49,35 @@ def test_each_block_is_a_process_of_so_many_calls(device: LocalRemote) -> None:
     assert sizes == ["1", "9"]
     assert "SHA-256" in runtime.version(device)
     assert not any(path.is_dir() for path in device.folder.iterdir())
+
+
+def test_a_phone_tells_what_it_executes(device: LocalRemote) -> None:
+    there = onnxruntime(device.folder).executed(CONV, device)
+    assert there == OnnxRuntime().executed(CONV, Cpu.connect(""))
+    assert any(Unit.of(unit).operator == "Conv" for unit in there.counts)
+    assert [words[words.index("-o") + 1] for words in device.ran if "-u" in words] == ["99"]
+    assert not any(path.is_dir() for path in device.folder.iterdir())
+
+
+def test_a_unit_is_run_on_a_phone_without_optimisation(device: LocalRemote) -> None:
+    runtime = onnxruntime(device.folder)
+    [unit, *_] = runtime.executed(CONV, device).counts
+    with runtime.prepare(runtime.counter(modules.build).workload(unit), device) as sampler:
+        assert sampler(2)[0] > 0
+    levels = [words[words.index("-o") + 1] for words in device.ran if "-r" in words]
+    assert levels == ["99", "0", "0"]
+
+
+def test_fault_05_a_graph_damaged_on_its_way_is_refused(device: LocalRemote) -> None:
+    runtime = onnxruntime(device.folder)
+    device.on_pull = lambda content: content[:-20] if content.startswith(b"\x08") else content
+    with pytest.raises(ProfilingError, match="changed on its way"):
+        runtime.executed(CONV, device)
+
+
+def test_a_provider_that_compiles_shows_no_graph(device: LocalRemote) -> None:
+    with pytest.raises(UnsupportedOperationError, match="does not show what provider xnnpack executes"):
+        onnxruntime(device.folder, provider="xnnpack").executed(CONV, device)
 
 
 def test_every_call_is_a_row_of_the_file() -> None:

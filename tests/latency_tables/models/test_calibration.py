@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from latency_tables import calibration
-from latency_tables.calibration import NETWORK_DEVIATION, PRIOR_DEVIATION
+from latency_tables.models import calibration
+from latency_tables.models.calibration import NETWORK_DEVIATION, PRIOR_DEVIATION
 
 _RNG = np.random.default_rng(0)
 _TRUE_S = _RNG.uniform(1e-5, 1e-4, size=12)

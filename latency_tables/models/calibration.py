@@ -67,7 +67,7 @@ def update(alone_s: Floats, counts: Floats, networks_s: Floats) -> Beliefs:
     """
     # The posterior of a Gaussian prior N(prior, P) after linear observations counts @ x + noise, in the form
     # of a Kalman update; P is diagonal, so that k x k systems are solved, not d x d ones.
-    factor = _factor(counts @ alone_s, networks_s)
+    factor = common_factor(counts @ alone_s, networks_s)
     prior = factor * alone_s
     prior_covariance = np.diag((PRIOR_DEVIATION * prior) ** 2)
     cross = counts @ prior_covariance
@@ -77,7 +77,7 @@ def update(alone_s: Floats, counts: Floats, networks_s: Floats) -> Beliefs:
     return Beliefs(np.maximum(mean, 0.0), prior_covariance - gain @ cross, factor)
 
 
-def _factor(sums_s: Floats, networks_s: Floats) -> float:
+def common_factor(sums_s: Floats, networks_s: Floats) -> float:
     """Return the factor on ``sums_s`` (k,) of least squared relative difference to ``networks_s`` (k,)."""
     ratios = sums_s / networks_s
     return float(ratios.sum() / (ratios @ ratios))

@@ -1,0 +1,140 @@
+"""Filling a table of units: what it has to hold depends on what was measured, so that there are two steps.
+
+First random networks and their units; then those networks whose predictions from these units are the least
+certain, and what is new of theirs. What the table holds tells which steps are done: whatever ends one, the
+next call goes on.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cars_hw.latency.candidates import network_key
+from cars_hw.latency.contents import UnitContents, network_workload
+from cars_hw.latency.counting import NetworkCounts, counts_for, unit_counter
+from cars_hw.networks.architecture import Architecture
+from cars_hw.spaces._space import SearchSpace
+from latency_tables import CALL_OVERHEAD, KeyedBy, LatencyTable, UnitModel
+from profilers import Filled, ProfilingError, Setup, UnsupportedOperationError, Workload, parts_of
+
+
+def kind_of(path: Path, setup: Setup) -> KeyedBy:
+    """Return what the table at ``path`` is made of; of a new one, units where its runtime shows them.
+
+    Raises:
+        TableError: The table cannot be read.
+        UnknownNameError: There is no such runtime, or it has no such setting.
+    """
+    files = _files(path)
+    if files:
+        return LatencyTable.open(files[0]).header.keyed_by
+    return "operations" if why_by_operations(path, setup) else "units"
+
+
+def why_by_operations(path: Path, setup: Setup) -> str:
+    """Say why a new table at ``path`` is of operations; empty where it is of units, or not new.
+
+    Raises:
+        UnknownNameError: There is no such runtime, or it has no such setting.
+    """
+    if _files(path):
+        return ""
+    try:
+        unit_counter(setup)
+    except UnsupportedOperationError as error:
+        return str(error)
+    return ""
+
+
+def _files(path: Path) -> list[Path]:
+    """Return the table at ``path``, or the parts that it will be made of."""
+    return [path] if path.exists() else parts_of(path)
+
+
+def stored_contents(space: SearchSpace, path: Path) -> UnitContents:
+    """Return the contents of the table of units at ``path``, or of one that is to be made there."""
+    return UnitContents(space, dict(LatencyTable.open(path).executed) if path.exists() else {})
+
+
+@dataclass(frozen=True)
+class UnitFilling:
+    """The filling of a table of units.
+
+    Attributes:
+        space: Whose table it is.
+        path: The table; made where there is none.
+        setup: On what is measured.
+        keep: Keeps in the table what the device's runtime makes of networks.
+        fill: Measures what the table lacks of workloads.
+    """
+
+    space: SearchSpace
+    path: Path
+    setup: Setup
+    keep: Callable[[Sequence[Workload]], None]
+    fill: Callable[[Sequence[Workload]], Filled]
+
+    def run(self) -> Filled:
+        """Do the steps that are left; return what all of them gave.
+
+        Raises:
+            DeviceError: The device cannot be reached or used.
+            ProfilingError: Several devices disagree.
+            TableError: The table cannot be written, or is of other conditions.
+        """
+        counter, filled = unit_counter(self.setup), list[Filled]()
+        contents = self._with_graphs(stored_contents(self.space, self.path).unread)
+        if contents.unchosen:
+            filled.append(self.fill(contents.workloads(counter)))
+            contents = self._with_graphs(self._widest(contents))
+        if contents.widest or not filled:
+            filled.append(self.fill(contents.workloads(counter)))
+        return _together(filled)
+
+    def _with_graphs(self, architectures: Sequence[Architecture]) -> UnitContents:
+        if architectures:
+            self.keep([network_workload(self.space, architecture) for architecture in architectures])
+        return stored_contents(self.space, self.path)
+
+    def _widest(self, contents: UnitContents) -> list[Architecture]:
+        """Choose the networks that are still to be chosen; none where nothing was measured to go by."""
+        table = LatencyTable.open(self.path)
+        known = LatencyTable.in_memory(table.header)
+        first = contents.units_of(network_key(self.space, one) for one in contents.random)
+        known.add(*(table[spec] for spec in (CALL_OVERHEAD, *first) if spec in table))
+        if CALL_OVERHEAD not in known or len(known) == 1:
+            return []
+        return widest(contents, UnitModel(known), counts_for(self.space, table, self.setup))
+
+
+def widest(contents: UnitContents, model: UnitModel, counts: NetworkCounts) -> list[Architecture]:
+    """Return those candidates that ``contents`` lacks and whose predictions are relatively least certain.
+
+    Args:
+        contents: Has the candidates, and says how many are to be chosen.
+        model: Of the units alone.
+        counts: Those of the candidates.
+    """
+    widths: dict[Architecture, float] = {}
+    for candidate in contents.candidates:
+        if candidate not in contents.widest:
+            try:
+                widths[candidate] = model.relative_deviation(counts.of(candidate))
+            except ProfilingError:  # what the runtime does not execute calibrates nothing
+                continue
+    return sorted(widths, key=widths.__getitem__, reverse=True)[: contents.unchosen]
+
+
+def _together(filled: Sequence[Filled]) -> Filled:
+    """Return what several fillings of one table gave, the later one of all that the earlier ones wanted."""
+    last = filled[-1]
+    entries = {entry.spec: entry for one in filled for entry in one.entries}
+    earlier = {entry.spec for one in filled[:-1] for entry in one.entries}
+    return replace(
+        last,
+        entries=list(entries.values()),
+        resting_s=sum(one.resting_s for one in filled),
+        taken_up=sum(one.taken_up for one in filled),
+        were_there=last.were_there - len(earlier - {entry.spec for entry in last.entries}),
+        lost=tuple(reason for one in filled for reason in one.lost),
+    )

@@ -1,0 +1,1 @@
+"""Models: what predicts whole networks from the entries of a table."""

@@ -1,0 +1,49 @@
+"""The counter of executed units of ONNX Runtime."""
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+
+from torch import nn
+
+from latency_tables import ExecutedGraph, OpSpec
+from profilers.runtimes._onnxruntime.executed import executed_graph
+from profilers.runtimes._onnxruntime.one_node import one_node_model
+from profilers.runtimes._onnxruntime.session import optimised
+from profilers.runtimes._onnxruntime.stitching import Stitcher, image_shape
+from profilers.runtimes._runtime import LoweredModel, Workload
+from profilers.units.counter import LiveNode, NetworkNode, live_nodes
+
+#: Networks whose graphs are remembered: a few times those of a search's generation.
+_REMEMBERED = 1024
+
+
+class OnnxCounter:
+    """Counts what ONNX Runtime on this machine executes of a network, which is optimised but never run.
+
+    Args:
+        build: Makes the module of an operation.
+    """
+
+    def __init__(self, build: Callable[[OpSpec], nn.Module]) -> None:
+        self._stitcher = Stitcher(build)
+        self._graph = lru_cache(_REMEMBERED)(self._counted)
+
+    def executed(self, nodes: Sequence[NetworkNode]) -> ExecutedGraph:
+        """Return what ONNX Runtime makes of the network of ``nodes``: see ``UnitCounter``."""
+        return self._graph(live_nodes(nodes))
+
+    def lowered(self, nodes: Sequence[NetworkNode]) -> LoweredModel:
+        """Return the network of ``nodes`` with random weights, for a device that is to tell what it executes.
+
+        Raises:
+            UnsupportedOperationError: An operation has no form in ONNX.
+        """
+        return LoweredModel(self._stitcher.model(live_nodes(nodes)), is_optimised=False)
+
+    def workload(self, unit: OpSpec) -> Workload:
+        """Return a model of one node that is ``unit``: see ``UnitCounter``."""
+        return Workload(unit, LoweredModel(one_node_model(unit), is_optimised=True))
+
+    def _counted(self, live: tuple[LiveNode, ...]) -> ExecutedGraph:
+        model = self._stitcher.model(live)
+        return executed_graph(optimised(model, subject="a network"), [image_shape(live)])

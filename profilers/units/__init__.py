@@ -1,0 +1,1 @@
+"""Networks as a counter of executed units reads them."""

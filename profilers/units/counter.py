@@ -1,0 +1,62 @@
+"""What a counter of executed units is given: the nodes of a network, and which of them are live.
+
+What a counter is, ``UnitCounter``, stands beside ``Runtime``, which makes it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from latency_tables import IMAGE, OpSpec
+from profilers.errors import ProfilingError
+
+
+class NetworkNode(Protocol):
+    """An operation of a network, in topological order; the last one is the output."""
+
+    @property
+    def slot(self) -> str:
+        """Its name, unique in the network."""
+        ...
+
+    @property
+    def spec(self) -> OpSpec:
+        """The operation."""
+        ...
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Slots of earlier nodes; what is no slot is the image."""
+        ...
+
+
+@dataclass(frozen=True)
+class LiveNode:
+    """An operation that reaches the output.
+
+    Attributes:
+        spec: The operation.
+        inputs: Positions of the live nodes that it reads, or ``IMAGE``.
+    """
+
+    spec: OpSpec
+    inputs: tuple[int, ...]
+
+
+def live_nodes(nodes: Sequence[NetworkNode]) -> tuple[LiveNode, ...]:
+    """Return the nodes that the last one depends on, in order, without their names.
+
+    Raises:
+        ProfilingError: There is no node.
+    """
+    if not nodes:
+        raise ProfilingError("a network without nodes computes nothing")
+    needed = {nodes[-1].slot}
+    for node in reversed(nodes):
+        if node.slot in needed:
+            needed.update(node.inputs)
+    live = [node for node in nodes if node.slot in needed]
+    positions = {node.slot: position for position, node in enumerate(live)}
+    return tuple(
+        LiveNode(node.spec, tuple(positions.get(slot, IMAGE) for slot in node.inputs)) for node in live
+    )

@@ -10,9 +10,11 @@ from latency_tables.errors import (
     TableMismatchError,
 )
 from latency_tables.header import Changeable, Changes, Extent, KeyedBy, Setting, TableHeader, changeable
+from latency_tables.intervals.pooled import pooled_intervals
 from latency_tables.journal import partial_path
 from latency_tables.measurement import (
     FAST_MODE_QUANTILE,
+    PROCESS_BLOCKS,
     Conditions,
     Entry,
     Failure,
@@ -46,6 +48,7 @@ __all__ = [
     "FAST_MODE_QUANTILE",
     "FEWEST_NETWORKS",
     "IMAGE",
+    "PROCESS_BLOCKS",
     "UNIT_CLASSES",
     "Changeable",
     "ChangedConditionsError",
@@ -92,6 +95,7 @@ __all__ = [
     "halves_s",
     "is_unit",
     "partial_path",
+    "pooled_intervals",
     "prediction_error_report",
     "reference_of",
     "repair_table",

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latency_tables.errors import TableError
+from latency_tables.intervals.pooled import pooled_intervals
 from latency_tables.measurement import Measurement
 from latency_tables.spec import OpSpec
 from latency_tables.validation import MIN_NETWORKS, Validation
@@ -123,12 +124,22 @@ def session_speed(measurements: Mapping[OpSpec, Measurement]) -> SessionSpeed | 
     if not pairs:
         return None
     logs = np.array([np.log(later.latency_s / earlier.latency_s) for earlier, later in pairs])
-    own_widths = [
-        np.hypot(earlier.relative_half_width, later.relative_half_width) for earlier, later in pairs
-    ]
+    widths = {
+        spec: (high_s - low_s) / 2 / measurements[spec].latency_s
+        for spec, (low_s, high_s) in _intervals(measurements, pairs).items()
+    }
+    own_widths = [np.hypot(widths[earlier.spec], widths[later.spec]) for earlier, later in pairs]
     disagreement = 2 * float(np.std(logs, ddof=1)) / len(pairs) ** 0.5 if len(pairs) > 1 else 0.0
     spread = max(float(np.sqrt(np.mean(np.square(own_widths)) / len(pairs))), disagreement)
     return SessionSpeed(len(pairs), float(np.exp(logs.mean())), spread)
+
+
+def _intervals(
+    measurements: Mapping[OpSpec, Measurement], pairs: Sequence[tuple[Measurement, Measurement]]
+) -> Mapping[OpSpec, tuple[float, float]]:
+    """Return the intervals of what ``pairs`` hold, for whatever process measured it."""
+    intervals = pooled_intervals(measurements)
+    return {one.spec: intervals[one.spec] for pair in pairs for one in pair}
 
 
 @dataclass(frozen=True)
@@ -193,10 +204,7 @@ def validation_report(validation: Validation, measurements: Mapping[OpSpec, Meas
 
 def halves_s(measured: Sequence[Measurement]) -> tuple[list[float], list[float]]:
     """Return the latencies by the even and by the odd samples of each: what noise alone makes of them."""
-    even, odd = (
-        [Measurement(entry.spec, entry.samples_s[start::2]).latency_s for entry in measured]
-        for start in (0, 1)
-    )
+    even, odd = ([entry.every_other(start).latency_s for entry in measured] for start in (0, 1))
     return even, odd
 
 

@@ -1,6 +1,6 @@
 """Hardware to measure on: one file per kind of device."""
 
-from devices._device import Completed, Device, DeviceInfo, DeviceState, HostDevice, RemoteDevice
+from devices._device import Completed, Device, DeviceInfo, DeviceState, HostDevice, RemoteDevice, ThreadUse
 from devices._errors import DeviceError, DeviceLostError, DeviceTimeoutError
 from devices.fake import Fake
 from devices.foundation.errors import CarsHwError
@@ -18,6 +18,7 @@ __all__ = [
     "Fake",
     "HostDevice",
     "RemoteDevice",
+    "ThreadUse",
     "addresses",
     "connect",
     "names",

@@ -131,6 +131,19 @@ class DeviceState:
         return sum(mhz * seconds for mhz, seconds in spans) / span_s
 
 
+@dataclass(frozen=True)
+class ThreadUse:
+    """What the present thread has had of its processor since it began.
+
+    Attributes:
+        switches: How often it was taken off the processor against its will.
+        cpu_s: Seconds that it ran.
+    """
+
+    switches: int
+    cpu_s: float
+
+
 class Device(ABC):
     """Something to measure on. A context manager: leaving it closes the connection.
 
@@ -223,6 +236,17 @@ class HostDevice(Device):
     @abstractmethod
     def synchronize(self) -> None:
         """Wait until all work given to the device has ended."""
+
+    def thread_use(self) -> ThreadUse | None:
+        """Return what this thread has had of its processor; ``None`` where that is not known."""
+        return None
+
+    def worker_address(self) -> str | None:
+        """Return how a process connects to the same hardware that has the affinity of this thread.
+
+        ``None``, as here: it cannot, or what it measures there is not the same.
+        """
+        return None
 
 
 @dataclass(frozen=True)

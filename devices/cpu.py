@@ -12,10 +12,15 @@ from pathlib import Path
 from typing import Self
 
 from devices import _proc
-from devices._device import DeviceInfo, DeviceState, HostDevice
+from devices._device import DeviceInfo, DeviceState, HostDevice, ThreadUse
 from devices._errors import DeviceError
 from devices._kinds import kinds, listed
 from devices._kinds import processors as in_list
+
+try:
+    import resource
+except ModuleNotFoundError:  # Windows
+    resource = None  # type: ignore[assignment]
 
 _PROCESSORS = re.compile(r"[0-9]{1,5}(,[0-9]{1,5})*")
 
@@ -114,6 +119,15 @@ class Cpu(HostDevice):
 
     def synchronize(self) -> None:
         """Return at once: a call on the CPU has ended when it returns."""
+
+    def thread_use(self) -> ThreadUse | None:
+        if resource is None or not hasattr(resource, "RUSAGE_THREAD"):  # of Linux alone
+            return None
+        return ThreadUse(resource.getrusage(resource.RUSAGE_THREAD).ru_nivcsw, time.thread_time())
+
+    def worker_address(self) -> str | None:
+        """Return the address of all processors: the affinity says which."""
+        return "cpu" if os.name == "posix" else None
 
     def _kinds_of_core(self) -> Sequence[Sequence[int]]:
         """Return the processors of each kind of core, slowest first; none where it is not reported."""

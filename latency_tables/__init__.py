@@ -12,9 +12,11 @@ from latency_tables.errors import (
 )
 from latency_tables.fields import entry_from_fields, entry_to_fields
 from latency_tables.header import Changeable, Changes, Extent, KeyedBy, Setting, TableHeader, changeable
+from latency_tables.intervals.pooled import pooled_intervals
 from latency_tables.journal import Journal, partial_path, read_lines
 from latency_tables.measurement import (
     FAST_MODE_QUANTILE,
+    PROCESS_BLOCKS,
     Conditions,
     Entry,
     Failure,
@@ -49,6 +51,7 @@ __all__ = [
     "FAST_MODE_QUANTILE",
     "FEWEST_NETWORKS",
     "IMAGE",
+    "PROCESS_BLOCKS",
     "UNIT_CLASSES",
     "Changeable",
     "ChangedConditionsError",
@@ -99,6 +102,7 @@ __all__ = [
     "halves_s",
     "is_unit",
     "partial_path",
+    "pooled_intervals",
     "prediction_error_report",
     "read_lines",
     "reference_of",

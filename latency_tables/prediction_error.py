@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latency_tables.errors import TableError
+from latency_tables.intervals.pooled import pooled_intervals
 from latency_tables.measurement import Measurement
 from latency_tables.spec import OpSpec
 from latency_tables.validation import MIN_NETWORKS, Validation
@@ -104,12 +105,24 @@ class SessionSpeed:
     spread: float
 
     @classmethod
-    def of(cls, pairs: Sequence[tuple[Measurement, Measurement]]) -> Self:
-        """Return the speed by measurements of the same networks, earlier and later; one pair at least."""
+    def of(
+        cls,
+        pairs: Sequence[tuple[Measurement, Measurement]],
+        known: Mapping[OpSpec, Measurement] | None = None,
+    ) -> Self:
+        """Return the speed by measurements of the same networks, earlier and later; one pair at least.
+
+        Args:
+            pairs: Of each network, under two keys.
+            known: Those and what else tells how processes differ; see ``pooled_intervals``.
+        """
         logs = np.array([np.log(later.latency_s / earlier.latency_s) for earlier, later in pairs])
-        own_widths = [
-            np.hypot(earlier.relative_half_width, later.relative_half_width) for earlier, later in pairs
-        ]
+        both = {one.spec: one for pair in pairs for one in pair}
+        intervals = pooled_intervals(both if known is None else known)
+        widths = {
+            spec: (intervals[spec][1] - intervals[spec][0]) / 2 / one.latency_s for spec, one in both.items()
+        }
+        own_widths = [math.hypot(widths[earlier.spec], widths[later.spec]) for earlier, later in pairs]
         disagreement = 2 * float(np.std(logs, ddof=1)) / len(pairs) ** 0.5 if len(pairs) > 1 else 0.0
         spread = max(float(np.sqrt(np.mean(np.square(own_widths)) / len(pairs))), disagreement)
         of_median = _MEDIAN_OVER_MEAN if len(pairs) > 2 else 1.0  # of two, both are the same
@@ -131,14 +144,13 @@ class SessionSpeed:
         percent, word = f"{abs(self.ratio - 1):.0%}", "slower" if self.ratio > 1 else "faster"
         return f"{'as fast' if percent == '0%' else f'{percent} {word}'} (+/- {self.spread:.1%})"
 
-    def corrected(self, measured: Measurement) -> tuple[float, tuple[float, float]]:
+    def corrected(
+        self, latency_s: float, interval_s: tuple[float, float]
+    ) -> tuple[float, tuple[float, float]]:
         """Return a latency at the table's speed, and its 95 % interval, in seconds."""
-        latency_s = measured.latency_s / self.ratio
-        below, above = (
-            math.hypot(abs(bound - measured.latency_s) / measured.latency_s, self.spread)
-            for bound in measured.interval_s
-        )
-        return latency_s, (latency_s * max(1 - below, 0.0), latency_s * (1 + above))
+        at_table_s = latency_s / self.ratio
+        below, above = (math.hypot(abs(bound - latency_s) / latency_s, self.spread) for bound in interval_s)
+        return at_table_s, (at_table_s * max(1 - below, 0.0), at_table_s * (1 + above))
 
     def __str__(self) -> str:
         return (
@@ -159,7 +171,7 @@ def session_speed(measurements: Mapping[OpSpec, Measurement]) -> SessionSpeed | 
         for spec, entry in measurements.items()
         if spec.kind == REFERENCE and (own := replace(spec, kind="network")) in measurements
     ]
-    return SessionSpeed.of(pairs) if pairs else None
+    return SessionSpeed.of(pairs, measurements) if pairs else None
 
 
 @dataclass(frozen=True)
@@ -229,10 +241,7 @@ def validation_report(validation: Validation, measurements: Mapping[OpSpec, Meas
 
 def halves_s(measured: Sequence[Measurement]) -> tuple[list[float], list[float]]:
     """Return the latencies by the even and by the odd samples of each: what noise alone makes of them."""
-    even, odd = (
-        [Measurement(entry.spec, entry.samples_s[start::2]).latency_s for entry in measured]
-        for start in (0, 1)
-    )
+    even, odd = ([entry.every_other(start).latency_s for entry in measured] for start in (0, 1))
     return even, odd
 
 

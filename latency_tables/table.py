@@ -31,6 +31,7 @@ from latency_tables.fields import (
     validation_to_fields,
 )
 from latency_tables.header import Changes, Setting, TableHeader
+from latency_tables.intervals.pooled import pooled_intervals
 from latency_tables.journal import Journal, read_lines
 from latency_tables.lines import Fields
 from latency_tables.measurement import Entry, Failure, Measurement
@@ -294,6 +295,10 @@ class LatencyTable:
         """The operations that have a latency; a view that follows the table."""
         return MappingProxyType(self._content.measurements)
 
+    def intervals(self) -> Mapping[OpSpec, tuple[float, float]]:
+        """Return the 95 % interval of each latency, (low, high), for whatever process measures it."""
+        return pooled_intervals(self._content.measurements)
+
     @property
     def failures(self) -> Mapping[OpSpec, Failure]:
         """The operations that could not be measured; a view that follows the table."""
@@ -383,7 +388,7 @@ class LatencyTable:
 
         Of a table that is keyed by units, ``unit`` is a last column: each key as people read it.
         """
-        return frame_of(self._content.entries(), of_units=self.header.keyed_by == "units")
+        return frame_of(self._content.entries(), self.intervals(), of_units=self.header.keyed_by == "units")
 
     def close(self) -> None:
         """Release the file; closing twice is allowed."""

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from profilers._layout import nhwc_shape
     from profilers.doctor import Finding, look_around, look_at, namesakes, twins
     from profilers.errors import (
+        BusyError,
         ExportError,
         FellBackError,
         GarbledOutputError,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CONTROLS",
     "USUAL",
+    "BusyError",
     "ExportError",
     "FellBackError",
     "FileFormat",
@@ -87,6 +89,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "BusyError": "profilers.errors",
     "CONTROLS": "profilers.filling",
     "ExportError": "profilers.errors",
     "FellBackError": "profilers.errors",

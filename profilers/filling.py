@@ -19,7 +19,7 @@ from latency_tables import (
     partial_path,
 )
 from profilers import runtimes
-from profilers._sampling.sampling import MEASURING_ERRORS, failure
+from profilers._sampling.sampling import failure
 from profilers.errors import ProfilingError
 from profilers.fleet import Fleet
 from profilers.parts import parts_of
@@ -28,6 +28,7 @@ from profilers.profiler import Profiler, plan_for, plan_of_kind
 from profilers.progress.report import OnProgress, OnStep, ignore_progress
 from profilers.progress.tally import Tally
 from profilers.runtimes._runtime import Runtime, Workload
+from profilers.worker.contract import MEASURING_ERRORS
 
 #: Whole networks that each of several devices measures, to see whether they agree.
 CONTROLS = 3

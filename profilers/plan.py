@@ -7,6 +7,9 @@ from typing import Self
 
 from profilers.errors import ProfilingError
 
+#: Each holds all models of a group.
+_MOST_PROCESSES = 16
+
 
 def _require_positive(name: str, value: float) -> None:
     if not (math.isfinite(value) and value > 0):
@@ -16,6 +19,11 @@ def _require_positive(name: str, value: float) -> None:
 def _require_not_negative(name: str, value: float) -> None:
     if not (math.isfinite(value) and value >= 0):
         raise ProfilingError(f"{name} of a measurement plan is {value!r}; it is a number of at least 0")
+
+
+def _require_processes(n: int) -> None:
+    if not 0 <= n <= _MOST_PROCESSES:
+        raise ProfilingError(f"{n} processes of a measurement plan; they are 0 to {_MOST_PROCESSES}")
 
 
 @dataclass(frozen=True)
@@ -30,6 +38,8 @@ class Quality:
             machine last for seconds; a shorter spread may measure inside of one of them.
         keep_every_s: Longest, in seconds, that a block of an unfinished workload of a table is not yet on the
             disk; 0: it is there before the next one.
+        processes: How many fresh processes of this machine measure in turns, if the runtime can; 0: this one.
+            Two differ by about 1 %, however many samples each has.
 
     Raises:
         ProfilingError: A value is out of bounds.
@@ -39,12 +49,14 @@ class Quality:
     max_drift: float = 0.05
     spread_s: float = 10.0
     keep_every_s: float = 30.0
+    processes: int = 2
 
     def __post_init__(self) -> None:
         _require_positive("precision", self.precision)
         _require_positive("max_drift", self.max_drift)
         for name in ("spread_s", "keep_every_s"):
             _require_not_negative(name, getattr(self, name))
+        _require_processes(self.processes)
 
 
 #: What nobody asked for otherwise.
@@ -106,6 +118,7 @@ class MeasurementPlan:
             length is found by doubling, which takes many blocks.
         sentinel: When blocks count; ``None``: always.
         keep_every_s: As in ``Quality``.
+        processes: As in ``Quality``, without a sentinel. They take turns, a round each.
 
     Raises:
         ProfilingError: A value is out of bounds.
@@ -122,6 +135,7 @@ class MeasurementPlan:
     first_calls: int = 0
     sentinel: SentinelPlan | None = None
     keep_every_s: float = USUAL.keep_every_s
+    processes: int = 0
 
     @classmethod
     def for_phones(cls, quality: Quality = USUAL) -> Self:
@@ -158,6 +172,9 @@ class MeasurementPlan:
                 f"group_size {self.group_size}, seed {self.seed}, first_calls {self.first_calls} of a plan; "
                 "they are at least 1, 0 and 0"
             )
+        _require_processes(self.processes)
+        if self.processes and self.sentinel is not None:
+            raise ProfilingError("a plan with a sentinel measures in this process; give it 0 processes")
 
     @cached_property
     def check_rounds(self) -> tuple[int, ...]:

@@ -3,20 +3,24 @@
 import itertools
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
-from devices import Device, RemoteDevice
+from devices import Device, HostDevice, RemoteDevice
 from devices.foundation import plugin_name
-from latency_tables import Entry, Failure, KeyedBy, LatencyTable, Measurement, OpSpec, TableHeader
+from latency_tables import Conditions, Entry, KeyedBy, LatencyTable, Measurement, OpSpec, TableHeader
 from profilers._gate import Gate, OpenGate, SentinelGate
-from profilers._sampling.sampling import MEASURING_ERRORS, Sampling, failure
+from profilers._sampling.sampling import Sampling, failure
 from profilers._sampling.unfinished import Unfinished, clocks_of, measuring_key
-from profilers.errors import ThrottledError
+from profilers.errors import BusyError, ThrottledError
 from profilers.plan import USUAL, MeasurementPlan, Quality
 from profilers.progress.report import OnStep, Step, ignore_step
 from profilers.runtimes._runtime import Runtime, Workload
+from profilers.worker.contract import MEASURING_ERRORS, Block, MeasuringError, Worker
+from profilers.worker.here import ThisProcess
+from profilers.worker.processes import Processes
 
 
 class Profiler:
@@ -24,8 +28,10 @@ class Profiler:
 
     The workloads of a group take turns, one block each in every round, in an order drawn anew for each round.
     A slow mode of the machine that lasts a few rounds then costs each of them a few samples, which the 10th
-    percentile leaves out, and none of them all of its samples. On a remote device a block is a process, and
-    counts only where a sentinel beside it shows that the device was as fast as at its best.
+    percentile leaves out, and none of them all of its samples. On this machine fresh processes run the rounds
+    in turns where the runtime can be separated, and a block counts where nothing else had its processor. On a
+    remote device a block is a process, and counts only where a sentinel beside it shows that the device was
+    as fast as at its best.
 
     Args:
         device: What to measure on; the caller closes it.
@@ -53,6 +59,7 @@ class Profiler:
         self.runtime = runtime
         self.plan = plan or plan_for(device)
         self.taken_up = 0
+        self._busy: BusyError | None = None
         self._unfinished = Unfinished()
         self._gate = self._make_gate()
 
@@ -107,6 +114,8 @@ class Profiler:
 
         Raises:
             TableMismatchError: The table has another header.
+            BusyError: Something else disturbed most blocks of some of ``workloads``: these are not measured,
+                the others of their group are.
             DeviceError: The device was lost, or lacks what the runtime needs.
         """
         table.session.require_equal(self.header(table.header.keyed_by))
@@ -138,6 +147,7 @@ class Profiler:
         """Measure ``workloads`` as one interleaved group and return their entries in the same order.
 
         Raises:
+            BusyError: Something else disturbed most blocks of one of them.
             DeviceError: The device was lost, or lacks what the runtime needs.
         """
         self._unfinished = Unfinished()
@@ -155,7 +165,9 @@ class Profiler:
         """Yield position in ``group`` and entry of each workload at ``positions`` once it is finished."""
         if not positions:
             return
-        with self.device.quiet(self.runtime.threads), ExitStack() as loaded:
+        with ExitStack() as loaded:
+            worker = loaded.enter_context(self._worker())  # whose processes start on any processor
+            loaded.enter_context(self.device.quiet(self.runtime.threads))
             gate = loaded.enter_context(self._gate)
             active: dict[int, Sampling] = {}
             loaded.callback(self._unfinished.end)
@@ -164,16 +176,19 @@ class Profiler:
                 lambda: {sampling.spec: sampling.blocks(gate.facts()) for sampling in active.values()},
             )
             for position in sorted(positions):
-                prepared = self._prepared(group[position], loaded)
+                prepared = self._prepared(group[position], position, worker)
                 if isinstance(prepared, Sampling):
                     active[position] = prepared
                     self._tell(group, active)
                 else:
                     yield position, prepared
-            yield from self._rounds(group, active, gate)
+            self._busy = None
+            yield from self._rounds(group, active, gate, worker)
+            if self._busy is not None:
+                raise self._busy
 
     def _rounds(
-        self, group: Sequence[Workload], active: dict[int, Sampling], gate: Gate
+        self, group: Sequence[Workload], active: dict[int, Sampling], gate: Gate, worker: Worker
     ) -> Iterator[tuple[int, Entry]]:
         """Run rounds until nothing of ``group`` is ``active``; yield what is finished.
 
@@ -196,48 +211,69 @@ class Profiler:
                 self.device.pause(pause_s)
             for position in order:
                 active[position].rounds = rounds
-            yield from self._round(active, order, gate)
+            yield from self._round(active, order, gate, _Turn(worker, rounds % worker.turns))
             self._tell(group, active)
 
     def _tell(self, group: Sequence[Workload], active: Mapping[int, Sampling]) -> None:
         self._on_step(Step({group[position].spec: sampling.kept for position, sampling in active.items()}))
 
     def _round(
-        self, active: dict[int, Sampling], order: Sequence[int], gate: Gate
+        self, active: dict[int, Sampling], order: Sequence[int], gate: Gate, turn: "_Turn"
     ) -> Iterator[tuple[int, Entry]]:
         """Run a block of each; take what is finished out of ``active`` and yield it."""
-        for start in range(0, len(order), gate.blocks_at_once):
-            positions = order[start : start + gate.blocks_at_once]
+        for positions in turn.portions(active, order, gate.blocks_at_once):
             try:
-                blocks = gate.undisturbed(partial(self._blocks, active, positions))
+                blocks = gate.undisturbed(partial(self._blocks, active, positions, turn))
             except ThrottledError as error:
                 entries = {position: sampling.throttled(error) for position, sampling in active.items()}
                 active.clear()
                 yield from entries.items()
                 return
             for position, block in blocks.items():
-                entry = block if isinstance(block, Failure) else active[position].keep(block, gate.facts())
-                active[position].rounds += 1
+                entry = self._kept_block(active, position, block, gate.facts())
                 if entry is not None:
-                    del active[position]
+                    turn.worker.unload(position)
                     yield position, entry
             self._unfinished.keep_if_due()
 
-    def _blocks(self, active: Mapping[int, Sampling], positions: Sequence[int]) -> dict[int, float | Failure]:
-        blocks = {}
-        for position in positions:
+    def _kept_block(
+        self, active: dict[int, Sampling], position: int, block: Block | MeasuringError, facts: Conditions
+    ) -> Entry | None:
+        """Keep what a block gave; take its workload out of ``active`` if it is finished, and return it."""
+        sampling = active[position]
+        try:
+            entry = sampling.keep(block, facts) if isinstance(block, Block) else failure(sampling.spec, block)
+        except BusyError as error:
+            self._busy = self._busy or error
+            self._unfinished.finish(sampling.spec)
+            del active[position]
+            return None
+        sampling.rounds += 1
+        if entry is not None:
+            del active[position]
+        return entry
+
+    def _blocks(
+        self, active: Mapping[int, Sampling], positions: Sequence[int], turn: "_Turn"
+    ) -> dict[int, Block | MeasuringError]:
+        blocks: dict[int, Block | MeasuringError] = {}
+        for message in turn.messages(positions):
             self._before_each()
-            blocks[position] = active[position].block()
+            asked = [(position, active[position].calls) for position in message]
+            blocks |= zip(message, turn.worker.run(turn.number, asked), strict=True)
         return blocks
 
-    def _prepared(self, workload: Workload, loaded: ExitStack) -> Sampling | Entry:
+    def _prepared(self, workload: Workload, position: int, worker: Worker) -> Sampling | Entry:
         self._before_each()
         earlier = self._unfinished.take_up(workload.spec)
         self.taken_up += earlier is not None
         try:
-            sampler = loaded.enter_context(self.runtime.prepare(workload, self.device))
-            return Sampling(workload.spec, sampler, device=self.device, plan=self.plan, earlier=earlier)
+            worker.load(position, workload)
+            return Sampling(
+                workload.spec, worker, position, device=self.device, plan=self.plan, earlier=earlier
+            )
         except MEASURING_ERRORS as error:
+            worker.unload(position)
             return failure(workload.spec, error)
 
     def _before_each(self) -> None:
@@ -260,11 +296,49 @@ class Profiler:
                 found.finish(spec)
         return found
 
+    def _worker(self) -> Worker:
+        """Return what measures: fresh processes where the plan asks for some and the runtime can."""
+        address = self.device.worker_address() if isinstance(self.device, HostDevice) else None
+        if self.plan.processes and self.runtime.is_separable and address is not None:
+            return Processes(self.runtime, address, self.plan.processes)
+        return ThisProcess(self.runtime, self.device)
+
     def _make_gate(self) -> Gate:
         plan = self.plan.sentinel
         if plan is None:
             return OpenGate()
         return SentinelGate(self.device, self.runtime, plan, before_run=self._before_each)
+
+
+@dataclass(frozen=True)
+class _Turn:
+    """A round's turn: the worker, and which of its processes runs the round."""
+
+    worker: Worker
+    number: int
+
+    def portions(
+        self, active: Mapping[int, Sampling], order: Sequence[int], at_once: int
+    ) -> Iterator[Sequence[int]]:
+        """Yield positions that are run before any is kept: so many, or as many as a message may take."""
+        if not self.worker.most_s:
+            yield from (order[start : start + at_once] for start in range(0, len(order), at_once))
+            return
+        portion: list[int] = []
+        portion_s = 0.0
+        for position in order:
+            block_s = active[position].block_s
+            if portion and portion_s + block_s > self.worker.most_s:
+                yield portion
+                portion, portion_s = [], 0.0
+            portion.append(position)
+            portion_s += block_s
+        if portion:
+            yield portion
+
+    def messages(self, positions: Sequence[int]) -> Sequence[Sequence[int]]:
+        """Return the positions of each message of a portion."""
+        return [positions] if self.worker.most_s else [[position] for position in positions]
 
 
 def plan_for(device: Device, quality: Quality = USUAL) -> MeasurementPlan:
@@ -281,5 +355,8 @@ def plan_of_kind(kind: type[Device], quality: Quality = USUAL) -> MeasurementPla
     if issubclass(kind, RemoteDevice):
         return MeasurementPlan.for_phones(quality)
     return MeasurementPlan(
-        precision=quality.precision, spread_s=quality.spread_s, keep_every_s=quality.keep_every_s
+        precision=quality.precision,
+        spread_s=quality.spread_s,
+        keep_every_s=quality.keep_every_s,
+        processes=quality.processes,
     )

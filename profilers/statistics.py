@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 
 from latency_tables import Measurement
 from profilers.errors import ProfilingError
@@ -41,13 +40,17 @@ def calls_lasting(block_s: float, latency_s: float) -> int:
     return max(1, min(MOST_CALLS, math.ceil(block_s / latency_s))) if latency_s > 0 else MOST_CALLS
 
 
-def is_precise(measured: Measurement, plan: MeasurementPlan) -> bool:
+def is_precise(first: Callable[[int], Measurement], n: int, plan: MeasurementPlan) -> bool:
     """Tell whether the plan checks the interval now, and it is narrow now and at the check before.
 
     At two checks in a row, because one narrow interval among seven checks is too often luck.
+
+    Args:
+        first: Returns so many of the first samples as if they were all.
+        n: How many there are.
+        plan: When it is checked.
     """
-    n = len(measured.samples_s)
-    if n not in plan.check_rounds[1:] or measured.relative_half_width > plan.precision:
+    if n not in plan.check_rounds[1:] or first(n).relative_half_width > plan.precision:
         return False
     before = plan.check_rounds[plan.check_rounds.index(n) - 1]
-    return replace(measured, samples_s=measured.samples_s[:before]).relative_half_width <= plan.precision
+    return first(before).relative_half_width <= plan.precision

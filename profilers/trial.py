@@ -6,7 +6,6 @@ trial that costs a line of text. ``python -m profilers.trial`` is that process.
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -19,11 +18,13 @@ from devices import DeviceError, HostDevice
 from devices.foundation import CarsHwError, load_plugin, plugin_name
 from latency_tables import FailureStatus, OpSpec
 from profilers import formats
-from profilers._sampling.sampling import MEASURING_ERRORS, failure
+from profilers._sampling.sampling import failure
 from profilers.errors import ProfilingError, UnsupportedOperationError
 from profilers.filling import Setup
 from profilers.formats._format import FileFormat
 from profilers.runtimes._runtime import Workload
+from profilers.worker.contract import MEASURING_ERRORS
+from profilers.worker.process import signal_name
 
 try:
     import resource
@@ -76,7 +77,7 @@ def _understood(path: Path, ended: "subprocess.CompletedProcess[bytes]") -> OpSp
     """Return the key that a trial found, or raise what it met."""
     if ended.returncode < 0:
         raise ProfilingError(
-            f"{path} crashed the process that tried it: {_signal_name(-ended.returncode)}; it is not measured"
+            f"{path} crashed the process that tried it: {signal_name(-ended.returncode)}; it is not measured"
         )
     lines = ended.stdout.decode(errors="replace").splitlines()
     if ended.returncode or not lines:
@@ -89,13 +90,6 @@ def _understood(path: Path, ended: "subprocess.CompletedProcess[bytes]") -> OpSp
         return OpSpec.parse(answer["spec"])
     kinds = {"DeviceError": DeviceError, "UnsupportedOperationError": UnsupportedOperationError}
     raise kinds.get(answer["error"], ProfilingError)(answer["message"])
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return f"{signal.Signals(number).name}, {signal.strsignal(number)}"
-    except ValueError:
-        return f"signal {number}"
 
 
 def main(argv: Sequence[str]) -> None:

@@ -116,13 +116,14 @@ def show(
 
 
 def _print_entries(opened: LatencyTable) -> None:
+    intervals = opened.intervals()
     print_table(
         ["operation", "ms", "95 % interval", "median ms", "samples"],
         [
             [
                 unit_text(entry.spec),
                 _ms(entry.latency_s),
-                "..".join(map(_ms, entry.interval_s)),
+                "..".join(map(_ms, intervals[entry.spec])),
                 _ms(entry.median_s),
                 str(len(entry.samples_s)),
             ]

@@ -4,7 +4,7 @@ A machine is not every day as fast as it was for its table. The median of the an
 earlier, says how far it is off today; what was measured beside them is divided by it.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from cars_hw.latency.contents import REFERENCE_NETWORKS, contents_of
@@ -14,7 +14,9 @@ from latency_tables import (
     Entry,
     LatencyTable,
     Measurement,
+    OpSpec,
     SessionSpeed,
+    pooled_intervals,
     reference_of,
 )
 from profilers import (
@@ -37,10 +39,13 @@ class Anchored:
     Attributes:
         measured: What was measured, as it was.
         speed: How fast the device was, by the anchors; ``None`` where there were none.
+        measured_interval_s: 95 % interval of ``measured.latency_s``, (low, high), for whatever process
+            measures it, by all that was measured beside it; if not given, its own.
     """
 
     measured: Measurement
     speed: SessionSpeed | None = None
+    measured_interval_s: tuple[float, float] | None = None
 
     @property
     def latency_s(self) -> float:
@@ -54,9 +59,15 @@ class Anchored:
 
     @property
     def _corrected(self) -> tuple[float, tuple[float, float]]:
+        interval_s = self.measured_interval_s or self.measured.interval_s
         if self.speed is None:
-            return self.measured.latency_s, self.measured.interval_s
-        return self.speed.corrected(self.measured)
+            return self.measured.latency_s, interval_s
+        return self.speed.corrected(self.measured.latency_s, interval_s)
+
+
+def intervals_of(entries: Iterable[Entry]) -> Mapping[OpSpec, tuple[float, float]]:
+    """Return the pooled 95 % intervals of what one session measured; what failed is left out."""
+    return pooled_intervals({entry.spec: entry for entry in entries if isinstance(entry, Measurement)})
 
 
 class Anchors:
@@ -103,7 +114,8 @@ class Anchors:
                 f"none of the networks of {self.name} could be measured again, so that nothing measured now "
                 "can be held against it"
             )
-        speed = SessionSpeed.of(pairs)
+        earlier_and_later = [*self._earlier.values(), *measured]
+        speed = SessionSpeed.of(pairs, {one.spec: one for one in earlier_and_later})
         require_near(speed, self.name, allow_changed)
         return speed
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from cars_hw.assembly import make_setup, open_table
 from cars_hw.config import LatencySection, SearchConfig, SpaceSection
 from cars_hw.errors import PluginNotAllowedError, UncountedError
-from cars_hw.latency.anchors import Anchored, Anchors, speed_text
+from cars_hw.latency.anchors import Anchored, Anchors, intervals_of, speed_text
 from cars_hw.latency.contents import contents_of, network_workload
 from cars_hw.latency.model import latency_model, trust
 from cars_hw.ledger import Json
@@ -74,6 +74,8 @@ class Bench:
         missing: What the table lacks of the network.
         speed: How fast the device was against the table, by anchors; ``None`` without a table.
         table: The table's file; empty without one.
+        interval_s: 95 % interval of ``measured.latency_s``, (low, high), for whatever process measures it; if
+            not given, its own.
     """
 
     name: str
@@ -84,6 +86,7 @@ class Bench:
     missing: MissingEntryError | None = field(default=None, repr=False, compare=False)
     speed: SessionSpeed | None = None
     table: str = ""
+    interval_s: tuple[float, float] | None = None
 
     def __repr__(self) -> str:
         known = "" if self.prediction is None else f" ms, {self.difference_text}"
@@ -93,7 +96,7 @@ class Bench:
     @property
     def at_table_speed(self) -> Anchored:
         """What was measured, divided by the anchors' ratio where there is one."""
-        return Anchored(self.measured, self.speed)
+        return Anchored(self.measured, self.speed, self.interval_s)
 
     @property
     def measured_ms(self) -> float:
@@ -247,6 +250,7 @@ def _bench(name: str, measured: Anchored, found: _Predicted) -> Bench:
         found.missing,
         measured.speed,
         table,
+        measured.measured_interval_s,
     )
 
 
@@ -266,14 +270,13 @@ def _measured(
     }
     together = [*workloads, *beside.values()]
     entries = measure(together, make_setup(latency), quality=quality, on_progress=on_progress)
-    found = []
+    found, intervals = [], intervals_of(entries)
     for entry, one in zip(entries, predictions, strict=False):
         if isinstance(entry, Failure):
             raise ProfilingError(f"{entry.spec} could not be measured: {entry.status}: {entry.reason}")
         words = latency.allow_changed
-        found.append(
-            Anchored(entry, one.anchors.speed(entries, allow_changed=words) if one.anchors else None)
-        )
+        speed = one.anchors.speed(entries, allow_changed=words) if one.anchors else None
+        found.append(Anchored(entry, speed, intervals[entry.spec]))
     return found
 
 

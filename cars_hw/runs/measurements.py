@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue, TypeAdapter, ValidationError
 
 from cars_hw.errors import ArchitectureError, CheckpointError
-from cars_hw.latency.anchors import Anchored
+from cars_hw.latency.anchors import Anchored, intervals_of
 from cars_hw.networks.architecture import Architecture, from_text, to_text
 from latency_tables import (
     DamagedFileError,
@@ -66,8 +66,9 @@ class MeasuredSession:
     @property
     def latencies(self) -> dict[Architecture, Anchored]:
         """The members that were measured, at the speed of the table."""
+        intervals = intervals_of([*self.networks.values(), *self.anchors])
         return {
-            architecture: Anchored(entry, self.speed)
+            architecture: Anchored(entry, self.speed, intervals[entry.spec])
             for architecture, entry in self.networks.items()
             if isinstance(entry, Measurement)
         }

@@ -56,6 +56,7 @@ class LatencyModel:
     def __init__(self, table: LatencyTable, observations: Sequence[Observation] = ()) -> None:
         self._table = table
         self._overhead = table[CALL_OVERHEAD]
+        self._intervals = table.intervals()
         self._measured: dict[OpSpec, tuple[float, tuple[float, float]]] = {}
         self._net: dict[OpSpec, tuple[float, tuple[float, float]]] = {}
         specs = dict.fromkeys(spec for observed in observations for spec in observed.specs)
@@ -123,7 +124,7 @@ class LatencyModel:
         """Return an operation's latency as measured alone, net of the call overhead, and its interval."""
         if spec not in self._measured:
             entry, overhead_s = self._table[spec], self._overhead.latency_s
-            low_s, high_s = (max(bound - overhead_s, 0.0) for bound in entry.interval_s)
+            low_s, high_s = (max(bound - overhead_s, 0.0) for bound in self._intervals[spec])
             self._measured[spec] = max(entry.latency_s - overhead_s, 0.0), (low_s, high_s)
         return self._measured[spec]
 
@@ -136,7 +137,7 @@ class LatencyModel:
         """
         below = [term.count * (term.latency_s - term.interval_s[0]) for term in terms]
         above = [term.count * (term.interval_s[1] - term.latency_s) for term in terms]
-        low_s, high_s = self._overhead.interval_s
+        low_s, high_s = self._intervals[CALL_OVERHEAD]
         factor = 1 - sum(term.count for term in terms if term.latency_s > 0)
         shifts = [factor * (bound - self._overhead.latency_s) for bound in (low_s, high_s)]
         low = latency_s - math.hypot(min(shifts), *below)

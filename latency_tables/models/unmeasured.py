@@ -42,7 +42,7 @@ class UnmeasuredUnits:
         latencies_s = np.array([self._alone_s[unit] for unit in like])
         features = np.array([_features(unit) for unit in like])
         weights = 1 / (latencies_s + _LEAST_ERROR_S)
-        scales = features.max(axis=0)
+        scales: Floats = features.max(axis=0)
         scales[scales == 0] = 1.0
         rates: Floats = nnls(features / scales * weights[:, None], latencies_s * weights)[0] / scales
         return rates

@@ -1,35 +1,35 @@
 """Sampling: a loaded workload, what was sampled of it so far, and whether that is enough."""
 
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
-from statistics import fmean
 
 from devices import Device, DeviceTimeoutError
 from devices.foundation import CarsHwError
-from latency_tables import Conditions, Entry, Failure, FailureStatus, Measurement, OpSpec, TableError
+from latency_tables import Conditions, Entry, Failure, FailureStatus, Measurement, OpSpec
 from profilers._conditions import recorded
 from profilers._gate import LEVEL_S
 from profilers._sampling.unfinished import Blocks
 from profilers.errors import (
+    BusyError,
     FellBackError,
-    ProfilingError,
     ThrottledError,
     UnsupportedOperationError,
     WrongOutputError,
 )
 from profilers.plan import MeasurementPlan
-from profilers.runtimes._runtime import Sampler
 from profilers.statistics import calls_lasting, inner_calls, is_precise
+from profilers.worker.contract import MEASURING_ERRORS, Block, Worker
 
 #: A block below this share of the plan's shows that the search for its length met a slow mode.
 _SHORTEST_SHARE = 0.9
 
-#: What ends one workload and leaves the others alone. A ``TableError`` is a clock that gave no latency;
-#: a time-out, a program that hangs on this workload.
-MEASURING_ERRORS = (ProfilingError, TableError, DeviceTimeoutError)
-
 #: Each restart at least doubles the calls of a block, so that three allow for modes eight times as slow.
 _MOST_RESTARTS = 3
+
+#: Of its blocks, so many are undisturbed: below a third, what is left is no fair sample of the fast mode.
+_LEAST_UNDISTURBED = 1 / 3
 
 
 class Sampling:
@@ -39,9 +39,12 @@ class Sampling:
     a later block is too short, because the search met a slow mode of the machine, sampling starts anew with
     longer blocks. Running a block and keeping what it gave are two steps: between them, a gate decides.
 
+    A block that something else disturbed is no sample: it is kept apart, and does not count.
+
     Args:
         spec: What is measured.
-        sampler: Runs it.
+        worker: Runs it.
+        place: The number under which it was loaded there.
         device: Reports the conditions before and after.
         plan: When to stop.
         earlier: What was measured before an interruption: it is gone on with.
@@ -57,16 +60,18 @@ class Sampling:
     def __init__(
         self,
         spec: OpSpec,
-        sampler: Sampler,
+        worker: Worker,
+        place: int,
         *,
         device: Device,
         plan: MeasurementPlan,
         earlier: Blocks | None = None,
     ) -> None:
-        self._spec, self._sampler, self._device, self._plan = spec, sampler, device, plan
-        self.rounds = self._restarts = self._interruptions = 0
-        self._samples_s: tuple[float, ...] = ()
+        self._spec, self._worker, self._place = spec, worker, place
+        self._device, self._plan = device, plan
+        self.rounds = self._restarts = self._interruptions = self._first_process = 0
         self._level_s: object = None
+        self._forget()
         if earlier is None:
             self._start(least_calls=1)
         else:
@@ -87,6 +92,8 @@ class Sampling:
             started=self._started.isoformat(timespec="seconds"),
             interruptions=self._interruptions,
             facts=facts,
+            processes=self._processes,
+            disturbed_s=self._disturbed_s,
         )
 
     @property
@@ -94,75 +101,131 @@ class Sampling:
         """Blocks that were kept."""
         return len(self._samples_s)
 
-    def block(self) -> float | Failure:
-        """Run one block; return its mean latency in seconds, which is not kept yet, or why there is none."""
-        try:
-            return self._block(self._inner_calls)
-        except MEASURING_ERRORS as error:
-            return failure(self._spec, error)
+    @property
+    def calls(self) -> int:
+        """Calls of a block."""
+        return self._inner_calls
 
-    def keep(self, latency_s: float, facts: Conditions) -> Entry | None:
+    @property
+    def block_s(self) -> float:
+        """About how long a block takes, in seconds."""
+        seen_s = (self._samples_s or self._disturbed_s)[-1:]
+        return sum(seen_s) * self._inner_calls or self._plan.block_s
+
+    def keep(self, block: Block, facts: Conditions) -> Entry | None:
         """Keep what a block gave; return the entry if that was the last one.
 
         Blocks of another level of the device than this one's are dropped.
 
         Args:
-            latency_s: What ``block`` returned.
+            block: What the worker gave.
             facts: What else is kept with an entry that is finished now.
+
+        Raises:
+            BusyError: Too few of its blocks were undisturbed.
         """
         if facts.get(LEVEL_S) != self._level_s:
-            self._samples_s, self._level_s = (), facts.get(LEVEL_S)
+            self._forget()
+            self._level_s = facts.get(LEVEL_S)
         try:
-            if self._is_too_short(latency_s):
+            if self._is_too_short(block):
                 self._restarts += 1
                 self._start(least_calls=2 * self._inner_calls)
                 return None
-            self._samples_s += (latency_s,)
-            measured = Measurement(self._spec, self._samples_s)
+            self._add(block)
+            return self._entry(facts)
+        except BusyError:
+            raise
         except MEASURING_ERRORS as error:
             return failure(self._spec, error)
-        is_enough = is_precise(measured, self._plan)
-        if is_enough or self._is_spent():
-            conditions = self._conditions(precision_reached=is_enough)
-            return replace(measured, conditions={**conditions, **facts})
-        return None
 
     def throttled(self, error: ThrottledError) -> Failure:
         """Return what a device that stays too hot means for this workload."""
         return failure(self._spec, error)
 
+    def _forget(self) -> None:
+        self._samples_s: tuple[float, ...] = ()
+        self._processes: tuple[int, ...] = ()
+        self._disturbed_s: tuple[float, ...] = ()
+
+    def _add(self, block: Block) -> None:
+        if not block.is_undisturbed:
+            self._disturbed_s += (block.latency_s,)
+            return
+        self._samples_s += (block.latency_s,)
+        if block.process is not None:
+            self._processes += (self._first_process + block.process,)
+
+    def _entry(self, facts: Conditions) -> Entry | None:
+        """Return the entry, if it needs no further blocks."""
+        share = len(self._samples_s) / (len(self._samples_s) + len(self._disturbed_s))
+        is_fair = share >= _LEAST_UNDISTURBED
+        if self._samples_s:
+            measured = self._measured(self.kept)
+            is_enough = is_fair and is_precise(self._measured, self.kept, self._plan)
+            if is_enough or (is_fair and self._is_spent()):
+                conditions = {**measured.conditions, **self._conditions(precision_reached=is_enough)}
+                return replace(measured, conditions={**conditions, **facts})
+        if self._is_spent():
+            raise BusyError(self._spec, self.block_s, share, self._device.state().load)
+        return None
+
+    def _measured(self, n: int) -> Measurement:
+        """Return the first ``n`` samples as if they were all."""
+        if not self._processes:
+            return Measurement(self._spec, self._samples_s[:n])
+        by_process = defaultdict[int, list[float]](list)
+        for process, sample_s in zip(self._processes[:n], self._samples_s[:n], strict=True):
+            by_process[process].append(sample_s)
+        return Measurement.of_processes(self._spec, [by_process[process] for process in sorted(by_process)])
+
     def _start(self, *, least_calls: int) -> None:
         plan = self._plan
-        self._samples_s = ()
+        self._forget()
         if plan.first_calls:
-            self._inner_calls = calls_lasting(plan.block_s, self._block(plan.first_calls))
+            self._inner_calls = calls_lasting(plan.block_s, self._latency_s(plan.first_calls))
         else:
-            self._inner_calls = inner_calls(self._block, plan.block_s, least=least_calls)
+            self._inner_calls = inner_calls(self._latency_s, plan.block_s, least=least_calls)
+        self._warm_up(range(1, self._worker.turns))
         self._started = datetime.now(UTC)
         self._before = self._device.state()
 
     def _go_on(self, earlier: Blocks) -> None:
         self._samples_s, self._inner_calls = earlier.samples_s, earlier.inner_calls
+        self._processes, self._disturbed_s = earlier.processes, earlier.disturbed_s
+        self._first_process = max(earlier.processes, default=-1) + 1
         self.rounds, self._restarts = earlier.rounds, earlier.restarts
         self._interruptions, self._level_s = earlier.interruptions + 1, earlier.facts.get(LEVEL_S)
         self._started = datetime.fromisoformat(earlier.started)
         if not self._plan.first_calls:  # a block that is a process of its own warms up by itself
-            self._block(self._inner_calls)
+            self._warm_up(range(self._worker.turns))
         self._before = self._device.state()
 
-    def _is_too_short(self, latency_s: float) -> bool:
+    def _is_too_short(self, block: Block) -> bool:
         """Tell whether a block must be sized anew; one sized by a single mean is as good as that was."""
-        block_s = latency_s * self._inner_calls
+        block_s = block.latency_s * self._inner_calls
         may_restart = self._restarts < _MOST_RESTARTS and not self._plan.first_calls
         return may_restart and 0 < block_s < _SHORTEST_SHARE * self._plan.block_s
 
-    def _block(self, n: int) -> float:
-        """Run a block of ``n`` calls and return their mean latency in seconds."""
-        return fmean(self._sampler(n))
+    def _warm_up(self, turns: Iterable[int]) -> None:
+        for turn in turns:
+            self._latency_s(self._inner_calls, turn)
+
+    def _latency_s(self, n: int, turn: int = 0) -> float:
+        """Run a block of ``n`` calls that is not kept; return their mean latency in seconds."""
+        (found,) = self._worker.run(turn, [(self._place, n)])
+        if isinstance(found, Block):
+            return found.latency_s
+        raise found
 
     def _is_spent(self) -> bool:
-        spent_s = sum(self._samples_s) * self._inner_calls
-        return len(self._samples_s) >= self._plan.max_rounds or spent_s >= self._plan.budget_s
+        """Tell whether there were enough blocks; disturbed ones may make it up to three times as many."""
+        blocks_s = self._samples_s + self._disturbed_s
+        return (
+            len(self._samples_s) >= self._plan.max_rounds
+            or len(blocks_s) * _LEAST_UNDISTURBED >= self._plan.max_rounds
+            or sum(blocks_s) * self._inner_calls >= self._plan.budget_s
+        )
 
     def _conditions(self, *, precision_reached: bool) -> Conditions:
         own: Conditions = {
@@ -174,7 +237,13 @@ class Sampling:
         }
         if self._interruptions:
             own = {**own, "interruptions": self._interruptions}
-        return {**own, **recorded(self._before, self._device.state()), **self._sampler.facts()}
+        if self._worker.turns > 1 or self._disturbed_s:
+            blocks = len(self._samples_s) + len(self._disturbed_s)
+            own = {**own, "undisturbed_share": round(len(self._samples_s) / blocks, 4)}
+        if self._disturbed_s:
+            own = {**own, "disturbed_ns": ",".join(f"{1e9 * one:.0f}" for one in self._disturbed_s)}
+        facts = self._worker.facts(self._place)
+        return {**own, **recorded(self._before, self._device.state()), **facts}
 
 
 def failure(spec: OpSpec, error: CarsHwError) -> Failure:

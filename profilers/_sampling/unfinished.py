@@ -39,6 +39,8 @@ class Blocks:
         started: When the first of these blocks began, with its time zone.
         interruptions: How often it was taken up again.
         facts: What the gate said beside the last block.
+        processes: (n,) numbers of the processes that gave the samples; none where this one did.
+        disturbed_s: (m,) seconds per call of the blocks that do not count, because something disturbed them.
 
     Raises:
         TableError: A value is out of bounds.
@@ -51,6 +53,8 @@ class Blocks:
     started: str
     interruptions: int
     facts: Conditions = field(default_factory=dict)
+    processes: tuple[int, ...] = ()
+    disturbed_s: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         counts = (self.rounds, self.restarts, self.interruptions, self.inner_calls - 1)
@@ -58,6 +62,13 @@ class Blocks:
             raise TableError(f"counts of an unfinished entry are {counts}; they are 0 to {_MOST}")
         if self.samples_s:
             self.measured(OpSpec("unfinished", (1,)))
+        if self.disturbed_s:
+            Measurement(OpSpec("unfinished", (1,)), self.disturbed_s)
+        if self.processes and (
+            len(self.processes) != len(self.samples_s)
+            or not 0 <= min(self.processes) <= max(self.processes) < _MOST
+        ):
+            raise TableError(f"an unfinished entry has {len(self.processes)} numbers of processes")
         try:
             is_exact = datetime.fromisoformat(self.started).tzinfo is not None
         except ValueError:
@@ -158,6 +169,8 @@ class Unfinished:
                 "group": self._group,
                 **asdict(blocks),
                 "samples_s": list(blocks.samples_s),
+                "processes": list(blocks.processes),
+                "disturbed_s": list(blocks.disturbed_s),
             }
         table.keep_partial(*self._records.values())
         self._took_s = [now_s - kept_s for now_s, kept_s in zip(self._times_s(), self._kept_s, strict=True)]
@@ -166,6 +179,8 @@ class Unfinished:
 def measuring_key(header: TableHeader, plan: MeasurementPlan, *, again: bool) -> str:
     """Return what two fillings have in common whose blocks may stand in one entry."""
     how = {name: value for name, value in asdict(plan).items() if name != "keep_every_s"}
+    if not plan.processes:  # as programs wrote it that knew of no others than this one
+        del how["processes"]
     return _digest(json.dumps([header.facts(), how, again], sort_keys=True))
 
 
@@ -212,7 +227,11 @@ def _blocks(record: _Record) -> Blocks | None:
             "started": str(started),
             "interruptions": int(interruptions),
             "facts": dict(facts),
-        } if all(type(sample) is float for sample in samples):
+        }:
+            processes, disturbed = record.get("processes", []), record.get("disturbed_s", [])
+            lists = _are_all(samples, float), _are_all(processes, int), _are_all(disturbed, float)
+            if not all(lists) or not isinstance(processes, list) or not isinstance(disturbed, list):
+                return None
             with suppress(TableError):
                 return Blocks(
                     tuple(samples),
@@ -222,8 +241,14 @@ def _blocks(record: _Record) -> Blocks | None:
                     started,
                     interruptions,
                     facts,
+                    tuple(processes),
+                    tuple(disturbed),
                 )
     return None
+
+
+def _are_all(values: object, kind: type) -> bool:
+    return isinstance(values, list) and all(type(value) is kind for value in values)
 
 
 def _digest(text: str) -> str:

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Sequence
 
-from devices import HostDevice
+from devices import HostDevice, ThreadUse
 from latency_tables import OpSpec
 from profilers.errors import ProfilingError, UnsupportedOperationError
 from profilers.runtimes._reference import input_shapes, input_type
+from profilers.runtimes._runtime import Timed
 
 #: An input of a model: the type of its numbers, and its shape; a size that is left open is no number.
 Input = tuple[str, Sequence[int | str | None]]
@@ -41,7 +42,7 @@ def require_inputs(spec: OpSpec, found: Sequence[Input]) -> None:
         )
 
 
-def mean_of_block(run: Callable[[int], None], n: int, device: HostDevice) -> Sequence[float]:
+def mean_of_block(run: Callable[[int], None], n: int, device: HostDevice) -> Timed:
     """Time ``n`` calls as one block; return their mean in seconds, as a ``Sampler`` does.
 
     One call runs untimed before, because other workloads have emptied the caches.
@@ -52,10 +53,15 @@ def mean_of_block(run: Callable[[int], None], n: int, device: HostDevice) -> Seq
         device: Whose clock counts.
     """
     run(1)
+    before = device.thread_use()
     start_s = device.clock_s()
     run(n)
     device.synchronize()
-    return ((device.clock_s() - start_s) / n,)
+    latency_s = (device.clock_s() - start_s) / n
+    after = device.thread_use()
+    if before is None or after is None:
+        return Timed.of(latency_s, None)
+    return Timed.of(latency_s, ThreadUse(after.switches - before.switches, cpu_s=after.cpu_s - before.cpu_s))
 
 
 def _fits(shape: Sequence[int | str | None], wanted: Sequence[int]) -> bool:

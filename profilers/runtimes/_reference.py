@@ -4,15 +4,16 @@ import math
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from latency_tables import OpSpec, Unit, is_unit
 from profilers.errors import UnsupportedOperationError, WrongOutputError
-from profilers.lowering._evaluation import evaluating
+
+if TYPE_CHECKING:  # a process that runs what others have lowered loads no torch
+    from torch import nn
 
 #: Kernels add in another order, and Winograd's transforms lose digits: float32 networks stay below 1e-5 of
 #: the largest output, while a wrong kernel differs by as much as the outputs themselves. The first bound is a
@@ -89,6 +90,8 @@ def torch_threads(n: int) -> Iterator[None]:
     One at a time: while torch traces a module it is in a state that its other callers in this process share,
     and those would be traced too. A thread that measures on another device waits.
     """
+    import torch
+
     with _TORCH:
         before = torch.get_num_threads()
         torch.set_num_threads(n)
@@ -98,7 +101,7 @@ def torch_threads(n: int) -> Iterator[None]:
             torch.set_num_threads(before)
 
 
-def torch_output(module: nn.Module, inputs: Sequence[Array]) -> Array:
+def torch_output(module: "nn.Module", inputs: Sequence[Array]) -> Array:
     """Return what ``module`` computes in evaluation mode, in the shape that it gives.
 
     Args:
@@ -108,6 +111,10 @@ def torch_output(module: nn.Module, inputs: Sequence[Array]) -> Array:
     Raises:
         UnsupportedOperationError: It is not one tensor.
     """
+    import torch
+
+    from profilers.lowering._evaluation import evaluating
+
     with evaluating(module), torch.inference_mode():
         output = module(*map(torch.from_numpy, inputs))
     if not isinstance(output, torch.Tensor):

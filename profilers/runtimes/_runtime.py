@@ -7,9 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol, Self
 
-from devices import Device
+import numpy as np
+from numpy.typing import NDArray
+
+from devices import Device, ThreadUse
 from devices.foundation import ConfigError, Settings, plugin_name, settings_type
 from latency_tables import Conditions, ExecutedGraph, Extent, OpSpec, Setting
 from profilers.errors import UnsupportedOperationError
@@ -26,10 +29,13 @@ class LoweredModel:
     Attributes:
         content: The file.
         is_optimised: Whether the runtime is to execute it as written, without optimising it again.
+        reference: What torch computes of it, in the shape of its first output; ``None``: outputs are only
+            checked to be finite.
     """
 
     content: bytes = field(repr=False)
-    is_optimised: bool
+    is_optimised: bool = False
+    reference: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -39,7 +45,8 @@ class Workload:
     Attributes:
         spec: Its key in a table; gives the shapes of the inputs.
         source: How to build its module (in evaluation mode), a file in the runtime's own format, or a model
-            in that format. Only of a module is the output compared with torch's.
+            in that format, such as ``Runtime.lowered`` makes. Of a file, the output is not compared with
+            torch's.
     """
 
     spec: OpSpec
@@ -56,6 +63,19 @@ class OperatorTime(NamedTuple):
 
     operator: str
     mean_s: float
+
+
+class Timed(tuple[float, ...]):
+    """Seconds per call of a block, and what its thread had of the processor, where that is known."""
+
+    used: ThreadUse | None = None
+
+    @classmethod
+    def of(cls, latency_s: float, used: ThreadUse | None) -> Self:
+        """Return what is known of a block by its mean latency."""
+        timed = cls((latency_s,))
+        timed.used = used
+        return timed
 
 
 class UnitCounter(Protocol):
@@ -84,7 +104,10 @@ class Sampler(Protocol):
     """A workload loaded on a device and ready to run."""
 
     def __call__(self, n: int) -> Sequence[float]:
-        """Run ``n`` calls at once; return seconds per call: n latencies, or fewer if only means are known."""
+        """Run ``n`` calls at once; return seconds per call: n latencies, or fewer if only means are known.
+
+        One whose work is done by the thread that calls it returns ``Timed``.
+        """
         ...
 
     def facts(self) -> Conditions:
@@ -105,6 +128,8 @@ class Runtime(ABC):
     Attributes:
         threads: Threads of one call.
         settings: With a default for each that was not given.
+        is_separable: Whether ``lowered`` gives what another process can run, where its plug-in loads without
+            torch: then processes of their own measure on this machine.
         executes: What it executes of a network: "live" if it drops what the output does not depend on, else
             "whole"; part of a table's header.
 
@@ -115,6 +140,7 @@ class Runtime(ABC):
 
     settings: Settings
     executes: ClassVar[Extent] = "live"
+    is_separable: ClassVar[bool] = False
 
     def __init__(self, threads: int = 1, **settings: object) -> None:
         name = plugin_name(type(self))
@@ -134,6 +160,16 @@ class Runtime(ABC):
     @abstractmethod
     def version(self, device: Device) -> str:
         """Return the version that runs on ``device``."""
+
+    def lowered(self, workload: Workload) -> LoweredModel:
+        """Return what ``prepare`` takes as the source of ``workload`` in another process.
+
+        Raises:
+            UnsupportedOperationError: The runtime cannot execute it, or is not separable.
+        """
+        raise UnsupportedOperationError(
+            f"{workload.spec}: {plugin_name(type(self))} runs in this process only"
+        )
 
     @abstractmethod
     def prepare(self, workload: Workload, device: Device) -> AbstractContextManager[Sampler]:

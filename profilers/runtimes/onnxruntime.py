@@ -3,19 +3,17 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnxruntime
-from torch import nn
 
 from devices import Device, DeviceError, Fake, HostDevice, RemoteDevice
 from devices.foundation import first_line
 from latency_tables import Conditions, ExecutedGraph, OpSpec, Setting
 from profilers.errors import ProfilingError, UnsupportedOperationError
-from profilers.lowering.onnx import lower
 from profilers.runtimes._host import mean_of_block, require_float32, require_inputs
 from profilers.runtimes._onnxruntime.breakdown import PROFILED_CALLS, profiled_session
-from profilers.runtimes._onnxruntime.counter import OnnxCounter
 from profilers.runtimes._onnxruntime.executed import executed_graph
 from profilers.runtimes._onnxruntime.file import file_type, read_onnx
 from profilers.runtimes._onnxruntime.remote import RemoteOrt
@@ -34,6 +32,9 @@ from profilers.runtimes._reference import (
 )
 from profilers.runtimes._runtime import LoweredModel, OperatorTime, Runtime, Sampler, UnitCounter, Workload
 
+if TYPE_CHECKING:  # a process that runs what others have lowered loads no torch
+    from torch import nn
+
 
 class OnnxRuntime(Runtime):
     """ONNX Runtime with all of its graph optimisations, as shipped.
@@ -47,6 +48,7 @@ class OnnxRuntime(Runtime):
     """
 
     settings: OnnxRuntimeSettings
+    is_separable = True
 
     def __init__(self, threads: int = 1, **settings: object) -> None:
         super().__init__(threads, **settings)
@@ -61,6 +63,13 @@ class OnnxRuntime(Runtime):
             return self._remote.version(device)
         self._host(device)
         return str(onnxruntime.__version__)
+
+    def lowered(self, workload: Workload) -> LoweredModel:
+        if isinstance(workload.source, LoweredModel):
+            return workload.source
+        require_float32(workload.spec)
+        content, reference = self._lowered(workload)
+        return LoweredModel(content, reference=reference)
 
     @contextmanager
     def prepare(self, workload: Workload, device: Device) -> Iterator[Sampler]:
@@ -78,7 +87,9 @@ class OnnxRuntime(Runtime):
             check_outputs(spec, bound.outputs(), reference)
             yield bound
 
-    def counter(self, build: Callable[[OpSpec], nn.Module]) -> UnitCounter:
+    def counter(self, build: "Callable[[OpSpec], nn.Module]") -> UnitCounter:
+        from profilers.runtimes._onnxruntime.counter import OnnxCounter  # loads torch
+
         self._require_shown()
         return OnnxCounter(build)
 
@@ -122,6 +133,8 @@ class OnnxRuntime(Runtime):
             case LoweredModel(content=content):
                 return content
             case build:
+                from profilers.lowering.onnx import lower  # loads torch
+
                 with torch_threads(self.threads):
                     return lower(build(), workload.spec.input_shapes)
 
@@ -130,8 +143,12 @@ class OnnxRuntime(Runtime):
 
         A file has no module that torch could run: its reference is ``None``.
         """
-        if isinstance(workload.source, (Path, LoweredModel)):
+        if isinstance(workload.source, LoweredModel):
+            return workload.source.content, workload.source.reference
+        if isinstance(workload.source, Path):
             return self._model(workload), None
+        from profilers.lowering.onnx import lower  # loads torch
+
         spec = workload.spec
         with torch_threads(self.threads):
             module = workload.source()

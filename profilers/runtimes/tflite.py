@@ -3,8 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-
-from torch import nn
+from typing import TYPE_CHECKING
 
 from devices import Device, DeviceError, Fake, HostDevice, RemoteDevice
 from latency_tables import ExecutedGraph, OpSpec, Setting
@@ -17,6 +16,9 @@ from profilers.runtimes._tflite.file import read_tflite
 from profilers.runtimes._tflite.host import prepared
 from profilers.runtimes._tflite.remote import RemoteTfLite
 from profilers.runtimes._tflite.settings import TfLiteSettings
+
+if TYPE_CHECKING:  # a process that runs what others have lowered loads no torch
+    from torch import nn
 
 
 class TfLite(Runtime):
@@ -31,6 +33,7 @@ class TfLite(Runtime):
     """
 
     settings: TfLiteSettings
+    is_separable = True
 
     def __init__(self, threads: int = 1, **settings: object) -> None:
         super().__init__(threads, **settings)
@@ -44,6 +47,12 @@ class TfLite(Runtime):
             return self._remote.tool(device).version
         self._host(device)
         return interpreter.version()
+
+    def lowered(self, workload: Workload) -> LoweredModel:
+        if isinstance(workload.source, LoweredModel):
+            return workload.source
+        content, reference = self._lowered(workload)
+        return LoweredModel(content, reference=reference)
 
     @contextmanager
     def prepare(self, workload: Workload, device: Device) -> Iterator[Sampler]:
@@ -64,7 +73,7 @@ class TfLite(Runtime):
         ) as here:
             yield here
 
-    def counter(self, build: Callable[[OpSpec], nn.Module]) -> UnitCounter:
+    def counter(self, build: "Callable[[OpSpec], nn.Module]") -> UnitCounter:
         self._require_own_graph()
         with _schema_needed():
             from profilers.runtimes._tflite.counter import TfLiteCounter
@@ -101,7 +110,9 @@ class TfLite(Runtime):
         """
         require_float32(workload.spec)
         source, spec = workload.source, workload.spec
-        if isinstance(source, Path | LoweredModel):
+        if isinstance(source, LoweredModel):
+            return source.content, source.reference
+        if isinstance(source, Path):
             return self._model(workload), None
         with torch_threads(self.threads):
             module = source()

@@ -70,7 +70,7 @@ def test_the_first_rounds_are_spread_over_no_less_than_no_time(value: float) -> 
 def test_this_machine_is_measured_with_the_quality_that_the_user_asks_for() -> None:
     plan = plan_for(Fake(), Quality(precision=0.1, spread_s=3.0))
     assert (plan.precision, plan.spread_s) == (0.1, 3.0)
-    assert plan_for(Fake()) == MeasurementPlan()
+    assert plan_for(Fake()) == MeasurementPlan(processes=2)
     assert MeasurementPlan().spread_s == 10.0
 
 

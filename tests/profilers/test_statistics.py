@@ -1,5 +1,7 @@
 """How much to sample."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -35,22 +37,22 @@ def test_a_clock_that_does_not_advance_ends_the_search(latency_s: float) -> None
         inner_calls(lambda _: latency_s, 1e-3)
 
 
-def measured(n: int, noise: float) -> Measurement:
-    samples_s = 1e-3 * (1 + noise * np.random.default_rng(0).random(n))
-    return Measurement(SPEC, tuple(samples_s.tolist()))
+def first(noise: float) -> Callable[[int], Measurement]:
+    samples_s = 1e-3 * (1 + noise * np.random.default_rng(0).random(80))
+    return lambda n: Measurement(SPEC, tuple(samples_s[:n].tolist()))
 
 
 @pytest.mark.parametrize(("n", "expected"), [(10, False), (13, False), (14, True), (15, False), (20, True)])
 def test_two_checks_in_a_row_decide(n: int, expected: bool) -> None:
-    assert is_precise(measured(n, noise=0.001), MeasurementPlan()) is expected
+    assert is_precise(first(noise=0.001), n, MeasurementPlan()) is expected
 
 
 def test_a_wide_interval_at_this_check_or_the_one_before_is_not_enough() -> None:
     plan = MeasurementPlan()
-    assert not is_precise(measured(80, noise=2.0), plan)
-    wild_until_the_check_before = Measurement(SPEC, (*np.linspace(1e-3, 2e-3, 56).tolist(), *[0.9e-3] * 24))
-    assert wild_until_the_check_before.relative_half_width <= plan.precision
-    assert not is_precise(wild_until_the_check_before, plan)
+    assert not is_precise(first(noise=2.0), 80, plan)
+    wild_until_the_check_before = (*np.linspace(1e-3, 2e-3, 56).tolist(), *[0.9e-3] * 24)
+    assert Measurement(SPEC, wild_until_the_check_before).relative_half_width <= plan.precision
+    assert not is_precise(lambda n: Measurement(SPEC, wild_until_the_check_before[:n]), 80, plan)
 
 
 @pytest.mark.parametrize(

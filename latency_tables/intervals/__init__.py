@@ -1,0 +1,1 @@
+"""Intervals of latencies that hold for other processes too."""

@@ -8,8 +8,8 @@ measured is divided by the median of their ratios.
 
 Peer: the table of operations, calibrated by 16 networks, in the same session. Floors: the two halves of the
 networks' own samples held against each other, and the same networks measured in another session.
-Interrupted, a run goes on where it ended (``runs/prediction``); ``--quick`` judges the last full run's results
-again, which are stored with a hash.
+Interrupted, a run goes on where it ended (``runs/prediction``); ``--quick`` judges the results of the last
+full run again, which are stored with a hash.
 """
 
 import subprocess
@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,6 @@ _NOISY_FLOOR = 0.02
 def analysed(session: Session) -> dict[str, Any]:
     """Return what ``session`` measured and what its tables predict, by set; seconds."""
     space, judged = session.case.space, networks_of(session)
-    start_s = time.process_time()
     models = {name: latency_model(space, table) for name, table in _tables(session).items()}
     found: dict[str, Any] = {"anchors": _anchors(session), "sets": {}}
     counted, n = 0.0, 0
@@ -274,8 +274,7 @@ def _rms(differences: Floats) -> float:
 
 
 def _quantile() -> float:
-    from statistics import NormalDist
-
+    """Return how many standard deviations on each side hold ``_LEVEL``."""
     return NormalDist().inv_cdf((1 + _LEVEL) / 2)
 
 

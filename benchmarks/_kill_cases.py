@@ -32,9 +32,9 @@ Facts = dict[str, str]
 
 #: The first sign on the terminal that a search has begun to work: a bar, or where it goes on.
 _SEARCHING = re.compile(r"\d+/(?:\d+|\?)|going on after")
-#: That something was measured: from then on a bar, unlike a forecast, says one time that is left. What is
-#: measured is loaded anew by every process, and nothing of that can be kept.
-_MEASURING = re.compile(r"about \d+(?:\.\d)? (?:s|min|h)\b")
+#: That a round was measured: from then on the bar, which stands under a forecast, says how much time is left.
+#: What is measured is loaded anew by every process, and nothing of that can be kept.
+_MEASURING = re.compile(r"measuring [^\n]*?about \d+(?:\.\d)? (?:s|min|h)\b")
 _STEPS, _EVALUATIONS = (
     re.compile(rf"{name}[^\n]*?(\d+)/(?:\d+|\?)") for name in ("training steps", "evaluations")
 )

@@ -6,9 +6,10 @@ terminal shows that they work. Then the same command runs again (``search`` with
 
 * **Work lost** by a kill is the time from the newest state on the disk, or from the moment when the killed
   command began to work where that is later, to the kill; the clocks are those of the file system and of this
-  script. For ``search`` a second figure comes from the terminal alone: the training steps and evaluations
-  that it had shown as done when it was killed, less those from which the next command went on, at what they
-  take on average.
+  script. What measures begins to work at the end of its first round: before, it loads what it measures. For
+  ``search`` a second figure comes from the terminal alone: the training steps and evaluations that it had
+  shown as done when it was killed, less those from which the next command went on, at what they take on
+  average.
 * **Every end** is compared with that of a command that nobody killed: of a search populations, costs, fronts,
   weights, the algorithm's state and all counts of the ledger, bit by bit; of a table the operations, that
   each is there once and met one of the reasons for which measuring ends, and on the fake device the samples.

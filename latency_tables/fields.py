@@ -54,6 +54,8 @@ def header_from_fields(fields: Fields) -> TableHeader:
     )
     if not 1 <= fields["schema"] <= SCHEMA_VERSION:
         raise TableError(f"schema {fields['schema']} was never written")
+    if fields.get("keyed_by", "units") != "units":
+        raise TableError(f"a table of schema {_UNITS_SCHEMA} is not keyed by {fields['keyed_by']!r:.80}")
     device = fields["device"]
     require_fields(device, **(_DEVICE if fields["schema"] == 1 else _DEVICE_2))
     return TableHeader(

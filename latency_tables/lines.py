@@ -58,10 +58,12 @@ def is_whole(line: bytes) -> bool:
 
 
 def is_torn(tail: bytes) -> bool:
-    """Tell whether what follows the last line feed is the beginning of a line, as a crash leaves it.
+    """Tell whether the end of a file is the beginning of a line, as a crash leaves it: without a line feed.
 
     A crash may also leave zeros, for what had a place on the disk but was not written there yet.
     """
+    if tail.endswith(b"\n"):  # so it is whole, or damaged: in its length, for one
+        return False
     head = _HEAD.match(tail)
     if head is None:
         return _PART_OF_HEAD.fullmatch(tail) is not None

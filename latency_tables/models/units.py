@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,6 +116,29 @@ class UnitModel:
         ]
         return mean_s, math.hypot(variance**0.5, *noises_s)
 
+    def differences(self, networks: Sequence[Mapping[OpSpec, int]]) -> tuple[Floats, Floats]:
+        """Return ``difference`` of every two networks at once: means and standard deviations, (n, n) each.
+
+        A network does not differ from itself: the diagonals are 0.
+
+        Raises:
+            SpecError: A key is not that of a unit.
+        """
+        units = {unit: column for column, unit in enumerate(dict.fromkeys(chain(*networks)))}
+        counts = np.zeros((len(networks), len(units)))
+        for row, network in zip(counts, networks, strict=True):
+            row[[units[unit] for unit in network]] = list(network.values())
+        places = self._placed(units)
+        rows = self._rows[places]
+        means_s, added, explained = self._split(counts @ rows)
+        covariance = added @ added.T - explained @ explained.T + (counts * rows[:, 1]) @ counts.T
+        variances = np.diag(covariance)
+        own = (self.noise * np.maximum(means_s, 0.0)) ** 2
+        of_pairs = np.maximum(np.add.outer(variances, variances) - 2 * covariance, 0.0)
+        of_pairs += np.add.outer(own, own)
+        np.fill_diagonal(of_pairs, 0.0)
+        return np.subtract.outer(means_s, means_s), np.sqrt(of_pairs)
+
     def relative_deviation(self, counts: Mapping[OpSpec, int]) -> float:
         """Return the standard deviation of a network's latency over its mean: the widest is worth measuring.
 
@@ -134,11 +158,14 @@ class UnitModel:
         """Return mean and variance of a sum of units, before a network's own noise."""
         weights = np.array(times, dtype=np.float64)
         rows = self._rows[places]
-        sums = weights @ rows
-        shared = len(self._beliefs.shared_s)
-        added, explained = sums[2 : 2 + shared], sums[2 + shared :]
+        mean_s, added, explained = self._split(weights @ rows)
         variance = float(added @ added - explained @ explained + weights**2 @ rows[:, 1])
-        return float(sums[0]), max(variance, 0.0)
+        return float(mean_s), max(variance, 0.0)
+
+    def _split(self, sums: Floats) -> tuple[Floats, Floats, Floats]:
+        """Return means, shared columns and explained ones of sums of rows, (..., 2 + r + k)."""
+        shared = 2 + len(self._beliefs.shared_s)
+        return sums[..., 0], sums[..., 2:shared], sums[..., shared:]
 
     def _placed(self, counts: Mapping[OpSpec, int]) -> list[int]:
         """Return the places of units, giving new ones theirs."""

@@ -193,6 +193,21 @@ def test_a_flip_anywhere_is_damage_and_never_a_torn_tail_or_another_record(tmp_p
     assert os.listdir(tmp_path) == ["a.jsonl"]
 
 
+@pytest.mark.parametrize("digit", [b"2", b"9"])
+def test_a_last_record_whose_length_was_made_longer_is_damage_and_no_torn_tail(
+    tmp_path: Path, digit: bytes
+) -> None:
+    path = tmp_path / "a.jsonl"
+    write(path, {"n": 0}, {"n": "x" * 100})
+    whole = path.read_bytes()
+    start = whole.index(b"\n") + 1
+    path.write_bytes(whole[:start] + digit + whole[start + 1 :])
+    for use in (read, Journal.open):
+        with pytest.raises(DamagedFileError, match=r"at line 2: "):
+            use(path)
+    assert os.listdir(tmp_path) == ["a.jsonl"]
+
+
 @pytest.mark.parametrize("tail", [b"\0" * 40, b"1\0\0\0", b"12 0badcafe {\0\0"])
 def test_zeros_that_a_crash_left_in_place_of_a_record_are_a_torn_tail(tmp_path: Path, tail: bytes) -> None:
     path = tmp_path / "a.jsonl"

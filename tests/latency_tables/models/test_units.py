@@ -211,6 +211,21 @@ def test_intervals_of_differences_hold_what_they_promise_and_are_narrower_for_ne
     assert np.mean(widths) < 0.9
 
 
+def test_all_differences_at_once_are_those_of_every_pair() -> None:
+    world = World.drawn(5)
+    model = UnitModel(table_of(dict(zip(UNITS[:50], world.alone_s.tolist(), strict=False))))
+    for known in (model, calibrated(world)):
+        networks = [as_counts(row) for row in world.networks(5, shifted=True)]
+        means_s, deviations_s = known.differences([*networks, networks[0]])
+        for i, one in enumerate(networks):
+            assert (means_s[i, i], deviations_s[i, i]) == (0, 0)
+            for j, other in enumerate([*networks, networks[0]]):
+                if i != j:
+                    found = means_s[i, j], deviations_s[i, j]
+                    assert found == pytest.approx(known.difference(one, other), rel=1e-6, abs=1e-15)
+    assert model.differences([])[0].shape == (0, 0)
+
+
 def test_what_is_shared_by_units_is_learnt_where_independent_corrections_miss_it() -> None:
     ours, todays = [], []
     for seed in range(8):
@@ -232,17 +247,16 @@ def test_what_is_shared_by_units_is_learnt_where_independent_corrections_miss_it
     assert np.sqrt(np.mean(np.square(ours))) < 0.7 * np.sqrt(np.mean(np.square(todays)))
 
 
-def test_units_that_cost_nothing_in_networks_do_not_bias_the_sum() -> None:
-    errors = []
-    for seed in range(10):
-        world = World.drawn(seed + 300)
-        world.true_s[[name == "pool" for name in CLASSES]] = 0
-        model, rows = calibrated(world), world.networks(20, shifted=False)
-        errors += [
-            model.predict(as_counts(row)).latency_s / s - 1
-            for row, s in zip(rows, world.measured_s(rows).tolist(), strict=True)
-        ]
-    assert abs(np.mean(errors)) < 0.005
+def test_a_belief_below_zero_is_kept_since_others_make_up_for_it() -> None:
+    conv, relu = UNITS[0], UNITS[-1]
+    true_s = {conv: 16e-6, relu: -0.3e-6}
+    counts = [{conv: n, relu: m} for n, m in ((1, 0), (1, 5), (2, 10), (3, 0), (2, 3), (4, 25))]
+    seen = [NetworkObservation(c, OVERHEAD_S + sum(n * true_s[u] for u, n in c.items())) for c in counts]
+    model = UnitModel(table_of({conv: 20e-6, relu: 0.5e-6}), seen)
+    found = model.predict({conv: 2, relu: 20})
+    assert found.terms[1].latency_s < -0.1e-6
+    assert found.terms[1].interval_s[0] <= found.terms[1].latency_s <= found.terms[1].interval_s[1]
+    assert found.latency_s == pytest.approx(OVERHEAD_S + 26e-6, rel=0.02)
 
 
 def test_without_networks_the_prior_alone_predicts_and_says_how_little_it_knows() -> None:

@@ -142,7 +142,7 @@ def test_an_entry_whose_key_does_not_spell_out_its_unit_is_neither_written_nor_r
 _ODD: dict[str, list[object]] = {
     "network": [None, 1, "network", str(CONV), "network[01x3;float32]"],
     "units": [
-        *(None, [], "x", [None, None], [str(CONV)], [str(ADD), str(CONV)], [str(CONV), str(CONV)]),
+        *(None, [], "x", [None, None], [str(CONV)], [str(CONV), str(CONV)]),
         *(
             [str(CONV), str(ADD), str(ADD)],
             [str(CONV), "skip[1x8;float32]"],

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from cars_hw.evolution.domination import non_dominated
     from cars_hw.evolution.screening import Screen
     from cars_hw.latency.model import latency_model
+    from cars_hw.latency.networks_only import NetworksPredictor
     from cars_hw.latency.prediction import OperationPredictor, Predictor, UnitPredictor
     from cars_hw.ledger import Ledger
     from cars_hw.networks.architecture import Architecture, from_text, to_text
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from cars_hw.results.exporter import Export, export_network
     from cars_hw.results.forecast import profile_forecast, validation_forecast
     from cars_hw.results.members import export
+    from cars_hw.results.networks_only import Imported, import_networks, networks_forecast, profile_networks
     from cars_hw.results.picks import pick
     from cars_hw.results.report import report, report_json
     from cars_hw.results.tables import profile, validate
@@ -81,6 +83,7 @@ __all__ = [
     "Front",
     "Generation",
     "Graph",
+    "Imported",
     "InfeasibleError",
     "Latency",
     "LatencyModel",
@@ -89,6 +92,7 @@ __all__ = [
     "Limits",
     "Macs",
     "MissingEntryError",
+    "NetworksPredictor",
     "Objective",
     "OpSpec",
     "OperationPredictor",
@@ -124,15 +128,18 @@ __all__ = [
     "export",
     "export_network",
     "from_text",
+    "import_networks",
     "known_space",
     "latency_model",
     "networks",
+    "networks_forecast",
     "non_dominated",
     "objectives",
     "open_search",
     "pick",
     "profile",
     "profile_forecast",
+    "profile_networks",
     "read_figures",
     "read_genotype",
     "report",
@@ -164,6 +171,7 @@ _HOMES = {
     "Front": "cars_hw.candidate",
     "Generation": "cars_hw.saving.record",
     "Graph": "cars_hw.networks.graph",
+    "Imported": "cars_hw.results.networks_only",
     "InfeasibleError": "cars_hw.errors",
     "Latency": "cars_hw.objectives",
     "LatencyModel": "latency_tables",
@@ -172,6 +180,7 @@ _HOMES = {
     "Limits": "cars_hw.objectives",
     "Macs": "cars_hw.objectives",
     "MissingEntryError": "latency_tables",
+    "NetworksPredictor": "cars_hw.latency.networks_only",
     "Objective": "cars_hw.objectives",
     "OpSpec": "latency_tables",
     "OperationPredictor": "cars_hw.latency.prediction",
@@ -207,8 +216,10 @@ _HOMES = {
     "export": "cars_hw.results.members",
     "export_network": "cars_hw.results.exporter",
     "from_text": "cars_hw.networks.architecture",
+    "import_networks": "cars_hw.results.networks_only",
     "latency_model": "cars_hw.latency.model",
     "networks": "cars_hw.networks",
+    "networks_forecast": "cars_hw.results.networks_only",
     "non_dominated": "cars_hw.evolution.domination",
     "objectives": "cars_hw.objectives",
     "open_search": "cars_hw.assembly",
@@ -216,6 +227,7 @@ _HOMES = {
     "profile": "cars_hw.results.tables",
     "known_space": "cars_hw.tabular_trainer",
     "profile_forecast": "cars_hw.results.forecast",
+    "profile_networks": "cars_hw.results.networks_only",
     "read_figures": "cars_hw.tabular_trainer",
     "read_genotype": "cars_hw.results.bench",
     "report": "cars_hw.results.report",

@@ -21,6 +21,7 @@ from latency_tables.measurement import (
 )
 from latency_tables.models.operations import LatencyModel, Observation
 from latency_tables.models.units import NetworkObservation, UnitModel
+from latency_tables.networks.model import FEWEST_NETWORKS, CountedNetwork, NetworksModel, choose_networks
 from latency_tables.prediction import CALL_OVERHEAD, Prediction, Term
 from latency_tables.prediction_error import (
     PredictionErrorReport,
@@ -43,12 +44,14 @@ from latency_tables.validation import PredictedNetwork, Validation
 __all__ = [
     "CALL_OVERHEAD",
     "FAST_MODE_QUANTILE",
+    "FEWEST_NETWORKS",
     "IMAGE",
     "UNIT_CLASSES",
     "Changeable",
     "ChangedConditionsError",
     "Changes",
     "Conditions",
+    "CountedNetwork",
     "DamagedFileError",
     "EditedFileError",
     "Entry",
@@ -64,6 +67,7 @@ __all__ = [
     "Measurement",
     "MissingEntryError",
     "NetworkObservation",
+    "NetworksModel",
     "Observation",
     "OpSpec",
     "PredictedNetwork",
@@ -84,6 +88,7 @@ __all__ = [
     "Validation",
     "ValidationReport",
     "changeable",
+    "choose_networks",
     "halves_s",
     "is_unit",
     "partial_path",

@@ -11,8 +11,8 @@ from latency_tables.spec import OpSpec
 from latency_tables.validation import PredictedNetwork, Validation
 
 #: Form of the lines. A table of a newer form is refused, never reinterpreted. Of 3 are tables that are keyed
-#: by units; of 2 others whose device tells more about itself than its ``os_build``; any other is written as
-#: 1, which all earlier programs read.
+#: by units or by whole networks; of 2 others whose device tells more about itself than its ``os_build``; any
+#: other is written as 1, which all earlier programs read.
 SCHEMA_VERSION = 3
 _UNITS_SCHEMA = 3
 
@@ -54,7 +54,7 @@ def header_from_fields(fields: Fields) -> TableHeader:
     )
     if not 1 <= fields["schema"] <= SCHEMA_VERSION:
         raise TableError(f"schema {fields['schema']} was never written")
-    if fields.get("keyed_by", "units") != "units":
+    if fields.get("keyed_by") == "operations":
         raise TableError(f"a table of schema {_UNITS_SCHEMA} is not keyed by {fields['keyed_by']!r:.80}")
     device = fields["device"]
     require_fields(device, **(_DEVICE if fields["schema"] == 1 else _DEVICE_2))

@@ -13,8 +13,9 @@ Setting = str | int
 #: What a runtime executes of a network: what its output depends on, or every operation that is written.
 Extent = Literal["live", "whole"]
 
-#: What the keys of a table are: operations as a space writes them, or what a runtime executes of them.
-KeyedBy = Literal["operations", "units"]
+#: What the keys of a table are: operations as a space writes them, what a runtime executes of them, or, where
+#: neither can be measured one by one, whole networks alone.
+KeyedBy = Literal["operations", "units", "networks"]
 
 #: What may have changed since a table was measured, for whoever goes on with it all the same: conditions of
 #: its device, the runtime's version, or, for whoever only reads the table, the device itself.
@@ -74,7 +75,9 @@ class TableHeader:
                 f"executes is {self.executes!r:.80}; a runtime executes the live graph or the whole"
             )
         if self.keyed_by not in get_args(KeyedBy):
-            raise TableError(f"keyed_by is {self.keyed_by!r:.80}; a table is keyed by operations or by units")
+            raise TableError(
+                f"keyed_by is {self.keyed_by!r:.80}; it is one of {', '.join(get_args(KeyedBy))}"
+            )
         object.__setattr__(self, "settings", dict(self.settings))  # the caller's may change later
 
     def facts(self) -> dict[str, Setting]:

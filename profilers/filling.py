@@ -289,7 +289,7 @@ def _in_table_and_parts(path: Path) -> tuple[dict[OpSpec, Measurement], dict[OpS
     """Return what was measured before, and what failed."""
     there: dict[OpSpec, Measurement] = {}
     failed: dict[OpSpec, Failure] = {}
-    for file in [*([path] if path.exists() else []), *parts_of(path)]:
+    for file in [*([path] if os.path.lexists(path) else []), *parts_of(path)]:
         table = LatencyTable.open(file)
         there |= table.measurements
         failed |= table.failures

@@ -1,6 +1,7 @@
 """Settings of all tests: hypothesis is reproducible, brief, and has no deadline on a shared machine."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,10 @@ from tests.fakes.played_phone import PlayedPhone
 # Before torch is loaded: its threads must not wait in a busy loop on a machine that others use too.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, and so would every command they run.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("reproducible", max_examples=60, deadline=None, derandomize=True, database=None)
 settings.load_profile("reproducible")

@@ -32,6 +32,14 @@ _Handler = Callable[[int, FrameType | None], Any] | int | None
 _NAMES: dict[int, str] = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 
 
+class Interrupt(KeyboardInterrupt):
+    """A signal that ends the verb.
+
+    Where ``KeyboardInterrupt`` itself passes code that an extension module runs, CPython ends the process by
+    SIGINT, whatever exit status follows (``run_eval_code_obj`` and ``exit_sigint``); this class passes it.
+    """
+
+
 @dataclass
 class _Interruption:
     """What is to be said at an interrupt.
@@ -56,7 +64,7 @@ class _Interruption:
         watchdog = threading.Timer(_PATIENCE_S, self._leave)
         watchdog.daemon = True
         watchdog.start()
-        raise KeyboardInterrupt
+        raise Interrupt
 
     def say(self) -> int:
         """Say what is kept, once; return the exit status."""

@@ -10,7 +10,7 @@ import typer
 
 from cars_hw.assembly import open_search
 from cars_hw.cli._commands import trust_lines
-from cars_hw.cli._interruption import name_of, taken_by
+from cars_hw.cli._interruption import Interrupt, name_of, taken_by
 from cars_hw.cli._output import complain, print_table, progress, say
 from cars_hw.ledger import Ledger
 from cars_hw.networks.architecture import to_text
@@ -90,7 +90,7 @@ def _ended_by_signals(search: Search, command: Sequence[str]) -> Iterator[None]:
     def take(number: int, _: FrameType | None) -> None:
         received.append(number)
         if len(received) > 1:
-            raise KeyboardInterrupt
+            raise Interrupt
         search.request_end()
 
     with taken_by(take):

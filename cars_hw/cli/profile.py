@@ -1,5 +1,7 @@
 """``cars-hw profile``: measure what a latency table lacks of a space."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,11 +32,17 @@ from latency_tables import LatencyTable, Measurement
 from profilers import ProfilingError
 
 if TYPE_CHECKING:
+    from cars_hw.config import SearchConfig
+    from cars_hw.results.forecast import MeasuringForecast
     from profilers import Filled
+
+#: What forecasts, what measures, and what is measured, in the plural.
+_Ways = tuple[Callable[..., "MeasuringForecast"], Callable[..., "Filled"], str]
 
 EXAMPLES = (
     "cars-hw profile --space darts --device cpu --runtime onnxruntime --table cpu.jsonl",
     "cars-hw profile --config search.toml --device android --runtime tflite --table phone.jsonl",
+    "cars-hw profile --config search.toml --networks-only 20 --table npu.jsonl",
 )
 
 
@@ -48,6 +56,14 @@ def profile(
     threads: ThreadsOption = None,
     table: TableOption = None,
     target: TargetOption = None,
+    networks_only: Annotated[
+        int | None,
+        typer.Option(
+            "--networks-only",
+            metavar="N",
+            help="Measure no operation: make the table of N whole networks, chosen by design; 10 or more.",
+        ),
+    ] = None,
     precision: PrecisionOption = 0.02,
     max_drift: MaxDriftOption = 0.05,
     spread_s: SpreadOption = 10.0,
@@ -66,12 +82,9 @@ def profile(
 
     A new table holds what the runtime executes, where the runtime shows that, else the space's operations.
     """
-    from cars_hw.assembly import make_setup, make_space
+    from cars_hw.assembly import make_space
     from cars_hw.cli._measuring import measuring_bars
-    from cars_hw.latency.filling import kind_of, why_by_operations
     from cars_hw.latency.model import trust
-    from cars_hw.results.forecast import profile_forecast
-    from cars_hw.results.tables import profile as profile_table
     from profilers import Quality
 
     for one in device or ():
@@ -91,19 +104,16 @@ def profile(
         allow_changed=allow_changed,
     )
     quality = Quality(precision, max_drift, spread_s, keep_every_s)
-    forecast = profile_forecast(
-        resolved, devices=device or (), quality=quality, retry_failures=retry_failures
-    )
     path = resolved.latency.table
-    kind, reason = (
-        told(Path(path), make_setup(resolved.for_target().latency)) for told in (kind_of, why_by_operations)
-    )
-    if reason:
-        say(f"{path}: by operations, since {reason}")
+    if networks_only is None:
+        forecast_of, measure, what = _of_parts(resolved)
+    else:
+        forecast_of, measure, what = _of_networks(networks_only)
+    forecast = forecast_of(resolved, devices=device or (), quality=quality, retry_failures=retry_failures)
     say(f"{path}: {forecast}")
     kept = f"{path} and its parts" if len(device or ()) > 1 else path
-    with measuring_bars(f"{kind} and networks", kept) as show:
-        filled = profile_table(
+    with measuring_bars(what, kept) as show:
+        filled = measure(
             resolved, devices=device or (), quality=quality, retry_failures=retry_failures, on_progress=show
         )
     for reason in filled.lost:
@@ -117,6 +127,29 @@ def profile(
         raise ProfilingError(
             f"{len(filled.failures)} could not be measured; --retry-failures tries them again"
         )
+
+
+def _of_parts(resolved: "SearchConfig") -> _Ways:
+    """Return how a table of operations or units is forecast and measured, and what that is of."""
+    from cars_hw.assembly import make_setup
+    from cars_hw.latency.filling import kind_of, why_by_operations
+    from cars_hw.results.forecast import profile_forecast
+    from cars_hw.results.tables import profile as profile_table
+
+    path = resolved.latency.table
+    kind, reason = (
+        told(Path(path), make_setup(resolved.for_target().latency)) for told in (kind_of, why_by_operations)
+    )
+    if reason:
+        say(f"{path}: by operations, since {reason}")
+    return profile_forecast, profile_table, f"{kind} and networks"
+
+
+def _of_networks(n: int) -> _Ways:
+    """Return the same of a table of whole networks alone."""
+    from cars_hw.results.networks_only import networks_forecast, profile_networks
+
+    return partial(networks_forecast, n=n), partial(profile_networks, n=n), "networks"
 
 
 def _print(table: str, filled: "Filled", *, json: bool) -> None:

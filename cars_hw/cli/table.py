@@ -31,6 +31,8 @@ from cars_hw.cli._options import (
     resolve_measuring,
 )
 from cars_hw.cli._output import print_json, print_table, say, show_line
+from cars_hw.cli._table_import import EXAMPLES as _OF_IMPORT
+from cars_hw.cli._table_import import import_list
 from cars_hw.latency.breakdown import ClassShare, breakdown
 from cars_hw.latency.contents import VALIDATION_NETWORKS
 from cars_hw.latency.model import trust
@@ -47,6 +49,7 @@ EXAMPLES = {
     "show": ("cars-hw table show cpu.jsonl", "cars-hw table show cpu.jsonl --by operation"),
     "validate": ("cars-hw table validate --config search.toml --table cpu.jsonl",),
     "repair": ("cars-hw table repair cpu.jsonl", "cars-hw table repair cpu.jsonl --write"),
+    "import": _OF_IMPORT,
 }
 
 
@@ -56,6 +59,7 @@ table = typer.Typer(
     help="Read latency tables, hold them against whole networks, and repair them.",
     epilog=epilog([example for examples in EXAMPLES.values() for example in examples]),
 )
+table.command("import", epilog=epilog(EXAMPLES["import"]))(import_list)
 
 
 @table.command(epilog=epilog(EXAMPLES["show"]))

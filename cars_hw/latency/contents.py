@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 from cars_hw.latency.candidates import drawn, network_key, uncertain
+from cars_hw.latency.networks_only import measured_networks
 from cars_hw.networks.architecture import Architecture
 from cars_hw.networks.graph import network_spec
 from cars_hw.spaces._space import SearchSpace
@@ -168,8 +169,42 @@ class UnitContents(Contents):
         return [module_workload(CALL_OVERHEAD), *units, *map(self.network, self.calibration)]
 
 
+@dataclass(frozen=True)
+class NetworksContents(Contents):
+    """The contents of a table of whole networks alone.
+
+    Attributes:
+        space: The space.
+        architectures: Those of its networks.
+    """
+
+    space: SearchSpace
+    architectures: tuple[Architecture, ...]
+
+    @property
+    def calibration(self) -> tuple[Architecture, ...]:
+        """All of them."""
+        return self.architectures
+
+    @property
+    def parts(self) -> tuple[OpSpec, ...]:
+        """Nothing: networks are predicted from networks."""
+        return ()
+
+    def network(self, architecture: Architecture) -> Workload:
+        """Return the network with batch norms as different as those of trained ones."""
+        return network_workload(self.space, architecture)
+
+    def validation(self, n: int = VALIDATION_NETWORKS) -> tuple[Architecture, ...]:
+        """Draw ``n`` random architectures that are not in the table; fewer in a small space."""
+        others = drawn(self.space, len(self.calibration) + n)
+        return tuple(one for one in others if one not in self.calibration)[:n]
+
+
 def contents_of(space: SearchSpace, table: LatencyTable) -> Contents:
     """Return what ``table``, whichever its kind, holds of ``space``."""
+    if table.header.keyed_by == "networks":
+        return NetworksContents(space, tuple(measured_networks(space, table)))
     if table.header.keyed_by == "units":
         return UnitContents(space, dict(table.executed))
     return TableContents(space)

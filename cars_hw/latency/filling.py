@@ -14,7 +14,7 @@ from cars_hw.latency.contents import UnitContents, network_workload
 from cars_hw.latency.counting import NetworkCounts, counts_for, unit_counter
 from cars_hw.networks.architecture import Architecture
 from cars_hw.spaces._space import SearchSpace
-from latency_tables import CALL_OVERHEAD, KeyedBy, LatencyTable, UnitModel
+from latency_tables import CALL_OVERHEAD, KeyedBy, LatencyTable, TableError, UnitModel
 from profilers import Filled, ProfilingError, Setup, UnsupportedOperationError, Workload, parts_of
 
 
@@ -22,12 +22,17 @@ def kind_of(path: Path, setup: Setup) -> KeyedBy:
     """Return what the table at ``path`` is made of; of a new one, units where its runtime shows them.
 
     Raises:
-        TableError: The table cannot be read.
+        TableError: The table cannot be read, or is made of whole networks alone.
         UnknownNameError: There is no such runtime, or it has no such setting.
     """
     files = _files(path)
     if files:
-        return LatencyTable.open(files[0]).header.keyed_by
+        kind = LatencyTable.open(files[0]).header.keyed_by
+        if kind == "networks":
+            raise TableError(
+                f"{path} is made of whole networks alone; go on with --networks-only N, or name another file"
+            )
+        return kind
     return "operations" if why_by_operations(path, setup) else "units"
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from cars_hw.latency.candidates import network_key
 from cars_hw.latency.contents import Contents, TableContents, UnitContents, contents_of
 from cars_hw.latency.counting import counts_for
+from cars_hw.latency.networks_only import NetworksPredictor
 from cars_hw.latency.prediction import MeasuredNetwork, OperationPredictor, Predictor, UnitPredictor
 from cars_hw.networks.architecture import Architecture
 from cars_hw.spaces._space import SearchSpace
@@ -19,7 +20,7 @@ from profilers import Setup
 
 
 def latency_model(space: SearchSpace, table: LatencyTable, setup: Setup | None = None) -> Predictor:
-    """Return the predictor of ``space`` from ``table``: an ``OperationPredictor`` or a ``UnitPredictor``.
+    """Return the predictor of ``space`` from ``table``: one by operations, units or whole networks.
 
     Args:
         space: The space whose deployed networks are predicted.
@@ -31,6 +32,8 @@ def latency_model(space: SearchSpace, table: LatencyTable, setup: Setup | None =
         MissingEntryError: The table lacks a key; the message names it and why.
         UncountedError: The table is of units, and neither this machine nor the device can count them.
     """
+    if table.header.keyed_by == "networks":
+        return NetworksPredictor(space, _measured(contents_of(space, table), table))
     if table.header.keyed_by == "units":
         return _by_units(space, table, setup)
     return _by_operations(space, table)

@@ -44,8 +44,8 @@ class UnmeasuredUnits:
         weights = 1 / (latencies_s + _LEAST_ERROR_S)
         scales = features.max(axis=0)
         scales[scales == 0] = 1.0
-        rates: Floats = nnls(features / scales * weights[:, None], latencies_s * weights)[0]
-        return rates / scales
+        rates: Floats = nnls(features / scales * weights[:, None], latencies_s * weights)[0] / scales
+        return rates
 
 
 def _features(unit: OpSpec) -> Floats:

@@ -31,18 +31,28 @@ def lower(module: nn.Module, input_shapes: Sequence[tuple[int, ...]]) -> bytes:
     Raises:
         UnsupportedOperationError: An operation of the module has no form here.
     """
+    graph = written(module, input_shapes)
+    simplify(graph)
+    return serialize(graph)
+
+
+def written(module: nn.Module, input_shapes: Sequence[tuple[int, ...]]) -> Graph:
+    """Return ``module`` in evaluation mode as a graph of TFLite's operations, as they are written.
+
+    Args:
+        module: As ``lower`` takes it.
+        input_shapes: Likewise.
+
+    Raises:
+        UnsupportedOperationError: An operation of the module has no form here.
+    """
     root = _Root(module)
     graph = Graph()
-    layers = Layers(graph)
     with evaluating(module):
         traced = _traced(root, len(input_shapes))
         inputs = [Value(graph.add_input(nhwc_shape(shape)), tuple(shape)) for shape in input_shapes]
-        result = _Walk(root, layers).run(traced, inputs)
-    if result.tensor in graph.inputs or result.tensor in graph.constants:
-        result = layers.reshape(result, result.shape)  # a result is something that was computed
-    graph.output = result.tensor
-    simplify(graph)
-    return serialize(graph)
+        graph.output = _Walk(root, Layers(graph)).run(traced, inputs).tensor
+    return graph
 
 
 _Target = Callable[..., object] | str

@@ -1,9 +1,9 @@
 """Software that executes networks: one file per runtime."""
 
 from devices.foundation import load_plugin, plugin_names, settings_type
-from profilers.runtimes._runtime import LoweredModel, Runtime, Sampler, UnitCounter, Workload
+from profilers.runtimes._runtime import LoweredModel, OperatorTime, Runtime, Sampler, UnitCounter, Workload
 
-__all__ = ["LoweredModel", "Runtime", "Sampler", "UnitCounter", "Workload", "load", "names"]
+__all__ = ["LoweredModel", "OperatorTime", "Runtime", "Sampler", "UnitCounter", "Workload", "load", "names"]
 
 
 def load(name: str, /, threads: int = 1, **settings: object) -> Runtime:

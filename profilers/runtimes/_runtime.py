@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
 from devices import Device
 from devices.foundation import ConfigError, Settings, plugin_name, settings_type
@@ -44,6 +44,18 @@ class Workload:
 
     spec: OpSpec
     source: Callable[[], nn.Module] | Path | LoweredModel
+
+
+class OperatorTime(NamedTuple):
+    """What an operator takes in one call, as the runtime's own profiler says.
+
+    Attributes:
+        operator: Its name in the runtime.
+        mean_s: Seconds, on average over the calls that were profiled.
+    """
+
+    operator: str
+    mean_s: float
 
 
 class UnitCounter(Protocol):
@@ -152,6 +164,18 @@ class Runtime(ABC):
             DeviceError: ``device`` lacks the capability that this runtime needs.
         """
         raise self._shows_nothing()
+
+    def breakdown(self, workload: Workload, device: Device) -> Sequence[OperatorTime]:
+        """Return the time of each operator that a call executes, in order, as the runtime's profiler says.
+
+        To profile costs time itself, which is part of what it says.
+
+        Raises:
+            UnsupportedOperationError: This runtime does not time its operators there.
+            ProfilingError: It does not run ``workload``, or what it reports cannot be trusted.
+            DeviceError: ``device`` lacks the capability that this runtime needs.
+        """
+        raise UnsupportedOperationError(f"{plugin_name(type(self))} does not time its operators")
 
     def _shows_nothing(self) -> UnsupportedOperationError:
         return UnsupportedOperationError(f"{plugin_name(type(self))} does not show what it executes")

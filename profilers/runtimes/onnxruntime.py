@@ -14,6 +14,7 @@ from latency_tables import Conditions, ExecutedGraph, OpSpec, Setting
 from profilers.errors import ProfilingError, UnsupportedOperationError
 from profilers.lowering.onnx import lower
 from profilers.runtimes._host import mean_of_block, require_float32, require_inputs
+from profilers.runtimes._onnxruntime.breakdown import PROFILED_CALLS, profiled_session
 from profilers.runtimes._onnxruntime.counter import OnnxCounter
 from profilers.runtimes._onnxruntime.executed import executed_graph
 from profilers.runtimes._onnxruntime.file import file_type, read_onnx
@@ -31,7 +32,7 @@ from profilers.runtimes._reference import (
     torch_output,
     torch_threads,
 )
-from profilers.runtimes._runtime import LoweredModel, Runtime, Sampler, UnitCounter, Workload
+from profilers.runtimes._runtime import LoweredModel, OperatorTime, Runtime, Sampler, UnitCounter, Workload
 
 
 class OnnxRuntime(Runtime):
@@ -67,7 +68,7 @@ class OnnxRuntime(Runtime):
         spec = workload.spec
         require_float32(spec)
         model, reference = self._lowered(workload)
-        is_optimised = isinstance(workload.source, LoweredModel) and workload.source.is_optimised
+        is_optimised = _is_optimised(workload)
         if isinstance(device, RemoteDevice):
             with self._remote.prepared(model, spec, device, is_optimised=is_optimised) as there:
                 yield there
@@ -91,6 +92,20 @@ class OnnxRuntime(Runtime):
             self._host(device)
             graph = optimised(self._model(workload), subject=spec)
         return executed_graph(graph, input_shapes(spec))
+
+    def breakdown(self, workload: Workload, device: Device) -> Sequence[OperatorTime]:
+        if isinstance(device, RemoteDevice):
+            raise UnsupportedOperationError(
+                "ONNX Runtime on a phone does not time its operators; here it does"
+            )
+        host, spec = self._host(device), workload.spec
+        require_float32(spec)
+        model, is_optimised = self._model(workload), _is_optimised(workload)
+        with profiled_session(
+            model, threads=self.threads, is_optimised=is_optimised, subject=spec
+        ) as profiled:
+            _BoundSession(profiled.session, spec, made_up_inputs(spec), host)(PROFILED_CALLS)
+            return profiled.operator_times()
 
     def _require_shown(self) -> None:
         provider = self.settings.provider
@@ -131,6 +146,10 @@ class OnnxRuntime(Runtime):
         if provider != "cpu":
             raise DeviceError(f"provider {provider} is for phones; on {device.info().kind}, use cpu")
         return device
+
+
+def _is_optimised(workload: Workload) -> bool:
+    return isinstance(workload.source, LoweredModel) and workload.source.is_optimised
 
 
 class _BoundSession:

@@ -1,16 +1,17 @@
 """TFLite: LiteRT, or the older tflite_runtime, on this machine; ``benchmark_model`` on a phone."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from torch import nn
 
 from devices import Device, DeviceError, Fake, HostDevice, RemoteDevice
-from latency_tables import OpSpec, Setting
+from latency_tables import ExecutedGraph, OpSpec, Setting
+from profilers.errors import UnsupportedOperationError
 from profilers.runtimes._host import require_float32
 from profilers.runtimes._reference import Array, random_inputs, torch_output, torch_threads
-from profilers.runtimes._runtime import LoweredModel, Runtime, Sampler, Workload
+from profilers.runtimes._runtime import LoweredModel, OperatorTime, Runtime, Sampler, UnitCounter, Workload
 from profilers.runtimes._tflite import interpreter
 from profilers.runtimes._tflite.file import read_tflite
 from profilers.runtimes._tflite.host import prepared
@@ -63,28 +64,59 @@ class TfLite(Runtime):
         ) as here:
             yield here
 
+    def counter(self, build: Callable[[OpSpec], nn.Module]) -> UnitCounter:
+        self._require_own_graph()
+        with _schema_needed():
+            from profilers.runtimes._tflite.counter import TfLiteCounter
+        return TfLiteCounter(build, self.threads)
+
+    def executed(self, workload: Workload, device: Device) -> ExecutedGraph:
+        self._require_own_graph()
+        if not isinstance(device, RemoteDevice):
+            self._host(device)
+        with _schema_needed():
+            from profilers.lowering._tflite.reading import read
+            from profilers.lowering._tflite.units import executed
+        return executed(*read(self._model(workload)))
+
+    def breakdown(self, workload: Workload, device: Device) -> Sequence[OperatorTime]:
+        if not isinstance(device, RemoteDevice):
+            raise UnsupportedOperationError(
+                "LiteRT's package for Python does not time its operators; benchmark_model on a phone does"
+            )
+        require_float32(workload.spec)
+        return self._remote.breakdown(self._model(workload), device)
+
+    def _require_own_graph(self) -> None:
+        """Check that what runs is the graph that we write: XNNPACK follows it, node by node."""
+        if self.settings.is_accelerated:
+            raise UnsupportedOperationError(
+                f"delegate {self.settings.delegate} compiles a network and does not show what it executes"
+            )
+
     def _lowered(self, workload: Workload) -> tuple[bytes, Array | None]:
         """Return the model, and torch's output for random inputs: (n, c, h, w), or (n, classes) of a network.
 
         A file has no module that torch could run: its reference is ``None``.
         """
         require_float32(workload.spec)
-        if isinstance(workload.source, Path):
-            return read_tflite(workload.source), None
-        if isinstance(workload.source, LoweredModel):
-            return workload.source.content, None
-        return self._from_torch(workload.source, workload.spec)
-
-    def _from_torch(self, build: Callable[[], nn.Module], spec: OpSpec) -> tuple[bytes, Array]:
-        try:
-            from profilers.lowering.tflite import lower
-        except ModuleNotFoundError as error:  # tflite_runtime brings no schema
-            raise DeviceError(
-                "writing TFLite files needs ai-edge-litert; install it, or measure a .tflite file"
-            ) from error
+        source, spec = workload.source, workload.spec
+        if isinstance(source, Path | LoweredModel):
+            return self._model(workload), None
         with torch_threads(self.threads):
-            module = build()
-            return lower(module, spec.input_shapes), torch_output(module, random_inputs(spec))
+            module = source()
+            return self._model(Workload(spec, lambda: module)), torch_output(module, random_inputs(spec))
+
+    def _model(self, workload: Workload) -> bytes:
+        """Return the model of a workload as a file."""
+        if isinstance(workload.source, Path):
+            return read_tflite(workload.source)
+        if isinstance(workload.source, LoweredModel):
+            return workload.source.content
+        with _schema_needed():
+            from profilers.lowering.tflite import lower
+        with torch_threads(self.threads):
+            return lower(workload.source(), workload.spec.input_shapes)
 
     def _host(self, device: Device) -> HostDevice:
         if not isinstance(device, HostDevice) or isinstance(device, Fake):  # whose clock stands still
@@ -96,3 +128,14 @@ class TfLite(Runtime):
                 f"delegate {self.settings.delegate} is for phones; on {device.info().kind}, use cpu"
             )
         return device
+
+
+@contextmanager
+def _schema_needed() -> Iterator[None]:
+    """Turn the lack of TFLite's schema, which tflite_runtime does not bring, into an error of ours."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise DeviceError(
+            "writing TFLite files needs ai-edge-litert; install it, or measure a .tflite file"
+        ) from error

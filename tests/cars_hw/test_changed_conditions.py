@@ -49,12 +49,22 @@ _ARCHITECTURE = ".".join(["0"] * 24)
 _OLD, _NEW = f"kernel '{updating.OLD}'", f"kernel '{updating.NEW}'"
 
 
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The table of the configuration, measured under an old kernel."""
+    folder = tmp_path_factory.mktemp("measured")
+    (folder / "search.toml").write_text(_CONFIG)
+    table = folder / "table.jsonl"
+    cars_hw.profile(SearchConfig.load(folder / "search.toml", {"latency.table": str(table)}))
+    return table.read_bytes()
+
+
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A configuration and its table, measured under an old kernel."""
+def folder(measured: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A configuration and its table."""
     monkeypatch.chdir(tmp_path)
     Path("search.toml").write_text(_CONFIG)
-    cars_hw.profile(SearchConfig.load("search.toml"))
+    Path("table.jsonl").write_bytes(measured)
     return tmp_path
 
 

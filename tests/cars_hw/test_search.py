@@ -17,6 +17,7 @@ import pytest
 
 import cars_hw
 from cars_hw import strategies, tabular_trainer
+from cars_hw.assembly import make_space
 from cars_hw.candidate import Candidate
 from cars_hw.errors import CheckpointError
 from cars_hw.evolution.screening import Screen
@@ -27,7 +28,6 @@ from cars_hw.saving.checkpoint import CheckpointFolder
 from cars_hw.saving.record import Generation, read_record
 from cars_hw.search import Schedule, Search
 from cars_hw.spaces._space import SearchSpace
-from cars_hw.spaces.darts import Darts
 from cars_hw.strategies._strategy import unconstrained
 from cars_hw.strategies.cars import Cars
 from cars_hw.strategies.random_search import RandomSearch
@@ -548,8 +548,8 @@ def _fingerprint(run: Path) -> dict[str, object]:
 def test_a_search_killed_in_mid_generation_ends_with_the_same_weights_and_population(tmp_path: Path) -> None:
     config, table = tmp_path / "config.toml", tmp_path / "table.jsonl"
     config.write_text(_CONFIG)
-    write_table(table, Darts(deploy="search", channels=2, cells=3, image_size=8, image_channels=1))
     straight = cars_hw.SearchConfig.load(config, {"latency.table": str(table)})
+    write_table(table, make_space(straight))
     list(cars_hw.open_search(cars_hw.Run.create(tmp_path / "straight", straight)).run())
     command = [sys.executable, "-c", _STRUCK, *map(str, (tmp_path / "killed", config, table))]
     struck = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)

@@ -9,12 +9,22 @@ from onnx import TensorProto, helper, numpy_helper
 SHAPE = (1, 8, 6, 6)
 
 
+def node(
+    operator: str, *inputs: str, output: str = "y", domain: str = "", **attributes: object
+) -> onnx.NodeProto:
+    """Return a node that reads ``inputs``."""
+    made = helper.make_node(operator, list(inputs), [output], domain=domain)
+    made.attribute.extend(helper.make_attribute(name, value) for name, value in attributes.items())
+    return made
+
+
 def conv(*inputs: str, output: str = "y", domain: str = "", **attributes: object) -> onnx.NodeProto:
     """Return a convolution of ``x`` with ``w`` unless told otherwise, 3x3, keeping the size."""
     usual: dict[str, object] = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1], "strides": [1, 1], "group": 1}
-    return helper.make_node(
-        "Conv", list(inputs or ("x", "w")), [output], domain=domain, **{**usual, **attributes}
-    )
+    usual |= attributes
+    made = node("Conv", *(inputs or ("x", "w")), output=output, domain=domain)
+    made.attribute.extend(helper.make_attribute(name, value) for name, value in usual.items())
+    return made
 
 
 def weights(name: str = "w", shape: Sequence[int] = (8, 8, 3, 3)) -> onnx.TensorProto:

@@ -30,7 +30,10 @@ class Activation(IntEnum):
 
     NONE = 0
     RELU = 1
+    RELU_N1_TO_1 = 2
     RELU6 = 3
+    TANH = 4
+    SIGN_BIT = 5
 
 
 @dataclass

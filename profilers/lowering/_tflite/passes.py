@@ -1,6 +1,6 @@
 """What makes a TFLite graph smaller without changing what it computes."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 from profilers.lowering._tflite.graph import ACTIVATION, SCALE_SHIFT, Activation, Graph, Operation
 
 Floats = NDArray[np.float64]
+
+#: Lets operations with weights compute the scale and shift, the second argument, that follows them.
+_Scaling = Callable[[Graph, Operation, Sequence[Operation]], None]
 
 #: The axis of the output channels: CONV_2D has weights (c_out, h, w, c_in / groups), DEPTHWISE_CONV_2D
 #: (1, h, w, c_out), FULLY_CONNECTED (c_out, c_in).
@@ -22,11 +25,32 @@ def simplify(graph: Graph) -> None:
     The order matters: folding needs to know who reads a tensor, so dead and double readers go first; and an
     activation can be fused only into what stands before it once the normalisation between them is gone.
     """
+    _simplify(graph, _scale_weights)
+
+
+def simplify_operations(graph: Graph) -> None:
+    """Leave the operations that ``simplify`` leaves, in a fraction of its time: no weights are computed.
+
+    The graph says which operations are executed, and no longer what they compute.
+    """
+    _simplify(graph, lambda *_: None)
+
+
+def _simplify(graph: Graph, scale_weights: _Scaling) -> None:
+    _compute_result(graph)
     _drop_dead(graph)
     _merge_equal(graph)
-    _fold(graph)
+    _fold(graph, scale_weights)
     _expand(graph)
     _fuse(graph)
+
+
+def _compute_result(graph: Graph) -> None:
+    """Copy a result that is an input or a constant: a result is something that was computed."""
+    if graph.output in graph.inputs or graph.output in graph.constants:
+        shape = graph.shapes[graph.output]
+        wanted = graph.constant(np.array(shape, dtype=np.int32))
+        graph.output = graph.add("RESHAPE", (graph.output, wanted), shape)
 
 
 def _drop_dead(graph: Graph) -> None:
@@ -57,26 +81,18 @@ def _merge_equal(graph: Graph) -> None:
     graph.output = merged.get(graph.output, graph.output)
 
 
-def _fold(graph: Graph) -> None:
+def _fold(graph: Graph, scale_weights: _Scaling) -> None:
     """Multiply the weights of what a scale and shift alone reads, instead of its result."""
     readers, producers = graph.readers(), graph.producers()
     kept = []
     for operation in graph.operations:
         source = operation.inputs[0]
         parts = _foldable(graph, source, readers, producers) if operation.code == SCALE_SHIFT else []
-        if not parts:
+        if parts:
+            scale_weights(graph, operation, parts)
+            _bypass(operation, producers)
+        else:
             kept.append(operation)
-            continue
-        # A normalisation may follow a concatenation of convolutions: each takes its part of the channels.
-        channels = graph.shapes[source][-1]
-        scale, shift = (
-            np.broadcast_to(graph.constants[each].astype(np.float64), (channels,))
-            for each in operation.inputs[1:]
-        )
-        ends = np.cumsum([graph.shapes[part.output][-1] for part in parts])[:-1]
-        for part, *factors in zip(parts, np.split(scale, ends), np.split(shift, ends), strict=True):
-            _scale_weights(graph, part, *factors)
-        _bypass(operation, producers)
     graph.operations = kept
 
 
@@ -98,7 +114,20 @@ def _foldable(
     return [operation for part in parts for operation in part] if all(parts) else []
 
 
-def _scale_weights(graph: Graph, operation: Operation, scale: Floats, shift: Floats) -> None:
+def _scale_weights(graph: Graph, scale_shift: Operation, parts: Sequence[Operation]) -> None:
+    """Let ``parts``, which make the channels that ``scale_shift`` reads, make its result."""
+    source, *factors = scale_shift.inputs
+    # A normalisation may follow a concatenation of convolutions: each takes its part of the channels.
+    channels = graph.shapes[source][-1]
+    scale, shift = (
+        np.broadcast_to(graph.constants[each].astype(np.float64), (channels,)) for each in factors
+    )
+    ends = np.cumsum([graph.shapes[part.output][-1] for part in parts])[:-1]
+    for part, *own in zip(parts, np.split(scale, ends), np.split(shift, ends), strict=True):
+        _scale_part(graph, part, *own)
+
+
+def _scale_part(graph: Graph, operation: Operation, scale: Floats, shift: Floats) -> None:
     """Let ``operation`` make ``scale * y + shift`` of its result ``y``; both are (c_out,), in float64.
 
     ``scale * (W x + b) + shift = (scale W) x + (scale b + shift)``, rounded to float32 once.

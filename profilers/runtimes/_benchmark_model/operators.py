@@ -10,6 +10,9 @@ from profilers.runtimes._coverage import Coverage
 _RUNS_HEADING = "Operator-wise Profiling Info for Regular Benchmark Runs"
 _ORDER_HEADING = "= Run Order ="
 
+#: Below it stands what delegates report of themselves, since TensorFlow 2.10.
+_INSIDE_HEADING = "Delegate internal:"
+
 #: Old builds have [start] between the first two: only names identify the columns.
 _TYPE, _MEAN, _NAME = "[node type]", "[avg ms]", "[Name]"
 
@@ -38,18 +41,39 @@ def operators(text: str) -> tuple[Operator, ...]:
     Raises:
         GarbledOutputError: There is no table, or one that is cut off or has other columns.
     """
-    lines = iter(text[text.find(_RUNS_HEADING) :].splitlines() if _RUNS_HEADING in text else ())
-    for line in lines:
-        if _ORDER_HEADING in line:
-            header = _cells(next(lines, ""))
-            return tuple(_rows(header, lines))
-    raise GarbledOutputError("benchmark_model printed no operator table; run it again")
+    return _first_table(text[text.find(_RUNS_HEADING) :] if _RUNS_HEADING in text else "")
+
+
+def operators_inside(text: str) -> tuple[Operator, ...]:
+    """Return the nodes in the order in which they ran, and those of delegates in place of the first delegate.
+
+    A build whose delegates report nothing of themselves leaves them as nodes of their own.
+
+    Raises:
+        GarbledOutputError: As ``operators`` says.
+    """
+    found = operators(text)
+    start = text.find(_INSIDE_HEADING, text.find(_RUNS_HEADING))
+    if start < 0:
+        return found
+    position = next((i for i, node in enumerate(found) if _is_delegate(node)), len(found))
+    others = (node for node in found[position:] if not _is_delegate(node))
+    return (*found[:position], *_first_table(text[start:]), *others)
 
 
 def operator_coverage(found: Sequence[Operator]) -> Coverage:
     """Return what of these nodes a delegate runs."""
     delegates = [node.node_type for node in found if _is_delegate(node)]
     return Coverage(tuple(sorted(set(delegates))), len(delegates), len(found) - len(delegates))
+
+
+def _first_table(text: str) -> tuple[Operator, ...]:
+    lines = iter(text.splitlines())
+    for line in lines:
+        if _ORDER_HEADING in line:
+            header = _cells(next(lines, ""))
+            return tuple(_rows(header, lines))
+    raise GarbledOutputError("benchmark_model printed no operator table; run it again")
 
 
 def _rows(header: Sequence[str], lines: Iterator[str]) -> Iterator[Operator]:

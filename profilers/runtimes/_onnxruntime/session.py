@@ -29,7 +29,7 @@ ORT_ERRORS = (
 
 
 def open_session(
-    model: bytes, *, threads: int, is_optimised: bool, subject: object
+    model: bytes, *, threads: int, is_optimised: bool, subject: object, profile: str = ""
 ) -> onnxruntime.InferenceSession:
     """Load a model to run it.
 
@@ -38,11 +38,13 @@ def open_session(
         threads: Threads of one call.
         is_optimised: Whether to execute it as written, without optimising it.
         subject: What it computes, for messages.
+        profile: How the path of a profile of all runs begins; empty for none.
 
     Raises:
         UnsupportedOperationError: ONNX Runtime does not load it.
     """
     options = _options(threads)
+    options.enable_profiling, options.profile_file_prefix = bool(profile), profile
     if is_optimised:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     return _loaded(model, options, subject)

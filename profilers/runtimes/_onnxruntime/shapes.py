@@ -32,7 +32,7 @@ def output_shape(call: Call) -> Shape:
         )
     try:
         shape = known(call)
-    except (ValueError, IndexError, ZeroDivisionError) as error:
+    except (ValueError, IndexError, ArithmeticError) as error:
         raise ProfilingError(f"a node {name} that ONNX Runtime wrote contradicts itself: {error}") from error
     if not shape_is_bounded(shape):
         raise ProfilingError(f"a node {name} that ONNX Runtime wrote has an output out of bounds: {shape}")

@@ -127,13 +127,21 @@ def _lowered(spec: OpSpec, build: Callable[[OpSpec], nn.Module]) -> _Operation:
     learnt, other = graphs
     others = {tensor.name: tensor.SerializeToString() for tensor in other.initializer}
     weights: dict[str, Shape] = {}
-    constants: dict[str, onnx.TensorProto] = {}
+    constants = dict(_held(learnt))
     for tensor in learnt.initializer:
         if tensor.SerializeToString() != others.get(tensor.name):
             weights[tensor.name] = tuple(tensor.dims)
         else:
             constants[tensor.name] = _constant(tensor)
-    return _Operation(tuple(map(_nameless, learnt.node)), weights, constants)
+    nodes = tuple(_nameless(node) for node in learnt.node if node.output[0] not in constants)
+    return _Operation(nodes, weights, constants)
+
+
+def _held(graph: onnx.GraphProto) -> Iterator[tuple[str, onnx.TensorProto]]:
+    """Yield the constants that nodes hold, which in one network are the same tensor where they are equal."""
+    for node in graph.node:
+        if node.op_type == "Constant" and node.attribute[0].name == "value":
+            yield node.output[0], _constant(node.attribute[0].t)
 
 
 def _learn(module: nn.Module, seed: int) -> None:

@@ -4,11 +4,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from devices import HostDevice
-from latency_tables import Conditions, OpSpec
+from latency_tables import Conditions, OpSpec, is_unit
 from profilers._layout import nchw, nchw_shape, nhwc
 from profilers.errors import ProfilingError, UnsupportedOperationError
 from profilers.runtimes._host import mean_of_block, require_inputs
-from profilers.runtimes._reference import Array, as_float32, check_outputs, made_up_inputs
+from profilers.runtimes._reference import (
+    Array,
+    Values,
+    as_float32,
+    check_outputs,
+    made_up_inputs,
+)
 from profilers.runtimes._tflite.interpreter import TfLiteModel
 
 
@@ -37,13 +43,12 @@ def prepared(
         DeviceError: Nothing here runs TFLite.
     """
     model = TfLiteModel(content, threads=threads, uses_xnnpack=uses_xnnpack)
-    shapes = map(nchw_shape, model.input_shapes)
-    require_inputs(spec, list(zip(model.input_types, shapes, strict=True)))
+    _require_inputs(spec, model)
     try:
         model.allocate()
     except ProfilingError as error:
         raise UnsupportedOperationError(f"TFLite does not load {spec}: {error}") from error
-    model.set_inputs([nhwc(values) for values in made_up_inputs(spec)])
+    model.set_inputs(_inputs(spec))
     loaded = HostModel(model, spec, device)
     check_outputs(spec, loaded.outputs(), reference)
     yield loaded
@@ -74,3 +79,13 @@ class HostModel:
             self._model.run(n)
         except ProfilingError as error:
             raise ProfilingError(f"TFLite failed on {self._spec}: {error}") from error
+
+
+def _require_inputs(spec: OpSpec, model: TfLiteModel) -> None:
+    shapes = model.input_shapes if is_unit(spec) else map(nchw_shape, model.input_shapes)
+    require_inputs(spec, list(zip(model.input_types, shapes, strict=True)))
+
+
+def _inputs(spec: OpSpec) -> list[Values]:
+    """Return the inputs of ``spec``, images as (n, h, w, c): so the keys of units say their shapes."""
+    return [values if is_unit(spec) else nhwc(values) for values in made_up_inputs(spec)]

@@ -8,13 +8,15 @@ import numpy as np
 from devices import DeviceError, RemoteDevice
 from latency_tables import Conditions, OpSpec
 from profilers._layout import nchw, nhwc, nhwc_shape
-from profilers.errors import FellBackError, WrongOutputError
+from profilers.errors import FellBackError, UnsupportedOperationError, WrongOutputError
+from profilers.runtimes._benchmark_model.operators import operators_inside
 from profilers.runtimes._benchmark_model.timings import Timings
 from profilers.runtimes._benchmark_model.tool import BENCHMARK_MODEL, BenchmarkModel, Flags
 from profilers.runtimes._coverage import Coverage
 from profilers.runtimes._program_output import require_sha256, retried
 from profilers.runtimes._programs import Installer
 from profilers.runtimes._reference import Array, check_outputs, random_inputs
+from profilers.runtimes._runtime import OperatorTime
 from profilers.runtimes._tflite.settings import TfLiteSettings
 
 #: First input of the models that ``profilers.lowering.tflite`` writes; the next ones are "input_1" and so on.
@@ -31,6 +33,9 @@ _START_LIMIT_S, _SLOWEST = 60.0, 10.0
 _HALF_PRECISION_SLACK = 100.0
 
 _OUTPUT_ROOM_BYTES = 4096
+
+#: Calls that are profiled, over which the tool averages.
+_PROFILED_CALLS = 50
 
 
 class RemoteTfLite:
@@ -76,6 +81,23 @@ class RemoteTfLite:
             loaded.check(spec, reference, self._settings)
             yield loaded
 
+    def breakdown(self, model: bytes, device: RemoteDevice) -> list[OperatorTime]:
+        """Return the time of each operator, those inside of delegates where the tool tells.
+
+        Raises:
+            UnsupportedOperationError: This build of the tool does not time operators.
+            ProfilingError: It does not run the model, or what it reports cannot be trusted.
+            DeviceError: The device was lost, or the tool cannot do what is asked for.
+        """
+        tool = self.tool(device)
+        if "enable_op_profiling" not in tool.flags:
+            raise UnsupportedOperationError(
+                "this benchmark_model does not time its operators; get the build around TFLite's interpreter"
+            )
+        flags = _execution_flags(tool, self._threads, self._settings) | {"graph": device.push(model)}
+        with device.scratch() as folder:
+            return retried(RemoteModel(tool, flags, folder).breakdown)
+
 
 class RemoteModel:
     """A model on a remote device: the ``Sampler`` of TFLite there.
@@ -100,6 +122,13 @@ class RemoteModel:
     def facts(self) -> Conditions:
         """Return which delegates run the model, how much of it, and whether its output was compared."""
         return self._facts
+
+    def breakdown(self) -> list[OperatorTime]:
+        """Profile some calls in a process of their own."""
+        flags = dict[str, str | int | float](num_runs=_PROFILED_CALLS, warmup_min_secs=_WARM_UP_S)
+        flags["enable_op_profiling"] = "true"
+        _, text = self._run(flags, _PROFILED_CALLS)
+        return [OperatorTime(node.node_type, node.mean_s) for node in operators_inside(text)]
 
     def check(self, spec: OpSpec, reference: Array | None, settings: TfLiteSettings) -> None:
         """Run the model once, untimed: compare its output, and find out what runs where.

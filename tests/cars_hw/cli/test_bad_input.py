@@ -231,3 +231,18 @@ def test_wrong_usage_exits_with_2_and_other_errors_keep_their_traceback() -> Non
 )
 def test_a_strategy_takes_only_its_own_settings(setting: str, refuse: Refuse) -> None:
     assert setting.partition("=")[0] in refuse(*_SEARCH, "--set", f"strategy.{setting}")
+
+
+def test_too_few_networks_are_refused_and_leave_no_table(refuse: Refuse) -> None:
+    arguments = ("--config", "config.toml", "--table", "new.jsonl")
+    assert "10 are enough" in refuse("profile", *arguments, "--networks-only", "9")
+    Path("list.csv").write_text("architecture,latency_ms\nsomething,1\n")
+    assert "list.csv, line 2" in refuse("table", "import", "list.csv", "--model", "One", *arguments)
+    assert not Path("new.jsonl").exists()
+
+
+def test_a_table_of_operations_gets_no_networks_alone(refuse: Refuse) -> None:
+    before = Path("table.jsonl").read_bytes()
+    line = refuse("profile", "--config", "config.toml", "--table", "table.jsonl", "--networks-only", "10")
+    assert "keyed by operations" in line
+    assert Path("table.jsonl").read_bytes() == before

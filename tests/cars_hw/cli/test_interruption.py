@@ -211,13 +211,15 @@ def test_an_interrupted_trial_of_a_file_leaves_no_process(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_an_interrupted_demo_says_which_steps_are_done(tmp_path: Path) -> None:
+def test_an_interrupted_demo_says_how_far_its_search_got(tmp_path: Path) -> None:
     words = [*interrupts.command(), "demo", "--run", "demo"]
     with interrupts.running(tmp_path, *words) as verb:
         wait_for(lambda: "==> searching" in verb.said(), verb.said, within_s=120)
         time.sleep(1)
         assert verb.interrupt(signal.SIGINT) == 130
-        assert ending(verb)[0].startswith("demo has the steps profile, and of the next one")
+        kept, goes_on = ending(verb)
+    assert kept.startswith("kept: generation 0 up to training step")
+    assert shlex.split(goes_on)[1:] == ["demo", "--run=demo"]
 
 
 def test_nothing_but_results_is_on_the_standard_output_of_json(tmp_path: Path) -> None:
@@ -226,3 +228,22 @@ def test_nothing_but_results_is_on_the_standard_output_of_json(tmp_path: Path) -
     )
     assert json.loads(result.stdout)["measured"] == 5
     assert "5 of 5" not in result.stdout
+
+
+#: A verb that is interrupted in code which an extension module runs, as torch's does while it is loaded.
+_IN_AN_EXTENSION = """
+import ctypes, os, signal
+from cars_hw.cli._interruption import one_line_at_interrupts
+run = ctypes.pythonapi.PyRun_String
+run.restype, run.argtypes = ctypes.py_object, [ctypes.c_char_p, ctypes.c_int, *[ctypes.py_object] * 2]
+with one_line_at_interrupts():
+    names = {"os": os, "number": signal.SIGTERM}
+    run(b"os.kill(os.getpid(), number); [i for i in range(10 ** 9)]", 257, names, names)
+"""
+
+
+def test_an_interrupt_of_what_an_extension_runs_has_the_same_status(tmp_path: Path) -> None:
+    (tmp_path / "verb.py").write_text(_IN_AN_EXTENSION)
+    command = [sys.executable, "-m", "verb"]
+    ended = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, timeout=60)
+    assert (ended.returncode, ended.stderr.count(b"\n")) == (143, 1), ended.stderr

@@ -42,9 +42,9 @@ _FAKE = Setup("fake", "fake")
 _NAME = "tests.fakes.forty_networks"
 
 
-@pytest.fixture
-def table(tmp_path: Path) -> LatencyTable:
-    return LatencyTable.open(write_unit_table(tmp_path / "t.jsonl", _SPACE))
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> LatencyTable:
+    return LatencyTable.open(write_unit_table(tmp_path_factory.mktemp("units") / "t.jsonl", _SPACE))
 
 
 def contents(table: LatencyTable) -> UnitContents:
@@ -235,7 +235,7 @@ def test_a_table_goes_on_as_what_it_is_and_a_new_one_is_of_units_where_they_are_
     new = tmp_path / "new.jsonl"
     hidden = Setup("tests.fakes.sleeping", "tests.fakes.slow_runtime")
     assert kind_of(of_operations, Setup()) == "operations"
-    assert kind_of(tmp_path / "t.jsonl", hidden) == "units"
+    assert kind_of(table.path or new, hidden) == "units"
     assert (kind_of(new, _FAKE), why_by_operations(new, _FAKE)) == ("units", "")
     assert kind_of(new, hidden) == "operations"
     assert "does not show what it executes" in why_by_operations(new, hidden)
@@ -249,6 +249,7 @@ def test_a_validation_holds_for_the_entries_and_graphs_that_predicted(
     table: LatencyTable, tmp_path: Path
 ) -> None:
     path = tmp_path / "t.jsonl"
+    table.save(path)
     chosen = contents(table).validation()
     assert len(chosen) == 20
     assert not set(chosen) & set(contents(table).calibration)
@@ -274,7 +275,7 @@ def test_the_candidates_are_connected_distinct_and_of_the_allowed_options() -> N
 
 
 def test_the_candidates_are_of_fewer_operations_than_random_networks() -> None:
-    space = spaces.load("darts")
+    space = spaces.load("darts", deploy="search", cells=3)
     kinds = [
         np.mean([len({node.spec.kind for node in space.deployed(one).nodes}) for one in some])
         for some in (uncertain(space, ()), drawn(space, 50))

@@ -191,7 +191,7 @@ def test_a_graph_beyond_the_bounds_or_of_other_fields_is_refused(
         LatencyTable.open(path)
 
 
-@pytest.mark.parametrize("keyed_by", [None, 1, "operations", "networks", ["units"]])
+@pytest.mark.parametrize("keyed_by", [None, 1, "operations", "layers", ["units"]])
 def test_a_header_of_the_third_schema_is_keyed_by_units_or_refused(tmp_path: Path, keyed_by: object) -> None:
     LatencyTable.create(tmp_path / "a.jsonl", BY_UNITS).close()
     [(_, fields)] = read_lines(tmp_path / "a.jsonl")
@@ -204,8 +204,8 @@ def test_a_header_of_the_third_schema_is_keyed_by_units_or_refused(tmp_path: Pat
 
 
 def test_a_word_that_is_no_kind_of_key_is_refused() -> None:
-    with pytest.raises(TableError, match="keyed_by is 'networks'"):
-        replace(BY_UNITS, keyed_by="networks")  # type: ignore[arg-type]
+    with pytest.raises(TableError, match="keyed_by is 'layers'"):
+        replace(BY_UNITS, keyed_by="layers")  # type: ignore[arg-type]
 
 
 def test_the_digest_changes_with_an_executed_graph_and_not_with_those_of_other_networks() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from profilers.errors import GarbledOutputError
-from profilers.runtimes._benchmark_model.operators import operator_coverage, operators
+from profilers.runtimes._benchmark_model.operators import operator_coverage, operators, operators_inside
 from profilers.runtimes._coverage import Coverage
 
 GOLDEN = Path(__file__).parents[3] / "golden" / "benchmark_model"
@@ -30,6 +30,29 @@ def test_a_column_more_moves_no_other() -> None:
     assert (first.node_type, last.node_type) == ("CONV_2D", "SOFTMAX")
     assert first.name == "[model/Conv2d_0/Relu6]"
     assert (first.mean_s, last.mean_s) == pytest.approx((3.307e-3, 0.017e-3))
+
+
+INSIDE = """
+Delegate internal:
+============================== Run Order ==============================
+	[node type]	[first]	[avg ms]	[%]	[cdf%]	[mem KB]	[times called]	[Name]
+	Convolution (NHWC, F32) IGEMM	12.001	12.000	59%	59%	0.000	1	Delegate/Convolution:0
+	Fully Connected (NC, F32) GEMM	9.001	9.000	41%	100%	0.000	1	Delegate/Fully Connected:1
+
+============================== Top by Computation Time ==============================
+"""
+
+
+def test_what_a_delegate_tells_of_itself_takes_its_place() -> None:
+    assert operators_inside(NEW) == operators(NEW)
+    found = operators_inside(NEW + INSIDE)
+    assert [node.node_type for node in found] == [
+        "Convolution (NHWC, F32) IGEMM",
+        "Fully Connected (NC, F32) GEMM",
+        "MAX_POOL_2D",
+    ]
+    assert [node.mean_s for node in found] == pytest.approx([12e-3, 9e-3, 1.198e-3])
+    assert operators_inside(OLD) == operators(OLD)
 
 
 def test_nodes_outside_of_delegates_are_counted() -> None:

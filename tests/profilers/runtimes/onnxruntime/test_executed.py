@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from latency_tables.units.graph import IMAGE, ExecutedGraph, ExecutedNode
-from latency_tables.units.unit import Unit
+from latency_tables.units.unit import Attribute, Unit
 from profilers.errors import ProfilingError, UnsupportedOperationError
 from profilers.runtimes._onnxruntime.executed import executed_graph
-from tests.fakes.optimised_graphs import SHAPE, conv, integers, model, weights
+from tests.fakes.optimised_graphs import SHAPE, conv, integers, model, node, weights
 
 BLOCKED = "com.microsoft.nchwc"
-WINDOWS = {"kernel_shape": (3, 3), "pads": (1, 1, 1, 1), "strides": (1, 1), "group": 1}
+WINDOWS: dict[str, Attribute] = {"kernel_shape": (3, 3), "pads": (1, 1, 1, 1), "strides": (1, 1), "group": 1}
 
 
 def read(content: bytes) -> ExecutedGraph:
@@ -51,15 +51,15 @@ def test_a_tensor_that_a_convolution_adds_shows_in_what_it_reads() -> None:
 
 
 def test_strides_dilations_groups_and_activations_tell_units_apart() -> None:
-    changes: list[dict[str, object]] = [
-        {},
-        {"strides": [2, 2]},
-        {"dilations": [2, 2], "pads": [2, 2, 2, 2]},
-        {"activation": "Relu"},
-        {"activation": "Clip", "activation_params": [0.0, 6.0]},
-        {"activation": "LeakyRelu", "activation_params": [0.1]},
+    changes = [
+        conv(),
+        conv(strides=[2, 2]),
+        conv(dilations=[2, 2], pads=[2, 2, 2, 2]),
+        conv(activation="Relu"),
+        conv(activation="Clip", activation_params=[0.0, 6.0]),
+        conv(activation="LeakyRelu", activation_params=[0.1]),
     ]
-    found = {units(model([conv(**change)], [weights()]))[0].spec() for change in changes}
+    found = {units(model([change], [weights()]))[0].spec() for change in changes}
     assert len(found) == len(changes)
     assert any("a.activation_params=0.1x," in str(spec) for spec in found)
 
@@ -67,11 +67,11 @@ def test_strides_dilations_groups_and_activations_tell_units_apart() -> None:
 def test_what_changes_no_work_is_no_part_of_the_key() -> None:
     statistics = [weights(name, [8]) for name in "abcd"]
 
-    def norm(**attributes: float) -> bytes:
-        node = helper.make_node("BatchNormalization", ["x", *"abcd"], ["y"], **attributes)
-        return model([node], statistics)
+    def norm(epsilon: float, momentum: float) -> bytes:
+        one = node("BatchNormalization", "x", *"abcd", epsilon=epsilon, momentum=momentum)
+        return model([one], statistics)
 
-    assert read(norm(epsilon=1e-3, momentum=0.5)) == read(norm())
+    assert read(norm(1e-3, 0.5)) == read(norm(1e-5, 0.9))
 
 
 def test_channels_of_blocked_tensors_are_those_in_memory() -> None:
@@ -125,9 +125,9 @@ HOSTILE = {
     "writes twice": ([helper.make_node("Relu", ["x"], ["y"]), helper.make_node("Relu", ["x"], ["y"])], []),
     "writes nothing": ([helper.make_node("Relu", ["x"], ["y"]), helper.make_node("Relu", ["x"], [""])], []),
     "no weights": ([conv("x")], []),
-    "weights that are computed from the image": ([conv("x", "x")], []),
     "stride 0": ([conv(strides=[0, 0])], [weights()]),
     "stride below 0": ([conv(strides=[-1, -1])], [weights()]),
+    "strides beyond any number": ([conv(strides=[float("inf"), 1.0])], [weights()]),
     "too few strides": ([conv(strides=[1])], [weights()]),
     "strides that are no list": ([conv(strides=3.5)], [weights()]),
     "huge padding": ([conv(pads=[2**40] * 4)], [weights()]),
@@ -143,7 +143,7 @@ HOSTILE = {
     "an axis that is not there": ([helper.make_node("Concat", ["x", "x"], ["y"], axis=7)], []),
     "a shape of another size": (
         [helper.make_node("Reshape", ["x", "shape"], ["y"])],
-        [integers("shape", 3, -1)],
+        [integers("shape", 5, -1)],
     ),
     "a shape of zeros": ([helper.make_node("Reshape", ["x", "shape"], ["y"])], [integers("shape", -1, -1)]),
     "a step of 0": (

@@ -1,6 +1,7 @@
 """TFLite on a remote device: a stand-in for benchmark_model that really runs the model on this machine."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,13 @@ from tests.fakes import programs
 from tests.fakes.local_remote import LocalRemote
 
 SPEC = OpSpec.of("conv", (1, 8, 12, 10))
-CONV = Workload(SPEC, lambda: nn.Sequential(nn.Conv2d(8, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)).eval())
+
+
+def conv_and_pool() -> nn.Module:
+    return nn.Sequential(nn.Conv2d(8, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)).eval()
+
+
+CONV = Workload(SPEC, conv_and_pool)
 
 
 class Adder(nn.Module):
@@ -28,6 +35,15 @@ class Adder(nn.Module):
 
 
 ADD = Workload(OpSpec.of("add", (1, 4, 6, 5), inputs=2), lambda: Adder().eval())
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A network of one operation."""
+
+    slot: str = "whole"
+    spec: OpSpec = SPEC
+    inputs: tuple[str, ...] = ("image",)
 
 
 def tflite(folder: Path, *, generation: str = "new", fault: str = "", **settings: str) -> TfLite:
@@ -220,3 +236,24 @@ def test_a_file_from_somewhere_else_is_measured_without_comparing(device: LocalR
 
 def test_the_names_of_inputs_are_those_of_the_lowering() -> None:
     assert remote.INPUT_NAME == flatbuffer.INPUT_NAME
+
+
+def test_a_network_is_broken_down_into_what_the_tool_says_it_ran(device: LocalRemote) -> None:
+    parts = tflite(device.folder, xnnpack="off").breakdown(CONV, device)
+    assert [time.operator for time in parts] == ["CONV_2D", "MAX_POOL_2D"]
+    assert all(time.mean_s >= 0 for time in parts)
+
+
+def test_a_tool_that_times_no_operators_says_so(device: LocalRemote) -> None:
+    with pytest.raises(UnsupportedOperationError, match="does not time its operators"):
+        tflite(device.folder, generation="compiled").breakdown(CONV, device)
+
+
+def test_a_unit_is_a_model_like_any_other(device: LocalRemote) -> None:
+    runtime = tflite(device.folder)
+    counter = runtime.counter(lambda _: conv_and_pool())
+    counted = counter.executed([Whole()])
+    assert runtime.executed(CONV, device) == counted
+    with runtime.prepare(counter.workload(counted.nodes[0].unit), device) as sampler:
+        assert sampler.facts()["output_compared"] is False
+    assert len(runs(device)) == 1

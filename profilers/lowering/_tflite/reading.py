@@ -1,0 +1,77 @@
+"""The operations of a .tflite file, for whoever wants to know what it executes."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from profilers.errors import UnsupportedOperationError
+from profilers.lowering._tflite.graph import Graph, Operation
+
+_CODES: Mapping[int, str] = {
+    number: name for name, number in vars(schema.BuiltinOperator).items() if not name.startswith("_")
+}
+
+#: They say how numbers are rounded, not what is executed.
+_ROUNDING = {"potScaleInt16", "quantizedBiasType"}
+
+
+def read(content: bytes) -> tuple[Graph, frozenset[int]]:
+    """Return the first graph of a file, and which of its tensors are of 8-bit integers.
+
+    Its constants have their shapes; values have those of 32-bit integers alone, others are zeros.
+
+    Args:
+        content: A file whose offsets are verified.
+
+    Raises:
+        UnsupportedOperationError: An operation has several results.
+    """
+    model = schema.Model.GetRootAs(content)
+    written = model.Subgraphs(0)
+    graph = Graph()
+    integers = set()
+    for number in range(written.TensorsLength()):
+        tensor = written.Tensors(number)
+        graph.add_tensor(tuple(int(written.Tensors(number).Shape(i)) for i in range(tensor.ShapeLength())))
+        if tensor.Type() == schema.TensorType.INT8:
+            integers.add(number)
+        buffer = model.Buffers(tensor.Buffer())
+        if buffer.DataLength():
+            graph.constants[number] = _values(buffer, tensor, graph.shapes[number])
+    graph.inputs = [int(written.Inputs(i)) for i in range(written.InputsLength())]
+    graph.output = int(written.Outputs(0))
+    graph.operations = list(_operations(model, written))
+    return graph, frozenset(integers)
+
+
+def _values(buffer: Any, tensor: Any, shape: tuple[int, ...]) -> Any:
+    if tensor.Type() == schema.TensorType.INT32:
+        return buffer.DataAsNumpy().view("<i4").reshape(shape)
+    return np.broadcast_to(np.float32(0), shape)
+
+
+def _operations(model: Any, written: Any) -> Iterator[Operation]:
+    for number in range(written.OperatorsLength()):
+        operator = schema.OperatorT.InitFromObj(written.Operators(number))
+        code = _code(model.OperatorCodes(operator.opcodeIndex))
+        if len(operator.outputs) != 1:
+            raise UnsupportedOperationError(
+                f"{code} of this TFLite file has {len(operator.outputs)} results; units have one"
+            )
+        given = tuple(int(tensor) for tensor in operator.inputs if tensor >= 0)  # -1 is one left out
+        yield Operation(code, given, int(operator.outputs[0]), _options(operator.builtinOptions))
+
+
+def _code(code: Any) -> str:
+    custom = code.CustomCode()
+    number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
+    return custom.decode(errors="replace") if custom else _CODES.get(number, f"BUILTIN_{number}")
+
+
+def _options(read: Any) -> dict[str, int | bool]:
+    options = vars(read) if read is not None else {}
+    return {
+        name: value for name, value in options.items() if isinstance(value, int) and name not in _ROUNDING
+    }

@@ -6,6 +6,7 @@ plausibly are, would add the most to what the evaluated ones dominate.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from pydantic import TypeAdapter
@@ -23,7 +24,26 @@ from devices.foundation import ConfigError
 #: With fewer evaluations there is nothing to learn from.
 _MIN_EVALUATED = 4
 
+#: Choices that are made anew at most, where costs show that some of what was chosen violates a limit.
+_CHOICES_ANEW = 2
+
 _STATE = TypeAdapter(tuple[Candidate, ...])
+
+#: A cost that is known without an evaluation, or its estimate.
+_Cost = Callable[[Architecture], float]
+
+
+@runtime_checkable
+class Estimable(Protocol):
+    """A cost that has an estimate, as objectives do."""
+
+    def __call__(self, architecture: Architecture, /) -> float:
+        """Return the cost."""
+        ...
+
+    def estimator(self, known: Mapping[Architecture, float], /) -> _Cost:
+        """Return what estimates it, itself where that takes no time, as a function of ``known`` alone."""
+        ...
 
 
 class Screen:
@@ -31,7 +51,8 @@ class Screen:
 
     Args:
         costs: The objectives after the error, each known without an evaluation, as by arithmetic or from a
-            table; called once for each architecture.
+            table; called once for each architecture. Of one that has another ``Objective.estimator`` than
+            itself, the pool is estimated, and what is chosen alone is known.
         violation: Total constraint violation of all costs ``(m,)``.
         pool_size: Architectures that are drawn to choose from.
         optimism: Standard deviations by which a plausible error lies below the predicted one.
@@ -47,7 +68,7 @@ class Screen:
 
     def __init__(
         self,
-        costs: Sequence[Callable[[Architecture], float]],
+        costs: Sequence[_Cost],
         *,
         violation: Callable[[tuple[float, ...]], float],
         pool_size: int = 2000,
@@ -86,8 +107,16 @@ class Screen:
         pool = [found for found in drawn if not (self._remembers and found in self._evaluated)]
         if len(pool) <= n:
             return pool
-        optimistic = self._optimistic_costs(pool)
-        return [pool[i] for i in self._chosen(optimistic, n)]
+        estimators = self._estimators()
+        optimistic = self._optimistic_costs(pool, estimators)
+        chosen = self._chosen(optimistic, n)
+        for _ in range(_CHOICES_ANEW if estimators is not None else 0):
+            estimated = self._violations(optimistic[chosen])
+            optimistic[chosen, 1:] = as_costs([self._known_costs(pool[i]) for i in chosen])
+            if not np.any((estimated == 0) & (self._violations(optimistic[chosen]) > 0)):
+                break
+            chosen = self._chosen(optimistic, n)
+        return [pool[i] for i in chosen]
 
     def state(self) -> Json:
         """Return, as JSON, what decides the next choice."""
@@ -118,10 +147,22 @@ class Screen:
             for architecture, costs in self._evaluated.items()
         }
 
-    def _optimistic_costs(self, pool: Sequence[Architecture]) -> Costs:
+    def _estimators(self) -> list[_Cost] | None:
+        """Return what estimates each known cost, by the evaluated ones; ``None`` where all are exact."""
+        estimators = []
+        for place, cost in enumerate(self._costs, start=1):
+            known = {architecture: costs[place] for architecture, costs in self._evaluated.items()}
+            estimators.append(cost.estimator(known) if isinstance(cost, Estimable) else cost)
+        is_exact = all(estimate is cost for estimate, cost in zip(estimators, self._costs, strict=True))
+        return None if is_exact else estimators
+
+    def _optimistic_costs(self, pool: Sequence[Architecture], estimators: Sequence[_Cost] | None) -> Costs:
         """Return the costs ``(q, m)`` that are plausible at best: the known ones, and an optimistic error."""
         evaluated = as_costs(list(self._evaluated.values()))
-        known = as_costs([self._known_costs(architecture) for architecture in pool])
+        if estimators is None:
+            known = as_costs([self._known_costs(architecture) for architecture in pool])
+        else:
+            known = as_costs([tuple(estimate(one) for estimate in estimators) for one in pool])
         ranks = _ranks(np.concatenate([evaluated[:, 1:], known]))
         model = ErrorModel(_options(self._evaluated), ranks[: len(evaluated)], evaluated[:, 0])
         mean, deviation = model.predict(_options(pool), ranks[len(evaluated) :])

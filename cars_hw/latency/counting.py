@@ -16,7 +16,7 @@ from cars_hw.errors import UncountedError
 from cars_hw.latency.candidates import network_key
 from cars_hw.latency.contents import UnitContents, network_workload
 from cars_hw.networks.architecture import Architecture
-from cars_hw.networks.graph import Graph
+from cars_hw.networks.graph import IMAGE, Graph, Node
 from cars_hw.spaces._space import SearchSpace
 from devices import DeviceError
 from devices.foundation import UnknownNameError
@@ -44,8 +44,22 @@ _REMEMBERED = 2048
 class GraphSource(Protocol):
     """Whoever tells what the runtime of a table's device makes of networks."""
 
+    @property
+    def space(self) -> SearchSpace:
+        """The space of the networks."""
+        ...
+
     def graphs(self, architectures: Sequence[Architecture]) -> list[ExecutedGraph]:
         """Return what it makes of each deployed network."""
+        ...
+
+    def operation(self, node: Node) -> ExecutedGraph:
+        """Return what it makes of one operation that is a network of its own.
+
+        Raises:
+            UncountedError: Single operations cannot be asked for.
+            ProfilingError: The runtime does not execute it alone.
+        """
         ...
 
 
@@ -59,6 +73,10 @@ class CountedHere:
     def graphs(self, architectures: Sequence[Architecture]) -> list[ExecutedGraph]:
         """Count each; no torch is needed but for operations that were never lowered before."""
         return [self.counter.executed(self.space.deployed(one).nodes) for one in architectures]
+
+    def operation(self, node: Node) -> ExecutedGraph:
+        """Count the operation, reading images alone."""
+        return self.counter.executed([replace(node, inputs=(IMAGE,) * len(node.inputs))])
 
 
 @dataclass(frozen=True)
@@ -79,6 +97,14 @@ class CountedThere:
         with devices.connect(self.setup.device) as device:
             return [runtime.executed(network_workload(self.space, one), device) for one in architectures]
 
+    def operation(self, node: Node) -> ExecutedGraph:
+        """Refuse: a device is connected to for networks alone.
+
+        Raises:
+            UncountedError: Always.
+        """
+        raise UncountedError(f"{node.spec}: the device is not asked for single operations")
+
 
 class NetworkCounts:
     """The counts of units of networks, those of the latest ones remembered.
@@ -96,6 +122,20 @@ class NetworkCounts:
 
     def __repr__(self) -> str:
         return f"<counts of {len(self._remembered)} networks, by {type(self._source).__name__}>"
+
+    @property
+    def space(self) -> SearchSpace:
+        """The space of the networks."""
+        return self._source.space
+
+    def of_operation(self, node: Node) -> Mapping[OpSpec, int]:
+        """Return how often each unit is executed in a network that is one operation.
+
+        Raises:
+            UncountedError: Single operations cannot be asked for.
+            ProfilingError: The runtime does not execute it alone.
+        """
+        return self._source.operation(node).counts
 
     def of(self, architecture: Architecture) -> Mapping[OpSpec, int]:
         """Return how often each unit is executed in the deployed network.

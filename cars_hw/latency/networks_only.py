@@ -62,7 +62,7 @@ class NetworksPredictor:
                 f"{FEWEST_NETWORKS} networks of {space.name}", reason=f"{len(networks)} are there"
             )
         self.model = NetworksModel(
-            [CountedNetwork(_counts(space, one), latency_s) for one, latency_s in networks], _work
+            [CountedNetwork(_counts(space, one), latency_s) for one, latency_s in networks], operation_work
         )
 
     def __repr__(self) -> str:
@@ -132,7 +132,7 @@ def _designed(space: SearchSpace, n: int, kept: Sequence[Architecture]) -> tuple
         )
     counted = [_counts(space, one) for one in (*kept, *others)]
     rng, places = np.random.default_rng(_SEED), range(len(kept))
-    chosen = choose_networks(counted, n, _work, rng, kept=places)
+    chosen = choose_networks(counted, n, operation_work, rng, kept=places)
     return tuple(others[i - len(kept)] for i in chosen)
 
 
@@ -148,6 +148,7 @@ def _counts(space: SearchSpace, architecture: Architecture) -> tuple[Mapping[OpS
 
 
 @lru_cache(maxsize=1 << 14)
-def _work(spec: OpSpec) -> float:
+def operation_work(spec: OpSpec) -> float:
+    """Return the multiply-accumulates that take about as long as ``spec``: its own, and what it moves."""
     moved = sum(map(math.prod, (*spec.input_shapes, *operations.tensor_shapes(spec))))
     return operations.macs(spec) + _MACS_OF_ELEMENT * moved

@@ -1,10 +1,12 @@
 """The latency of one architecture: predictors from a table of operations, and from one of units."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from cars_hw.latency.counting import NetworkCounts
 from cars_hw.networks.architecture import Architecture
+from cars_hw.networks.graph import Node
 from cars_hw.spaces._space import SearchSpace
 from latency_tables import (
     LatencyModel,
@@ -84,6 +86,7 @@ class UnitPredictor:
 
     Attributes:
         model: Takes counts of units.
+        calibration: The architectures of the measured networks.
     """
 
     def __init__(
@@ -93,7 +96,8 @@ class UnitPredictor:
         networks: Sequence[MeasuredNetwork] = (),
     ) -> None:
         self._table, self._counter, self._networks = table, counter, tuple(networks)
-        counted = counter.of_each([architecture for architecture, _ in networks])
+        self.calibration = tuple(architecture for architecture, _ in networks)
+        counted = counter.of_each(self.calibration)
         self.model = UnitModel(
             table,
             [
@@ -104,6 +108,16 @@ class UnitPredictor:
 
     def __repr__(self) -> str:
         return f"UnitPredictor({self._table!r}, {len(self._networks)} networks)"
+
+    @property
+    def space(self) -> SearchSpace:
+        """The space of the networks."""
+        return self._counter.space
+
+    @property
+    def table(self) -> LatencyTable:
+        """The table of units."""
+        return self._table
 
     def predict(self, architecture: Architecture) -> Prediction:
         """Add up the units; of one that was never measured, what its class tells."""
@@ -117,6 +131,16 @@ class UnitPredictor:
             DeviceError: The table's device would have to be asked, and cannot be.
         """
         return self._counter.of(architecture)
+
+    def operation_s(self, node: Node) -> float:
+        """Return the seconds of one operation that is a network of its own, net of a call.
+
+        Raises:
+            UncountedError: Its units cannot be told.
+            ProfilingError: The table's runtime does not execute it alone.
+        """
+        terms = self.model.predict(self._counter.of_operation(node)).terms
+        return math.fsum(term.total_s for term in terms)
 
     def count_each(self, architectures: Sequence[Architecture]) -> list[Mapping[OpSpec, int]]:
         """Return the counts of many networks: a device that has to be asked is connected to once."""

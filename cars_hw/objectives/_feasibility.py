@@ -2,11 +2,14 @@
 
 Small spaces are looked through. In larger ones, decisions are changed one at a time, from the networks with
 the same option everywhere and from random ones: costs that add up over operations are found at their least.
+
+Where a cost takes long to know, a hunt goes by its estimate. The best networks that it finds are then judged
+by the cost itself, and the next hunt goes by an estimate that knows of them.
 """
 
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 
 import numpy as np
 
@@ -19,6 +22,8 @@ from cars_hw.spaces._space import SearchSpace
 _MOST_LOOKS = 3000
 #: Random architectures that a hunt begins with, and how many of the best it goes on from.
 _RANDOM_STARTS, _DESCENTS = 16, 4
+#: Hunts by estimates, and how many of the best networks of each are judged by the costs themselves.
+_HUNTS, _JUDGED = 2, 8
 
 #: Total relative excess over limits: 0 where all are met.
 _Excess = Callable[[Architecture], float]
@@ -37,23 +42,23 @@ def require_feasible(space: SearchSpace, costs: Sequence[Objective], limits: Map
             cost that was found, or the network that comes nearest.
     """
     known = {cost.name: cost for cost in costs if cost.name in limits}
-    nearest = _nearest(space, _excess(known, limits))
+    nearest = _nearest(space, known, limits)
     if _excess(known, limits)(nearest) <= 0:
         return
-    alone = {name: _nearest(space, _excess({name: known[name]}, limits)) for name in known}
+    alone = {name: _nearest(space, {name: known[name]}, limits) for name in known}
     least = {name: known[name](architecture) for name, architecture in alone.items()}
     unmet = {name: cost for name, cost in least.items() if cost > limits[name]}
-    found = "" if _is_small(space) else " found"
+    found = "" if _is_small(space) and _are_exact(known) else " found"
     if unmet:
         text = "; ".join(_unmet_text(space, name, cost, limits[name], found) for name, cost in unmet.items())
         raise InfeasibleError(f"{text}; {_remedy(unmet)}", costs=unmet)
-    nearest = _nearest(space, _excess(known, limits), starts=[nearest, *alone.values()])
+    nearest = _nearest(space, known, limits, starts=[nearest, *alone.values()])
     together = {name: cost(nearest) for name, cost in known.items()}
     if any(cost > limits[name] for name, cost in together.items()):
         raise InfeasibleError(_together_text(space, together, limits, found), costs=together)
 
 
-def _excess(costs: Mapping[str, Objective], limits: Mapping[str, float]) -> _Excess:
+def _excess(costs: Mapping[str, Callable[[Architecture], float]], limits: Mapping[str, float]) -> _Excess:
     def excess(architecture: Architecture) -> float:
         return sum(max(0.0, cost(architecture) / limits[name] - 1.0) for name, cost in costs.items())
 
@@ -64,19 +69,61 @@ def _is_small(space: SearchSpace) -> bool:
     return space.size() <= _MOST_LOOKS
 
 
-def _nearest(space: SearchSpace, excess: _Excess, *, starts: Sequence[Architecture] = ()) -> Architecture:
+def _are_exact(costs: Mapping[str, Objective]) -> bool:
+    """Return whether a hunt goes by the costs themselves."""
+    return all(cost.estimator({}) is cost for cost in costs.values())
+
+
+def _nearest(
+    space: SearchSpace,
+    costs: Mapping[str, Objective],
+    limits: Mapping[str, float],
+    *,
+    starts: Sequence[Architecture] = (),
+) -> Architecture:
     """Return the architecture with the least excess that was found, at once where that is 0."""
+    excess = _excess(costs, limits)
+    if _are_exact(costs):
+        return _hunted(space, excess, starts).best
+    judged: dict[Architecture, float] = {}
+    for _ in range(_HUNTS):
+        hunt = _hunted(space, _estimated(costs, limits, judged), starts)
+        for architecture in hunt.nearest(_JUDGED, besides=judged):
+            judged[architecture] = excess(architecture)
+            if judged[architecture] <= 0:
+                return architecture
+    return min(judged, key=lambda architecture: judged[architecture])
+
+
+def _estimated(
+    costs: Mapping[str, Objective], limits: Mapping[str, float], judged: Mapping[Architecture, float]
+) -> _Excess:
+    """Return the excess by estimates; of those that were judged, their own."""
+    estimators = {
+        name: cost.estimator({architecture: cost(architecture) for architecture in judged})
+        for name, cost in costs.items()
+    }
+    by_estimates = _excess(estimators, limits)
+
+    def excess(architecture: Architecture) -> float:
+        return judged[architecture] if architecture in judged else by_estimates(architecture)
+
+    return excess
+
+
+def _hunted(space: SearchSpace, excess: _Excess, starts: Sequence[Architecture]) -> "_Hunt":
+    """Return what is known after looking around."""
     hunt = _Hunt(excess)
     if _is_small(space):
         for architecture in itertools.product(*space.allowed):
             hunt.look(architecture)
             if hunt.is_over:
                 break
-        return hunt.best
+        return hunt
     starts = [*starts, *_starts(space)]
     for start in sorted(starts, key=hunt.look)[:_DESCENTS]:
         _descend(space, start, hunt)
-    return hunt.best
+    return hunt
 
 
 class _Hunt:
@@ -91,7 +138,9 @@ class _Hunt:
     """
 
     def __init__(self, excess: _Excess) -> None:
-        self._excess, self._looks = excess, 0
+        self._excess = excess
+        self._seen: dict[Architecture, float] = {}
+        self._looks = 0
         self.best: Architecture = ()
         self.least = math.inf
 
@@ -103,10 +152,14 @@ class _Hunt:
     def look(self, architecture: Architecture) -> float:
         """Return the excess of ``architecture``."""
         self._looks += 1
-        excess = self._excess(architecture)
+        excess = self._seen[architecture] = self._excess(architecture)
         if not self.best or excess < self.least:
             self.best, self.least = architecture, excess
         return excess
+
+    def nearest(self, n: int, besides: Container[Architecture]) -> list[Architecture]:
+        """Return the ``n`` with the least excess of what it looked at, without those ``besides``."""
+        return sorted((one for one in self._seen if one not in besides), key=self._seen.__getitem__)[:n]
 
 
 def _starts(space: SearchSpace) -> list[Architecture]:

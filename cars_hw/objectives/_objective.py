@@ -1,7 +1,7 @@
 """The contract of an objective: a named cost of an architecture, to be minimised."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
@@ -52,6 +52,18 @@ class Objective(ABC):
     @abstractmethod
     def __call__(self, architecture: Architecture, /) -> float:
         """Return the cost of ``architecture``."""
+
+    def estimator(self, known: Mapping[Architecture, float], /) -> Callable[[Architecture], float]:
+        """Return what estimates the cost where thousands of networks are looked at: here, the cost itself.
+
+        A cost that takes long returns another function, of ``known`` and of what the objective is made of
+        alone, so that a resumed search estimates as it would have. What is evaluated, and what decides
+        whether a limit is met, has the cost itself.
+
+        Args:
+            known: Costs that are known, the oldest first.
+        """
+        return self
 
     @classmethod
     def make(cls, found: Ingredients) -> Self:

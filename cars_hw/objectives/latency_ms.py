@@ -1,8 +1,10 @@
 """The latency of a network on a device, predicted from a table."""
 
+from collections.abc import Callable, Mapping
 from typing import Self
 
-from cars_hw.latency.prediction import Predictor
+from cars_hw.latency.estimates import OperationSums
+from cars_hw.latency.prediction import Predictor, UnitPredictor
 from cars_hw.networks.architecture import Architecture
 from cars_hw.objectives._objective import Ingredients, Objective
 from devices.foundation import ConfigError, UnknownNameError
@@ -25,6 +27,7 @@ class Latency(Objective):
 
     def __init__(self, predictor: Predictor, target: str = "") -> None:
         self.predictor = predictor
+        self._sums = OperationSums(predictor) if isinstance(predictor, UnitPredictor) else None
         if target:
             self.name = f"{type(self).name}.{target}"
 
@@ -57,3 +60,13 @@ class Latency(Objective):
             ProfilingError: The table's runtime does not execute it.
         """
         return self.predictor.predict(architecture).latency_s * 1e3
+
+    def estimator(self, known: Mapping[Architecture, float], /) -> Callable[[Architecture], float]:
+        """Return a sum over operations, corrected by ``known``, where networks are predicted by units.
+
+        By a table of operations or of networks, the cost itself takes no longer.
+        """
+        if self._sums is None:
+            return self
+        estimate_s = self._sums.corrected({one: cost_ms / 1e3 for one, cost_ms in known.items()})
+        return lambda architecture: estimate_s(architecture) * 1e3

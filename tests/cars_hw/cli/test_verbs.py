@@ -65,9 +65,9 @@ def test_a_profile_measures_once_and_the_table_shows_it(folder: Path) -> None:
     assert shown["conditions"]["runtime"] == "onnxruntime"
     assert shown["conditions"]["threads"] == 1
     kinds = {entry["kind"] for entry in shown["entries"]}
-    assert {"call_overhead", "sep_conv", "network"} <= kinds
+    assert {"call_overhead", "unit.Conv", "network"} <= kinds
     assert all(entry["latency_ms"] > 0 for entry in shown["entries"])
-    assert "sep_conv" in _run("table", "show", table)
+    assert "Conv" in _run("table", "show", table)
 
 
 def test_a_validation_is_stored_in_the_table_and_shown_by_what_uses_it(folder: Path, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from cars_hw.latency.filling import UnitFilling, kind_of, why_by_operations
 from cars_hw.latency.model import latency_model, predicted_networks, trust
 from cars_hw.latency.prediction import OperationPredictor, UnitPredictor
 from cars_hw.networks.architecture import Architecture
+from cars_hw.networks.graph import Node
 from cars_hw.objectives import Latency
 from cars_hw.results.forecast import profile_forecast
 from cars_hw.results.tables import profile, validate
@@ -155,6 +156,10 @@ class _Asked:
 
     def __init__(self) -> None:
         self.of: list[Architecture] = []
+        self.space = _SPACE
+
+    def operation(self, node: Node) -> ExecutedGraph:
+        raise UncountedError(f"{node.spec}: only networks are counted")
 
     def graphs(self, architectures: Sequence[Architecture]) -> list[ExecutedGraph]:
         self.of += architectures

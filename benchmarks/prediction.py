@@ -1,181 +1,317 @@
-"""How well a table of single operations predicts whole networks, both measured now on this machine.
+"""How well a table of units predicts the networks where searches go: all measured on this machine.
 
-Peer: the constant predictor (each network as the mean of the others), from the same run. Floor: the two
-halves of the networks' own samples held against each other.
+For each space, three sessions in processes of their own measure a table of units, a table of operations, and
+then judged networks that neither table knows: random ones, the fronts of two searches that believed the first
+table of units and mutants of these, and extremes of mostly one operation. In all sessions the same networks
+are judged. A part of the table's networks, the *anchors*, is measured once more beside them, and everything
+measured is divided by the median of their ratios.
+
+Peer: the table of operations, calibrated by 16 networks, in the same session. Floors: the two halves of the
+networks' own samples held against each other, and the same networks measured in another session.
+Interrupted, a run goes on where it ended (``runs/prediction``); ``--quick`` judges the results of the last
+full run again, which are stored with a hash.
 """
 
-import argparse
-import tempfile
-from dataclasses import dataclass
-from importlib import resources
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import NormalDist
+from typing import Any
 
 import numpy as np
-from _rows import Row, finish, parse_options
+from _rows import Row, finish, option_parser, store, stored
+from _sessions import CASES, Session, networks_of
 from numpy.typing import NDArray
 
-import devices
-from cars_hw import spaces
-from cars_hw.assembly import make_space
-from cars_hw.config import SearchConfig
-from cars_hw.latency.contents import TableContents
-from cars_hw.latency.model import latency_model
-from cars_hw.spaces._space import SearchSpace
-from latency_tables import (
-    LatencyModel,
-    LatencyTable,
-    Measurement,
-    PredictionErrorReport,
-    halves_s,
-    prediction_error_report,
-)
-from profilers import MeasurementPlan, Profiler, runtimes
+from cars_hw import latency_model
+from cars_hw.latency.candidates import network_key
+from cars_hw.latency.model import Predictor
+from latency_tables import halves_s, prediction_error_report
 
 Floats = NDArray[np.float64]
 
-_NETWORKS = 20
+_RESULTS = "prediction"
+_FOLDER = Path("runs/prediction")
+_SESSIONS = 3
+#: Anchors whose median ratio corrects what is measured later.
+_ANCHORS = 4
 _RESAMPLES = 1000
-#: With a floor above half of the goal, noise decides.
-_NOISY_FLOOR_PERCENT = 12.5
-#: With two halves of one network's samples in worse agreement than this, a missed order says nothing.
-_NOISY_TAU = 0.9
-_TAU_GOAL = 0.7
-
-_LARGER: dict[str, int | str] = {"deploy": "search", "channels": 16, "cells": 8, "image_size": 32}
+_LEVEL = 0.9
+_FASTEST = 20
+#: A session whose halves differ by more than this, root mean square, decides nothing.
+_NOISY_FLOOR = 0.02
 
 
-@dataclass(frozen=True)
-class Seen:
-    """Networks predicted and measured, seconds.
+def analysed(session: Session) -> dict[str, Any]:
+    """Return what ``session`` measured and what its tables predict, by set; seconds."""
+    space, judged = session.case.space, networks_of(session)
+    models = {name: latency_model(space, table) for name, table in _tables(session).items()}
+    found: dict[str, Any] = {"anchors": _anchors(session), "sets": {}}
+    counted, n = 0.0, 0
+    for name, architectures in judged.sets().items():
+        entries = [session.measured[network_key(space, one)] for one in architectures]
+        start_s = time.process_time()
+        predicted = {key: _predicted(model, architectures) for key, model in models.items()}
+        counted, n = counted + time.process_time() - start_s, n + len(architectures)
+        even, odd = halves_s(entries)
+        measured = [entry.latency_s for entry in entries]
+        found["sets"][name] = {"measured": measured, "even": even, "odd": odd, **predicted}
+    return {**found, "candidate_ms": 1e3 * counted / n}
 
-    Attributes:
-        predicted_s: By the calibrated model, (n,).
-        plain_s: By the plain sum of the operations, the call overhead taken out, (n,).
-        measured_s: (n,).
-        halves_s: Measured, from odd and from even samples, (2, n).
+
+def _tables(session: Session) -> dict[str, Any]:
+    return {"units": session.units, "operations": session.operations}
+
+
+def _predicted(model: Predictor, architectures: Sequence[tuple[int, ...]]) -> list[list[float]]:
+    """Return latency and standard deviation of each, seconds."""
+    predictions = map(model.predict, architectures)
+    return [[one.latency_s, one.deviation_s] for one in predictions]
+
+
+def _anchors(session: Session) -> list[list[float]]:
+    """Return each anchor as the table has it, and as it was measured beside the judged networks."""
+    keys = [network_key(session.case.space, one) for one in session.anchors()]
+    return [[session.units[key].latency_s, session.measured[key].latency_s] for key in keys]
+
+
+class Sessions:
+    """The sessions of one case, compared.
+
+    Args:
+        name: The case.
+        raw: What each of them measured and predicted: see ``analysed``.
     """
 
-    predicted_s: Floats
-    plain_s: Floats
-    measured_s: Floats
-    halves_s: Floats
+    def __init__(self, name: str, raw: Sequence[Mapping[str, Any]]) -> None:
+        self._name, self._raw = name, raw
+
+    def ratio(self, table: int, judged: int, n: int = _ANCHORS) -> float:
+        """Return how much slower the machine was when session ``judged`` judged than in table ``table``."""
+        then = np.array(self._raw[table]["anchors"])[:n, 0]
+        later = np.array(self._raw[judged]["anchors"])[:n, 1]
+        return float(np.median(later / then))
+
+    def measured(self, name: str, judged: int, table: int | None = None) -> Floats:
+        """Return the judged networks of a set, at the speed of the session of ``table``, (n,) seconds."""
+        measured_s: Floats = np.array(self._raw[judged]["sets"][name]["measured"])
+        return measured_s / self.ratio(judged if table is None else table, judged)
+
+    def predicted(self, name: str, table: int, model: str = "units") -> tuple[Floats, Floats]:
+        """Return the predictions of a set and their standard deviations, (n,) each."""
+        latency_s, deviation_s = np.array(self._raw[table]["sets"][name][model]).T
+        return latency_s, deviation_s
+
+    def floor(self, name: str, session: int) -> Floats:
+        """Return the relative differences of the halves of a set, (n,)."""
+        found = self._raw[session]["sets"][name]
+        differences: Floats = np.array(found["even"]) / np.array(found["odd"]) - 1
+        return differences
+
+    def rows(self, source: str) -> list[Row]:
+        """Return the claims."""
+        found: list[Row] = []
+        for name, at_most, factor in (("front", 2.0, 1.3), ("random", 1.5, 1.3), ("extreme", 3.0, 0.0)):
+            found += self._errors(name, at_most, factor, source)
+        return [*found, *self._orders(source), *self._coverage(source), *self._fastest(source)]
+
+    def _claim(self, what: str) -> str:
+        return f"prediction.{self._name}.{what}"
+
+    def _each(self) -> range:
+        return range(len(self._raw))
+
+    def _differences(self, name: str, model: str = "units") -> Floats:
+        """Return the relative differences of predictions in their own sessions, (sessions, n)."""
+        return np.array(
+            [self.predicted(name, i, model)[0] / self.measured(name, i) - 1 for i in self._each()]
+        )
+
+    def _errors(self, name: str, at_most: float, factor: float, source: str) -> list[Row]:
+        differences, peer = self._differences(name), self._differences(name, "operations")
+        floor = 100 * _rms(np.array([self.floor(name, i) for i in self._each()]))
+        each = [100 * _rms(row) for row in differences]
+        between = [
+            self.measured(name, i) / self.measured(name, j, table=i) - 1
+            for i in self._each()
+            for j in self._each()
+            if i < j
+        ]
+        rmspe = 100 * _rms(differences)
+        goal, peer_name, n = f"<= {max(at_most, factor * floor):.3g}", "operations", differences.size
+        spread = min(each), max(each)
+        found = [
+            Row(
+                self._claim(f"{name}.rmspe"),
+                rmspe,
+                "%",
+                goal,
+                spread,
+                floor,
+                100 * _rms(peer),
+                peer_name,
+                n,
+                source,
+            )
+        ]
+        if between:
+            found.append(
+                Row(
+                    self._claim(f"{name}.between_sessions"), 100 * _rms(np.array(between)), "%", source=source
+                )
+            )
+        worst, peer_worst = (100 * float(np.abs(one).max()) for one in (differences, peer))
+        limit = "<= 6" if name == "front" else ""
+        found.append(
+            Row(
+                self._claim(f"{name}.worst"),
+                worst,
+                "%",
+                limit,
+                peer=peer_worst,
+                peer_name=peer_name,
+                n=n,
+                source=source,
+            )
+        )
+        return found
+
+    def _orders(self, source: str) -> list[Row]:
+        def tau(model: str) -> list[float]:
+            return [
+                prediction_error_report(
+                    self.predicted("front", i, model)[0].tolist(), self.measured("front", i).tolist()
+                ).kendall_tau
+                for i in self._each()
+            ]
+
+        floors = [
+            prediction_error_report(
+                self._raw[i]["sets"]["front"]["even"], self._raw[i]["sets"]["front"]["odd"]
+            ).kendall_tau
+            for i in self._each()
+        ]
+        taus, floor = tau("units"), float(np.mean(floors))
+        return [
+            Row(
+                self._claim("front.kendall_tau"),
+                float(np.mean(taus)),
+                "",
+                f">= {min(0.95, 0.97 * floor):.3g}",
+                (min(taus), max(taus)),
+                floor,
+                float(np.mean(tau("operations"))),
+                "operations",
+                len(self._raw[0]["sets"]["front"]["measured"]),
+                source,
+            )
+        ]
+
+    def _coverage(self, source: str) -> list[Row]:
+        own = [(i, i) for i in self._each()]
+        others = [(i, j) for i in self._each() for j in self._each() if i != j]
+        found = []
+        for what, pairs in (("coverage90", own), ("coverage90.another_session", others)):
+            if pairs:
+                z, widths, residuals = self._standardised(pairs)
+                inside = 100 * float(np.mean(np.abs(z) <= _quantile()))
+                found.append(Row(self._claim(what), inside, "%", ">= 86", n=len(z), source=source))
+                found.append(Row(self._claim(f"{what}.upper"), inside, "%", "<= 97", n=len(z), source=source))
+                width = float(np.mean(widths) / np.std(residuals))
+                found.append(
+                    Row(self._claim(f"{what}.half_width"), width, "", "<= 2.5", n=len(z), source=source)
+                )
+        return found
+
+    def _standardised(self, pairs: Sequence[tuple[int, int]]) -> tuple[Floats, Floats, Floats]:
+        """Return z scores, relative half-widths and relative residuals of all sets, (n,) each."""
+        z, widths, residuals = [], [], []
+        for table, judged in pairs:
+            for name in self._raw[0]["sets"]:
+                latency_s, deviation_s = self.predicted(name, table)
+                measured_s = self.measured(name, judged, table)
+                z.append((measured_s - latency_s) / deviation_s)
+                widths.append(_quantile() * deviation_s / latency_s)
+                residuals.append(measured_s / latency_s - 1)
+        return np.concatenate(z), np.concatenate(widths), np.concatenate(residuals)
+
+    def _fastest(self, source: str) -> list[Row]:
+        def named(model: str) -> list[int]:
+            counts = []
+            for i in self._each():
+                truly = set(np.argsort(self.measured("front", i))[:_FASTEST].tolist())
+                believed = set(np.argsort(self.predicted("front", i, model)[0])[:_FASTEST].tolist())
+                counts.append(len(truly & believed))
+            return counts
+
+        found, peer = named("units"), named("operations")
+        n = len(self._raw[0]["sets"]["front"]["measured"])
+        return [
+            Row(
+                self._claim("front.of_20_fastest"),
+                float(np.mean(found)),
+                "",
+                ">= 18",
+                (min(found), max(found)),
+                None,
+                float(np.mean(peer)),
+                "operations",
+                n,
+                source,
+            )
+        ]
+
+    def floors(self) -> list[float]:
+        """Return the root mean square difference of the halves of all judged networks, by session."""
+        names = self._raw[0]["sets"]
+        return [_rms(np.concatenate([self.floor(name, i) for name in names])) for i in self._each()]
 
 
-def observe(space: SearchSpace, folder: Path, plan: MeasurementPlan) -> Seen:
-    """Measure a table of ``space``, then random networks of it."""
-    rng = np.random.default_rng(0)
-    architectures = [space.sample(rng) for _ in range(_NETWORKS)]
-    with devices.connect("cpu") as device:
-        profiler = Profiler(device, runtimes.load("onnxruntime"), plan)
-        with LatencyTable.open_for_writing(folder / "table.jsonl", profiler.header()) as table:
-            list(profiler.fill(table, TableContents(space).workloads()))
-            predictor, plain_sum = latency_model(space, table), LatencyModel(table)
-        contents = TableContents(space)
-        entries = profiler.measure([contents.network(architecture) for architecture in architectures])
-    measured = [entry for entry in entries if isinstance(entry, Measurement)]
-    predicted = [predictor.predict(architecture).latency_s for architecture in architectures]
-    plain = [
-        plain_sum.predict(space.deployed(architecture).executed(plain_sum.executes).specs()).latency_s
-        for architecture in architectures
-    ]
-    return Seen(
-        np.array(predicted),
-        np.array(plain),
-        np.array([entry.latency_s for entry in measured]),
-        np.array(halves_s(measured)),
-    )
+def _rms(differences: Floats) -> float:
+    return float(np.sqrt(np.mean(differences**2)))
 
 
-def compare(predicted_s: Floats, measured_s: Floats) -> PredictionErrorReport:
-    """Hold predictions against measurements."""
-    return prediction_error_report(predicted_s.tolist(), measured_s.tolist())
+def _quantile() -> float:
+    """Return how many standard deviations on each side hold ``_LEVEL``."""
+    return NormalDist().inv_cdf((1 + _LEVEL) / 2)
 
 
-def rows(name: str, seen: Seen) -> list[Row]:
-    """Return the claims for one space."""
-    report = compare(seen.predicted_s, seen.measured_s)
-    plain = compare(seen.plain_s, seen.measured_s)
-    floor = compare(*seen.halves_s)
-    taus, medians = _bootstrap(seen)
-    n, peer = report.n, "constant predictor"
-
-    def claim(what: str) -> str:
-        return f"prediction.{name}.{what}"
-
-    return [
-        Row(claim("kendall_tau"), report.kendall_tau, "", f">= {_TAU_GOAL}", taus, floor.kendall_tau, n=n),
-        Row(
-            claim("median_difference"),
-            report.median_difference_percent,
-            "%",
-            "<= 25",
-            medians,
-            floor.median_difference_percent,
-            report.constant_median_difference_percent,
-            peer,
-            n,
-        ),
-        Row(
-            claim("rmspe_over_constant"),
-            report.rmspe_percent / report.constant_rmspe_percent,
-            "",
-            "< 1",
-            None,
-            floor.rmspe_percent / report.constant_rmspe_percent,
-            1.0,
-            peer,
-            n,
-        ),
-        Row(
-            claim("rmspe"),
-            report.rmspe_percent,
-            "%",
-            floor=floor.rmspe_percent,
-            peer=report.constant_rmspe_percent,
-            peer_name=peer,
-            n=n,
-        ),
-        Row(claim("within_5"), report.within_5_percent, "%", floor=floor.within_5_percent, n=n),
-        Row(claim("plain_sum.median_difference"), plain.median_difference_percent, "%", n=n),
-        Row(claim("plain_sum.kendall_tau"), plain.kendall_tau, n=n),
-    ]
+def measure(name: str) -> list[dict[str, Any]]:
+    """Measure the sessions of a case, each in a fresh process; return what they came to."""
+    script = Path(__file__).with_name("_sessions.py")
+    for number in range(_SESSIONS):
+        subprocess.run([sys.executable, str(script), name, str(number), str(_FOLDER)], check=True)
+    case = CASES[name]()
+    return [analysed(Session(case, _FOLDER / name / f"session{number}")) for number in range(_SESSIONS)]
 
 
-def _bootstrap(seen: Seen) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Return 95 % intervals of tau and of the median difference over resampled networks."""
-    rng = np.random.default_rng(0)
-    reports = []
-    for _ in range(_RESAMPLES):
-        chosen = rng.integers(_NETWORKS, size=_NETWORKS)
-        reports.append(compare(seen.predicted_s[chosen], seen.measured_s[chosen]))
-    taus = np.nanquantile([report.kendall_tau for report in reports], [0.025, 0.975])
-    medians = np.quantile([report.median_difference_percent for report in reports], [0.025, 0.975])
-    return (float(taus[0]), float(taus[1])), (float(medians[0]), float(medians[1]))
-
-
-def _is_noisy(seen: Seen) -> bool:
-    """Tell whether noise decides: the halves differ too much, or a missed order is no worse than theirs."""
-    floor, report = compare(*seen.halves_s), compare(seen.predicted_s, seen.measured_s)
-    misses_order = report.kendall_tau < _TAU_GOAL and floor.kendall_tau < _NOISY_TAU
-    return misses_order or floor.median_difference_percent > _NOISY_FLOOR_PERCENT
-
-
-def main(options: argparse.Namespace) -> None:
-    """Measure the small space, and the larger one too unless ``--quick``."""
-    found: list[Row] = []
-    plan = MeasurementPlan(spread_s=5.0) if options.quick else MeasurementPlan()
+def main() -> None:
+    """Measure all cases, or judge what was stored."""
+    parser = option_parser(__doc__ or "")
+    parser.add_argument("--case", action="append", choices=sorted(CASES), help="only this one; repeatable")
+    options = parser.parse_args()
+    names = options.case or list(CASES)
+    if options.quick:
+        raw, source = stored(_RESULTS), "stored"
+        raw = {name: sessions for name, sessions in raw.items() if name in names}
+    else:
+        raw, source = {name: measure(name) for name in names}, "fresh"
+        if names == list(CASES):
+            store(_RESULTS, raw)
+    rows: list[Row] = []
     is_noisy = False
-    with resources.as_file(resources.files("cars_hw.cli") / "demo.toml") as path:
-        measured = {"demo": make_space(SearchConfig.load(path))}
-    if not options.quick:
-        measured["darts_c16_l8"] = spaces.load("darts", **_LARGER)
-    for name, space in measured.items():
-        with tempfile.TemporaryDirectory() as folder:
-            seen = observe(space, Path(folder), plan)
-        is_noisy |= _is_noisy(seen)
-        found += rows(name, seen)
-    finish(found, options, is_noisy=is_noisy)
+    for name, sessions in raw.items():
+        compared = Sessions(name, sessions)
+        is_noisy |= max(compared.floors()) > _NOISY_FLOOR
+        rows += compared.rows(source)
+        milliseconds = [session["candidate_ms"] for session in sessions]
+        rows.append(
+            Row(f"prediction.{name}.candidate_ms", float(np.mean(milliseconds)), "ms", "<= 30", source=source)
+        )
+    finish(rows, options, is_noisy=is_noisy)
 
 
 if __name__ == "__main__":
-    main(parse_options(__doc__ or ""))
+    main()

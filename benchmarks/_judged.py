@@ -1,0 +1,133 @@
+"""Networks that predictions are judged on: random ones, those where searches go, and extremes.
+
+None of them may calibrate a table of the space, nor be a candidate for that; all are drawn by seeds of their
+own.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from importlib import resources
+
+import numpy as np
+
+from cars_hw import Error, Latency, Parameters, Search, latency_model, strategies
+from cars_hw.assembly import make_schedule, make_space, make_trainer
+from cars_hw.config import SearchConfig
+from cars_hw.evolution.variation import mutate
+from cars_hw.latency.candidates import drawn, uncertain
+from cars_hw.networks.architecture import Architecture
+from cars_hw.spaces._space import SearchSpace
+from latency_tables import LatencyTable
+
+_RANDOM, _EXTREME, _FRONT = 48, 24, 60
+_RANDOM_SEED, _EXTREME_SEED, _MUTATION_SEED = 7_001, 7_002, 7_003
+#: Of the searches whose fronts are judged.
+_SEARCH_SEEDS = (41, 42)
+_CONCENTRATION, _MUTATION_RATE = 0.35, 0.15
+_OVERRIDES = {
+    "data.fitness_images": 400,
+    "strategy.population_size": 16,
+    "search.warm_up_epochs": 2,
+    "search.epochs_per_generation": 0.75,
+    "search.generations": 5,
+}
+#: Networks that may calibrate a table, with some to spare.
+_CALIBRATING = 64
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Architectures by where they come from; no two sets share one.
+
+    Attributes:
+        random: Uniformly drawn.
+        front: Fronts of two searches that believed the table, and mutants of them.
+        extreme: One kind of operation nearly everywhere.
+    """
+
+    random: tuple[Architecture, ...]
+    front: tuple[Architecture, ...]
+    extreme: tuple[Architecture, ...]
+
+    def sets(self) -> dict[str, tuple[Architecture, ...]]:
+        """Return them by name."""
+        return {"random": self.random, "front": self.front, "extreme": self.extreme}
+
+
+def judged(space: SearchSpace, trained: SearchConfig, table: LatencyTable) -> Judged:
+    """Draw the networks of ``space``.
+
+    Args:
+        space: Whose deployed networks are predicted.
+        trained: The search whose weights judge accuracy; its space has the same decisions.
+        table: What the searches go by; of ``space``.
+    """
+    known = set(drawn(space, _CALIBRATING))
+    known |= set(uncertain(space, drawn(space, _CALIBRATING)))
+    members = dict.fromkeys(
+        member for seed in _SEARCH_SEEDS for member in _front(space, trained, table, seed)
+    )
+    rng = np.random.default_rng(_MUTATION_SEED)
+    parents = list(members)
+
+    def mutant() -> Architecture:
+        return mutate(parents[int(rng.integers(len(parents)))], space, rng=rng, rate=_MUTATION_RATE)
+
+    front = _fresh(space, _FRONT, mutant, known, first=parents)
+    rng_random = np.random.default_rng(_RANDOM_SEED)
+    random = _fresh(space, _RANDOM, lambda: space.sample(rng_random), known)
+    return Judged(random, front, _fresh(space, _EXTREME, _extremes(space), known))
+
+
+def _front(space: SearchSpace, trained: SearchConfig, table: LatencyTable, seed: int) -> list[Architecture]:
+    """Return the last front of a short search that believes ``table``."""
+    config = trained.model_copy(update={"search": trained.search.model_copy(update={"seed": seed})})
+    trainer = make_trainer(config, make_space(config))
+    strategy = strategies.load("cars", trainer.space, np.random.default_rng(seed), **config.strategy.settings)
+    costs = [Error(trainer), Parameters(space), Latency(space, latency_model(space, table))]
+    search = Search(trainer, strategy, costs, make_schedule(config, len(trainer.data.training.labels)))
+    for _ in search.run():
+        pass
+    return [member.architecture for member in search.front]
+
+
+def short_search(**space: int | str) -> SearchConfig:
+    """Return the demo's search, shortened; ``space`` sets what is trained."""
+    with resources.as_file(resources.files("cars_hw.cli") / "demo.toml") as path:
+        settings = {f"space.{name}": value for name, value in space.items()}
+        return SearchConfig.load(path, {**_OVERRIDES, **settings})
+
+
+def _extremes(space: SearchSpace) -> Callable[[], Architecture]:
+    """Return what draws networks that each have their own mixture of options, mostly of one or two."""
+    rng = np.random.default_rng(_EXTREME_SEED)
+
+    def draw() -> Architecture:
+        shares = {
+            options: rng.dirichlet(np.full(len(options), _CONCENTRATION))
+            for options in dict.fromkeys(space.allowed)
+        }
+        return tuple(int(rng.choice(options, p=shares[options])) for options in space.allowed)
+
+    return draw
+
+
+def _fresh(
+    space: SearchSpace,
+    n: int,
+    draw: Callable[[], Architecture],
+    known: set[Architecture],
+    *,
+    first: Iterable[Architecture] = (),
+) -> tuple[Architecture, ...]:
+    """Return ``n`` connected architectures that are not ``known``, ``first`` among them, and know them."""
+    found: list[Architecture] = []
+    waiting = list(first)
+    for _ in range(200 * n):
+        if len(found) == n:
+            break
+        architecture = waiting.pop(0) if waiting else draw()
+        if architecture not in known and space.deployed(architecture).is_connected:
+            known.add(architecture)
+            found.append(architecture)
+    return tuple(found)

@@ -7,6 +7,7 @@ own.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import resources
+from typing import Any
 
 import numpy as np
 
@@ -83,8 +84,9 @@ def _front(space: SearchSpace, trained: SearchConfig, table: LatencyTable, seed:
     """Return the last front of a short search that believes ``table``."""
     config = trained.model_copy(update={"search": trained.search.model_copy(update={"seed": seed})})
     trainer = make_trainer(config, make_space(config))
-    strategy = strategies.load("cars", trainer.space, np.random.default_rng(seed), **config.strategy.settings)
-    costs = [Error(trainer), Parameters(space), Latency(space, latency_model(space, table))]
+    settings: dict[str, Any] = dict(config.strategy.settings)
+    strategy = strategies.load("cars", trainer.space, np.random.default_rng(seed), **settings)
+    costs = [Error(trainer), Parameters(space), Latency(latency_model(space, table))]
     search = Search(trainer, strategy, costs, make_schedule(config, len(trainer.data.training.labels)))
     for _ in search.run():
         pass

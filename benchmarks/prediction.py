@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from cars_hw import latency_model
 from cars_hw.latency.candidates import network_key
-from cars_hw.latency.model import Predictor
+from cars_hw.latency.prediction import Predictor
 from latency_tables import halves_s, prediction_error_report
 
 Floats = NDArray[np.float64]

@@ -4,7 +4,7 @@ None of them may calibrate a table of the space, nor be a candidate for that; al
 own.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
@@ -22,8 +22,8 @@ from latency_tables import LatencyTable
 
 _RANDOM, _EXTREME, _FRONT = 48, 24, 60
 _RANDOM_SEED, _EXTREME_SEED, _MUTATION_SEED = 7_001, 7_002, 7_003
-#: Of the searches whose fronts are judged.
-_SEARCH_SEEDS = (41, 42)
+#: Of the searches whose fronts are judged, and of the one whose front may calibrate.
+_SEARCH_SEEDS, _OTHER_SEED = (41, 42), 43
 _CONCENTRATION, _MUTATION_RATE = 0.35, 0.15
 _OVERRIDES = {
     "data.fitness_images": 400,
@@ -44,40 +44,47 @@ class Judged:
         random: Uniformly drawn.
         front: Fronts of two searches that believed the table, and mutants of them.
         extreme: One kind of operation nearly everywhere.
+        calibrating: Of the front of yet another search; not judged.
     """
 
     random: tuple[Architecture, ...]
     front: tuple[Architecture, ...]
     extreme: tuple[Architecture, ...]
+    calibrating: tuple[Architecture, ...] = ()
 
     def sets(self) -> dict[str, tuple[Architecture, ...]]:
-        """Return them by name."""
+        """Return those that are judged by name."""
         return {"random": self.random, "front": self.front, "extreme": self.extreme}
 
 
-def judged(space: SearchSpace, trained: SearchConfig, table: LatencyTable) -> Judged:
+def judged(space: SearchSpace, trained: SearchConfig, table: LatencyTable, *, calibrating: int = 0) -> Judged:
     """Draw the networks of ``space``.
 
     Args:
         space: Whose deployed networks are predicted.
         trained: The search whose weights judge accuracy; its space has the same decisions.
         table: What the searches go by; of ``space``.
+        calibrating: Networks of another search's front that are to calibrate.
     """
     known = set(drawn(space, _CALIBRATING))
     known |= set(uncertain(space, drawn(space, _CALIBRATING)))
+    others: tuple[Architecture, ...] = ()
+    if calibrating:
+        candidates = dict.fromkeys(_front(space, trained, table, _OTHER_SEED))
+        others = _fresh(space, calibrating, _mutants(space, list(candidates)), known, first=candidates)
     members = dict.fromkeys(
         member for seed in _SEARCH_SEEDS for member in _front(space, trained, table, seed)
     )
-    rng = np.random.default_rng(_MUTATION_SEED)
-    parents = list(members)
-
-    def mutant() -> Architecture:
-        return mutate(parents[int(rng.integers(len(parents)))], space, rng=rng, rate=_MUTATION_RATE)
-
-    front = _fresh(space, _FRONT, mutant, known, first=parents)
+    front = _fresh(space, _FRONT, _mutants(space, list(members)), known, first=members)
     rng_random = np.random.default_rng(_RANDOM_SEED)
     random = _fresh(space, _RANDOM, lambda: space.sample(rng_random), known)
-    return Judged(random, front, _fresh(space, _EXTREME, _extremes(space), known))
+    return Judged(random, front, _fresh(space, _EXTREME, _extremes(space), known), others)
+
+
+def _mutants(space: SearchSpace, parents: Sequence[Architecture]) -> Callable[[], Architecture]:
+    """Return what draws mutants of ``parents``."""
+    rng = np.random.default_rng(_MUTATION_SEED)
+    return lambda: mutate(parents[int(rng.integers(len(parents)))], space, rng=rng, rate=_MUTATION_RATE)
 
 
 def _front(space: SearchSpace, trained: SearchConfig, table: LatencyTable, seed: int) -> list[Architecture]:

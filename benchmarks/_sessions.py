@@ -9,6 +9,7 @@ interrupted session goes on.
 
 import json
 import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,17 +20,18 @@ from _judged import Judged, judged, short_search
 from cars_hw import spaces
 from cars_hw.assembly import make_space
 from cars_hw.config import SearchConfig
-from cars_hw.latency.candidates import network_key
 from cars_hw.latency.contents import TableContents, UnitContents, network_workload
 from cars_hw.networks.architecture import Architecture, from_text, to_text
 from cars_hw.results.tables import profile
 from cars_hw.spaces._space import SearchSpace
 from latency_tables import LatencyTable
-from profilers import Setup, fill_table
+from profilers import BusyError, Setup, fill_table
 
 UNITS, OPERATIONS, JUDGED, NETWORKS = "units.jsonl", "operations.jsonl", "judged.jsonl", "networks.json"
 #: Of a table's networks, how many are measured once more in each session.
 ANCHORS = 12
+#: How often a session goes on after the machine was too busy, and how long it waits.
+_TRIES, _REST_S = 5, 60.0
 
 
 @dataclass(frozen=True)
@@ -41,12 +43,14 @@ class Case:
         space: Of what is predicted.
         trained: The search whose weights judge accuracy.
         runtime: What executes.
+        calibrating: Networks of another search's front that are measured to calibrate.
     """
 
     name: str
     space: SearchSpace
     trained: SearchConfig
     runtime: str = "onnxruntime"
+    calibrating: int = 0
 
     @property
     def setup(self) -> Setup:
@@ -54,10 +58,10 @@ class Case:
         return Setup("cpu", self.runtime)
 
 
-def _demo(runtime: str = "onnxruntime") -> Case:
+def _demo(runtime: str = "onnxruntime", calibrating: int = 0) -> Case:
     search = short_search()
     name = "demo" if runtime == "onnxruntime" else runtime
-    return Case(name, make_space(search), search, runtime)
+    return Case(name, make_space(search), search, runtime, calibrating)
 
 
 def _darts() -> Case:
@@ -74,7 +78,7 @@ CASES: Mapping[str, Callable[[], Case]] = {
     "demo": _demo,
     "darts_c16_l8": _darts,
     "mobilenet": _mobilenet,
-    "tflite": lambda: _demo("tflite"),
+    "tflite": lambda: _demo("tflite", calibrating=8),
 }
 
 
@@ -125,20 +129,19 @@ class Session:
         return UnitContents(self.case.space, dict(self.units.executed)).random[:ANCHORS]
 
     def all_judged(self) -> list[Architecture]:
-        """Return the networks of all sets; draw them where no session did."""
-        return [one for found in networks_of(self).sets().values() for one in found]
-
-    def latencies_s(self, architectures: tuple[Architecture, ...]) -> list[float]:
-        """Return what was measured of networks."""
-        return [self.measured[network_key(self.case.space, one)].latency_s for one in architectures]
+        """Return the networks of all sets, and those that calibrate; draw them where no session did."""
+        networks = networks_of(self)
+        return [*networks.calibrating, *(one for found in networks.sets().values() for one in found)]
 
 
 def networks_of(session: Session) -> Judged:
     """Return the judged networks of a case, which its first session draws."""
     path = session.folder.parent / NETWORKS
     if not path.exists():
-        found = judged(session.case.space, session.case.trained, session.units)
-        names = {name: [to_text(one) for one in each] for name, each in found.sets().items()}
+        case = session.case
+        found = judged(case.space, case.trained, session.units, calibrating=case.calibrating)
+        drawn = {**found.sets(), "calibrating": found.calibrating}
+        names = {name: [to_text(one) for one in each] for name, each in drawn.items()}
         part = path.with_suffix(".part")
         part.write_text(json.dumps(names, indent=1) + "\n")
         part.replace(path)
@@ -150,7 +153,14 @@ def networks_of(session: Session) -> Judged:
 def main() -> None:
     """Measure one session."""
     name, number, folder = sys.argv[1:]
-    Session(CASES[name](), Path(folder) / name / f"session{number}").measure()
+    session = Session(CASES[name](), Path(folder) / name / f"session{number}")
+    for _ in range(_TRIES):
+        try:
+            return session.measure()
+        except BusyError as error:  # what was measured is kept, and the rest may find the machine quieter
+            print(error, file=sys.stderr, flush=True)
+            time.sleep(_REST_S)
+    sys.exit(f"{name}, session {number}: the machine was too busy; run it again")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ are judged. A part of the table's networks, the *anchors*, is measured once more
 measured is divided by the median of their ratios.
 
 Peer: the table of operations, calibrated by 16 networks, in the same session. Floors: the two halves of the
-networks' own samples held against each other, and the same networks measured in another session.
+networks' own samples held against each other, and the same networks measured in another session. TFLite's
+front is predicted by 8 of the table's random networks and 8 of yet another search's front.
 Interrupted, a run goes on where it ended (``runs/prediction``); ``--quick`` judges the results of the last
 full run again, which are stored with a hash.
 """
@@ -27,19 +28,26 @@ from numpy.typing import NDArray
 
 from cars_hw import latency_model
 from cars_hw.latency.candidates import network_key
-from cars_hw.latency.prediction import Predictor
+from cars_hw.latency.contents import UnitContents
+from cars_hw.latency.counting import counts_for
+from cars_hw.latency.prediction import Predictor, UnitPredictor
+from cars_hw.networks.architecture import Architecture
 from latency_tables import halves_s, prediction_error_report
 
 Floats = NDArray[np.float64]
 
 _RESULTS = "prediction"
 _FOLDER = Path("runs/prediction")
+_PEER = "operations"
 _SESSIONS = 3
 #: Anchors whose median ratio corrects what is measured later.
 _ANCHORS = 4
-_RESAMPLES = 1000
 _LEVEL = 0.9
 _FASTEST = 20
+#: Of the table's random networks that calibrate beside those of a front.
+_OF_RANDOM = 8
+#: Cases whose every claim has a goal; of the others, the front's error.
+_JUDGED_WHOLLY = ("demo", "darts_c16_l8")
 #: A session whose halves differ by more than this, root mean square, decides nothing.
 _NOISY_FLOOR = 0.02
 
@@ -47,22 +55,33 @@ _NOISY_FLOOR = 0.02
 def analysed(session: Session) -> dict[str, Any]:
     """Return what ``session`` measured and what its tables predict, by set; seconds."""
     space, judged = session.case.space, networks_of(session)
-    models = {name: latency_model(space, table) for name, table in _tables(session).items()}
+    by_units = latency_model(space, session.units)
+    models = {"operations": latency_model(space, session.operations)}
+    if judged.calibrating:
+        models["with_front"] = _with_front(session, judged.calibrating)
     found: dict[str, Any] = {"anchors": _anchors(session), "sets": {}}
     counted, n = 0.0, 0
     for name, architectures in judged.sets().items():
         entries = [session.measured[network_key(space, one)] for one in architectures]
         start_s = time.process_time()
-        predicted = {key: _predicted(model, architectures) for key, model in models.items()}
+        predicted = {"units": _predicted(by_units, architectures)}
         counted, n = counted + time.process_time() - start_s, n + len(architectures)
+        predicted |= {key: _predicted(model, architectures) for key, model in models.items()}
         even, odd = halves_s(entries)
         measured = [entry.latency_s for entry in entries]
         found["sets"][name] = {"measured": measured, "even": even, "odd": odd, **predicted}
     return {**found, "candidate_ms": 1e3 * counted / n}
 
 
-def _tables(session: Session) -> dict[str, Any]:
-    return {"units": session.units, "operations": session.operations}
+def _with_front(session: Session, front: Sequence[Architecture]) -> Predictor:
+    """Return the predictor that random networks of the table and those of another front calibrate."""
+    space, table = session.case.space, session.units
+    pairs = _anchors(session)[:_ANCHORS]
+    ratio = float(np.median([later / then for then, later in pairs]))
+    random = UnitContents(space, dict(table.executed)).random[:_OF_RANDOM]
+    measured = [(one, table[network_key(space, one)].latency_s) for one in random]
+    measured += [(one, session.measured[network_key(space, one)].latency_s / ratio) for one in front]
+    return UnitPredictor(table, counts_for(space, table), measured)
 
 
 def _predicted(model: Predictor, architectures: Sequence[tuple[int, ...]]) -> list[list[float]]:
@@ -83,10 +102,11 @@ class Sessions:
     Args:
         name: The case.
         raw: What each of them measured and predicted: see ``analysed``.
+        source: Of the rows.
     """
 
-    def __init__(self, name: str, raw: Sequence[Mapping[str, Any]]) -> None:
-        self._name, self._raw = name, raw
+    def __init__(self, name: str, raw: Sequence[Mapping[str, Any]], source: str) -> None:
+        self._name, self._raw, self._source = name, raw, source
 
     def ratio(self, table: int, judged: int, n: int = _ANCHORS) -> float:
         """Return how much slower the machine was when session ``judged`` judged than in table ``table``."""
@@ -110,125 +130,45 @@ class Sessions:
         differences: Floats = np.array(found["even"]) / np.array(found["odd"]) - 1
         return differences
 
-    def rows(self, source: str) -> list[Row]:
+    def rows(self) -> list[Row]:
         """Return the claims."""
-        found: list[Row] = []
-        for name, at_most, factor in (("front", 2.0, 1.3), ("random", 1.5, 1.3), ("extreme", 3.0, 0.0)):
-            found += self._errors(name, at_most, factor, source)
-        return [*found, *self._orders(source), *self._coverage(source), *self._fastest(source)]
-
-    def _claim(self, what: str) -> str:
-        return f"prediction.{self._name}.{what}"
-
-    def _each(self) -> range:
-        return range(len(self._raw))
-
-    def _differences(self, name: str, model: str = "units") -> Floats:
-        """Return the relative differences of predictions in their own sessions, (sessions, n)."""
-        return np.array(
-            [self.predicted(name, i, model)[0] / self.measured(name, i) - 1 for i in self._each()]
-        )
-
-    def _errors(self, name: str, at_most: float, factor: float, source: str) -> list[Row]:
-        differences, peer = self._differences(name), self._differences(name, "operations")
-        floor = 100 * _rms(np.array([self.floor(name, i) for i in self._each()]))
-        each = [100 * _rms(row) for row in differences]
-        between = [
-            self.measured(name, i) / self.measured(name, j, table=i) - 1
-            for i in self._each()
-            for j in self._each()
-            if i < j
-        ]
-        rmspe = 100 * _rms(differences)
-        goal, peer_name, n = f"<= {max(at_most, factor * floor):.3g}", "operations", differences.size
-        spread = min(each), max(each)
-        found = [
-            Row(
-                self._claim(f"{name}.rmspe"),
-                rmspe,
-                "%",
-                goal,
-                spread,
-                floor,
-                100 * _rms(peer),
-                peer_name,
-                n,
-                source,
-            )
-        ]
-        if between:
-            found.append(
-                Row(
-                    self._claim(f"{name}.between_sessions"), 100 * _rms(np.array(between)), "%", source=source
-                )
-            )
-        worst, peer_worst = (100 * float(np.abs(one).max()) for one in (differences, peer))
-        limit = "<= 6" if name == "front" else ""
-        found.append(
-            Row(
-                self._claim(f"{name}.worst"),
-                worst,
-                "%",
-                limit,
-                peer=peer_worst,
-                peer_name=peer_name,
-                n=n,
-                source=source,
-            )
-        )
-        return found
-
-    def _orders(self, source: str) -> list[Row]:
-        def tau(model: str) -> list[float]:
-            return [
-                prediction_error_report(
-                    self.predicted("front", i, model)[0].tolist(), self.measured("front", i).tolist()
-                ).kendall_tau
-                for i in self._each()
+        milliseconds = [session["candidate_ms"] for session in self._raw]
+        counting = self._row("candidate_ms", float(np.mean(milliseconds)), "ms", "<= 30", n=len(milliseconds))
+        if self._name in _JUDGED_WHOLLY:
+            sets = [
+                self._error("front", at_most=2.0, factor=1.3),
+                self._worst("front", "<= 6"),
+                self._error("random", at_most=1.5, factor=1.3),
+                self._worst("random"),
+                self._error("extreme", at_most=3.0),
+                self._worst("extreme"),
             ]
+            return [
+                *sets,
+                *self._between_sessions(),
+                self._order(goal=True),
+                self._fastest(">= 18"),
+                counting,
+            ]
+        if "with_front" in self._raw[0]["sets"]["front"]:
+            fronts = [
+                self._error("front", at_most=3.0, model="with_front", peer="units"),
+                self._worst("front", model="with_front", peer="units"),
+            ]
+        else:
+            fronts = [self._error("front", at_most=2.0, factor=1.3), self._worst("front")]
+        others = [self._error(name) for name in ("random", "extreme")]
+        return [*fronts, *others, *self._between_sessions(), self._order(), self._fastest(), counting]
 
-        floors = [
-            prediction_error_report(
-                self._raw[i]["sets"]["front"]["even"], self._raw[i]["sets"]["front"]["odd"]
-            ).kendall_tau
-            for i in self._each()
-        ]
-        taus, floor = tau("units"), float(np.mean(floors))
-        return [
-            Row(
-                self._claim("front.kendall_tau"),
-                float(np.mean(taus)),
-                "",
-                f">= {min(0.95, 0.97 * floor):.3g}",
-                (min(taus), max(taus)),
-                floor,
-                float(np.mean(tau("operations"))),
-                "operations",
-                len(self._raw[0]["sets"]["front"]["measured"]),
-                source,
-            )
-        ]
+    def standardised(self, *, another_session: bool) -> tuple[Floats, Floats, Floats]:
+        """Return z scores, relative half-widths and relative residuals of all sets, (n,) each.
 
-    def _coverage(self, source: str) -> list[Row]:
-        own = [(i, i) for i in self._each()]
-        others = [(i, j) for i in self._each() for j in self._each() if i != j]
-        found = []
-        for what, pairs in (("coverage90", own), ("coverage90.another_session", others)):
-            if pairs:
-                z, widths, residuals = self._standardised(pairs)
-                inside = 100 * float(np.mean(np.abs(z) <= _quantile()))
-                found.append(Row(self._claim(what), inside, "%", ">= 86", n=len(z), source=source))
-                found.append(Row(self._claim(f"{what}.upper"), inside, "%", "<= 97", n=len(z), source=source))
-                width = float(np.mean(widths) / np.std(residuals))
-                found.append(
-                    Row(self._claim(f"{what}.half_width"), width, "", "<= 2.5", n=len(z), source=source)
-                )
-        return found
-
-    def _standardised(self, pairs: Sequence[tuple[int, int]]) -> tuple[Floats, Floats, Floats]:
-        """Return z scores, relative half-widths and relative residuals of all sets, (n,) each."""
+        Args:
+            another_session: Whether the networks were measured in another session than the table was, and
+                corrected by its anchors; else in the same.
+        """
         z, widths, residuals = [], [], []
-        for table, judged in pairs:
+        for table, judged in self._pairs(another_session=another_session):
             for name in self._raw[0]["sets"]:
                 latency_s, deviation_s = self.predicted(name, table)
                 measured_s = self.measured(name, judged, table)
@@ -237,7 +177,88 @@ class Sessions:
                 residuals.append(measured_s / latency_s - 1)
         return np.concatenate(z), np.concatenate(widths), np.concatenate(residuals)
 
-    def _fastest(self, source: str) -> list[Row]:
+    def floors(self) -> list[float]:
+        """Return the root mean square difference of the halves of all judged networks, by session."""
+        names = self._raw[0]["sets"]
+        return [_rms(np.concatenate([self.floor(name, i) for name in names])) for i in self._each()]
+
+    def _row(self, what: str, figure: float, unit: str = "", goal: str = "", **more: Any) -> Row:
+        return Row(f"prediction.{self._name}.{what}", figure, unit, goal, source=self._source, **more)
+
+    def _each(self) -> range:
+        return range(len(self._raw))
+
+    def _pairs(self, *, another_session: bool) -> list[tuple[int, int]]:
+        if not another_session:
+            return [(i, i) for i in self._each()]
+        return [(i, j) for i in self._each() for j in self._each() if i != j]
+
+    def _differences(self, name: str, model: str) -> Floats:
+        """Return the relative differences of predictions in their own sessions, (sessions, n)."""
+        return np.array(
+            [self.predicted(name, i, model)[0] / self.measured(name, i) - 1 for i in self._each()]
+        )
+
+    def _error(
+        self, name: str, *, at_most: float = 0.0, factor: float = 0.0, model: str = "units", peer: str = _PEER
+    ) -> Row:
+        """Return the error of a set; goal: ``at_most``, or ``factor`` times the floor if that is more."""
+        differences = self._differences(name, model)
+        floor = 100 * _rms(np.array([self.floor(name, i) for i in self._each()]))
+        each = [100 * _rms(row) for row in differences]
+        return self._row(
+            f"{name}.rmspe",
+            100 * _rms(differences),
+            "%",
+            f"<= {max(at_most, factor * floor):.3g}" if at_most else "",
+            spread=(min(each), max(each)),
+            floor=floor,
+            peer=100 * _rms(self._differences(name, peer)),
+            peer_name=peer,
+            n=differences.size,
+        )
+
+    def _worst(self, name: str, goal: str = "", *, model: str = "units", peer: str = _PEER) -> Row:
+        worst, of_peer = (float(np.abs(self._differences(name, one)).max()) for one in (model, peer))
+        n = self._differences(name, model).size
+        return self._row(f"{name}.worst", 100 * worst, "%", goal, peer=100 * of_peer, peer_name=peer, n=n)
+
+    def _between_sessions(self) -> list[Row]:
+        """Return how far the same networks were apart in two sessions, corrected by anchors."""
+        pairs = [(i, j) for i, j in self._pairs(another_session=True) if i < j]
+        if not pairs:
+            return []
+        found = []
+        for name in self._raw[0]["sets"]:
+            differences = np.array(
+                [self.measured(name, i) / self.measured(name, j, table=i) - 1 for i, j in pairs]
+            )
+            figure = 100 * _rms(differences)
+            found.append(self._row(f"{name}.between_sessions", figure, "%", n=differences.size))
+        return found
+
+    def _order(self, *, goal: bool = False) -> Row:
+        def taus(model: str) -> list[float]:
+            return [
+                _tau(self.predicted("front", i, model)[0].tolist(), self.measured("front", i).tolist())
+                for i in self._each()
+            ]
+
+        fronts = [session["sets"]["front"] for session in self._raw]
+        floor = float(np.mean([_tau(front["even"], front["odd"]) for front in fronts]))
+        found = taus("units")
+        return self._row(
+            "front.kendall_tau",
+            float(np.mean(found)),
+            goal=f">= {min(0.95, 0.97 * floor):.3g}" if goal else "",
+            spread=(min(found), max(found)),
+            floor=floor,
+            peer=float(np.mean(taus(_PEER))),
+            peer_name=_PEER,
+            n=len(fronts[0]["measured"]),
+        )
+
+    def _fastest(self, goal: str = "") -> Row:
         def named(model: str) -> list[int]:
             counts = []
             for i in self._each():
@@ -246,27 +267,36 @@ class Sessions:
                 counts.append(len(truly & believed))
             return counts
 
-        found, peer = named("units"), named("operations")
-        n = len(self._raw[0]["sets"]["front"]["measured"])
-        return [
-            Row(
-                self._claim("front.of_20_fastest"),
-                float(np.mean(found)),
-                "",
-                ">= 18",
-                (min(found), max(found)),
-                None,
-                float(np.mean(peer)),
-                "operations",
-                n,
-                source,
-            )
-        ]
+        found, peer = named("units"), named(_PEER)
+        return self._row(
+            "front.of_20_fastest",
+            float(np.mean(found)),
+            goal=goal,
+            spread=(min(found), max(found)),
+            peer=float(np.mean(peer)),
+            peer_name=_PEER,
+            n=len(self._raw[0]["sets"]["front"]["measured"]),
+        )
 
-    def floors(self) -> list[float]:
-        """Return the root mean square difference of the halves of all judged networks, by session."""
-        names = self._raw[0]["sets"]
-        return [_rms(np.concatenate([self.floor(name, i) for name in names])) for i in self._each()]
+
+def coverage(cases: Sequence[Sessions], source: str) -> list[Row]:
+    """Return how many of all judged networks are inside of their 90 % intervals, and how wide these are."""
+    found: list[Row] = []
+    for what, another in (("coverage90", False), ("coverage90.another_session", True)):
+        parts = [case.standardised(another_session=another) for case in cases]
+        z, widths, residuals = (np.concatenate(part) for part in zip(*parts, strict=True))
+        inside, n = 100 * float(np.mean(np.abs(z) <= _quantile())), len(z)
+        width = float(np.mean(widths) / np.std(residuals))
+        found += [
+            Row(f"prediction.{what}", inside, "%", ">= 86", n=n, source=source),
+            Row(f"prediction.{what}.upper", inside, "%", "<= 98", n=n, source=source),
+            Row(f"prediction.{what}.half_width", width, "", "<= 2.5", n=n, source=source),
+        ]
+    return found
+
+
+def _tau(predicted_s: Sequence[float], measured_s: Sequence[float]) -> float:
+    return prediction_error_report(predicted_s, measured_s).kendall_tau
 
 
 def _rms(differences: Floats) -> float:
@@ -300,17 +330,10 @@ def main() -> None:
         raw, source = {name: measure(name) for name in names}, "fresh"
         if names == list(CASES):
             store(_RESULTS, raw)
-    rows: list[Row] = []
-    is_noisy = False
-    for name, sessions in raw.items():
-        compared = Sessions(name, sessions)
-        is_noisy |= max(compared.floors()) > _NOISY_FLOOR
-        rows += compared.rows(source)
-        milliseconds = [session["candidate_ms"] for session in sessions]
-        rows.append(
-            Row(f"prediction.{name}.candidate_ms", float(np.mean(milliseconds)), "ms", "<= 30", source=source)
-        )
-    finish(rows, options, is_noisy=is_noisy)
+    cases = [Sessions(name, sessions, source) for name, sessions in raw.items()]
+    is_noisy = any(max(case.floors()) > _NOISY_FLOOR for case in cases)
+    rows = [row for case in cases for row in case.rows()]
+    finish([*rows, *coverage(cases, source)], options, is_noisy=is_noisy)
 
 
 if __name__ == "__main__":

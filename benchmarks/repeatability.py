@@ -13,13 +13,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from statistics import fmean, median
 
 import numpy as np
 from _repeatability_streams import STREAMS, coverage
-from _rows import Row, finish, parse_options
+from _rows import Row, finish, parse_options, store
 from numpy.typing import NDArray
 from torch import nn
 
@@ -53,23 +53,28 @@ def main() -> None:
     options: argparse.Namespace = parse_options(__doc__ or "")
     quick = options.quick
     rows: list[Row] = []
+    raw: dict[str, list[float]] = {}
     is_noisy = False
     with devices.connect("cpu") as device, _rival():
         lowered = list(_lowered())
         try:
             plan = plan_for(device, Quality(spread_s=_QUICK_SPREAD_S if quick else _SPREAD_S))
-            rows += builds(device, lowered, plan, _QUICK_PAIRS if quick else _PAIRS)
+            rows, raw = builds(device, lowered, plan, _QUICK_PAIRS if quick else _PAIRS)
         except BusyError as error:
             print(error)
             is_noisy = True
     with devices.connect("cpu") as device:
         rows += workers(device, lowered, _QUICK_TURNS if quick else _TURNS)
     rows += coverages(_QUICK_SIMULATED if quick else _SIMULATED)
+    if not quick:
+        store("repeatability", {"differences_percent": raw, "rows": [asdict(row) for row in rows]})
     finish(rows, options, is_noisy=is_noisy)
 
 
-def builds(device: Device, workloads: Sequence[Workload], plan: MeasurementPlan, pairs: int) -> list[Row]:
-    """Return how far independent builds differ, and the field's habit beside them."""
+def builds(
+    device: Device, workloads: Sequence[Workload], plan: MeasurementPlan, pairs: int
+) -> tuple[list[Row], dict[str, list[float]]]:
+    """Return how far independent builds differ, the field's habit beside them, and all their differences."""
     ours: list[float] = []
     habit: list[float] = []
     shares: list[float] = []
@@ -92,7 +97,8 @@ def builds(device: Device, workloads: Sequence[Workload], plan: MeasurementPlan,
         )
         for share, goal in ((50, 1.5), (90, 3.0), (99, 6.0))
     ]
-    return [*rows, Row("repeatability.undisturbed_share", fmean(shares), n=len(shares))]
+    share = Row("repeatability.undisturbed_share", fmean(shares), n=len(shares))
+    return [*rows, share], {"ours": ours, "habit": habit}
 
 
 def workers(device: Device, workloads: Sequence[Workload], turns: int) -> list[Row]:

@@ -4,7 +4,7 @@ None of them may calibrate a table of the space, nor be a candidate for that; al
 own.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
@@ -100,11 +100,13 @@ def _front(space: SearchSpace, trained: SearchConfig, table: LatencyTable, seed:
     return [member.architecture for member in search.front]
 
 
-def short_search(**space: int | str) -> SearchConfig:
-    """Return the demo's search, shortened; ``space`` sets what is trained."""
+def short_search(space: Mapping[str, int | str] | None = None) -> SearchConfig:
+    """Return the demo's search, shortened; ``space``, if given, takes the place of its space."""
     with resources.as_file(resources.files("cars_hw.cli") / "demo.toml") as path:
-        settings = {f"space.{name}": value for name, value in space.items()}
-        return SearchConfig.load(path, {**_OVERRIDES, **settings})
+        config = SearchConfig.load(path, _OVERRIDES)
+    if space is None:
+        return config
+    return SearchConfig.model_validate({**config.model_dump(), "space": dict(space)})
 
 
 def _extremes(space: SearchSpace) -> Callable[[], Architecture]:

@@ -70,7 +70,8 @@ def _darts() -> Case:
 
 
 def _mobilenet() -> Case:
-    search = short_search(name="mobilenet", channels=16, layers=2)
+    settings = {"channels": 16, "layers": 2, "stem_stride": 2, "image_channels": 1, "classes": 10}
+    search = short_search({"name": "mobilenet", "deploy": "search", **settings})
     return Case("mobilenet", make_space(search), search)
 
 

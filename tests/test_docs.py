@@ -14,7 +14,11 @@ _ROOT = Path(__file__).parents[1]
 _PAGES = sorted([*_ROOT.glob("*.md"), *(_ROOT / "docs").glob("*.md")])
 
 #: Those that no benchmark and no release writes.
-_WRITTEN = [page for page in _PAGES if page.name not in ("CHANGELOG.md", "figures.md", "search-quality.md", "accuracy.md")]
+_WRITTEN = [
+    page
+    for page in _PAGES
+    if page.name not in ("CHANGELOG.md", "figures.md", "search-quality.md", "accuracy.md")
+]
 
 _FENCED = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)

@@ -2,13 +2,17 @@
 
 A unit that was measured alone takes ``a`` seconds, net of a call. In a network it takes a share ``f`` of
 that, nearly the same for all units; what is left is shared by units of a class, by every node that is
-dispatched, or the unit's own. So before any network is seen, the latencies x of units are Gaussian, with
+dispatched, by weights, which are in the nearest cache only where a unit runs alone, or the unit's own. So
+before any network is seen, the latencies x of units are Gaussian, with
 
     mean  m = f a
-    covariance  P = 0.30² m mᵀ + Σ_c 0.20² m_c m_cᵀ + (0.3 µs)² 1 1ᵀ + diag((0.10 m)²)
+    covariance  P = 0.30² m mᵀ + Σ_c 0.20² m_c m_cᵀ + (0.3 µs)² 1 1ᵀ + (0.2 ns)² w wᵀ + diag((0.10 m)²)
 
-where m_c is m on the units of class c and 0 elsewhere. A unit that was not measured takes the mean of its
-like (see ``unmeasured``), and has 0.30 in place of the 0.10. Measured networks y (net of one call) are linear
+where m_c is m on the units of class c and 0 elsewhere, and w how many weights each has. A unit that was not
+measured takes the mean of its like (see ``unmeasured``), and has 0.30 in place of the 0.10. A whole network
+pays for its call not quite what a call with next to nothing in it costs: one of x is the difference, 0 with
+a deviation of 0.03 of the networks' mean, and every network has it once. Measured networks y (net of one
+call) are linear
 observations of x by their counts N, with independent errors of the share n of each:
 
     S = N P Nᵀ + diag((n y)²),    x | y  ~  Gaussian(m + P Nᵀ S⁻¹ (y - N m),  P - P Nᵀ S⁻¹ N P)
@@ -39,6 +43,8 @@ CLASS_DEVIATION = 0.20
 OWN_DEVIATION = 0.10
 UNMEASURED_DEVIATION = 0.30
 DISPATCH_DEVIATION_S = 0.3e-6
+WEIGHT_DEVIATION_S = 0.2e-9
+CALL_DEVIATION = 0.03
 
 #: Shares of a network's latency by which it may differ from the sum of its units.
 NOISES = (0.01, 0.0125, 0.015, 0.02, 0.025, 0.03, 0.05)
@@ -61,12 +67,15 @@ class Prior:
     own_s: Floats
 
     @classmethod
-    def of(cls, alone_s: Floats, classes: Places, is_measured: NDArray[np.bool_], factor: float) -> "Prior":
+    def of(
+        cls, alone_s: Floats, classes: Places, weights: Floats, is_measured: NDArray[np.bool_], factor: float
+    ) -> "Prior":
         """Return the prior of units.
 
         Args:
             alone_s: Measured alone, or what their like take, net of a call, (d,).
             classes: Their places in ``UNIT_CLASSES``, (d,).
+            weights: How many constants they read, (d,).
             is_measured: Which of them were measured, (d,).
             factor: Share of it that a unit takes in a network.
         """
@@ -77,9 +86,23 @@ class Prior:
                 COMMON_DEVIATION * mean_s,
                 CLASS_DEVIATION * by_class,
                 np.full(len(mean_s), DISPATCH_DEVIATION_S),
+                WEIGHT_DEVIATION_S * weights,
             ]
         )
         return cls(mean_s, shared_s, np.where(is_measured, OWN_DEVIATION, UNMEASURED_DEVIATION) * mean_s)
+
+    def after_call(self, networks_s: Floats) -> "Prior":
+        """Return the prior with the call first, as networks pay for it beside its own entry.
+
+        Args:
+            networks_s: Measured networks, net of one call, (k,).
+        """
+        deviation_s = CALL_DEVIATION * float(np.mean(networks_s)) if len(networks_s) else 0.0
+        return Prior(
+            np.append(0.0, self.mean_s),
+            np.vstack([np.zeros(self.shared_s.shape[1]), self.shared_s]),
+            np.append(deviation_s, self.own_s),
+        )
 
     def with_networks(self, counts: Floats) -> Floats:
         """Return the covariance of units with networks of ``counts`` (k, d): P Nᵀ, (d, k)."""

@@ -15,13 +15,16 @@ from latency_tables.models.unmeasured import UnmeasuredUnits
 from latency_tables.prediction import CALL_OVERHEAD, Prediction, Term, interval_95
 from latency_tables.spec import OpSpec
 from latency_tables.table import LatencyTable
-from latency_tables.units.classes import UNIT_CLASSES, unit_class
+from latency_tables.units.classes import UNIT_CLASSES, unit_class, unit_work
 from latency_tables.units.unit import is_unit
 
 Floats = NDArray[np.float64]
 
 #: What a unit is taken to cost alone at least: one that seems to cost less than a call is not free.
 LEAST_S = 0.02e-6
+
+#: The row of a network's call; units have those after it.
+_CALL = 0
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ class UnitModel:
         noise: The share of its latency by which a network is taken to differ from the sum of its units.
         factor: The share of their latencies alone that units take in networks, before their classes and
             themselves are looked at.
+        call_s: Seconds of a network's call, as the networks have it: what a prediction is beside its terms.
 
     Raises:
         MissingEntryError: The table lacks ``CALL_OVERHEAD``.
@@ -72,16 +76,18 @@ class UnitModel:
             )
         self._unmeasured = UnmeasuredUnits(self._alone_s)
         units = dict.fromkeys([*self._alone_s, *(unit for seen in networks for unit in seen.counts)])
-        self._places = {unit: place for place, unit in enumerate(units)}
+        self._places = {unit: place for place, unit in enumerate(units, start=_CALL + 1)}
         self._terms: dict[tuple[int, int], Term] = {}
         counts, networks_s = self._observed(networks)
         alone_s = np.array(list(map(self._alone, units)))
-        self.factor = factor_of(alone_s, counts, networks_s)
-        prior = self._prior(units, alone_s)
+        self.factor = factor_of(alone_s, counts[:, _CALL + 1 :], networks_s)
+        prior = self._prior(units, alone_s).after_call(networks_s)
         self._beliefs = update(prior, counts, networks_s)
         self.noise = self._beliefs.noise
-        #: One a unit: mean, own variance, then columns whose sums' squares are added, and subtracted.
+        #: One for the call, then one a unit: mean, own variance, then columns whose sums' squares are added,
+        #: and subtracted.
         self._rows = self._beliefs.rows(prior, counts)
+        self.call_s = self._overhead_s + float(self._rows[_CALL, 0])
 
     def __repr__(self) -> str:
         n = len(self._beliefs.weights)
@@ -124,12 +130,13 @@ class UnitModel:
         Raises:
             SpecError: A key is not that of a unit.
         """
-        units = {unit: column for column, unit in enumerate(dict.fromkeys(chain(*networks)))}
-        counts = np.zeros((len(networks), len(units)))
+        units = {unit: column for column, unit in enumerate(dict.fromkeys(chain(*networks)), start=1)}
+        counts = np.zeros((len(networks), 1 + len(units)))
+        counts[:, 0] = 1  # the call
         for row, network in zip(counts, networks, strict=True):
             row[[units[unit] for unit in network]] = list(network.values())
         places = self._placed(units)
-        rows = self._rows[places]
+        rows = self._rows[[_CALL, *places]]
         means_s, added, explained = self._split(counts @ rows)
         covariance = added @ added.T - explained @ explained.T + (counts * rows[:, 1]) @ counts.T
         variances = np.diag(covariance)
@@ -150,7 +157,7 @@ class UnitModel:
 
     def _latency(self, places: Sequence[int], times: Sequence[int]) -> tuple[float, float]:
         """Return mean and standard deviation of a network, net of a call: it takes no less than no time."""
-        mean_s, variance = self._sums(places, times)
+        mean_s, variance = self._sums([_CALL, *places], [1, *times])
         mean_s = max(mean_s, 0.0)
         return mean_s, math.hypot(variance**0.5, self.noise * mean_s)
 
@@ -181,12 +188,14 @@ class UnitModel:
         prior = self._prior(units, np.array(list(map(self._alone, units))))
         rows = self._beliefs.rows(prior, np.zeros((len(self._beliefs.weights), len(units))))
         self._rows = np.vstack([self._rows, rows])
-        self._places |= {unit: place for place, unit in enumerate(units, start=len(self._places))}
+        self._places |= {unit: place for place, unit in enumerate(units, start=_CALL + 1 + len(self._places))}
 
     def _prior(self, units: Iterable[OpSpec], alone_s: Floats) -> Prior:
+        units = list(units)
         classes = np.array([UNIT_CLASSES.index(unit_class(unit)) for unit in units], dtype=np.intp)
+        weights = np.array([unit_work(unit).weights for unit in units], dtype=np.float64)
         is_measured = np.array([unit in self._alone_s for unit in units])
-        return Prior.of(alone_s, classes, is_measured, self.factor)
+        return Prior.of(alone_s, classes, weights, is_measured, self.factor)
 
     def _alone(self, unit: OpSpec) -> float:
         """Return what a unit takes alone, or would take, net of a call."""
@@ -194,12 +203,13 @@ class UnitModel:
         return max(self._unmeasured.alone_s(unit), LEAST_S) if measured_s is None else measured_s
 
     def _observed(self, networks: Sequence[NetworkObservation]) -> tuple[Floats, Floats]:
-        """Return counts (k, d) of networks, and their seconds, net of a call (k,)."""
-        counts = np.zeros((len(networks), len(self._places)))
+        """Return counts (k, 1 + d) of the call and of units, and the networks' seconds net of a call (k,)."""
+        counts = np.zeros((len(networks), _CALL + 1 + len(self._places)))
         for row, network in zip(counts, networks, strict=True):
             row[[self._places[unit] for unit in network.counts]] = list(network.counts.values())
         if not counts.any(axis=1).all():
             raise TableError("a measured network executes nothing; measure a table in another file")
+        counts[:, _CALL] = 1
         networks_s = np.array([network.latency_s for network in networks]) - self._overhead_s
         if not np.all(networks_s > 0):
             raise TableError(

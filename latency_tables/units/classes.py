@@ -42,10 +42,12 @@ class UnitWork(NamedTuple):
     Attributes:
         macs: Multiply-accumulates of its convolution or matrix product; 0 for any other operator.
         elements: Numbers that it reads, constants included, and writes.
+        weights: Those of them that are constants.
     """
 
     macs: int
     elements: int
+    weights: int
 
 
 @lru_cache(maxsize=1 << 14)
@@ -72,8 +74,9 @@ def unit_work(spec: OpSpec) -> UnitWork:
         SpecError: ``spec`` is not the key of a unit.
     """
     unit = Unit.of(spec)
-    elements = sum(map(math.prod, (*unit.input_shapes, unit.output_shape, *unit.weight_shapes)))
-    return UnitWork(_macs(unit), elements)
+    weights = sum(map(math.prod, unit.weight_shapes))
+    elements = weights + sum(map(math.prod, (*unit.input_shapes, unit.output_shape)))
+    return UnitWork(_macs(unit), elements, weights)
 
 
 def _is_convolution(unit: Unit) -> bool:

@@ -13,7 +13,8 @@ def simple(rng: np.random.Generator) -> tuple[Prior, Floats, Floats]:
     alone_s, counts = rng.uniform(2e-6, 2e-5, 12), rng.integers(0, 4, (9, 12)).astype(float)
     networks_s = counts @ alone_s * 0.8 * rng.normal(1, 0.02, 9)
     factor = factor_of(alone_s, counts, networks_s)
-    return Prior.of(alone_s, rng.integers(0, 7, 12), np.full(12, True), factor), counts, networks_s
+    weights = rng.integers(0, 5000, 12).astype(float)
+    return Prior.of(alone_s, rng.integers(0, 7, 12), weights, np.full(12, True), factor), counts, networks_s
 
 
 @pytest.mark.parametrize("noise", NOISES)

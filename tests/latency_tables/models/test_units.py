@@ -112,16 +112,26 @@ def calibrated(world: World) -> UnitModel:
     return UnitModel(world.table(), observed(rows, world.measured_s(rows)))
 
 
+def with_call(rows: Floats) -> Floats:
+    """Return counts (n, 1 + d), of which the first is of the call, that every network has once."""
+    return np.column_stack([np.ones(len(rows)), rows])
+
+
 def dense(
     model: UnitModel, alone_s: Floats, own: Floats, rows: Floats, latencies_s: Floats
 ) -> tuple[Floats, Floats]:
-    """Condition the prior, written out in full, on the networks: mean and covariance of all units."""
-    mean_s = model.factor * alone_s
-    covariance = 0.30**2 * np.outer(mean_s, mean_s) + np.diag((own * mean_s) ** 2) + 0.3e-6**2
+    """Condition the prior, written out in full, on the networks: mean, covariance of call and units."""
+    networks_s, weights = latencies_s - OVERHEAD_S, np.array([unit_work(spec).weights for spec in UNITS])
+    units_s = model.factor * alone_s
+    of_units = 0.30**2 * np.outer(units_s, units_s) + np.diag((own * units_s) ** 2) + 0.3e-6**2
+    of_units += 0.2e-9**2 * np.outer(weights, weights)
     for i, one in enumerate(CLASSES):
         for j, other in enumerate(CLASSES):
-            covariance[i, j] += 0.20**2 * mean_s[i] * mean_s[j] * (one == other)
-    networks_s = latencies_s - OVERHEAD_S
+            of_units[i, j] += 0.20**2 * units_s[i] * units_s[j] * (one == other)
+    mean_s = np.append(0.0, units_s)
+    covariance = np.zeros((len(mean_s), len(mean_s)))
+    covariance[0, 0], covariance[1:, 1:] = (0.03 * networks_s.mean()) ** 2, of_units
+    rows = with_call(rows)
     gain = (
         covariance
         @ rows.T
@@ -144,21 +154,23 @@ def test_it_is_the_gaussian_that_dense_algebra_gives_with_unmeasured_units_too()
     estimates = {term.spec: term for term in UnitModel(table_of(known)).predict(as_counts(asked[0])).terms}
     alone_s[[5, 7]] = [estimates[spec].latency_s for spec in lacking]
     mean_s, covariance = dense(model, alone_s, own, rows, latencies_s)
-    for row in asked:
-        found = model.predict(as_counts(row))
+    for counted in asked:
+        [row] = with_call(np.array([counted]))
+        found = model.predict(as_counts(counted))
         net_s = float(row @ mean_s)
         assert found.latency_s == pytest.approx(OVERHEAD_S + net_s)
         variance = float(row @ covariance @ row) + (model.noise * net_s) ** 2
         assert found.deviation_s == pytest.approx(variance**0.5, rel=1e-6)
         assert {term.spec for term in found.terms if not term.is_measured} == set(lacking)
-        for place, term in enumerate(found.terms):
+        for place, term in enumerate(found.terms, start=1):
             assert term.latency_s == pytest.approx(mean_s[place])
             assert term.interval_s[1] - term.latency_s == pytest.approx(
                 1.96 * covariance[place, place] ** 0.5
             )
     difference_s, deviation_s = model.difference(*map(as_counts, asked))
-    change = asked[0] - asked[1]
-    variance = float(change @ covariance @ change) + float(np.sum((model.noise * (asked @ mean_s)) ** 2))
+    networks = with_call(asked)
+    change = networks[0] - networks[1]
+    variance = float(change @ covariance @ change) + float(np.sum((model.noise * (networks @ mean_s)) ** 2))
     assert (difference_s, deviation_s) == pytest.approx((float(change @ mean_s), variance**0.5), rel=1e-6)
 
 
@@ -167,7 +179,8 @@ def test_a_prediction_is_the_sum_of_a_call_and_its_terms() -> None:
     model = calibrated(world)
     counts = as_counts(world.networks(1, shifted=True)[0])
     found = model.predict(counts)
-    assert found.latency_s == pytest.approx(OVERHEAD_S + math.fsum(term.total_s for term in found.terms))
+    assert found.latency_s == pytest.approx(model.call_s + math.fsum(term.total_s for term in found.terms))
+    assert model.call_s != OVERHEAD_S
     assert {term.spec: term.count for term in found.terms} == counts
     assert found.interval_at(0.95) == pytest.approx(found.interval_s, rel=1e-4)
     assert model.relative_deviation(counts) == pytest.approx(found.deviation_s / found.latency_s)
@@ -264,7 +277,8 @@ def test_without_networks_the_prior_alone_predicts_and_says_how_little_it_knows(
     one, two = model.predict({UNITS[0]: 2}), model.predict({UNITS[0]: 1, UNITS[9]: 1})
     assert one.latency_s == two.latency_s == pytest.approx(OVERHEAD_S + 20e-6)
     for found, shares in ((one, (0.30, 0.20, 0.10)), (two, (0.30, 0.20 / 2**0.5, 0.10 / 2**0.5))):
-        wanted_s = math.hypot(*(share * 20e-6 for share in shares), 2 * 0.3e-6, 0.05 * 20e-6)
+        weights_s = 0.2e-9 * (128 if found is one else 64 + 72)  # of 1x1 with 8 x 8 channels; of 3x3 each
+        wanted_s = math.hypot(*(share * 20e-6 for share in shares), 2 * 0.3e-6, weights_s, 0.05 * 20e-6)
         assert found.deviation_s == pytest.approx(wanted_s)
     assert model.relative_deviation({UNITS[0]: 2}) > model.relative_deviation({UNITS[0]: 1, UNITS[9]: 1})
 
@@ -286,8 +300,9 @@ def test_a_unit_that_nobody_measured_is_estimated_by_its_class_and_named() -> No
         assert term.latency_s == pytest.approx(alone_s[term.spec], rel=1e-6)
     assert found.terms[4].latency_s > 0  # of no class that was measured
     own_s, shared_s = 0.30 * alone_s[conv], math.hypot(0.30, 0.20) * alone_s[conv]
+    weights_s = 0.2e-9 * unit_work(conv).weights
     high_s = found.terms[0].interval_s[1]
-    assert high_s - alone_s[conv] == pytest.approx(1.96 * math.hypot(own_s, shared_s, 0.3e-6))
+    assert high_s - alone_s[conv] == pytest.approx(1.96 * math.hypot(own_s, shared_s, weights_s, 0.3e-6))
 
 
 def test_the_order_of_what_is_asked_changes_nothing() -> None:

@@ -32,6 +32,7 @@ from devices.foundation import ConfigError
 EXAMPLES = (
     "cars-hw bench runs/first/export/knee.onnx",
     "cars-hw bench knee.tflite --device android --table phone.jsonl",
+    "cars-hw bench knee.onnx --breakdown",
     "cars-hw bench --genotype published.json --space darts --table cpu.jsonl",
 )
 
@@ -57,6 +58,14 @@ def bench(
     target: TargetOption = None,
     spread_s: SpreadOption = 10.0,
     benchmark_binary: BinaryOption = None,
+    breakdown: Annotated[
+        bool,
+        typer.Option("--breakdown", help="Say where its time goes, predicted beside the runtime's profiler."),
+    ] = False,
+    rows: Annotated[
+        int,
+        typer.Option("--rows", min=0, max=10_000, help="Units that --breakdown prints; others are summed."),
+    ] = 15,
     allow_plugin: AllowPluginOption = None,
     allow_changed: AllowChangedOption = None,
     config: ConfigOption = None,
@@ -69,10 +78,11 @@ def bench(
     An architecture or genotype is measured at its deployed size, untrained: weights do not matter here.
     """
     from cars_hw.assembly import make_space
+    from cars_hw.cli._breakdown import print_breakdown
     from cars_hw.cli._measuring import measuring_bars
     from cars_hw.networks.architecture import from_text
     from cars_hw.results.bench import bench as bench_files
-    from cars_hw.results.bench import bench_architecture, read_genotype
+    from cars_hw.results.bench import bench_architecture, break_down, read_genotype
     from profilers import Quality, formats
 
     if sum(choice is not None for choice in (model, architecture, genotype)) != 1:
@@ -124,8 +134,9 @@ def bench(
                 else from_text(str(architecture), searched.choices)
             )
             result = bench_architecture(searched, chosen, resolved, quality=quality, on_progress=show)
+    parts = break_down(result) if breakdown else None
     if json:
-        print_json(result.to_json())
+        print_json({**result.to_json(), **({"breakdown": parts.to_json()} if parts else {})})
         return
     print_table(
         ["network", "measured ms (95 %)", "predicted ms (95 %)", "difference"],
@@ -133,3 +144,5 @@ def bench(
     )
     for line in bench_lines(result):
         say(line)
+    if parts:
+        print_breakdown(parts, rows)

@@ -1,6 +1,7 @@
 """Where the milliseconds of one network go: by its table, and by the runtime's own profiler."""
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,15 +11,15 @@ from cars_hw.ledger import Json
 from latency_tables import OpSpec, Prediction, Term, is_unit, unit_class, unit_text
 from profilers import OperatorTime
 
-#: Words in the names of operators, those of TFLite, of XNNPACK and of ONNX, and the class that they mean
+#: What is in the names of operators, those of TFLite, of XNNPACK and of ONNX, and the class that it means
 #: where no unit is known; the first that fits. XNNPACK multiplies matrices (GEMM) for windows of 1 x 1.
 _CLASSES = (
-    ("depthwise", ("dwconv", "depthwise")),
-    ("pointwise", ("convolution (nhwc, f32) gemm",)),
-    ("convolution", ("conv",)),
-    ("pool", ("pool",)),
-    ("norm", ("normalization",)),
-    ("reorder", ("reorder", "transpose")),
+    ("depthwise", re.compile(r"dwconv|depthwise")),
+    ("pointwise", re.compile(r"^convolution .* gemm$")),
+    ("convolution", re.compile(r"conv")),
+    ("pool", re.compile(r"pool")),
+    ("norm", re.compile(r"normalization")),
+    ("reorder", re.compile(r"reorder|transpose")),
 )
 
 
@@ -232,7 +233,7 @@ def _together(name: str, of_class: str, parts: Sequence[Part], spec: OpSpec | No
 
 def _class_of(operator: str) -> str:
     text = operator.lower()
-    return next((name for name, words in _CLASSES if any(word in text for word in words)), "rest")
+    return next((name for name, pattern in _CLASSES if pattern.search(text)), "rest")
 
 
 def _sum(values: Iterable[float | None]) -> float | None:

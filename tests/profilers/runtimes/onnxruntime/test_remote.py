@@ -87,6 +87,7 @@ def test_fault_05_a_profile_damaged_on_its_way_is_made_once_more(device: LocalRe
     assert sum("-p" in words for words in device.ran) == 2
 
 
+@pytest.mark.slow
 def test_fault_05_a_tool_that_writes_no_profile_is_refused(device: LocalRemote) -> None:
     with pytest.raises(GarbledOutputError, match="wrote 0 profiles, not 1"):
         onnxruntime(device.folder, fault="unprofiled").breakdown(CONV, device)

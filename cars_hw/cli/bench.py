@@ -1,7 +1,8 @@
 """``cars-hw bench``: the latency of a network on the device, beside what the table predicts."""
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from pydantic import JsonValue
@@ -25,9 +26,12 @@ from cars_hw.cli._options import (
     ThreadsOption,
     resolve_measuring,
 )
-from cars_hw.cli._output import print_json, print_table, say
+from cars_hw.cli._output import print_json, print_table, say, show_line
 from cars_hw.config import SearchConfig
 from devices.foundation import ConfigError
+
+if TYPE_CHECKING:
+    from cars_hw.latency.network_breakdown import NetworkBreakdown, Part
 
 EXAMPLES = (
     "cars-hw bench runs/first/export/knee.onnx",
@@ -78,7 +82,6 @@ def bench(
     An architecture or genotype is measured at its deployed size, untrained: weights do not matter here.
     """
     from cars_hw.assembly import make_space
-    from cars_hw.cli._breakdown import print_breakdown
     from cars_hw.cli._measuring import measuring_bars
     from cars_hw.networks.architecture import from_text
     from cars_hw.results.bench import bench as bench_files
@@ -145,4 +148,59 @@ def bench(
     for line in bench_lines(result):
         say(line)
     if parts:
-        print_breakdown(parts, rows)
+        _print_breakdown(parts, rows)
+
+
+def _print_breakdown(found: "NetworkBreakdown", rows: int) -> None:
+    """Print the classes of units, the ``rows`` dearest units with what the others are together, and notes."""
+    if found.parts:
+        _print_parts(found, "class", found.by_class, has_sums=True)
+        if rows:
+            _print_parts(found, "unit", found.dearest(rows), has_sums=False)
+    for note in found.notes:
+        show_line(note)
+
+
+def _print_parts(found: "NetworkBreakdown", title: str, parts: "Sequence[Part]", *, has_sums: bool) -> None:
+    rows = [_row(found, part) for part in parts]
+    if has_sums:
+        rows += [
+            ["sum", "", "", _ms(found.predicted_s), "", _ms(found.profiled_s), ""],
+            ["measured", "", "", _ms(found.at_table_speed_s), "", _ms(found.measured_s), ""],
+        ]
+    columns = [title, "units", "executed", "predicted ms", "%", "profiled ms", "% "]
+    kept = [0, *([1] if has_sums else []), 2, *_columns(found)]
+    print_table([columns[i] for i in kept], [[row[i] for i in kept] for row in rows])
+
+
+def _columns(found: "NetworkBreakdown") -> Iterator[int]:
+    if found.predicted_s is not None:
+        yield from (3, 4)
+    if found.profiled_s is not None:
+        yield from (5, 6)
+
+
+def _row(found: "NetworkBreakdown", part: "Part") -> list[str]:
+    return [
+        f"{part.name} *" if part.unmeasured else part.name,
+        str(part.units or ""),
+        _executed(part),
+        _ms(part.predicted_s),
+        _percent(found.predicted_share(part)),
+        _ms(part.profiled_s),
+        _percent(found.profiled_share(part)),
+    ]
+
+
+def _executed(part: "Part") -> str:
+    """Return how often it is executed: as predicted and as profiled, where these differ."""
+    counts = dict.fromkeys(count for count in (part.predicted_count, part.profiled_count) if count)
+    return ", ".join(map(str, counts))
+
+
+def _ms(seconds: float | None) -> str:
+    return "" if seconds is None else f"{seconds * 1e3:.4f}"
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{share * 100:.1f}"

@@ -130,7 +130,8 @@ class RemoteModel:
         """Profile some calls in a process of their own; one before says how many take about a second."""
         timings, _ = self._run({"num_runs": 1, "warmup_min_secs": 0}, 1)
         n = max(_FEWEST_PROFILED, min(_MOST_PROFILED, int(1 / max(timings.mean_s, 1e-6))))
-        flags = {"num_runs": n, "warmup_min_secs": _WARM_UP_S, "enable_op_profiling": "true"}
+        flags = dict[str, str | int | float](num_runs=n, warmup_min_secs=_WARM_UP_S)
+        flags["enable_op_profiling"] = "true"
         _, text = self._run(flags, n)
         return [OperatorTime(one_line(node.node_type), node.mean_s) for node in operators_inside(text)]
 

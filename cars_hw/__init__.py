@@ -24,13 +24,14 @@ if TYPE_CHECKING:
     from cars_hw.evolution.domination import non_dominated
     from cars_hw.evolution.screening import Screen
     from cars_hw.latency.model import latency_model
+    from cars_hw.latency.network_breakdown import NetworkBreakdown
     from cars_hw.latency.networks_only import NetworksPredictor
     from cars_hw.latency.prediction import OperationPredictor, Predictor, UnitPredictor
     from cars_hw.ledger import Ledger
     from cars_hw.networks.architecture import Architecture, from_text, to_text
     from cars_hw.networks.graph import Graph
     from cars_hw.objectives import Error, Latency, Limits, Macs, Objective, Parameters, PeakMemoryBytes
-    from cars_hw.results.bench import Bench, bench, bench_architecture, read_genotype
+    from cars_hw.results.bench import Bench, bench, bench_architecture, break_down, read_genotype
     from cars_hw.results.exporter import Export, export_network
     from cars_hw.results.forecast import profile_forecast, validation_forecast
     from cars_hw.results.measured import measure_front
@@ -95,6 +96,7 @@ __all__ = [
     "Limits",
     "Macs",
     "MissingEntryError",
+    "NetworkBreakdown",
     "NetworksPredictor",
     "Objective",
     "OpSpec",
@@ -127,6 +129,7 @@ __all__ = [
     "amended",
     "bench",
     "bench_architecture",
+    "break_down",
     "data",
     "export",
     "export_network",
@@ -185,6 +188,7 @@ _HOMES = {
     "Limits": "cars_hw.objectives",
     "Macs": "cars_hw.objectives",
     "MissingEntryError": "latency_tables",
+    "NetworkBreakdown": "cars_hw.latency.network_breakdown",
     "NetworksPredictor": "cars_hw.latency.networks_only",
     "Objective": "cars_hw.objectives",
     "OpSpec": "latency_tables",
@@ -217,6 +221,7 @@ _HOMES = {
     "amended": "cars_hw.assembly",
     "bench": "cars_hw.results.bench",
     "bench_architecture": "cars_hw.results.bench",
+    "break_down": "cars_hw.results.bench",
     "data": "cars_hw.data",
     "export": "cars_hw.results.members",
     "export_network": "cars_hw.results.exporter",

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from profilers.plan import USUAL, MeasurementPlan, Quality, SentinelPlan
     from profilers.profiler import Profiler, plan_for
     from profilers.progress.report import OnProgress, Progress, ignore_progress
-    from profilers.runtimes._runtime import LoweredModel, Runtime, UnitCounter, Workload
+    from profilers.runtimes._runtime import LoweredModel, OperatorTime, Runtime, UnitCounter, Workload
     from profilers.runtimes._tflite.interpreter import TfLiteModel
     from profilers.trial import tried
     from profilers.units.counter import NetworkNode
@@ -57,6 +57,7 @@ __all__ = [
     "MeasurementPlan",
     "NetworkNode",
     "OnProgress",
+    "OperatorTime",
     "Profiler",
     "ProfilingError",
     "Progress",
@@ -102,6 +103,7 @@ _HOMES = {
     "MeasurementPlan": "profilers.plan",
     "NetworkNode": "profilers.units.counter",
     "OnProgress": "profilers.progress.report",
+    "OperatorTime": "profilers.runtimes._runtime",
     "Profiler": "profilers.profiler",
     "ProfilingError": "profilers.errors",
     "Progress": "profilers.progress.report",

@@ -59,10 +59,10 @@ def print_json(value: Any) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str = "") -> None:
-    """Print rows of text; columns whose cells are all numbers are aligned to the right."""
+    """Print rows of text; columns whose cells are all numbers, or empty, are aligned to the right."""
     table = Table(title=title or None, title_justify="left")
     for i, column in enumerate(columns):
-        is_number = all(_is_number(row[i]) for row in rows)
+        is_number = all(_is_number(row[i]) for row in rows if row[i])
         table.add_column(column, justify="right" if is_number else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(printable(cell)) for cell in row))

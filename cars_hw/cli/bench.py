@@ -1,7 +1,8 @@
 """``cars-hw bench``: the latency of a network on the device, beside what the table predicts."""
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from pydantic import JsonValue
@@ -25,13 +26,17 @@ from cars_hw.cli._options import (
     ThreadsOption,
     resolve_measuring,
 )
-from cars_hw.cli._output import print_json, print_table, say
+from cars_hw.cli._output import print_json, print_table, say, show_line
 from cars_hw.config import SearchConfig
 from devices.foundation import ConfigError
+
+if TYPE_CHECKING:
+    from cars_hw.latency.network_breakdown import NetworkBreakdown, Part
 
 EXAMPLES = (
     "cars-hw bench runs/first/export/knee.onnx",
     "cars-hw bench knee.tflite --device android --table phone.jsonl",
+    "cars-hw bench knee.onnx --breakdown",
     "cars-hw bench --genotype published.json --space darts --table cpu.jsonl",
 )
 
@@ -57,6 +62,14 @@ def bench(
     target: TargetOption = None,
     spread_s: SpreadOption = 10.0,
     benchmark_binary: BinaryOption = None,
+    breakdown: Annotated[
+        bool,
+        typer.Option("--breakdown", help="Say where its time goes, predicted beside the runtime's profiler."),
+    ] = False,
+    rows: Annotated[
+        int,
+        typer.Option("--rows", min=0, max=10_000, help="Units that --breakdown prints; others are summed."),
+    ] = 15,
     allow_plugin: AllowPluginOption = None,
     allow_changed: AllowChangedOption = None,
     config: ConfigOption = None,
@@ -72,7 +85,7 @@ def bench(
     from cars_hw.cli._measuring import measuring_bars
     from cars_hw.networks.architecture import from_text
     from cars_hw.results.bench import bench as bench_files
-    from cars_hw.results.bench import bench_architecture, read_genotype
+    from cars_hw.results.bench import bench_architecture, break_down, read_genotype
     from profilers import Quality, formats
 
     if sum(choice is not None for choice in (model, architecture, genotype)) != 1:
@@ -124,8 +137,9 @@ def bench(
                 else from_text(str(architecture), searched.choices)
             )
             result = bench_architecture(searched, chosen, resolved, quality=quality, on_progress=show)
+    parts = break_down(result) if breakdown else None
     if json:
-        print_json(result.to_json())
+        print_json({**result.to_json(), **({"breakdown": parts.to_json()} if parts else {})})
         return
     print_table(
         ["network", "measured ms (95 %)", "predicted ms (95 %)", "difference"],
@@ -133,3 +147,60 @@ def bench(
     )
     for line in bench_lines(result):
         say(line)
+    if parts:
+        _print_breakdown(parts, rows)
+
+
+def _print_breakdown(found: "NetworkBreakdown", rows: int) -> None:
+    """Print the classes of units, the ``rows`` dearest units with what the others are together, and notes."""
+    if found.parts:
+        _print_parts(found, "class", found.by_class, has_sums=True)
+        if rows:
+            _print_parts(found, "unit", found.dearest(rows), has_sums=False)
+    for note in found.notes:
+        show_line(note)
+
+
+def _print_parts(found: "NetworkBreakdown", title: str, parts: "Sequence[Part]", *, has_sums: bool) -> None:
+    rows = [_row(found, part) for part in parts]
+    if has_sums:
+        rows += [
+            ["sum", "", "", _ms(found.predicted_s), "", _ms(found.profiled_s), ""],
+            ["measured", "", "", _ms(found.at_table_speed_s), "", _ms(found.measured_s), ""],
+        ]
+    columns = [title, "units", "executed", "predicted ms", "%", "profiled ms", "% "]
+    kept = [0, *([1] if has_sums else []), 2, *_columns(found)]
+    print_table([columns[i] for i in kept], [[row[i] for i in kept] for row in rows])
+
+
+def _columns(found: "NetworkBreakdown") -> Iterator[int]:
+    if found.predicted_s is not None:
+        yield from (3, 4)
+    if found.profiled_s is not None:
+        yield from (5, 6)
+
+
+def _row(found: "NetworkBreakdown", part: "Part") -> list[str]:
+    return [
+        f"{part.name} *" if part.unmeasured else part.name,
+        str(part.units or ""),
+        _executed(part),
+        _ms(part.predicted_s),
+        _percent(found.predicted_share(part)),
+        _ms(part.profiled_s),
+        _percent(found.profiled_share(part)),
+    ]
+
+
+def _executed(part: "Part") -> str:
+    """Return how often it is executed: as predicted and as profiled, where these differ."""
+    counts = dict.fromkeys(count for count in (part.predicted_count, part.profiled_count) if count)
+    return ", ".join(map(str, counts))
+
+
+def _ms(seconds: float | None) -> str:
+    return "" if seconds is None else f"{seconds * 1e3:.4f}"
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{share * 100:.1f}"

@@ -53,6 +53,12 @@ EXAMPLES = {
     "import": _OF_IMPORT,
 }
 
+#: Why a table does not say where the time of its networks goes, by what it is made of.
+_WHY_ENTRIES = {
+    "operations": "a table of operations: its entries say what each of them takes",
+    "networks": "a table of whole networks alone: of their operations it knows nothing",
+}
+
 
 table = typer.Typer(
     no_args_is_help=True,
@@ -75,12 +81,14 @@ def show(
 ) -> None:
     """Print a table's conditions, its validation and its entries, slowest first.
 
-    By operation: where the time of its whole networks goes, on average.
+    By operation, of a table of units: where the time of its whole networks goes, on average.
     """
     opened = LatencyTable.open(path)
     header = opened.header
-    is_by_operation = by == "operation" and header.keyed_by == "units"
-    shares = breakdown(opened) if is_by_operation else []
+    is_by_class = by == "operation" and header.keyed_by == "units"
+    shares = breakdown(opened) if is_by_class else []
+    if by == "operation" and not is_by_class:
+        say(f"{path}: {_WHY_ENTRIES[header.keyed_by]}")
     if json:
         frame = opened.to_frame()
         conditions = {
@@ -98,7 +106,7 @@ def show(
                 "measured_under": {name: dict(counts) for name, counts in opened.measured_under().items()},
                 "validation": _report_json(opened.validation_report()),
                 "entries": frame.astype(object).where(frame.notna(), None).to_dict("records"),
-                **({"by_operation": [asdict(share) for share in shares]} if shares else {}),
+                **({"by_operation": [asdict(share) for share in shares]} if by == "operation" else {}),
             }
         )
         return

@@ -5,21 +5,24 @@ Where a table is known, a few of its own networks are measured beside them, as a
 
 import os
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+import devices
 from cars_hw.assembly import make_setup, open_table
 from cars_hw.config import LatencySection, SearchConfig, SpaceSection
 from cars_hw.errors import PluginNotAllowedError, UncountedError
 from cars_hw.latency.anchors import Anchored, Anchors, intervals_of, speed_text
 from cars_hw.latency.contents import contents_of, network_workload
 from cars_hw.latency.model import latency_model, trust
+from cars_hw.latency.network_breakdown import NetworkBreakdown
 from cars_hw.ledger import Json
 from cars_hw.networks.architecture import Architecture, from_text, to_text
 from cars_hw.networks.genotype_text import read_text
 from cars_hw.resolution import stored_space
 from cars_hw.results.model_card import CardSpace, read_card
 from cars_hw.spaces._space import SearchSpace
+from devices import DeviceError
 from latency_tables import (
     ChangedConditionsError,
     Failure,
@@ -34,8 +37,10 @@ from profilers import (
     USUAL,
     FileFormat,
     OnProgress,
+    OperatorTime,
     ProfilingError,
     Quality,
+    Setup,
     Workload,
     formats,
     ignore_progress,
@@ -76,6 +81,8 @@ class Bench:
         table: The table's file; empty without one.
         interval_s: 95 % interval of ``measured.latency_s``, (low, high), for whatever process measures it; if
             not given, its own.
+        workload: What was measured.
+        setup: On what.
     """
 
     name: str
@@ -87,6 +94,8 @@ class Bench:
     speed: SessionSpeed | None = None
     table: str = ""
     interval_s: tuple[float, float] | None = None
+    workload: Workload | None = field(default=None, repr=False, compare=False)
+    setup: Setup | None = field(default=None, repr=False, compare=False)
 
     def __repr__(self) -> str:
         known = "" if self.prediction is None else f" ms, {self.difference_text}"
@@ -197,8 +206,11 @@ def bench(  # noqa: PLR0913  (what, and how it is measured and predicted)
     workloads = [tried(path, made_by or formats.of_file(path), setup) for path in paths]
     predictions = [_predict_file(path, config, has_table=has_table, allowed=allow_plugins) for path in paths]
     measured = _measured(workloads, predictions, latency, quality, on_progress)
-    benches = zip(paths, measured, predictions, strict=True)
-    return [_bench(str(path), fact, predicted) for path, fact, predicted in benches]
+    benches = zip(paths, workloads, measured, predictions, strict=True)
+    return [
+        replace(_bench(str(path), fact, predicted), workload=workload, setup=setup)
+        for path, workload, fact, predicted in benches
+    ]
 
 
 def bench_architecture(
@@ -223,7 +235,27 @@ def bench_architecture(
     predicted = _predict(open_table(latency), space, architecture, config) if has_table else _UNKNOWN_COST
     workload = network_workload(space, architecture)
     [measured] = _measured([workload], [predicted], latency, quality, on_progress)
-    return _bench(to_text(architecture), measured, predicted)
+    result = _bench(to_text(architecture), measured, predicted)
+    return replace(result, workload=workload, setup=make_setup(latency))
+
+
+def break_down(result: Bench) -> NetworkBreakdown:
+    """Say where the time of a measured network goes: predicted beside what the runtime's own profiler says.
+
+    The device is asked for the profile now, some dozens of calls. Where it has none, or gives none, the
+    prediction stands alone, and ``NetworkBreakdown.notes`` say why.
+
+    Args:
+        result: What ``bench`` or ``bench_architecture`` returned.
+
+    Raises:
+        ProfilingError: ``result`` does not say what was measured.
+    """
+    if result.workload is None or result.setup is None:
+        raise ProfilingError(f"{result.name} was not measured by bench: nothing can be profiled")
+    times, why_not = _profiled(result.workload, result.setup)
+    measured_s, at_table_speed_s = result.measured.latency_s, result.at_table_speed.latency_s
+    return NetworkBreakdown(measured_s, at_table_speed_s, result.prediction, times, why_not)
 
 
 def read_genotype(space: SearchSpace, path: Path) -> Architecture:
@@ -237,6 +269,16 @@ def read_genotype(space: SearchSpace, path: Path) -> Architecture:
             understood.
     """
     return space.from_description(read_text(path))
+
+
+def _profiled(workload: Workload, setup: Setup) -> tuple[tuple[OperatorTime, ...], str]:
+    """Return what the runtime's profiler says of a network, or why there is nothing."""
+    runtime = setup.load_runtime()
+    try:
+        with devices.connect(setup.device) as device, device.quiet(runtime.threads):
+            return tuple(runtime.breakdown(workload, device)), ""
+    except (ProfilingError, DeviceError) as error:
+        return (), str(error)
 
 
 def _bench(name: str, measured: Anchored, found: _Predicted) -> Bench:

@@ -57,12 +57,15 @@ class OperatorTime(NamedTuple):
     """What an operator takes in one call, as the runtime's own profiler says.
 
     Attributes:
-        operator: Its name in the runtime.
+        operator: Its name in the runtime; where that is on a device, what the device says.
         mean_s: Seconds, on average over the calls that were profiled.
+        unit: The key of the unit that it is, as ``executed`` has it; ``None`` where the profiler does not
+            tell.
     """
 
     operator: str
     mean_s: float
+    unit: OpSpec | None = None
 
 
 class Timed(tuple[float, ...]):

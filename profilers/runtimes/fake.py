@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from devices import Device, DeviceError, Fake
 from latency_tables import Conditions, ExecutedGraph, ExecutedNode, OpSpec, Unit
 from profilers.errors import ProfilingError, UnsupportedOperationError
-from profilers.runtimes._runtime import LoweredModel, Runtime, Sampler, UnitCounter, Workload
+from profilers.runtimes._runtime import LoweredModel, OperatorTime, Runtime, Sampler, UnitCounter, Workload
 from profilers.units.counter import NetworkNode, live_nodes
 
 if TYPE_CHECKING:
@@ -80,6 +80,11 @@ class FakeRuntime(Runtime):
                 "the fake runtime tells what it executes of networks of nodes only"
             )
         return _FakeCounter().executed(module.graph.nodes)
+
+    def breakdown(self, workload: Workload, device: Device) -> Sequence[OperatorTime]:
+        units = [node.unit for node in self.executed(workload, device).nodes]
+        start_s = _fake(device).clock_s()
+        return [OperatorTime(Unit.of(unit).operator, self._latency_s(unit, start_s), unit) for unit in units]
 
 
 class _Nodes(Protocol):

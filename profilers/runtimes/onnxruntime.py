@@ -13,7 +13,12 @@ from devices.foundation import first_line
 from latency_tables import Conditions, ExecutedGraph, OpSpec, Setting
 from profilers.errors import ProfilingError, UnsupportedOperationError
 from profilers.runtimes._host import mean_of_block, require_float32, require_inputs
-from profilers.runtimes._onnxruntime.breakdown import PROFILED_CALLS, profiled_session
+from profilers.runtimes._onnxruntime.breakdown import (
+    operator_times,
+    profiled_calls,
+    profiled_session,
+    units_by_name,
+)
 from profilers.runtimes._onnxruntime.executed import executed_graph
 from profilers.runtimes._onnxruntime.file import file_type, read_onnx
 from profilers.runtimes._onnxruntime.remote import RemoteOrt
@@ -34,6 +39,9 @@ from profilers.runtimes._runtime import LoweredModel, OperatorTime, Runtime, Sam
 
 if TYPE_CHECKING:  # a process that runs what others have lowered loads no torch
     from torch import nn
+
+#: Before calls are profiled.
+_WARM_UP_CALLS = 3
 
 
 class OnnxRuntime(Runtime):
@@ -105,18 +113,20 @@ class OnnxRuntime(Runtime):
         return executed_graph(graph, input_shapes(spec))
 
     def breakdown(self, workload: Workload, device: Device) -> Sequence[OperatorTime]:
-        if isinstance(device, RemoteDevice):
-            raise UnsupportedOperationError(
-                "ONNX Runtime on a phone does not time its operators; here it does"
-            )
-        host, spec = self._host(device), workload.spec
+        spec, model, is_optimised = workload.spec, self._model(workload), _is_optimised(workload)
         require_float32(spec)
-        model, is_optimised = self._model(workload), _is_optimised(workload)
+        if isinstance(device, RemoteDevice):
+            return self._remote.breakdown(model, spec, device, is_optimised=is_optimised)
+        host = self._host(device)
+        units = units_by_name(model if is_optimised else optimised(model, subject=spec), input_shapes(spec))
         with profiled_session(
             model, threads=self.threads, is_optimised=is_optimised, subject=spec
         ) as profiled:
-            _BoundSession(profiled.session, spec, made_up_inputs(spec), host)(PROFILED_CALLS)
-            return profiled.operator_times()
+            bound = _BoundSession(profiled.session, spec, made_up_inputs(spec), host)
+            [call_s] = bound(_WARM_UP_CALLS)
+            n = profiled_calls(call_s, len(units))
+            bound(n)
+            return operator_times(profiled.content(), n, units)
 
     def _require_shown(self) -> None:
         provider = self.settings.provider

@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from devices import Device, DeviceError, Fake, HostDevice, RemoteDevice
-from latency_tables import ExecutedGraph, OpSpec, Setting
-from profilers.errors import UnsupportedOperationError
+from latency_tables import ExecutedGraph, OpSpec, Setting, SpecError, TableError
+from profilers.errors import ProfilingError, UnsupportedOperationError
 from profilers.runtimes._host import require_float32
 from profilers.runtimes._reference import Array, random_inputs, torch_output, torch_threads
 from profilers.runtimes._runtime import LoweredModel, OperatorTime, Runtime, Sampler, UnitCounter, Workload
 from profilers.runtimes._tflite import interpreter
 from profilers.runtimes._tflite.file import read_tflite
 from profilers.runtimes._tflite.host import prepared
-from profilers.runtimes._tflite.remote import RemoteTfLite
+from profilers.runtimes._tflite.remote import RemoteTfLite, with_units
 from profilers.runtimes._tflite.settings import TfLiteSettings
 
 if TYPE_CHECKING:  # a process that runs what others have lowered loads no torch
@@ -94,7 +94,13 @@ class TfLite(Runtime):
                 "LiteRT's package for Python does not time its operators; benchmark_model on a phone does"
             )
         require_float32(workload.spec)
-        return self._remote.breakdown(self._model(workload), device)
+        model = LoweredModel(self._model(workload))
+        times = self._remote.breakdown(model.content, device)
+        try:
+            graph = self.executed(Workload(workload.spec, model), device)
+        except (ProfilingError, TableError, SpecError, DeviceError):  # units are not made of this file
+            return times
+        return with_units(times, [node.unit for node in graph.nodes])
 
     def _require_own_graph(self) -> None:
         """Check that what runs is the graph that we write: XNNPACK follows it, node by node."""

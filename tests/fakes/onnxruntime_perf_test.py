@@ -25,7 +25,7 @@ _USAGE = "perf_test [options...] model_path [result_file]"
 
 def main(arguments: Sequence[str]) -> int:
     try:
-        pairs, paths = getopt.getopt(list(arguments), "e:m:r:x:y:o:S:C:u:I")
+        pairs, paths = getopt.getopt(list(arguments), "e:m:r:x:y:o:S:C:u:p:I")
     except getopt.GetoptError:
         print(_USAGE)
         return 1
@@ -45,6 +45,8 @@ def main(arguments: Sequence[str]) -> int:
     settings.graph_optimization_level = _LEVELS[options["-o"]]
     if "-u" in options:
         settings.optimized_model_filepath = options["-u"]
+    if "-p" in options and FAULT != "unprofiled":
+        settings.enable_profiling, settings.profile_file_prefix = True, options["-p"]
     start_s = time.perf_counter()
     session = onnxruntime.InferenceSession(model, settings, providers=["CPUExecutionProvider"])
     created_s = time.perf_counter() - start_s

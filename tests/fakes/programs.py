@@ -20,7 +20,11 @@ def benchmark_model(*, generation: str = "new", fault: str = "") -> bytes:
 
 
 def perf_test(*, fault: str = "") -> bytes:
-    """Return a stand-in for ``onnxruntime_perf_test``; its fault: ``"crash"`` or ``"truncated"``."""
+    """Return a stand-in for ``onnxruntime_perf_test``.
+
+    Args:
+        fault: ``"crash"``, ``"truncated"`` (a row less) or ``"unprofiled"`` (no profile).
+    """
     return _program("onnxruntime_perf_test.py", FAULT=("", fault))
 
 

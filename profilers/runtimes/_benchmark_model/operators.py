@@ -19,6 +19,9 @@ _TYPE, _MEAN, _NAME = "[node type]", "[avg ms]", "[Name]"
 #: A model of more nodes than this is not one of ours.
 _MOST_ROWS = 100_000
 
+#: An operator that takes longer in one call is no measurement.
+_LONGEST_S = 3600.0
+
 
 @dataclass(frozen=True)
 class Operator:
@@ -84,9 +87,12 @@ def _rows(header: Sequence[str], lines: Iterator[str]) -> Iterator[Operator]:
             return
         row = dict(zip(header, _cells(line), strict=False))
         try:
-            yield Operator(row[_TYPE], float(row[_MEAN]) / 1e3, row[_NAME])
+            operator = Operator(row[_TYPE], float(row[_MEAN]) / 1e3, row[_NAME])
         except (KeyError, ValueError) as error:
             raise GarbledOutputError(f"a row of benchmark_model's operator table is {line!r:.80}") from error
+        if not 0 <= operator.mean_s <= _LONGEST_S:
+            raise GarbledOutputError(f"a row of benchmark_model's operator table is {line!r:.80}")
+        yield operator
     raise GarbledOutputError("benchmark_model's operator table does not end; run it again")
 
 

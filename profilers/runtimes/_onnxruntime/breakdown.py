@@ -1,26 +1,38 @@
 """What ONNX Runtime's profiler writes of a session: a JSON file of events, one for each node and call."""
 
 import json
+import math
 import tempfile
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import onnxruntime
 
-from profilers.errors import GarbledOutputError
+from devices.foundation import one_line
+from latency_tables import OpSpec, TableError
+from profilers.errors import GarbledOutputError, ProfilingError
+from profilers.runtimes._onnxruntime.call import Shape
+from profilers.runtimes._onnxruntime.executed import named_units
 from profilers.runtimes._onnxruntime.session import open_session
 from profilers.runtimes._runtime import OperatorTime
 
-#: Calls that are profiled, over which means are taken; a session runs one more before, to warm up.
-PROFILED_CALLS = 50
+#: Calls that are profiled, over which means are taken, at least and at most: for about a second of them, and
+#: so many events. A file has some 600 bytes of each.
+_FEWEST_CALLS, _MOST_CALLS, _PROFILED_S, _MOST_EVENTS = 5, 50, 1.0, 20_000
+LARGEST_PROFILE_BYTES = 1 << 26
 
 #: Its clock's step; it cuts off what is less.
 _STEP_S = 1e-6
 
-_KERNEL = "_kernel_time"
+#: A node that takes longer in one call is no measurement.
+_LONGEST_S = 3600.0
+
+_KERNEL, _CALL = "_kernel_time", "model_run"
+
+#: A node of one call: its name, operator and microseconds.
+_Event = tuple[str, str, float]
 
 
 class ProfiledSession:
@@ -33,9 +45,16 @@ class ProfiledSession:
     def __init__(self, session: onnxruntime.InferenceSession) -> None:
         self.session = session
 
-    def operator_times(self) -> list[OperatorTime]:
-        """Return the mean time of each node over the last ``PROFILED_CALLS`` runs; no more are profiled."""
-        return operator_times(Path(self.session.end_profiling()).read_bytes(), PROFILED_CALLS)
+    def content(self) -> bytes:
+        """End profiling, and return the profile.
+
+        Raises:
+            GarbledOutputError: It is too large to be read.
+        """
+        path = Path(self.session.end_profiling())
+        if path.stat().st_size > LARGEST_PROFILE_BYTES:
+            raise GarbledOutputError(f"ONNX Runtime's profile has over {LARGEST_PROFILE_BYTES} bytes")
+        return path.read_bytes()
 
 
 @contextmanager
@@ -51,43 +70,84 @@ def profiled_session(
         yield ProfiledSession(session)
 
 
-def operator_times(content: bytes, n: int) -> list[OperatorTime]:
+def profiled_calls(call_s: float, nodes: int) -> int:
+    """Return how many calls to profile of a network that takes ``call_s`` and has about so many nodes."""
+    wanted = min(_PROFILED_S / max(call_s, 1e-9), _MOST_EVENTS / max(nodes, 1), _MOST_CALLS)
+    return max(_FEWEST_CALLS, int(wanted))
+
+
+def units_by_name(graph: bytes, input_shapes: Sequence[Shape]) -> dict[str, OpSpec]:
+    """Return the units of an optimised graph by the names of its nodes; none where it has one without a key.
+
+    Args:
+        graph: What ONNX Runtime wrote; not trusted.
+        input_shapes: Of the inputs of the network.
+    """
+    try:
+        return named_units(graph, input_shapes)
+    except (
+        ProfilingError,
+        TableError,
+    ):  # the profile says of each node what it is called and costs, all the same
+        return {}
+
+
+def operator_times(content: bytes, n: int, units: Mapping[str, OpSpec] | None = None) -> list[OperatorTime]:
     """Return the mean time of each node over the last ``n`` calls, in the order in which they ran.
 
     Args:
-        content: What the profiler wrote; whole numbers of microseconds, to which half a step is added.
+        content: What the profiler wrote, not trusted; whole microseconds, to which half a step is added.
         n: Calls that count; earlier ones warm up.
+        units: Of nodes, by name.
 
     Raises:
-        GarbledOutputError: It is no such file, or a node has less than ``n`` events.
+        GarbledOutputError: It is no such file, it has less than ``n`` calls, or they differ in their nodes.
     """
-    operators: dict[str, str] = {}
-    times_us: defaultdict[str, list[float]] = defaultdict(list)
-    for event in _events(content):
-        try:
-            name, operator, time_us = event["name"], event["args"]["op_name"], float(event["dur"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise GarbledOutputError("an event of ONNX Runtime's profile is incomplete") from error
-        operators.setdefault(name, operator)
-        times_us[name].append(time_us)
-    if not operators or min(map(len, times_us.values())) < n:
+    calls = list(_calls(content))[-n:]
+    if len(calls) < n or not calls[0]:
         raise GarbledOutputError(f"ONNX Runtime's profile does not tell {n} calls of all nodes")
-    means_us = {name: sum(times[-n:]) / n for name, times in times_us.items()}
-    return [OperatorTime(operators[name], mean_us / 1e6 + _STEP_S / 2) for name, mean_us in means_us.items()]
+    first, *others = ([event[:2] for event in call] for call in calls)
+    if any(other != first for other in others):
+        raise GarbledOutputError("the calls in ONNX Runtime's profile do not run the same nodes")
+    known = units or {}
+    return [
+        OperatorTime(
+            one_line(operator),
+            math.fsum(call[i][2] for call in calls) / n / 1e6 + _STEP_S / 2,
+            known.get(name),
+        )
+        for i, (name, operator) in enumerate(first)
+    ]
+
+
+def _calls(content: bytes) -> Iterator[list[_Event]]:
+    """Yield the nodes of each call, which end where the call itself is told."""
+    nodes: list[_Event] = []
+    for event in _events(content):
+        if event.get("cat") == "Session" and event.get("name") == _CALL:
+            yield nodes
+            nodes = []
+        elif event.get("cat") == "Node" and str(event.get("name", "")).endswith(_KERNEL):
+            nodes.append(_node(event))
+
+
+def _node(event: Mapping[str, Any]) -> _Event:
+    try:
+        name, operator, time_us = event["name"], event["args"]["op_name"], float(event["dur"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise GarbledOutputError("an event of ONNX Runtime's profile is incomplete") from error
+    if not isinstance(operator, str) or not 0 <= time_us <= _LONGEST_S * 1e6:
+        raise GarbledOutputError("an event of ONNX Runtime's profile has no operator, or no time")
+    return str(name).removesuffix(_KERNEL), operator, time_us
 
 
 def _events(content: bytes) -> Iterator[Mapping[str, Any]]:
-    """Yield the events of kernels."""
     try:
         events = json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise GarbledOutputError("ONNX Runtime's profile is no JSON") from error
     if not isinstance(events, list):
         raise GarbledOutputError("ONNX Runtime's profile is no list of events")
     for event in events:
-        if isinstance(event, dict) and event.get("cat") == "Node" and _is_kernel(event):
+        if isinstance(event, dict):
             yield event
-
-
-def _is_kernel(event: Mapping[str, Any]) -> bool:
-    return str(event.get("name", "")).endswith(_KERNEL)

@@ -11,6 +11,7 @@ The key of a unit holds, beside what every unit's has:
 Names, and numbers that change no work (``epsilon``), are not part of it.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
@@ -52,6 +53,23 @@ def executed_graph(content: bytes, input_shapes: Sequence[Shape]) -> ExecutedGra
         UnsupportedOperationError: A node has no key: its operator is not known, or it takes no float32.
         ProfilingError: The file is damaged, or contradicts itself.
     """
+    return _Reading(_parsed(content), input_shapes).graph()
+
+
+def named_units(content: bytes, input_shapes: Sequence[Shape]) -> dict[str, OpSpec]:
+    """Return the units of an optimised graph by the names of their nodes, those of one node alone.
+
+    Raises:
+        UnsupportedOperationError: As ``executed_graph`` says.
+        ProfilingError: As ``executed_graph`` says.
+    """
+    reading = _Reading(_parsed(content), input_shapes)
+    often = Counter(reading.names)
+    named = zip(reading.names, reading.graph().nodes, strict=True)
+    return {name: node.unit for name, node in named if name and often[name] == 1}
+
+
+def _parsed(content: bytes) -> onnx.GraphProto:
     try:
         model = onnx.load_model_from_string(content)
     except (DecodeError, UnicodeDecodeError) as error:
@@ -61,7 +79,7 @@ def executed_graph(content: bytes, input_shapes: Sequence[Shape]) -> ExecutedGra
     graph = model.graph
     if len(graph.node) > _MOST_NODES:
         raise ProfilingError(f"an optimised graph has {len(graph.node)} nodes; up to {_MOST_NODES} are read")
-    return _Reading(graph, input_shapes).graph()
+    return graph
 
 
 class _Reading:
@@ -77,6 +95,11 @@ class _Reading:
         self._operands = dict(_constants(graph))
         self._positions = dict(self._inputs(graph, input_shapes))
         self._channels = dict(_blocked_channels(self._nodes, self._operands))
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the nodes, in their order; some may be empty."""
+        return [node.name for node in self._nodes]
 
     def graph(self) -> ExecutedGraph:
         """Return the units of all nodes."""

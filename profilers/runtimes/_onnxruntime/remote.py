@@ -6,16 +6,24 @@ does keep is the time of every single call.
 
 import re
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from statistics import median
 
 from devices import DeviceError, RemoteDevice
 from latency_tables import Conditions, OpSpec
 from profilers.errors import FellBackError, GarbledOutputError, ProfilingError, UnsupportedOperationError
+from profilers.runtimes._onnxruntime.breakdown import (
+    LARGEST_PROFILE_BYTES,
+    operator_times,
+    profiled_calls,
+    units_by_name,
+)
 from profilers.runtimes._onnxruntime.settings import OnnxRuntimeSettings
 from profilers.runtimes._program_output import NOT_STARTED, complaint, output_text, require_sha256, retried
 from profilers.runtimes._programs import Installer, Program
+from profilers.runtimes._reference import input_shapes
+from profilers.runtimes._runtime import OperatorTime
 
 PERF_TEST = Program(
     "onnxruntime_perf_test",
@@ -32,6 +40,9 @@ _SLOWEST = 10.0
 
 #: A row takes some 40 bytes.
 _ROOM_BYTES, _ROW_BYTES = 4096, 128
+
+#: Of a network whose graph is not written.
+_MANY_NODES = 1000
 
 #: Options of the tool: all optimisations, or none.
 _ALL, _AS_WRITTEN = ("-o", "99"), ("-o", "0")
@@ -102,6 +113,35 @@ class RemoteOrt:
             self._loaded(model, spec, device, folder, [*_ALL, "-u", path])
             return retried(lambda: _pulled(device, path, max_bytes=_ROOM_BYTES + _GROWTH * len(model)))
 
+    def breakdown(
+        self, model: bytes, spec: OpSpec, device: RemoteDevice, *, is_optimised: bool = False
+    ) -> list[OperatorTime]:
+        """Return the time of each node, with its unit where the device writes the graph that it executes.
+
+        Args:
+            model: An ONNX file.
+            spec: What it computes.
+            device: Where it is to run.
+            is_optimised: Whether it is to be executed as written.
+
+        Raises:
+            ProfilingError: It does not run there, or what is reported cannot be trusted.
+            DeviceError: The device was lost.
+        """
+        level = _AS_WRITTEN if is_optimised else _ALL
+        with device.scratch() as folder:
+            path = f"{folder}/optimised.onnx"
+            is_written = self._settings.provider == "cpu"  # the others compile, and write no graph
+            loaded = self._loaded(
+                model, spec, device, folder, [*level, *(["-u", path] if is_written else [])]
+            )
+            units = {}
+            if is_written:
+                most_bytes = _ROOM_BYTES + _GROWTH * len(model)
+                graph = retried(lambda: _pulled(device, path, max_bytes=most_bytes))
+                units = units_by_name(graph, input_shapes(spec))
+            return retried(lambda: loaded.breakdown(units))
+
     def _loaded(
         self, model: bytes, spec: OpSpec, device: RemoteDevice, folder: str, optimisation: Sequence[str]
     ) -> "RemoteSession":
@@ -147,10 +187,34 @@ class RemoteSession:
         """Return that no output was compared."""
         return {"output_compared": False}
 
-    def _run(self, n: int) -> list[float]:
+    def breakdown(self, units: Mapping[str, OpSpec]) -> list[OperatorTime]:
+        """Profile some calls in a process of their own.
+
+        Args:
+            units: Of the nodes, by name.
+        """
+        name = f"profile-{secrets.token_hex(8)}"
+        n = profiled_calls(self._call_s, len(units) or _MANY_NODES)
+        self._run(n, "-p", f"{self._folder}/{name}")
+        path = f"{self._folder}/{self._written(name)}"
+        content = _pulled(self._device, path, max_bytes=LARGEST_PROFILE_BYTES)
+        return operator_times(content, n, units)
+
+    def _written(self, name: str) -> str:
+        """Return the name of the profile, to whose beginning the tool adds the time."""
+        listed = self._device.run(["ls", "-1", self._folder], timeout_s=_LIMIT_S)
+        pattern = re.compile(rf"{name}[0-9A-Za-z_-]{{0,64}}\.json")
+        found = [line for line in output_text(listed).splitlines() if pattern.fullmatch(line.strip())]
+        if len(found) != 1:
+            raise GarbledOutputError(
+                f"onnxruntime_perf_test wrote {len(found)} profiles, not 1; run it again"
+            )
+        return found[0].strip()
+
+    def _run(self, n: int, *options: str) -> list[float]:
         result = f"{self._folder}/{secrets.token_hex(8)}.csv"
         limit_s = _LIMIT_S + _SLOWEST * n * self._call_s
-        done = self._device.run([*self._argv, "-r", str(n), self._model, result], timeout_s=limit_s)
+        done = self._device.run([*self._argv, *options, "-r", str(n), self._model, result], timeout_s=limit_s)
         text = output_text(done)
         if done.exit_status in NOT_STARTED:
             raise DeviceError(f"onnxruntime_perf_test does not start on this device: {complaint(text)}")

@@ -6,7 +6,8 @@ from contextlib import contextmanager
 import numpy as np
 
 from devices import DeviceError, RemoteDevice
-from latency_tables import Conditions, OpSpec
+from devices.foundation import one_line
+from latency_tables import Conditions, OpSpec, Unit
 from profilers._layout import nchw, nhwc, nhwc_shape
 from profilers.errors import FellBackError, UnsupportedOperationError, WrongOutputError
 from profilers.runtimes._benchmark_model.operators import operators_inside
@@ -34,8 +35,10 @@ _HALF_PRECISION_SLACK = 100.0
 
 _OUTPUT_ROOM_BYTES = 4096
 
+_PAD = "PAD"
+
 #: Calls that are profiled, over which the tool averages.
-_PROFILED_CALLS = 50
+_FEWEST_PROFILED, _MOST_PROFILED = 5, 50
 
 
 class RemoteTfLite:
@@ -124,11 +127,13 @@ class RemoteModel:
         return self._facts
 
     def breakdown(self) -> list[OperatorTime]:
-        """Profile some calls in a process of their own."""
-        flags = dict[str, str | int | float](num_runs=_PROFILED_CALLS, warmup_min_secs=_WARM_UP_S)
+        """Profile some calls in a process of their own; one before says how many take about a second."""
+        timings, _ = self._run({"num_runs": 1, "warmup_min_secs": 0}, 1)
+        n = max(_FEWEST_PROFILED, min(_MOST_PROFILED, int(1 / max(timings.mean_s, 1e-6))))
+        flags = dict[str, str | int | float](num_runs=n, warmup_min_secs=_WARM_UP_S)
         flags["enable_op_profiling"] = "true"
-        _, text = self._run(flags, _PROFILED_CALLS)
-        return [OperatorTime(node.node_type, node.mean_s) for node in operators_inside(text)]
+        _, text = self._run(flags, n)
+        return [OperatorTime(one_line(node.node_type), node.mean_s) for node in operators_inside(text)]
 
     def check(self, spec: OpSpec, reference: Array | None, settings: TfLiteSettings) -> None:
         """Run the model once, untimed: compare its output, and find out what runs where.
@@ -195,6 +200,28 @@ class RemoteModel:
             known = {name: value for name, value in switch.items() if name in self._tool.flags}
             return {"model_runtime_info_output_file": path, **known}
         return {"enable_op_profiling": "true"} if "enable_op_profiling" in self._tool.flags else {}
+
+
+def with_units(times: Sequence[OperatorTime], units: Sequence[OpSpec]) -> list[OperatorTime]:
+    """Return operators with the units that they are, where the tool ran exactly those, in their order.
+
+    A PAD that is one unit with the convolution after it is added to that. What delegates run has other names,
+    and stays without units.
+
+    Args:
+        times: What the tool said.
+        units: Keys of what the graph executes, in order.
+    """
+    found: list[OperatorTime] = []
+    padding_s, waiting = 0.0, list(reversed(units))
+    for time in times:
+        is_own = bool(waiting) and Unit.of(waiting[-1]).operator == time.operator
+        if not is_own and time.operator != _PAD:
+            return list(times)
+        if is_own:
+            found.append(OperatorTime(time.operator, time.mean_s + padding_s, waiting.pop()))
+        padding_s = 0.0 if is_own else padding_s + time.mean_s
+    return list(times) if waiting or padding_s else found
 
 
 def _execution_flags(

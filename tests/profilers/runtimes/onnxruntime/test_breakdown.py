@@ -1,14 +1,18 @@
 """The time of each operator, as ONNX Runtime's own profiler tells it."""
 
 import json
+from collections import Counter
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 from devices.cpu import Cpu
 from latency_tables.spec import OpSpec
+from latency_tables.units.unit import Unit
 from profilers.errors import GarbledOutputError
-from profilers.runtimes._onnxruntime.breakdown import operator_times
+from profilers.runtimes._onnxruntime.breakdown import operator_times, profiled_calls
 from profilers.runtimes._runtime import Workload
 from profilers.runtimes.onnxruntime import OnnxRuntime
 
@@ -17,12 +21,14 @@ def event(name: str, operator: str, us: int) -> dict[str, object]:
     return {"cat": "Node", "name": f"{name}_kernel_time", "dur": us, "args": {"op_name": operator}}
 
 
+_CALL = {"cat": "Session", "name": "model_run", "dur": 200, "args": {}}
+
 _EVENTS = [
     {"cat": "Session", "name": "model_loading", "dur": 900, "args": {}},
-    *(event("a", "Conv", 90), event("b", "Relu", 9), event("c", "Conv", 50)),
-    *(event("a", "Conv", 10), event("b", "Relu", 1), event("c", "Conv", 5)),
+    *(event("a", "Conv", 90), event("b", "Relu", 9), event("c", "Conv", 50), _CALL),
+    *(event("a", "Conv", 10), event("b", "Relu", 1), event("c", "Conv", 5), _CALL),
     {"cat": "Node", "name": "a_fence_before", "dur": 3, "args": {"op_name": "Conv"}},
-    *(event("a", "Conv", 20), event("b", "Relu", 2), event("c", "Conv", 5)),
+    *(event("a", "Conv", 20), event("b", "Relu", 2), event("c", "Conv", 5), _CALL),
 ]
 
 
@@ -32,14 +38,67 @@ def test_the_last_calls_are_averaged_node_by_node() -> None:
     assert [time.mean_s for time in found] == pytest.approx([15.5e-6, 2e-6, 5.5e-6])
 
 
+def test_nodes_of_one_name_are_told_apart_by_their_place() -> None:
+    calls = [event("a", "Conv", 4), event("a", "Relu", 1), _CALL] * 2
+    found = operator_times(json.dumps(calls).encode(), n=2)
+    assert [(time.operator, time.mean_s) for time in found] == [("Conv", 4.5e-6), ("Relu", 1.5e-6)]
+
+
+def test_a_node_that_the_graph_names_has_its_unit() -> None:
+    unit = Unit("Conv", ((1, 8, 4, 4),), (1, 8, 4, 4)).spec()
+    found = operator_times(json.dumps(_EVENTS).encode(), n=2, units={"c": unit})
+    assert [time.unit for time in found] == [None, None, unit]
+
+
 @pytest.mark.parametrize(
     "content",
-    [b"", b"\xff", b"{}", b"[]", json.dumps(_EVENTS).encode()[:-9], json.dumps(_EVENTS[:-1]).encode()],
-    ids=["empty", "no text", "no list", "no events", "cut", "a node lacks a call"],
+    [
+        b"",
+        b"\xff",
+        b"{}",
+        b"[]",
+        b"[" * 100_000,
+        json.dumps(_EVENTS).encode()[:-9],
+        json.dumps(_EVENTS[:-1]).encode(),
+        json.dumps([*_EVENTS[:-2], _CALL]).encode(),
+        json.dumps([_CALL] * 3).encode(),
+    ],
+    ids=[
+        *("empty", "no text", "no list", "no events", "deep", "cut", "a call does not end"),
+        *("a call lacks a node", "calls without nodes"),
+    ],
 )
 def test_what_is_cut_or_something_else_is_refused(content: bytes) -> None:
     with pytest.raises(GarbledOutputError):
         operator_times(content, n=3)
+
+
+@pytest.mark.parametrize("time_us", [float("nan"), float("inf"), -1, "9e99", None, []])
+def test_a_time_that_is_none_is_refused(time_us: object) -> None:
+    broken = event("a", "Conv", 3) | {"dur": time_us}
+    with pytest.raises(GarbledOutputError):
+        operator_times(json.dumps([broken, _CALL]).encode(), n=1)
+
+
+def test_an_operator_whose_name_would_take_over_a_terminal_is_made_printable() -> None:
+    [found] = operator_times(json.dumps([event("a", "\x1b[2J" + "x" * 999, 3), _CALL]).encode(), n=1)
+    assert found.operator.isprintable()
+    assert len(found.operator) <= 120
+
+
+@given(st.binary(max_size=60), st.integers(0, 900))
+def test_damage_anywhere_ends_in_times_or_in_an_error(damage: bytes, at: int) -> None:
+    content = json.dumps(_EVENTS).encode()
+    try:
+        found = operator_times(content[:at] + damage + content[at:], n=1)
+    except GarbledOutputError:
+        return
+    assert all(0 < time.mean_s < 1e4 for time in found)
+
+
+def test_a_slow_or_large_network_is_profiled_for_fewer_calls() -> None:
+    assert [profiled_calls(call_s, 100) for call_s in (0.0, 1e-4, 0.1, 9.0)] == [50, 50, 10, 5]
+    assert profiled_calls(1e-4, 1000) == 20
 
 
 @pytest.mark.parametrize("missing", ["dur", "args"])
@@ -56,7 +115,9 @@ def test_a_network_is_broken_down_into_what_is_executed() -> None:
 
     device = Cpu.connect("")
     workload = Workload(OpSpec.of("block", (1, 8, 64, 64)), block)
-    found = OnnxRuntime().breakdown(workload, device)
+    runtime = OnnxRuntime()
+    found = runtime.breakdown(workload, device)
+    assert Counter(time.unit for time in found) == runtime.executed(workload, device).counts
     names = [time.operator for time in found]
     assert "Relu" not in names  # the convolution applies it
     assert {"Conv", "GlobalAveragePool", "Gemm"} <= {name.removeprefix("Fused") for name in names}

@@ -1,5 +1,6 @@
 """ONNX Runtime on a remote device: a stand-in for onnxruntime_perf_test that really runs the model here."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -66,6 +67,30 @@ def test_a_unit_is_run_on_a_phone_without_optimisation(device: LocalRemote) -> N
         assert sampler(2)[0] > 0
     levels = [words[words.index("-o") + 1] for words in device.ran if "-r" in words]
     assert levels == ["99", "0", "0"]
+
+
+def test_a_phone_times_each_unit_that_it_executes(device: LocalRemote) -> None:
+    runtime = onnxruntime(device.folder)
+    found = runtime.breakdown(CONV, device)
+    assert Counter(time.unit for time in found) == runtime.executed(CONV, device).counts
+    assert all(0 < time.mean_s < 1 for time in found)
+    assert [words[words.index("-r") + 1] for words in device.ran if "-p" in words] == ["50"]
+    assert not any(path.is_dir() for path in device.folder.iterdir())
+
+
+def test_fault_05_a_profile_damaged_on_its_way_is_made_once_more(device: LocalRemote) -> None:
+    damaged = iter([True])
+    device.on_pull = lambda content: (
+        content[:-9] if content.startswith(b"[") and next(damaged, False) else content
+    )
+    assert onnxruntime(device.folder).breakdown(CONV, device)
+    assert sum("-p" in words for words in device.ran) == 2
+
+
+@pytest.mark.slow
+def test_fault_05_a_tool_that_writes_no_profile_is_refused(device: LocalRemote) -> None:
+    with pytest.raises(GarbledOutputError, match="wrote 0 profiles, not 1"):
+        onnxruntime(device.folder, fault="unprofiled").breakdown(CONV, device)
 
 
 def test_fault_05_a_graph_damaged_on_its_way_is_refused(device: LocalRemote) -> None:

@@ -9,11 +9,13 @@ from torch import nn
 
 from devices._errors import DeviceError, DeviceLostError, DeviceTimeoutError
 from latency_tables.spec import OpSpec
+from latency_tables.units.unit import Unit
 from profilers.errors import FellBackError, GarbledOutputError, ProfilingError, UnsupportedOperationError
 from profilers.lowering._tflite import flatbuffer
 from profilers.lowering.tflite import lower
-from profilers.runtimes._runtime import Workload
+from profilers.runtimes._runtime import OperatorTime, Workload
 from profilers.runtimes._tflite import remote
+from profilers.runtimes._tflite.remote import with_units
 from profilers.runtimes._tflite.settings import TfLiteSettings
 from profilers.runtimes.tflite import TfLite
 from tests.fakes import programs
@@ -241,7 +243,29 @@ def test_the_names_of_inputs_are_those_of_the_lowering() -> None:
 def test_a_network_is_broken_down_into_what_the_tool_says_it_ran(device: LocalRemote) -> None:
     parts = tflite(device.folder, xnnpack="off").breakdown(CONV, device)
     assert [time.operator for time in parts] == ["CONV_2D", "MAX_POOL_2D"]
+    assert [time.unit for time in parts] == [
+        node.unit for node in tflite(device.folder).executed(CONV, device).nodes
+    ]
     assert all(time.mean_s >= 0 for time in parts)
+
+
+def unit(operator: str) -> OpSpec:
+    return Unit(operator, ((1, 4, 4, 8),), (1, 4, 4, 8)).spec()
+
+
+def test_a_pad_is_timed_with_the_convolution_that_it_is_one_unit_with() -> None:
+    ran = [OperatorTime("PAD", 1e-6), OperatorTime("CONV_2D", 4e-6), OperatorTime("PAD", 2e-6)]
+    found = with_units(ran, [unit("CONV_2D"), unit("PAD")])
+    assert [time.unit for time in found] == [unit("CONV_2D"), unit("PAD")]
+    assert [time.mean_s for time in found] == pytest.approx([5e-6, 2e-6])
+
+
+@pytest.mark.parametrize(
+    "ran", [["TfLiteXNNPackDelegate"], ["CONV_2D"], ["CONV_2D", "ADD", "PAD"], ["ADD", "CONV_2D"]]
+)
+def test_what_runs_in_another_way_than_the_graph_has_no_units(ran: list[str]) -> None:
+    times = [OperatorTime(operator, 1e-6) for operator in ran]
+    assert with_units(times, [unit("CONV_2D"), unit("ADD")]) == times
 
 
 def test_a_tool_that_times_no_operators_says_so(device: LocalRemote) -> None:

@@ -3,13 +3,17 @@
 The demo's space, and DARTS with 16 channels in 8 cells without ``--quick``; 128 evaluated networks, of whose
 pool of 2000 another 128 are chosen by error, parameters and latency. Units are counted by ONNX Runtime; what
 they take is made up from what they multiply, read and write, so that no measuring stands between the choices.
+Linear algebra has one thread: others count as CPU seconds while they wait in a busy loop.
 Peer: the same screening where each network of the pool is counted.
 """
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy is loaded
 
 import numpy as np
 from _rows import Row, finish, parse_options

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     )
     from profilers.fleet import Fleet
     from profilers.formats import FileFormat
+    from profilers.lowering.batch_norm import distinct_statistics
     from profilers.parts import parts_of
     from profilers.plan import USUAL, MeasurementPlan, Quality, SentinelPlan
     from profilers.profiler import Profiler, plan_for
@@ -71,6 +72,7 @@ __all__ = [
     "UnsupportedOperationError",
     "Workload",
     "WrongOutputError",
+    "distinct_statistics",
     "fill_table",
     "formats",
     "ignore_progress",
@@ -118,6 +120,7 @@ _HOMES = {
     "UnsupportedOperationError": "profilers.errors",
     "Workload": "profilers.runtimes._runtime",
     "WrongOutputError": "profilers.errors",
+    "distinct_statistics": "profilers.lowering.batch_norm",
     "fill_table": "profilers.filling",
     "formats": "profilers.formats",
     "ignore_progress": "profilers.progress.report",

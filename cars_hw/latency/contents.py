@@ -221,8 +221,8 @@ def network_workload(space: SearchSpace, architecture: Architecture, *, is_disti
         is_distinct: Whether no two batch norms are equal, as in trained networks; a runtime may merge equal
             ones with what follows them.
     """
-    from cars_hw.weights.batch_norm import distinct_statistics  # torch takes seconds, which need not be spent
-    from cars_hw.weights.network import Network
+    from cars_hw.weights.network import Network  # torch takes seconds, which need not be spent
+    from profilers import distinct_statistics
 
     graph = space.deployed(architecture)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cars_hw.latency.candidates import network_key
-from cars_hw.latency.contents import UnitContents, network_workload
+from cars_hw.latency.contents import UnitContents
 from cars_hw.latency.counting import NetworkCounts, counts_for, unit_counter
 from cars_hw.networks.architecture import Architecture
 from cars_hw.spaces._space import SearchSpace
@@ -88,17 +88,19 @@ class UnitFilling:
             TableError: The table cannot be written, or is of other conditions.
         """
         counter, filled = unit_counter(self.setup), list[Filled]()
-        contents = self._with_graphs(stored_contents(self.space, self.path).unread)
+        contents = stored_contents(self.space, self.path)
+        contents = self._with_graphs(contents, contents.unread)
         if contents.unchosen:
             filled.append(self.fill(contents.workloads(counter)))
-            contents = self._with_graphs(self._widest(contents))
+            contents = self._with_graphs(contents, self._widest(contents))
         if contents.widest or not filled:
             filled.append(self.fill(contents.workloads(counter)))
         return _together(filled)
 
-    def _with_graphs(self, architectures: Sequence[Architecture]) -> UnitContents:
-        if architectures:
-            self.keep([network_workload(self.space, architecture) for architecture in architectures])
+    def _with_graphs(self, contents: UnitContents, architectures: Sequence[Architecture]) -> UnitContents:
+        if not architectures:
+            return contents
+        self.keep([contents.network(architecture) for architecture in architectures])
         return stored_contents(self.space, self.path)
 
     def _widest(self, contents: UnitContents) -> list[Architecture]:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import JsonValue
 
-from devices.foundation import ConfigError
+from devices.foundation import ConfigError, SaveTimer
 
 #: What ended a search before its schedule was done.
 EndedBy = Literal["max_evaluations", "max_time", "request"]
@@ -90,16 +90,16 @@ class Watch:
     def __init__(self, every_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         if not 0 < every_s < math.inf:
             raise ConfigError(f"checkpoint_every_s is {every_s}; it is a number over 0")
-        self._every_s, self._clock = every_s, clock
+        self._clock, self._timer = clock, SaveTimer(every_s, [clock])
         self._budget = Budget()
-        self._start_s = self._due_s = 0.0
+        self._start_s = 0.0
         self._is_requested = False
 
     def start(self, budget: Budget) -> None:
         """Begin to count the time of a call, with nothing to save yet."""
         self._budget = budget
         self._start_s = self._clock()
-        self._due_s = self._start_s + self._every_s
+        self._timer.begin()
 
     def request_end(self) -> None:
         """Ask for the end at the next safe point; from a signal's handler or another thread, too."""
@@ -129,16 +129,9 @@ class Watch:
 
     def is_due(self) -> bool:
         """Tell whether it is time for a checkpoint."""
-        return self._clock() >= self._due_s
+        return self._timer.is_due()
 
     def timed(self, save: Callable[[], None]) -> None:
-        """Save, and set the time of the next checkpoint.
-
-        It is to be complete ``every_s`` after this one was begun, whose state it replaces: it begins earlier
-        by what this one took. But saving takes half of the time at most.
-        """
-        start_s = self._clock()
-        save()
-        end_s = self._clock()
-        took_s = end_s - start_s
-        self._due_s = max(start_s + self._every_s - took_s, end_s + took_s)
+        """Save, and set the time of the next checkpoint by what this one took."""
+        with self._timer.saving():
+            save()

@@ -8,7 +8,10 @@ from cars_hw.networks import operations
 from cars_hw.networks.graph import WEIGHTED_SUM, Node
 from latency_tables import OpSpec
 
-_spec = lru_cache(maxsize=4096)(OpSpec.of)
+#: Nodes that are remembered, of about 1 kB each: a search spells the same few hundred thousands of times.
+_REMEMBERED = 1 << 14
+
+_spec = lru_cache(maxsize=4096)(OpSpec.of)  # nodes of one operation share its spec, and so find it faster
 
 
 class Tensor(NamedTuple):
@@ -41,9 +44,9 @@ class NodeList:
         """
         if len(inputs) > 1:
             params["inputs"] = len(inputs)
-        spec = _spec(kind, inputs[0].shape, **params)
-        self.nodes.append(Node(slot, spec, tuple(tensor.slot for tensor in inputs)))
-        return Tensor(slot, operations.output_shape(spec))
+        node, output = _spelled(slot, kind, inputs, **params)
+        self.nodes.append(node)
+        return output
 
     def mix(self, slot: str, inputs: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
         """Append one mixture of a soft graph."""
@@ -52,3 +55,11 @@ class NodeList:
         self.nodes.append(Node(slot, spec, tuple(tensor.slot for tensor in inputs)))
         self.weights[slot] = tuple(weights)
         return Tensor(slot, shape)
+
+
+@lru_cache(_REMEMBERED)
+def _spelled(slot: str, kind: str, inputs: tuple[Tensor, ...], /, **params: int) -> tuple[Node, Tensor]:
+    """Return a node, and what it computes: see ``NodeList.add``."""
+    spec = _spec(kind, inputs[0].shape, **params)
+    node = Node(slot, spec, tuple(tensor.slot for tensor in inputs))
+    return node, Tensor(slot, operations.output_shape(spec))

@@ -1,4 +1,4 @@
-"""The statistics of batch normalisation: recomputed for one path, left alone, repaired, or made up."""
+"""The statistics of batch normalisation: recomputed for one path, left alone, or repaired."""
 
 import math
 from collections.abc import Iterator
@@ -6,9 +6,6 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
-
-#: Made-up statistics are drawn from so far below to so far above those of an untrained network.
-_SPREAD = 0.1
 
 
 @torch.no_grad()
@@ -73,24 +70,6 @@ def reset_what_is_not_finite(module: nn.Module) -> None:
     for norm in _norms(module):
         if not all(buffer.isfinite().all() for buffer in norm.buffers()):
             norm.reset_running_stats()
-
-
-@torch.no_grad()
-def distinct_statistics(module: nn.Module, seed: int) -> None:
-    """Draw the statistics, and the scales and shifts, of each normalisation, so that no two are equal.
-
-    Those of untrained networks are, and a runtime merges what computes the same; of trained ones it cannot.
-
-    Args:
-        module: A network to be measured; its weights stay.
-        seed: Of the draw, which depends on nothing else.
-    """
-    rng = torch.Generator().manual_seed(seed)
-    for norm in _norms(module):
-        for name, tensor in norm.state_dict().items():
-            if tensor.is_floating_point():  # the count of batches is not
-                center = 1.0 if name in ("running_var", "weight") else 0.0
-                tensor.copy_(center + _SPREAD * (2 * torch.rand(tensor.shape, generator=rng) - 1))
 
 
 def _norms(module: nn.Module) -> list[nn.BatchNorm2d]:

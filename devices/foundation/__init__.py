@@ -1,4 +1,4 @@
-"""What all packages stand on: the root of the errors, files, locks, plug-ins, their settings, text."""
+"""What all packages stand on: errors and their root, files, locks, plug-ins, settings, text, timers."""
 
 from devices.foundation.errors import CarsHwError, ConfigError, StorageError, UnknownNameError
 from devices.foundation.facades import lazy
@@ -15,12 +15,14 @@ from devices.foundation.plugins import load_plugin, plugin_name, plugin_names
 from devices.foundation.settings import Settings, added, before, explained, section_type, settings_type
 from devices.foundation.temporaries import remove_stale, replace_file, temporary_in
 from devices.foundation.text import first_line, one_line, printable
+from devices.foundation.timers import SaveTimer
 
 __all__ = [
     "CarsHwError",
     "ConfigError",
     "Lock",
     "Ownership",
+    "SaveTimer",
     "Settings",
     "StorageError",
     "UnknownNameError",

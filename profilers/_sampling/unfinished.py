@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 
 from devices import Device, HostDevice
+from devices.foundation import SaveTimer
 from latency_tables import Conditions, LatencyTable, Measurement, OpSpec, SpecError, TableError, TableHeader
 from profilers.plan import MeasurementPlan
 from profilers.statistics import MOST_CALLS
@@ -101,10 +102,9 @@ class Unfinished:
         every_s: float = 0.0,
         clocks: Sequence[Callable[[], float]] = (time.monotonic,),
     ) -> None:
-        self._table, self._key, self._every_s, self._clocks = table, key, every_s, clocks
+        self._table, self._key, self._timer = table, key, SaveTimer(every_s, clocks)
         self._records = {} if table is None else _found(table, set(map(str, missing)), key)
-        self._group, self._kept_s = "", self._times_s()
-        self._took_s = [0.0] * len(clocks)
+        self._group = ""
         self._now: Callable[[], Mapping[OpSpec, Blocks]] = dict
 
     def measurements(self) -> Iterator[Measurement]:
@@ -117,7 +117,8 @@ class Unfinished:
     def begin(self, group: Sequence[OpSpec], now: Callable[[], Mapping[OpSpec, Blocks]]) -> None:
         """Begin with ``group``; ``now`` is to return what there is of its unfinished entries at that time."""
         self._group = _digest("\n".join(map(str, group)))
-        self._now, self._kept_s = now, self._times_s()
+        self._now = now
+        self._timer.begin()
 
     def take_up(self, spec: OpSpec) -> Blocks | None:
         """Return what an earlier filling left of ``spec``; its rounds are 0 where its group was another."""
@@ -132,10 +133,7 @@ class Unfinished:
         self._records.pop(str(spec), None)
 
     def keep_if_due(self, ahead_s: float = 0.0) -> None:
-        """Bring what there is to the disk, if that was done too long ago.
-
-        It is to be there before ``every_s`` are over: it begins earlier by what it took the last time, which
-        is half of the time at most.
+        """Bring what there is to the disk, if that is due.
 
         Args:
             ahead_s: Seconds for which it will not be asked again.
@@ -143,15 +141,8 @@ class Unfinished:
         Raises:
             TableError: The table was moved, removed or replaced.
         """
-        is_due = any(
-            now_s - kept_s + ahead_s >= max(self._every_s - took_s, 2 * took_s)
-            for now_s, kept_s, took_s in zip(self._times_s(), self._kept_s, self._took_s, strict=True)
-        )
-        if self._table is not None and is_due:
+        if self._table is not None and self._timer.is_due(ahead_s):
             self._keep(self._table)
-
-    def _times_s(self) -> list[float]:
-        return [clock() for clock in self._clocks]
 
     def end(self) -> None:
         """Bring what there is to the disk as far as that is possible, after whatever ended the group."""
@@ -161,19 +152,18 @@ class Unfinished:
         self._now = dict
 
     def _keep(self, table: LatencyTable) -> None:
-        self._kept_s = self._times_s()
-        for spec, blocks in self._now().items():
-            self._records[str(spec)] = {
-                "spec": str(spec),
-                "key": self._key,
-                "group": self._group,
-                **asdict(blocks),
-                "samples_s": list(blocks.samples_s),
-                "processes": list(blocks.processes),
-                "disturbed_s": list(blocks.disturbed_s),
-            }
-        table.keep_partial(*self._records.values())
-        self._took_s = [now_s - kept_s for now_s, kept_s in zip(self._times_s(), self._kept_s, strict=True)]
+        with self._timer.saving():
+            for spec, blocks in self._now().items():
+                self._records[str(spec)] = {
+                    "spec": str(spec),
+                    "key": self._key,
+                    "group": self._group,
+                    **asdict(blocks),
+                    "samples_s": list(blocks.samples_s),
+                    "processes": list(blocks.processes),
+                    "disturbed_s": list(blocks.disturbed_s),
+                }
+            table.keep_partial(*self._records.values())
 
 
 def measuring_key(header: TableHeader, plan: MeasurementPlan, *, again: bool) -> str:

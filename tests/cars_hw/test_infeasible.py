@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -32,10 +33,15 @@ table = "table.jsonl"
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    Path("search.toml").write_text(_CONFIG)
-    write_table(tmp_path / "table.jsonl", make_space(SearchConfig.load("search.toml")))
+    monkeypatch.chdir(_prepared(tmp_path))
     return tmp_path
+
+
+def _prepared(folder: Path) -> Path:
+    """Write a configuration and its table into ``folder``."""
+    (folder / "search.toml").write_text(_CONFIG)
+    write_table(folder / "table.jsonl", make_space(SearchConfig.load(folder / "search.toml")))
+    return folder
 
 
 def _invoke(*arguments: str) -> Result:
@@ -43,7 +49,11 @@ def _invoke(*arguments: str) -> Result:
 
 
 def _search(*arguments: str) -> Result:
-    return _invoke("search", "--config", "search.toml", "--run", "run", *arguments)
+    return _invoke("search", "--config", "search.toml", "--run", "run", "--no-measure", *arguments)
+
+
+def _resumed(*arguments: str) -> Result:
+    return _invoke("search", "--run", "run", "--resume", "--no-measure", *arguments)
 
 
 @pytest.mark.parametrize(
@@ -87,19 +97,29 @@ def test_a_search_with_a_limit_is_that_without_the_check() -> None:
     assert fronts[0] == fronts[1]
 
 
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
+    """A folder with a run whose front violates its limit on latency, and how its search ended."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(_prepared(tmp_path_factory.mktemp("violating")))
+        return Path.cwd(), _search("--max-latency-ms", "0.00001", "--allow-infeasible")
+
+
 @pytest.fixture
-def violating() -> Path:
-    """A run whose front violates its limit on latency."""
-    _search("--max-latency-ms", "0.00001", "--allow-infeasible")
-    return Path("run")
+def violating(searched: tuple[Path, Result], folder: Path) -> Path:
+    """A copy of that run."""
+    copied = shutil.copytree(searched[0] / "run", folder / "run")
+    return copied.relative_to(folder)
 
 
-def test_the_search_says_first_which_limit_its_front_violates_and_by_how_much() -> None:
-    options = ("--max-latency-ms", "0.00001", "--allow-infeasible")
-    shown = _search(*options).output
+@pytest.mark.usefixtures("violating")
+def test_the_search_says_first_which_limit_its_front_violates_and_by_how_much(
+    searched: tuple[Path, Result],
+) -> None:
+    shown = searched[1].output
     assert re.search(r"warning: no member of the front's \d+ meets latency_ms <= 1e-05: .* times", shown)
     assert shown.index("warning: no member") < shown.index("front after generation")
-    said = json.loads(_invoke("search", "--run", "run", "--resume", "--json").stdout)
+    said = json.loads(_resumed("--json").stdout)
     assert next(iter(said)) == "warnings"
     assert "limits" in {found["kind"] for found in said["warnings"]}
 
@@ -130,28 +150,23 @@ def test_a_violating_member_is_exported_only_where_that_is_allowed_and_its_card_
 
 
 def test_a_front_within_its_limits_is_exported_and_its_card_names_none() -> None:
-    assert "no member" not in _search("--set", "limits.parameters=1000000").output
+    found = _search("--set", "limits.parameters=1000000")
+    assert found.exit_code == 0, "it learnt something"
+    assert "no member" not in found.output
     assert "violates" not in _invoke("export", "run").output
     card = json.loads(Path("run/export/knee.json").read_bytes())
     assert card["violated_limits"] == {}
 
 
-@pytest.mark.parametrize("output", [[], ["--json", "--quiet"]])
-def test_a_search_without_a_usable_member_exits_with_3_and_says_why(
-    output: list[str],
-) -> None:
-    found = _search("--max-latency-ms", "0.00001", "--allow-infeasible", *output)
-    assert found.exit_code == 3
-    assert "cars-hw: no member of the front is usable: no member of the front's" in found.stderr
-    assert "next: " not in found.output
-    assert _invoke("search", "--run", "run", "--resume", *output).exit_code == 3
+@pytest.mark.usefixtures("violating")
+def test_a_search_without_a_usable_member_exits_with_3_and_says_why(searched: tuple[Path, Result]) -> None:
+    for found in (searched[1], _resumed(), _resumed("--json", "--quiet")):
+        assert found.exit_code == 3
+        assert "cars-hw: no member of the front is usable: no member of the front's" in found.stderr
+        assert "next: " not in found.output
 
 
 def test_weights_that_are_nan_learn_nothing_and_the_search_exits_with_3() -> None:
     found = _search("--set", "training.learning_rate=1e30", "--set", "training.clip_norm=1e30")
     assert found.exit_code == 3
     assert "no better than chance" in found.stderr
-
-
-def test_a_search_that_learnt_something_exits_with_0() -> None:
-    assert _search("--set", "limits.parameters=1000000").exit_code == 0

@@ -14,6 +14,7 @@ from profilers.lowering._tflite.integers import quantized
 from profilers.lowering._tflite.passes import simplify_operations
 from profilers.lowering._tflite.stitching import Part, joined
 from profilers.lowering._tflite.units import Units, executed, unit_graph
+from profilers.lowering.batch_norm import distinct_statistics
 from profilers.lowering.tflite import written
 from profilers.runtimes._reference import torch_threads
 from profilers.runtimes._runtime import LoweredModel, Workload
@@ -64,19 +65,11 @@ class TfLiteCounter:
     def _part(self, spec: OpSpec) -> Part:
         if spec not in self._parts:
             with torch_threads(self._threads), torch.random.fork_rng(devices=[]):
-                self._parts[spec] = Part.of(self._written(spec), self._written(spec))
+                self._parts[spec] = Part.of(self._written(spec, seed=0), self._written(spec, seed=1))
         return self._parts[spec]
 
-    def _written(self, spec: OpSpec) -> Graph:
+    def _written(self, spec: OpSpec, seed: int) -> Graph:
         """Lower an operation with weights and statistics that were drawn for it."""
         module = self._build(spec)
-        for part in module.modules():
-            if isinstance(part, nn.BatchNorm2d):
-                _draw_statistics(part)
+        distinct_statistics(module, seed)
         return written(module, spec.input_shapes)
-
-
-def _draw_statistics(norm: nn.BatchNorm2d) -> None:
-    if norm.running_mean is not None and norm.running_var is not None:
-        norm.running_mean.normal_()
-        norm.running_var.uniform_(0.5, 1.5)

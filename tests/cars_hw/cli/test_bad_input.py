@@ -51,7 +51,7 @@ def refuse(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], 
     return run
 
 
-_SEARCH = ("search", "--run", "run", "--config", "config.toml", "--table", "table.jsonl")
+_SEARCH = ("search", "--no-measure", "--run", "run", "--config", "config.toml", "--table", "table.jsonl")
 
 
 @pytest.mark.parametrize(

@@ -130,6 +130,7 @@ def test_a_spread_of_members_is_exported_by_their_numbers(folder: Path, tmp_path
     assert (tmp_path / "member-000.onnx").is_file()
 
 
+@pytest.mark.slow  # a genotype is benched here below, and an architecture on the fake device elsewhere
 def test_an_architecture_is_benched_without_training(folder: Path) -> None:
     text = ".".join(["0"] * 24)
     config = ("--config", str(folder / "config.toml"), "--table", str(folder / "table.jsonl"))

@@ -7,7 +7,6 @@ import torch
 from torch import nn
 
 from cars_hw.weights.batch_norm import (
-    distinct_statistics,
     frozen,
     recalibrate,
     reset_what_is_not_finite,
@@ -66,22 +65,3 @@ def test_only_statistics_that_are_not_finite_are_reset() -> None:
     reset_what_is_not_finite(network)
     assert torch.equal(network.state_dict()["0.running_mean"], torch.zeros(2))
     assert torch.equal(network.state_dict()["1.running_mean"], kept)
-
-
-def test_distinct_statistics_are_no_two_alike_and_follow_from_the_seed() -> None:
-    networks = [nn.Sequential(*(nn.BatchNorm2d(4, affine=i > 0) for i in range(3))) for _ in range(3)]
-    for network, seed in zip(networks, (1, 1, 2), strict=True):
-        distinct_statistics(network, seed)
-    one, same, other = (network.state_dict() for network in networks)
-    drawn = {name: tuple(tensor.tolist()) for name, tensor in one.items() if tensor.is_floating_point()}
-    assert len(set(drawn.values())) == len(drawn) == 10
-    assert all(torch.equal(one[name], same[name]) for name in drawn)
-    assert not any(torch.equal(one[name], other[name]) for name in drawn)
-
-
-def test_distinct_statistics_keep_the_weights_and_the_size_of_activations() -> None:
-    convolution, norms = nn.Conv2d(8, 8, 1), nn.Sequential(*(nn.BatchNorm2d(8) for _ in range(40)))
-    before, images = convolution.weight.clone(), torch.randn(2, 8, 4, 4)
-    distinct_statistics(nn.Sequential(norms, convolution).eval(), seed=0)
-    assert torch.equal(convolution.weight, before)
-    assert 0.3 < norms(images).std() / images.std() < 3

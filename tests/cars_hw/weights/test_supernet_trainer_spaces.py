@@ -222,6 +222,12 @@ def test_a_restored_trainer_goes_on_in_the_space_of_its_state(digits: Data, soft
     assert left.values["fitness_batches"] == right.values["fitness_batches"] == 2
 
 
+@pytest.fixture(scope="module")
+def untrained(digits: Data) -> TrainerState:
+    """The state of a trainer that has not begun."""
+    return _trainer(digits).state()
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -235,9 +241,7 @@ def test_a_restored_trainer_goes_on_in_the_space_of_its_state(digits: Data, soft
     ],
     ids=str,
 )
-def test_a_damaged_state_is_refused(digits: Data, damage: dict[str, object]) -> None:
-    trainer = _trainer(digits)
-    state = trainer.state()
-    values = {**state.values, **damage}
+def test_a_damaged_state_is_refused(digits: Data, untrained: TrainerState, damage: dict[str, object]) -> None:
+    values = {**untrained.values, **damage}
     with pytest.raises(CheckpointError, match="does not fit this space"):
-        _trainer(digits).restore(TrainerState(state.arrays, values))  # type: ignore[arg-type]
+        _trainer(digits).restore(TrainerState(untrained.arrays, values))  # type: ignore[arg-type]

@@ -346,7 +346,11 @@ def make_objectives(
         name.removeprefix(LATENCY).removeprefix("."): latency_model(space, table, make_setup(targets[name]))
         for name, table in tables.items()
     }
-    ingredients = Ingredients(space, trainer, models)
+    levels = {
+        name.removeprefix(LATENCY).removeprefix("."): target.limit_level if target.max_latency_ms else 0.0
+        for name, target in targets.items()
+    }
+    ingredients = Ingredients(space, trainer, models, limit_levels=levels)
     return [objectives.load(name, ingredients) for name in config.objective_names()]
 
 
@@ -382,7 +386,9 @@ def _table_digests(run: Run, wanted: SearchConfig) -> tuple[dict[str, str], dict
     written = _written(run)
     before, after = dict[str, str](), dict[str, str]()
     for name, target in wanted.searched_targets().items():
-        of_no_table = {name: getattr(target, name) for name in ("max_latency_ms", "allow_changed")}
+        of_no_table = {
+            name: getattr(target, name) for name in ("max_latency_ms", "limit_level", "allow_changed")
+        }
         if target == former[name].model_copy(update=of_no_table):
             continue
         table, key = open_table(target), table_key(wanted, name)

@@ -1,13 +1,14 @@
 """Candidate: an architecture with its costs now and before this generation's training; and fronts of them."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 import pandas as pd
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
+from cars_hw.errors import SelectionError
 from cars_hw.networks.architecture import Architecture, to_text
 
 #: Characters of an architecture that a table shows.
@@ -23,11 +24,57 @@ class Candidate:
         costs: One cost per objective, all minimised; the first is the error, which training improves; (m,).
         previous_error: The first cost with the weights kept from before this generation's training;
             ``None`` where there are no such weights (after warm-up).
+        bounds: What limits are held against in place of the costs, (m,): of a latency that is predicted or
+            was measured, the upper end of its interval; ``None``: the costs.
+
+    Raises:
+        SelectionError: There are more or fewer bounds than costs.
     """
 
     architecture: Architecture
     costs: tuple[float, ...]
     previous_error: float | None = None
+    bounds: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.bounds is not None and len(self.bounds) != len(self.costs):
+            raise SelectionError(f"a candidate of {len(self.costs)} costs has {len(self.bounds)} bounds")
+
+    @property
+    def limited(self) -> tuple[float, ...]:
+        """What limits are held against, (m,)."""
+        return self.costs if self.bounds is None else self.bounds
+
+
+@runtime_checkable
+class Bounded(Protocol):
+    """A cost that is not known exactly, as objectives may be."""
+
+    def __call__(self, architecture: Architecture, /) -> float:
+        """Return the cost."""
+        ...
+
+    def bound(self, architecture: Architecture, cost: float, /) -> float:
+        """Return what a limit is held against, where the cost of ``architecture`` is ``cost``."""
+        ...
+
+
+def bounds_of(
+    known: Iterable[Callable[[Architecture], float]], architecture: Architecture, costs: tuple[float, ...]
+) -> tuple[float, ...] | None:
+    """Return the bounds of a candidate with ``costs``; ``None`` where they are the costs.
+
+    Args:
+        known: The costs after the error, which is its own bound.
+        architecture: The candidate's.
+        costs: All of its costs, the error first, (m,).
+    """
+    pairs = zip(known, costs[1:], strict=True)
+    bounds = (
+        costs[0],
+        *(one.bound(architecture, cost) if isinstance(one, Bounded) else cost for one, cost in pairs),
+    )
+    return None if bounds == costs else bounds
 
 
 class Front(tuple[Candidate, ...]):

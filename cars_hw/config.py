@@ -131,7 +131,9 @@ class LatencySection(_Section):
         runtime: A runtime; where it is left out, that of the fake device is ``fake``.
         threads: Threads of one inference.
         settings: Further settings of the runtime, which it checks itself.
-        max_latency_ms: Slower architectures are infeasible.
+        max_latency_ms: Slower architectures are infeasible, by the upper end of their latency's interval.
+        limit_level: The level of that interval; 0 holds the limit against the latency itself. Runs from
+            before there was this key go on by 0.
         allow_changed: What may have changed since the table was measured: ``kernel``, ``build``,
             ``runtime_version``; the ``speed`` of the device, by over a quarter; or the ``device``: then only
             its kind is compared, and it need not be there. ``measured_elsewhere = true`` is an earlier word
@@ -144,6 +146,7 @@ class LatencySection(_Section):
     threads: int = Field(default=1, ge=1, le=1024)
     settings: dict[str, bool | int | str] = Field(default_factory=dict)
     max_latency_ms: float | None = Field(default=None, gt=0)
+    limit_level: float = added(0.9, before=0.0, ge=0, lt=1)
     allow_changed: tuple[Changeable, ...] = added((), before=())
 
     @model_validator(mode="before")

@@ -47,7 +47,8 @@ class InfeasibleError(ConfigError):
 
     Args:
         text: Which limits, and by how much.
-        costs: The costs that are over their limits, or nearest to meeting all, by name.
+        costs: The costs that are over their limits, or nearest to meeting all, by name; of a latency, the
+            upper end of its interval.
     """
 
     def __init__(self, text: str, *, costs: Mapping[str, float]) -> None:

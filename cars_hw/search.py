@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 
-from cars_hw.candidate import Candidate, Front
+from cars_hw.candidate import Candidate, Front, bounds_of
 from cars_hw.errors import CheckpointError
 from cars_hw.evolution.screening import Screen
 from cars_hw.ledger import Json
@@ -363,7 +363,8 @@ class Search:
         costs = tuple(
             self._logged.cost(objective.name, architecture, objective) for objective in self.objectives
         )
-        return Candidate(architecture, costs, self._previous_error(architecture))
+        bounds = bounds_of(self.objectives[1:], architecture, costs)
+        return Candidate(architecture, costs, self._previous_error(architecture), bounds)
 
     def _previous_error(self, architecture: Architecture) -> float | None:
         """Return the error before this generation's training, where the strategy asks for it.

@@ -6,13 +6,14 @@ plausibly are, would add the most to what the evaluated ones dominate.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 from pydantic import TypeAdapter
 from scipy.stats import rankdata
 
-from cars_hw.candidate import Candidate
+from cars_hw.candidate import Candidate, bounds_of
 from cars_hw.errors import CheckpointError, SelectionError
 from cars_hw.evolution import improvement
 from cars_hw.evolution.domination import Costs, Indices, as_costs, levels
@@ -53,7 +54,7 @@ class Screen:
         costs: The objectives after the error, each known without an evaluation, as by arithmetic or from a
             table; called once for each architecture. Of one that has another ``Objective.estimator`` than
             itself, the pool is estimated, and what is chosen alone is known.
-        violation: Total constraint violation of all costs ``(m,)``.
+        violation: Total constraint violation of what limits are held against, ``(m,)``.
         pool_size: Architectures that are drawn to choose from.
         optimism: Standard deviations by which a plausible error lies below the predicted one.
         remembers: Whether errors stand still, so that what was evaluated in earlier rounds still holds. Those
@@ -79,8 +80,8 @@ class Screen:
             raise ConfigError("screening goes by known costs; name an objective beside the error")
         self._costs, self._violation = tuple(costs), violation
         self._pool_size, self._optimism, self._remembers = pool_size, optimism, remembers
-        self._evaluated: dict[Architecture, tuple[float, ...]] = {}
-        self._known: dict[Architecture, tuple[float, ...]] = {}
+        self._evaluated: dict[Architecture, Candidate] = {}
+        self._known: dict[Architecture, tuple[tuple[float, ...], tuple[float, ...]]] = {}
 
     def __repr__(self) -> str:
         seen = f"{len(self._evaluated)} evaluations seen"
@@ -90,7 +91,7 @@ class Screen:
         """Take what a round evaluated, members and newcomers."""
         if not self._remembers:
             self._evaluated.clear()
-        self._evaluated.update((candidate.architecture, candidate.costs) for candidate in evaluated)
+        self._evaluated.update((candidate.architecture, candidate) for candidate in evaluated)
 
     def __call__(self, draw: Callable[[int], list[Architecture]], n: int) -> list[Architecture]:
         """Return up to ``n`` of the architectures that ``draw`` returns, the most promising first.
@@ -108,19 +109,19 @@ class Screen:
         if len(pool) <= n:
             return pool
         estimators = self._estimators()
-        optimistic = self._optimistic_costs(pool, estimators)
-        chosen = self._chosen(optimistic, n)
+        optimistic, limited = self._optimistic_costs(pool, estimators)
+        chosen = self._chosen(optimistic, limited, n)
         for _ in range(_CHOICES_ANEW if estimators is not None else 0):
-            estimated = self._violations(optimistic[chosen])
-            optimistic[chosen, 1:] = as_costs([self._known_costs(pool[i]) for i in chosen])
-            if not np.any((estimated == 0) & (self._violations(optimistic[chosen]) > 0)):
+            estimated = self._violations(limited[chosen])
+            optimistic[chosen, 1:], limited[chosen, 1:] = self._exact([pool[i] for i in chosen])
+            if not np.any((estimated == 0) & (self._violations(limited[chosen]) > 0)):
                 break
-            chosen = self._chosen(optimistic, n)
+            chosen = self._chosen(optimistic, limited, n)
         return [pool[i] for i in chosen]
 
     def state(self) -> Json:
         """Return, as JSON, what decides the next choice."""
-        evaluated = [Candidate(architecture, costs) for architecture, costs in self._evaluated.items()]
+        evaluated = (replace(one, previous_error=None) for one in self._evaluated.values())
         state: Json = _STATE.dump_python(tuple(evaluated), mode="json")
         return state
 
@@ -134,65 +135,99 @@ class Screen:
             evaluated = _STATE.validate_python(state)
             if evaluated:
                 as_costs([candidate.costs for candidate in evaluated])
+                as_costs([candidate.limited for candidate in evaluated])
         except (SelectionError, ValueError) as error:
             reason = " ".join(str(error).split())
             raise CheckpointError(f"the screen's state cannot be restored: {reason}") from error
-        self._evaluated = {candidate.architecture: candidate.costs for candidate in evaluated}
+        self._evaluated = {candidate.architecture: candidate for candidate in evaluated}
 
     def renew_known_costs(self) -> None:
         """Give what was evaluated the known costs of today, where a search goes on by another table."""
         self._known.clear()
-        self._evaluated = {
-            architecture: (costs[0], *self._known_costs(architecture))
-            for architecture, costs in self._evaluated.items()
-        }
+        for architecture, candidate in self._evaluated.items():
+            known, bounds = self._known_costs(architecture)
+            error = candidate.costs[0]
+            self._evaluated[architecture] = Candidate(
+                architecture, (error, *known), bounds=None if bounds == known else (error, *bounds)
+            )
 
     def _estimators(self) -> list[_Cost] | None:
         """Return what estimates each known cost, by the evaluated ones; ``None`` where all are exact."""
         estimators = []
         for place, cost in enumerate(self._costs, start=1):
-            known = {architecture: costs[place] for architecture, costs in self._evaluated.items()}
+            known = {one.architecture: one.costs[place] for one in self._evaluated.values()}
             estimators.append(cost.estimator(known) if isinstance(cost, Estimable) else cost)
         is_exact = all(estimate is cost for estimate, cost in zip(estimators, self._costs, strict=True))
         return None if is_exact else estimators
 
-    def _optimistic_costs(self, pool: Sequence[Architecture], estimators: Sequence[_Cost] | None) -> Costs:
-        """Return the costs ``(q, m)`` that are plausible at best: the known ones, and an optimistic error."""
-        evaluated = as_costs(list(self._evaluated.values()))
+    def _optimistic_costs(
+        self, pool: Sequence[Architecture], estimators: Sequence[_Cost] | None
+    ) -> tuple[Costs, Costs]:
+        """Return the costs ``(q, m)`` that are plausible at best, and what limits are held against of them.
+
+        They are the known ones, and an optimistic error. The interval of an estimated cost is relatively as
+        wide as the median one of those that were evaluated.
+        """
+        evaluated = self._archive()
         if estimators is None:
-            known = as_costs([self._known_costs(architecture) for architecture in pool])
+            known, bounds = self._exact(pool)
         else:
             known = as_costs([tuple(estimate(one) for estimate in estimators) for one in pool])
+            bounds = known * _widths(evaluated[:, 1:], self._limited_archive()[:, 1:])
         ranks = _ranks(np.concatenate([evaluated[:, 1:], known]))
         model = ErrorModel(_options(self._evaluated), ranks[: len(evaluated)], evaluated[:, 0])
         mean, deviation = model.predict(_options(pool), ranks[len(evaluated) :])
-        return np.column_stack([mean - self._optimism * deviation, known])
+        errors = mean - self._optimism * deviation
+        return np.column_stack([errors, known]), np.column_stack([errors, bounds])
 
-    def _known_costs(self, architecture: Architecture) -> tuple[float, ...]:
-        """Return all costs but the error, ``(m - 1,)``."""
-        if architecture not in self._known:
-            self._known[architecture] = tuple(cost(architecture) for cost in self._costs)
-        return self._known[architecture]
+    def _known_costs(self, architecture: Architecture) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Return all costs but the error, ``(m - 1,)``, and what limits on them are held against."""
+        found = self._known.get(architecture)
+        if found is None:
+            costs = tuple(cost(architecture) for cost in self._costs)
+            bounds = bounds_of(self._costs, architecture, (0.0, *costs))
+            found = self._known[architecture] = costs, costs if bounds is None else bounds[1:]
+        return found
 
-    def _chosen(self, optimistic: Costs, n: int) -> Indices:
-        """Return the indices of ``n`` rows of ``optimistic`` ``(q, m)``.
+    def _exact(self, architectures: Sequence[Architecture]) -> tuple[Costs, Costs]:
+        """Return all costs but the errors, ``(n, m - 1)``, and what limits on them are held against."""
+        found = [self._known_costs(one) for one in architectures]
+        return as_costs([costs for costs, _ in found]), as_costs([bounds for _, bounds in found])
+
+    def _archive(self) -> Costs:
+        """Return the costs of what was evaluated, ``(n, m)``."""
+        return as_costs([one.costs for one in self._evaluated.values()])
+
+    def _limited_archive(self) -> Costs:
+        """Return what limits are held against of what was evaluated, ``(n, m)``."""
+        return as_costs([one.limited for one in self._evaluated.values()])
+
+    def _chosen(self, optimistic: Costs, limited: Costs, n: int) -> Indices:
+        """Return the indices of ``n`` rows of ``optimistic`` ``(q, m)``, with their ``limited`` ``(q, m)``.
 
         They are of the least violating, and of the others only where those are too few.
         """
-        archive = as_costs(list(self._evaluated.values()))
-        is_feasible = self._violations(archive) == 0
+        archive = self._archive()
+        is_feasible = self._violations(self._limited_archive()) == 0
         archive = archive[is_feasible] if is_feasible.any() else archive
         chosen = np.empty(0, dtype=np.intp)
-        for level in levels(self._violations(optimistic), len(optimistic)):
+        for level in levels(self._violations(limited), len(optimistic)):
             best = improvement.choose(archive, optimistic[level], n - len(chosen))
             chosen = np.append(chosen, level[best])
             if len(chosen) == n:
                 break
         return chosen
 
-    def _violations(self, costs: Costs) -> Costs:
-        """Return the total violation of each row of ``costs`` ``(n, m)``, ``(n,)``."""
-        return np.array([self._violation(tuple(row)) for row in costs.tolist()])
+    def _violations(self, limited: Costs) -> Costs:
+        """Return the total violation of each row of ``limited`` ``(n, m)``, ``(n,)``."""
+        return np.array([self._violation(tuple(row)) for row in limited.tolist()])
+
+
+def _widths(costs: Costs, limited: Costs) -> Costs:
+    """Return the medians ``(k,)`` of ``limited`` over ``costs``, ``(n, k)`` each; a cost of 0 has 1."""
+    ratios = np.divide(limited, costs, out=np.ones_like(costs), where=costs != 0)
+    widths: Costs = np.median(ratios, axis=0)
+    return widths
 
 
 def _options(architectures: Sequence[Architecture] | Mapping[Architecture, object]) -> Options:

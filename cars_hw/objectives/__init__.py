@@ -4,15 +4,16 @@ from dataclasses import replace
 
 from cars_hw.objectives._feasibility import require_feasible
 from cars_hw.objectives._limits import Limits
-from cars_hw.objectives._objective import GraphObjective, Ingredients, Objective
+from cars_hw.objectives._objective import LIMIT_LEVEL, GraphObjective, Ingredients, Objective
 from cars_hw.objectives.error import Error
-from cars_hw.objectives.latency_ms import Latency
+from cars_hw.objectives.latency_ms import Latency, bound_text
 from cars_hw.objectives.macs import Macs
 from cars_hw.objectives.parameters import Parameters
 from cars_hw.objectives.peak_memory_bytes import PeakMemoryBytes
 from devices.foundation import UnknownNameError, load_plugin, plugin_names
 
 __all__ = [
+    "LIMIT_LEVEL",
     "Error",
     "GraphObjective",
     "Ingredients",
@@ -22,6 +23,7 @@ __all__ = [
     "Objective",
     "Parameters",
     "PeakMemoryBytes",
+    "bound_text",
     "find",
     "load",
     "names",

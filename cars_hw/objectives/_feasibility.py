@@ -9,7 +9,9 @@ by the cost itself, and the next hunt goes by an estimate that knows of them.
 
 import itertools
 import math
-from collections.abc import Callable, Container, Mapping, Sequence
+import statistics
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -39,28 +41,43 @@ def require_feasible(space: SearchSpace, costs: Sequence[Objective], limits: Map
 
     Raises:
         InfeasibleError: A limit is met by none, or all of them together are not; the message has the smallest
-            cost that was found, or the network that comes nearest.
+            cost that was found, or the network that comes nearest, each by its bound.
     """
     known = {cost.name: cost for cost in costs if cost.name in limits}
     nearest = _nearest(space, known, limits)
     if _excess(known, limits)(nearest) <= 0:
         return
     alone = {name: _nearest(space, {name: known[name]}, limits) for name in known}
-    least = {name: known[name](architecture) for name, architecture in alone.items()}
+    least = {name: _bound(known[name], architecture) for name, architecture in alone.items()}
     unmet = {name: cost for name, cost in least.items() if cost > limits[name]}
     found = "" if _is_small(space) and _are_exact(known) else " found"
     if unmet:
-        text = "; ".join(_unmet_text(space, name, cost, limits[name], found) for name, cost in unmet.items())
+        text = "; ".join(
+            _unmet_text(space, known[name], cost, limits[name], found) for name, cost in unmet.items()
+        )
         raise InfeasibleError(f"{text}; {_remedy(unmet)}", costs=unmet)
     nearest = _nearest(space, known, limits, starts=[nearest, *alone.values()])
-    together = {name: cost(nearest) for name, cost in known.items()}
+    together = {name: _bound(cost, nearest) for name, cost in known.items()}
     if any(cost > limits[name] for name, cost in together.items()):
-        raise InfeasibleError(_together_text(space, together, limits, found), costs=together)
+        text = _together_text(space, together, limits, found)
+        counted = "".join(
+            f"; {name} counts by {cost.bound_text}" for name, cost in known.items() if cost.bound_text
+        )
+        raise InfeasibleError(text + counted, costs=together)
 
 
-def _excess(costs: Mapping[str, Callable[[Architecture], float]], limits: Mapping[str, float]) -> _Excess:
+def _bound(cost: Objective, architecture: Architecture) -> float:
+    return cost.bound(architecture, cost(architecture))
+
+
+def _excess(costs: Mapping[str, Objective], limits: Mapping[str, float]) -> _Excess:
+    """Return the excess by the bounds of ``costs``."""
+    return _excess_by({name: partial(_bound, cost) for name, cost in costs.items()}, limits)
+
+
+def _excess_by(bounds: Mapping[str, Callable[[Architecture], float]], limits: Mapping[str, float]) -> _Excess:
     def excess(architecture: Architecture) -> float:
-        return sum(max(0.0, cost(architecture) / limits[name] - 1.0) for name, cost in costs.items())
+        return sum(max(0.0, bound(architecture) / limits[name] - 1.0) for name, bound in bounds.items())
 
     return excess
 
@@ -85,7 +102,8 @@ def _nearest(
     excess = _excess(costs, limits)
     if _are_exact(costs):
         return _hunted(space, excess, starts).best
-    judged: dict[Architecture, float] = {}
+    first = [*starts, *_starts(space)][0]
+    judged = {first: excess(first)}  # tells the first hunt how far bounds are above estimates
     for _ in range(_HUNTS):
         hunt = _hunted(space, _estimated(costs, limits, judged), starts)
         for architecture in hunt.nearest(_JUDGED, besides=judged):
@@ -99,16 +117,23 @@ def _estimated(
     costs: Mapping[str, Objective], limits: Mapping[str, float], judged: Mapping[Architecture, float]
 ) -> _Excess:
     """Return the excess by estimates; of those that were judged, their own."""
-    estimators = {
-        name: cost.estimator({architecture: cost(architecture) for architecture in judged})
-        for name, cost in costs.items()
-    }
-    by_estimates = _excess(estimators, limits)
+    by_estimates = _excess_by({name: _estimated_bound(cost, judged) for name, cost in costs.items()}, limits)
 
     def excess(architecture: Architecture) -> float:
         return judged[architecture] if architecture in judged else by_estimates(architecture)
 
     return excess
+
+
+def _estimated_bound(cost: Objective, judged: Collection[Architecture]) -> Callable[[Architecture], float]:
+    """Return the bound by an estimate of the cost: above it as the median of those that were judged."""
+    known, widths = dict[Architecture, float](), []
+    for architecture in judged:
+        known[architecture] = cost(architecture)
+        bound = cost.bound(architecture, known[architecture])
+        widths.append(bound / known[architecture] if known[architecture] else 1.0)
+    estimate, width = cost.estimator(known), statistics.median(widths)
+    return lambda architecture: width * estimate(architecture)
 
 
 def _hunted(space: SearchSpace, excess: _Excess, starts: Sequence[Architecture]) -> "_Hunt":
@@ -190,10 +215,11 @@ def _changes(space: SearchSpace) -> list[tuple[int, int]]:
     return [(decision, option) for decision, options in enumerate(space.allowed) for option in options]
 
 
-def _unmet_text(space: SearchSpace, name: str, cost: float, limit: float, found: str) -> str:
+def _unmet_text(space: SearchSpace, cost: Objective, bound: float, limit: float, found: str) -> str:
+    by_bound = f", by {cost.bound_text}" if cost.bound_text else ""
     return (
-        f"no network of {space.name} {_meets(found)} {name} <= {limit:g}: the smallest{found} is "
-        f"{_rounded_up(cost)}, {cost / limit:.4g} times the limit"
+        f"no network of {space.name} {_meets(found)} {cost.name} <= {limit:g}: the smallest{found} is "
+        f"{_rounded_up(bound)}, {bound / limit:.4g} times the limit{by_bound}"
     )
 
 

@@ -31,5 +31,8 @@ class Limits:
         return f"Limits({', '.join(f'{name} <= {limit:g}' for name, limit in self._by_name.items())})"
 
     def __call__(self, costs: tuple[float, ...]) -> float:
-        """Return 0 where ``costs`` are within all limits, else the sum of their relative excesses."""
+        """Return 0 where ``costs`` are within all limits, else the sum of their relative excesses.
+
+        Of a candidate, ``Candidate.limited`` is what limits are held against.
+        """
         return sum(max(0.0, costs[i] / limit - 1.0) for i, limit in self._limits.items())

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
 from cars_hw.latency.prediction import Predictor
@@ -11,6 +11,9 @@ from cars_hw.networks.graph import Graph
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.trainer import Trainer
 from devices.foundation import ConfigError, plugin_name
+
+#: The level of the interval whose upper end a limit on a latency is held against.
+LIMIT_LEVEL = 0.9
 
 
 @dataclass(frozen=True)
@@ -23,12 +26,15 @@ class Ingredients:
         latency_models: Predictors by the name of each target; under ``""`` where a search
             has one target without a name.
         target: The target that the objective is of; empty where its name has none.
+        limit_levels: By the names of targets, the level of the interval whose upper end a limit on their
+            latency is held against; 0 for the latency itself. ``LIMIT_LEVEL`` for those that are left out.
     """
 
     space: SearchSpace
     trainer: Trainer
     latency_models: Mapping[str, Predictor]
     target: str = ""
+    limit_levels: Mapping[str, float] = field(default_factory=dict)
 
 
 class Objective(ABC):
@@ -39,11 +45,13 @@ class Objective(ABC):
         pick: The word by which the member of a front with the least of it is picked, ``"smallest"``; empty
             for none.
         has_targets: Whether a search may have one for each of several targets, ``latency_ms.pixel``.
+        bound_text: What ``bound`` returns, in words; empty where it is the cost.
     """
 
     name: str
     pick: ClassVar[str] = ""
     has_targets: ClassVar[bool] = False
+    bound_text: str = ""
 
     def __init_subclass__(cls) -> None:
         if "name" not in vars(cls):
@@ -64,6 +72,14 @@ class Objective(ABC):
             known: Costs that are known, the oldest first.
         """
         return self
+
+    def bound(self, architecture: Architecture, cost: float, /) -> float:
+        """Return what a limit is held against, where the cost of ``architecture`` is ``cost``: here, that.
+
+        A cost that is not known exactly returns one that the architecture hardly exceeds. What is minimised
+        and shown is the cost all the same.
+        """
+        return cost
 
     @classmethod
     def make(cls, found: Ingredients) -> Self:

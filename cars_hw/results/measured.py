@@ -121,7 +121,8 @@ def as_measured(run: Run, record: Record) -> MeasuredGeneration:
     generation, sections = record.history[-1], run.config.searched_targets()
     sessions = _sessions(run, record)
     measured = {name: found for name in sections if (found := _latencies(name, sessions))}
-    members = [_with_latencies(member, generation, measured) for member in generation.front]
+    levels = {name: section.limit_level for name, section in sections.items()}
+    members = [_with_latencies(member, generation, measured, levels) for member in generation.front]
     return replace(
         shown(generation),
         front=Front(sorted(members, key=lambda member: member.costs), generation.objectives),
@@ -259,10 +260,16 @@ def _latencies(name: str, sessions: Collection[MeasuredSession]) -> dict[Archite
 
 
 def _with_latencies(
-    member: Candidate, generation: Generation, measured: Mapping[str, Mapping[Architecture, Anchored]]
+    member: Candidate,
+    generation: Generation,
+    measured: Mapping[str, Mapping[Architecture, Anchored]],
+    levels: Mapping[str, float],
 ) -> Candidate:
-    costs = generation.costs_of(member)
+    """Return ``member`` with what was measured, and the upper ends of the intervals of that as its bounds."""
+    costs, bounds = generation.costs_of(member), generation.limited_of(member)
     for name, by_member in measured.items():
-        if member.architecture in by_member:
-            costs[name] = by_member[member.architecture].latency_s * 1e3
-    return replace(member, costs=tuple(costs.values()))
+        found = by_member.get(member.architecture)
+        if found is not None:
+            costs[name] = found.latency_s * 1e3
+            bounds[name] = found.bound_at(levels[name]) * 1e3
+    return replace(member, costs=tuple(costs.values()), bounds=tuple(bounds.values()))

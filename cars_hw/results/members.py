@@ -256,11 +256,11 @@ def _path(choice: str, folder: Path, made_by: FileFormat) -> Path:
 
 
 def _require_within_limits(opened: RestoredRun, choice: str, member: Candidate) -> None:
-    generation = opened.generation
-    costs, limits = generation.costs_of(member), opened.run.config.all_limits()
-    over = {name: costs[name] for name in excesses(opened.run.config, generation, member)}
+    config, generation = opened.run.config, opened.generation
+    limited = generation.limited_of(member)
+    over = {name: limited[name] for name in excesses(config, generation, member)}
     if over:
-        how = " and ".join(excess_text(name, cost, limits[name]) for name, cost in over.items())
+        how = " and ".join(excess_text(config, generation, member, name) for name in over)
         raise InfeasibleError(
             f"member {choice} violates the limits of the search: {how}; pick another, or allow such members",
             costs=over,

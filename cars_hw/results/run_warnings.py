@@ -14,6 +14,7 @@ from cars_hw.config import SearchConfig
 from cars_hw.latency.contents import contents_of
 from cars_hw.latency.model import condition_notes
 from cars_hw.ledger import Json
+from cars_hw.objectives import bound_text
 from cars_hw.results.measured import as_measured, shown
 from cars_hw.runs import Amendment, Run, is_limit
 from cars_hw.saving.record import Generation, Record
@@ -101,34 +102,44 @@ def has_usable_member(config: SearchConfig, generation: Generation) -> bool:
 
 
 def excesses(config: SearchConfig, generation: Generation, member: Candidate) -> dict[str, float]:
-    """Return by how many times ``member`` exceeds each limit that it violates, by the cost's name."""
-    costs, limits = generation.costs_of(member), config.all_limits()
-    return {name: costs[name] / most for name, most in limits.items() if costs[name] > most}
+    """Return by how many times ``member`` exceeds each limit that it violates, by the cost's name.
+
+    Of a latency, the upper end of its interval counts, as the search had it or as it was measured.
+    """
+    limited, limits = generation.limited_of(member), config.all_limits()
+    return {name: limited[name] / most for name, most in limits.items() if limited[name] > most}
 
 
-def excess_text(name: str, cost: float, limit: float) -> str:
-    """Say which limit a cost violates, and by how much."""
-    return f"{name} is {cost:.4g}, {cost / limit:.4g} times the limit of {limit:g}"
+def excess_text(config: SearchConfig, generation: Generation, member: Candidate, name: str) -> str:
+    """Say by how much ``member`` violates the limit of the cost ``name``."""
+    cost, bound = generation.costs_of(member)[name], generation.limited_of(member)[name]
+    limit, target = config.all_limits()[name], config.latency_targets().get(name)
+    by_bound = "" if bound == cost or target is None else f"; {bound_text(target.limit_level)} is {bound:.4g}"
+    return f"{name} is {cost:.4g}{by_bound}, {bound / limit:.4g} times the limit of {limit:g}"
 
 
 def violations_json(config: SearchConfig, generation: Generation, member: Candidate) -> dict[str, Json]:
-    """Return the limits that ``member`` violates, each with its cost, the limit and their ratio."""
-    costs, limits = generation.costs_of(member), config.all_limits()
-    return {
-        name: {"cost": costs[name], "limit": limits[name], "times": times}
-        for name, times in excesses(config, generation, member).items()
-    }
+    """Return the limits that ``member`` violates, each with its cost, the limit, and by how many times.
+
+    Where the limit is held against the upper end of an interval, that is its ``bound``.
+    """
+    costs, limited, limits = generation.costs_of(member), generation.limited_of(member), config.all_limits()
+    found: dict[str, Json] = {}
+    for name, times in excesses(config, generation, member).items():
+        bound: dict[str, Json] = {} if limited[name] == costs[name] else {"bound": limited[name]}
+        found[name] = {"cost": costs[name], **bound, "limit": limits[name], "times": times}
+    return found
 
 
 def _about_limits(config: SearchConfig, generation: Generation) -> list[RunWarning]:
     """Name each limit that members violate, with the cost of the one that comes nearest."""
     found, front, measured = [], generation.front, shown(generation).measured
     for name, limit in config.all_limits().items():
-        costs = [generation.costs_of(member)[name] for member in front]
-        over = [cost for cost in costs if cost > limit]
+        bounds = {member: generation.limited_of(member)[name] for member in front}
+        over = [member for member in front if bounds[member] > limit]
         if over:
             how_many = "no member" if len(over) == len(front) else f"only {len(front) - len(over)}"
-            nearest = excess_text(name, min(over), limit)
+            nearest = excess_text(config, generation, min(over, key=bounds.__getitem__), name)
             as_found = " as measured" if name in measured else ""
             text = (
                 f"{how_many} of the front's {len(front)} meets {name} <= {limit:g}{as_found}: at the "

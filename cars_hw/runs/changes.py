@@ -34,6 +34,7 @@ _OF_TARGETS: Mapping[str, _Objection] = {
     "device": _another_kind,
     "table": _none,
     "max_latency_ms": _none,
+    "limit_level": _none,
     "allow_changed": _none,
 }
 
@@ -82,8 +83,8 @@ def refusal(change: Change, where: Path, objection: str = "") -> CheckpointError
 
 
 def is_limit(key: str) -> bool:
-    """Tell whether a dotted key of the configuration holds the most that a cost may be."""
-    return key.startswith("limits.") or key.endswith(".max_latency_ms")
+    """Tell whether a dotted key of the configuration says what is within a limit."""
+    return key.startswith("limits.") or key.endswith((".max_latency_ms", ".limit_level"))
 
 
 def flat(values: Mapping[str, JsonValue], prefix: str = "") -> dict[str, JsonValue]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field, TypeAdapter, ValidationError
 
 from cars_hw.candidate import Candidate, Front, frame_of
-from cars_hw.errors import CheckpointError
+from cars_hw.errors import CheckpointError, SelectionError
 from cars_hw.ledger import Json
 from cars_hw.saving.checkpoint import Checkpoint
 from cars_hw.saving.replay import Log
@@ -46,6 +46,10 @@ class Generation:
     def costs_of(self, member: Candidate) -> dict[str, float]:
         """Return the costs of ``member`` by the names of the objectives."""
         return dict(zip(self.objectives, member.costs, strict=True))
+
+    def limited_of(self, member: Candidate) -> dict[str, float]:
+        """Return what limits on ``member`` are held against, by the names of the objectives."""
+        return dict(zip(self.objectives, member.limited, strict=True))
 
     def to_frame(self) -> pd.DataFrame:
         """Return a row for each member of the population: architecture, costs, whether it is in the front."""
@@ -145,6 +149,8 @@ def read_record(checkpoint: Checkpoint) -> Record:
         record = _RECORD.validate_python({**values, "history": checkpoint.history})
     except ValidationError as error:
         raise _of_another_version(error) from error
+    except SelectionError as error:
+        raise CheckpointError(f"the checkpoint contradicts itself: {error}") from error
     if not checkpoint.is_partial and not record.history:
         raise CheckpointError("the checkpoint has no generation; start anew in another folder")
     _require_sound(record)
@@ -191,7 +197,7 @@ def _require_sound(record: Record) -> None:
             and generation.front
             and all(isinstance(figure, int | float) for figure in generation.ledger.values())
             and all(len(member.costs) == len(names) for member in members)
-            and all(math.isfinite(cost) for member in members for cost in member.costs)
+            and all(math.isfinite(cost) for one in members for cost in (*one.costs, *one.limited))
         )
         if not is_sound:
             raise CheckpointError(

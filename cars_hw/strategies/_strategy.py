@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 from pydantic import TypeAdapter
 
-from cars_hw.candidate import Candidate
+from cars_hw.candidate import Candidate, bounds_of
 from cars_hw.errors import ArchitectureError, CheckpointError, SelectionError
 from cars_hw.evolution import domination
 from cars_hw.ledger import Json
@@ -17,7 +17,7 @@ from cars_hw.spaces._space import SearchSpace
 from cars_hw.trainer import Trainer
 from devices.foundation import Settings, plugin_name, settings_type
 
-#: Total constraint violation of costs (m,): 0 where all constraints hold.
+#: Total constraint violation of costs, or bounds of them (m,): 0 where all constraints hold.
 Violation = Callable[[tuple[float, ...]], float]
 
 #: A cost that is known without evaluation.
@@ -75,7 +75,7 @@ class Strategy(ABC):
     Args:
         space: The architectures to search.
         rng: The only source of the algorithm's randomness; the strategy owns it.
-        violation: Total constraint violation of a candidate's costs.
+        violation: Total constraint violation of what limits are held against: ``Candidate.limited``.
         settings: The algorithm's hyper-parameters, by name.
 
     Attributes:
@@ -163,13 +163,12 @@ class Strategy(ABC):
         Errors stay. An algorithm that remembers costs elsewhere, from one round to the next, renews them too.
         """
         known = self.facts.known_costs.values()
-        self.population = tuple(
-            replace(
-                member,
-                costs=(member.costs[0], *(cost(member.architecture) for cost in known)),
-            )
-            for member in self.population
-        )
+
+        def renewed(member: Candidate) -> Candidate:
+            costs = (member.costs[0], *(cost(member.architecture) for cost in known))
+            return replace(member, costs=costs, bounds=bounds_of(known, member.architecture, costs))
+
+        self.population = tuple(map(renewed, self.population))
 
     def screen(self, draw: Draw, n: int) -> list[Architecture]:
         """Return up to ``n`` new architectures that are worth an evaluation; no other new ones are asked."""
@@ -192,7 +191,9 @@ class Strategy(ABC):
             SelectionError: There is no candidate, or a cost is NaN or infinite.
         """
         costs = domination.as_costs([candidate.costs for candidate in candidates])
-        violations = np.array([self.violation(candidate.costs) for candidate in candidates], dtype=np.float64)
+        violations = np.array(
+            [self.violation(candidate.limited) for candidate in candidates], dtype=np.float64
+        )
         return costs, violations
 
     def state(self) -> dict[str, Json]:
@@ -214,6 +215,7 @@ class Strategy(ABC):
             values = _STATE.validate_python(dict(state))
             if values.population:
                 domination.as_costs([member.costs for member in values.population])
+                domination.as_costs([member.limited for member in values.population])
             for member in values.population:
                 checked(member.architecture, self.space.choices)
             self.rng.bit_generator.state = values.rng

@@ -66,6 +66,17 @@ class ObjectiveContract:
         assert costs == [objective(member) for member in members]
         assert costs[::-1] == [twin(member) for member in reversed(members)]
 
+    def test_what_a_limit_is_held_against_is_a_number_no_smaller_than_the_cost(
+        self, objective: Objective, made_of: Ingredients
+    ) -> None:
+        for member in _members(made_of):
+            cost = objective(member)
+            bound = objective.bound(member, cost)
+            assert math.isfinite(bound)
+            assert bound >= cost
+            assert bound == objective.bound(member, cost)
+            assert bound == cost or objective.bound_text
+
     def test_a_search_minimises_it(self, objective: Objective, made_of: Ingredients) -> None:
         space, trainer = made_of.space, made_of.trainer
         rng = np.random.default_rng(0)

@@ -144,6 +144,12 @@ def test_the_interval_at_the_tables_speed_holds_the_ratios_uncertainty_too() -> 
     assert Anchored(measured).interval_s == measured.interval_s
 
 
+def test_a_bound_is_the_upper_end_of_the_interval_at_its_level() -> None:
+    anchored = Anchored(Measurement(OpSpec.of("network", (1, 3, 8, 8)), (1e-3,)), None, (0.9e-3, 1.2e-3))
+    bounds_ms = [anchored.bound_at(level) * 1e3 for level in (0.0, 0.9, 0.95)]
+    assert bounds_ms == pytest.approx([1.0, 1.0 + 0.2 * 1.6449 / 1.9600, 1.2], rel=1e-4)
+
+
 def test_the_ratio_is_the_median_so_that_one_disturbed_anchor_does_not_move_it() -> None:
     pairs = [
         (Measurement(_NETWORK, (1e-3,)), Measurement(_NETWORK, (1e-3 * factor,)))

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from cars_hw import objectives
+from cars_hw.config import LatencySection
 from cars_hw.latency.model import latency_model
 from cars_hw.latency.prediction import Predictor
 from cars_hw.objectives import Ingredients, Latency, Limits
@@ -51,6 +52,23 @@ def test_latency_is_named_after_its_target_where_one_is_named(model: Predictor) 
     latency = objectives.load("latency_ms.pixel", found)
     assert latency.name == "latency_ms.pixel"
     assert latency(_MEMBER) == Latency(model)(_MEMBER)
+
+
+def test_a_limit_on_a_latency_is_held_against_the_upper_end_of_its_interval(model: Predictor) -> None:
+    prediction = model.predict(_MEMBER)
+    for level, bound_s in ((0.9, prediction.interval_at(0.9)[1]), (0.0, prediction.latency_s)):
+        latency = Latency(model, limit_level=level)
+        assert latency.bound(_MEMBER, latency(_MEMBER)) == pytest.approx(bound_s * 1e3)
+        found = Ingredients(_SPACE, CurveTrainer(), {"pixel": model}, limit_levels={"pixel": level})
+        made = objectives.load("latency_ms", found)
+        assert made.bound(_MEMBER, made(_MEMBER)) == latency.bound(_MEMBER, latency(_MEMBER))
+    assert Latency(model).bound(_MEMBER, 0.0) > Latency(model)(_MEMBER)
+    with pytest.raises(ConfigError, match="limit_level is nan"):
+        Latency(model, limit_level=float("nan"))
+
+
+def test_the_level_of_configurations_is_that_of_objectives() -> None:
+    assert LatencySection().limit_level == objectives.LIMIT_LEVEL == 0.9
 
 
 def test_the_only_target_needs_no_name(model: Predictor) -> None:

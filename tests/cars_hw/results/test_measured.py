@@ -130,6 +130,8 @@ def test_a_limit_that_only_the_measured_front_violates_is_the_first_warning_and_
     opened: Run,
 ) -> None:
     measured = as_measured(opened, opened.record())
+    for member in measured.front:
+        assert member.limited[2] == measured.latencies_of(member)["latency_ms"].bound_at(0.9) * 1e3
     slowest = max(member.costs[2] for member in measured.front)
     limited = cars_hw.amended(opened, {"latency": {"max_latency_ms": slowest * 0.999}}, allow_infeasible=True)
     warnings = [one for one in warnings_of_run(limited, limited.record()) if one.kind != "amended"]

@@ -179,6 +179,22 @@ def test_the_front_is_judged_anew_under_another_limit(run: Run) -> None:
     assert "amended" not in {found.kind for found in warnings_of_run(limited, limited.record())}
 
 
+def test_a_run_from_before_limits_were_held_against_intervals_goes_on_without_until_it_is_amended(
+    run: Run,
+) -> None:
+    assert run.config.latency.limit_level == 0.0
+    rounds = list(cars_hw.open_search(run).run())
+    latencies = sorted(member.costs[2] for member in rounds[-1].front)
+    limited = cars_hw.amended(run, {"latency": {"max_latency_ms": latencies[0] * 1.0001}})
+    before = cars_hw.open_search(limited).front
+    assert [member.bounds for member in before] == [None]
+    assert [member.costs[2] for member in before] == latencies[:1]
+    values: Mapping[str, JsonValue] = {"latency": {"limit_level": 0.9}}
+    today = cars_hw.open_search(cars_hw.amended(limited, values, allow_infeasible=True)).front
+    assert all(member.limited[2] > member.costs[2] for member in today)
+    assert min(member.limited[2] for member in today) > latencies[0] * 1.0001
+
+
 def _same(header: TableHeader) -> TableHeader:
     return header
 

@@ -46,6 +46,15 @@ class Estimable(Protocol):
         ...
 
 
+@runtime_checkable
+class Preparable(Protocol):
+    """A cost that is asked for many architectures more cheaply than for one after the other."""
+
+    def prepare(self, architectures: Sequence[Architecture], /) -> None:
+        """Get ready to be asked for all of them."""
+        ...
+
+
 class Screen:
     """Chooses which new architectures a strategy asks for; see ``Strategy.screen``.
 
@@ -112,6 +121,7 @@ class Screen:
         chosen = self._chosen(optimistic, n)
         for _ in range(_CHOICES_ANEW if estimators is not None else 0):
             estimated = self._violations(optimistic[chosen])
+            self._prepare([pool[i] for i in chosen])
             optimistic[chosen, 1:] = as_costs([self._known_costs(pool[i]) for i in chosen])
             if not np.any((estimated == 0) & (self._violations(optimistic[chosen]) > 0)):
                 break
@@ -142,6 +152,7 @@ class Screen:
     def renew_known_costs(self) -> None:
         """Give what was evaluated the known costs of today, where a search goes on by another table."""
         self._known.clear()
+        self._prepare(list(self._evaluated))
         self._evaluated = {
             architecture: (costs[0], *self._known_costs(architecture))
             for architecture, costs in self._evaluated.items()
@@ -167,6 +178,13 @@ class Screen:
         model = ErrorModel(_options(self._evaluated), ranks[: len(evaluated)], evaluated[:, 0])
         mean, deviation = model.predict(_options(pool), ranks[len(evaluated) :])
         return np.column_stack([mean - self._optimism * deviation, known])
+
+    def _prepare(self, architectures: Sequence[Architecture]) -> None:
+        """Let costs that ask a device ask for all that are not known together."""
+        unknown = [architecture for architecture in architectures if architecture not in self._known]
+        for cost in self._costs:
+            if isinstance(cost, Preparable):
+                cost.prepare(unknown)
 
     def _known_costs(self, architecture: Architecture) -> tuple[float, ...]:
         """Return all costs but the error, ``(m - 1,)``."""

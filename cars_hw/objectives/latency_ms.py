@@ -1,6 +1,6 @@
 """The latency of a network on a device, predicted from a table."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Self
 
 from cars_hw.latency.estimates import OperationSums
@@ -69,6 +69,16 @@ class Latency(Objective):
             ProfilingError: The table's runtime does not execute it.
         """
         return self.predictor.predict(architecture)
+
+    def prepare(self, architectures: Sequence[Architecture], /) -> None:
+        """Count what is executed of ``architectures``, where networks are predicted by that.
+
+        Raises:
+            ProfilingError: The table's runtime does not execute one.
+            DeviceError: The table's device would have to be asked, and cannot be.
+        """
+        if isinstance(self.predictor, UnitPredictor):
+            self.predictor.count_each(architectures)
 
     def correct(self, predictor: Predictor) -> None:
         """Predict by ``predictor`` from now on; whoever keeps costs has to ask for them anew."""

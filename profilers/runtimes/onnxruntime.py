@@ -17,6 +17,7 @@ from profilers.runtimes._onnxruntime.breakdown import PROFILED_CALLS, profiled_s
 from profilers.runtimes._onnxruntime.executed import executed_graph
 from profilers.runtimes._onnxruntime.file import file_type, read_onnx
 from profilers.runtimes._onnxruntime.remote import RemoteOrt
+from profilers.runtimes._onnxruntime.remote_graphs import Model
 from profilers.runtimes._onnxruntime.session import ORT_ERRORS, open_session, optimised
 from profilers.runtimes._onnxruntime.settings import OnnxRuntimeSettings
 from profilers.runtimes._reference import (
@@ -94,15 +95,19 @@ class OnnxRuntime(Runtime):
         return OnnxCounter(build)
 
     def executed(self, workload: Workload, device: Device) -> ExecutedGraph:
+        [graph] = self.executed_each([workload], device)
+        return graph
+
+    def executed_each(self, workloads: Sequence[Workload], device: Device) -> Iterator[ExecutedGraph]:
         self._require_shown()
-        spec = workload.spec
-        require_float32(spec)
+        models = (self._model_of(workload) for workload in workloads)
         if isinstance(device, RemoteDevice):
-            graph = self._remote.optimised(self._model(workload), spec, device)
+            graphs = self._remote.optimised(models, device)
         else:
             self._host(device)
-            graph = optimised(self._model(workload), subject=spec)
-        return executed_graph(graph, input_shapes(spec))
+            graphs = (optimised(model.content, subject=model.spec) for model in models)
+        for workload, graph in zip(workloads, graphs, strict=True):
+            yield executed_graph(graph, input_shapes(workload.spec))
 
     def breakdown(self, workload: Workload, device: Device) -> Sequence[OperatorTime]:
         if isinstance(device, RemoteDevice):
@@ -124,6 +129,10 @@ class OnnxRuntime(Runtime):
             raise UnsupportedOperationError(
                 f"ONNX Runtime does not show what provider {provider} executes: it compiles networks"
             )
+
+    def _model_of(self, workload: Workload) -> Model:
+        require_float32(workload.spec)
+        return Model(workload.spec, self._model(workload))
 
     def _model(self, workload: Workload) -> bytes:
         """Return the model of a workload, which no torch has run."""

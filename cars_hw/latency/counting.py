@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol, get_args
 import devices
 from cars_hw.errors import UncountedError
 from cars_hw.latency.candidates import network_key
-from cars_hw.latency.contents import UnitContents, network_workload
+from cars_hw.latency.contents import contents_of, network_workload
 from cars_hw.networks.architecture import Architecture
 from cars_hw.networks.graph import IMAGE, Graph, Node
 from cars_hw.spaces._space import SearchSpace
@@ -248,7 +248,7 @@ def _setup_for(header: TableHeader, setup: Setup | None) -> Setup:
 
 def _kept(space: SearchSpace, table: LatencyTable) -> dict[Architecture, ExecutedGraph]:
     """Return what the device's runtime makes of the calibration networks."""
-    contents = UnitContents(space, dict(table.executed))
+    contents = contents_of(space, table)
     keys = {one: network_key(space, one) for one in contents.calibration}
     return {one: table.executed[key] for one, key in keys.items() if key in table.executed}
 

@@ -72,10 +72,17 @@ def profile(
         typer.Option(
             "--networks-of",
             metavar="RUN",
-            help="Also measure 8 networks of this run's front, or those of a list of architectures, to correct "
-            "predictions where searches end.",
+            help="Measure 8 networks of this run's front, too, or those of a list of architectures: they "
+            "correct predictions where searches end.",
         ),
     ] = None,
+    by_operations: Annotated[
+        bool,
+        typer.Option(
+            "--by-operations",
+            help="Make a new table of operations, which predicts on every machine, if less well.",
+        ),
+    ] = False,
     precision: PrecisionOption = 0.02,
     max_drift: MaxDriftOption = 0.05,
     spread_s: SpreadOption = 10.0,
@@ -120,13 +127,11 @@ def profile(
     path = resolved.latency.table
     if networks_only is None:
         further = _further(resolved, networks_of, allow_plugin or ())
-        forecast_of, measure, what = _of_parts(resolved, further)
-    elif networks_of is None:
+        forecast_of, measure, what = _of_parts(resolved, further, by_operations=by_operations)
+    elif networks_of is None and not by_operations:
         forecast_of, measure, what = _of_networks(networks_only)
     else:
-        raise typer.BadParameter(
-            "--networks-of adds to a table of units or operations, not to --networks-only"
-        )
+        raise typer.BadParameter("--networks-only makes a table of other networks, and of nothing else")
     forecast = forecast_of(resolved, devices=device or (), quality=quality, retry_failures=retry_failures)
     say(f"{path}: {forecast}")
     kept = f"{path} and its parts" if len(device or ()) > 1 else path
@@ -164,7 +169,7 @@ def _further(
     return read_architectures(source, make_space(resolved))
 
 
-def _of_parts(resolved: "SearchConfig", further: tuple[Architecture, ...]) -> _Ways:
+def _of_parts(resolved: "SearchConfig", further: tuple[Architecture, ...], *, by_operations: bool) -> _Ways:
     """Return how a table of operations or units is forecast and measured, and what that is of."""
     from cars_hw.assembly import make_setup
     from cars_hw.cli._measuring import counting_lines
@@ -172,15 +177,16 @@ def _of_parts(resolved: "SearchConfig", further: tuple[Architecture, ...]) -> _W
     from cars_hw.results.forecast import profile_forecast
     from cars_hw.results.tables import profile as profile_table
 
-    path = resolved.latency.table
-    kind, reason = (
-        told(Path(path), make_setup(resolved.for_target().latency)) for told in (kind_of, why_by_operations)
-    )
+    path, setup = resolved.latency.table, make_setup(resolved.for_target().latency)
+    kind = kind_of(Path(path), setup, by_operations=by_operations)
+    reason = "" if by_operations else why_by_operations(Path(path), setup)
     if reason:
         say(f"{path}: by operations, since {reason}")
-
-    measure = partial(profile_table, further=further, on_counted=counting_lines())
-    return partial(profile_forecast, further=further), measure, f"{kind} and networks"
+    measured = partial(
+        profile_table, further=further, by_operations=by_operations, on_counted=counting_lines()
+    )
+    forecast = partial(profile_forecast, further=further, by_operations=by_operations)
+    return forecast, measured, f"{kind} and networks"
 
 
 def _of_networks(n: int) -> _Ways:

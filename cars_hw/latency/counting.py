@@ -211,7 +211,8 @@ def counts_for(space: SearchSpace, table: LatencyTable, setup: Setup | None = No
     if setup is None or why_not_there:
         raise UncountedError(
             f"the table of {table.header.device} does not predict on this machine: {why_not_here}; "
-            f"{why_not_there}: predict where it was measured, or connect that device"
+            f"{why_not_there}: predict where it was measured, connect that device, or profile another table "
+            "with --by-operations"
         )
     return NetworkCounts(CountedThere(space, setup), known)
 

@@ -29,11 +29,17 @@ from profilers import (
 )
 
 
-def kind_of(path: Path, setup: Setup) -> KeyedBy:
+def kind_of(path: Path, setup: Setup, *, by_operations: bool = False) -> KeyedBy:
     """Return what the table at ``path`` is made of; of a new one, units where its runtime shows them.
 
+    Args:
+        path: The table.
+        setup: On what is measured.
+        by_operations: Whether it is to be of operations, whatever its runtime shows.
+
     Raises:
-        TableError: The table cannot be read, or is made of whole networks alone.
+        TableError: The table cannot be read, or is made of whole networks alone, or of units though
+            ``by_operations`` is asked for.
         UnknownNameError: There is no such runtime, or it has no such setting.
     """
     files = _files(path)
@@ -43,8 +49,10 @@ def kind_of(path: Path, setup: Setup) -> KeyedBy:
             raise TableError(
                 f"{path} is made of whole networks alone; go on with --networks-only N, or name another file"
             )
+        if by_operations and kind == "units":
+            raise TableError(f"{path} is made of units; name another file for a table of operations")
         return kind
-    return "operations" if why_by_operations(path, setup) else "units"
+    return "operations" if by_operations or why_by_operations(path, setup) else "units"
 
 
 def why_by_operations(path: Path, setup: Setup) -> str:

@@ -125,6 +125,7 @@ def profile_forecast(
     quality: Quality = USUAL,
     retry_failures: bool = False,
     further: Sequence[Architecture] = (),
+    by_operations: bool = False,
 ) -> MeasuringForecast:
     """Return what ``profile`` would measure, and how long that may take; no device is asked.
 
@@ -134,13 +135,14 @@ def profile_forecast(
         quality: How precisely.
         retry_failures: Whether what failed before is measured again.
         further: Whole networks that the table is to hold beside those that every table has.
+        by_operations: As for ``profile``.
 
     Raises:
         TableError: The table cannot be read.
     """
     latency, space = config.for_target().latency, make_space(config)
     path = Path(latency.table)
-    is_of_units = kind_of(path, make_setup(latency)) == "units"
+    is_of_units = kind_of(path, make_setup(latency), by_operations=by_operations) == "units"
     stored = stored_contents if is_of_units else operation_contents
     contents: UnitContents | TableContents = stored(space, path, lacking_networks(space, path, further))
     missing = set(lacking(path, contents.specs, retry_failures=retry_failures))

@@ -9,7 +9,6 @@ import numpy as np
 
 from cars_hw.assembly import make_setup, make_space, open_table
 from cars_hw.config import SearchConfig
-from cars_hw.errors import CheckpointError
 from cars_hw.latency.anchors import require_near
 from cars_hw.latency.candidates import is_same_space
 from cars_hw.latency.contents import VALIDATION_NETWORKS, contents_of
@@ -18,7 +17,6 @@ from cars_hw.latency.model import latency_model, predicted_networks
 from cars_hw.latency.networks_only import marking
 from cars_hw.networks.architecture import Architecture
 from cars_hw.runs import Run
-from cars_hw.saving.record import read_record
 from devices.foundation import ConfigError
 from latency_tables import LatencyTable, ValidationReport, session_speed
 from profilers import (
@@ -45,6 +43,7 @@ def profile(  # noqa: PLR0913  (what, on what and how)
     retry_failures: bool = False,
     allow_changed: Collection[str] = (),
     further: Sequence[Architecture] = (),
+    by_operations: bool = False,
     on_progress: OnProgress = ignore_progress,
     on_counted: OnProgress = ignore_progress,
 ) -> Filled:
@@ -62,6 +61,8 @@ def profile(  # noqa: PLR0913  (what, on what and how)
             ``latency_tables.Changeable``. ``device`` allows nothing here.
         further: Whole networks that correct predictions from then on, beside those that every table has; see
             ``front_networks``. One without a path from the image to the output is left out.
+        by_operations: Whether a new table is of operations though its runtime shows what it executes: such a
+            table predicts on every machine, also where the runtime executes networks otherwise.
         on_progress: For progress.
         on_counted: For progress of what is counted of networks, without being measured.
 
@@ -73,7 +74,7 @@ def profile(  # noqa: PLR0913  (what, on what and how)
     """
     latency = config.for_target().allowing(allow_changed).latency
     path, setup, space = Path(latency.table), make_setup(latency), make_space(config)
-    keyed_by = kind_of(path, setup)
+    keyed_by = kind_of(path, setup, by_operations=by_operations)
     more = lacking_networks(space, path, further)
 
     def fill(workloads: Sequence[Workload]) -> Filled:
@@ -113,19 +114,16 @@ def front_networks(run: Run, config: SearchConfig, n: int = FRONT_NETWORKS) -> t
         n: How many; all members of a smaller front.
 
     Raises:
-        CheckpointError: The run has no generation yet.
+        CheckpointError: No generation of the run is complete.
         ConfigError: It is of another space.
     """
-    checkpoint, space = run.latest_checkpoint(), make_space(config)
-    history = read_record(checkpoint).history if checkpoint is not None else ()
-    if not history:
-        raise CheckpointError(f"{run.path} has no front yet; name a run with a generation that is complete")
+    space = make_space(config)
     if not is_same_space(make_space(run.config), space):
         raise ConfigError(
             f"{run.path} searches another space than {config.space.name}, or with other settings; profile by "
             "the run's own configuration (--config)"
         )
-    members = sorted(history[-1].front, key=lambda member: member.costs)
+    members = sorted(run.front(), key=lambda member: member.costs)
     connected = [one.architecture for one in members if space.deployed(one.architecture).is_connected]
     places = np.unique(np.linspace(0, len(connected) - 1, min(n, len(connected))).round().astype(int))
     return tuple(connected[place] for place in places)

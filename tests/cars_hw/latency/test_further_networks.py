@@ -45,7 +45,7 @@ def others(table: LatencyTable, n: int) -> list[Architecture]:
     return [one for one in _EVERYTHING if one not in known][:n]
 
 
-@pytest.mark.parametrize("runtime", ["fake", "tests.fakes.changing_speed"])
+@pytest.mark.parametrize("runtime", ["fake", "tests.fakes.hidden_units"])
 def test_further_networks_calibrate_a_table_of_units_and_one_of_operations(
     tmp_path: Path, runtime: str
 ) -> None:

@@ -106,7 +106,7 @@ class CountedThere:
         """
         runtime, counter = self.setup.load_runtime(), unit_counter(self.setup)
         with devices.connect(self.setup.device) as device:
-            yield from runtime.executed_each([self._workload(one, counter) for one in architectures], device)
+            yield from runtime.executed_each((self._workload(one, counter) for one in architectures), device)
 
     def _workload(self, architecture: Architecture, counter: UnitCounter) -> Workload:
         """Return the network, put together from operations that were lowered once where that can be done."""

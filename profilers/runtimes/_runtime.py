@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -214,8 +214,10 @@ class Runtime(ABC):
         """
         raise self._shows_nothing()
 
-    def executed_each(self, workloads: Sequence[Workload], device: Device) -> Iterator[ExecutedGraph]:
+    def executed_each(self, workloads: Iterable[Workload], device: Device) -> Iterator[ExecutedGraph]:
         """Yield the same of many networks, in their order: a device far away is asked for many at a time.
+
+        No more workloads are taken than are asked for at a time.
 
         Raises:
             UnsupportedOperationError: As above, of the first such network; those before it were yielded.

@@ -1,6 +1,6 @@
 """ONNX Runtime: on the processors of this machine, or by ``onnxruntime_perf_test`` on a phone."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -98,16 +98,16 @@ class OnnxRuntime(Runtime):
         [graph] = self.executed_each([workload], device)
         return graph
 
-    def executed_each(self, workloads: Sequence[Workload], device: Device) -> Iterator[ExecutedGraph]:
+    def executed_each(self, workloads: Iterable[Workload], device: Device) -> Iterator[ExecutedGraph]:
         self._require_shown()
-        models = (self._model_of(workload) for workload in workloads)
+        models = map(self._model_of, workloads)
         if isinstance(device, RemoteDevice):
             graphs = self._remote.optimised(models, device)
         else:
             self._host(device)
-            graphs = (optimised(model.content, subject=model.spec) for model in models)
-        for workload, graph in zip(workloads, graphs, strict=True):
-            yield executed_graph(graph, input_shapes(workload.spec))
+            graphs = ((model.spec, optimised(model.content, subject=model.spec)) for model in models)
+        for spec, graph in graphs:
+            yield executed_graph(graph, input_shapes(spec))
 
     def breakdown(self, workload: Workload, device: Device) -> Sequence[OperatorTime]:
         if isinstance(device, RemoteDevice):

@@ -84,10 +84,10 @@ class RemoteOrt:
         with device.scratch() as folder:
             yield self._loaded(model, spec, device, folder, _AS_WRITTEN if is_optimised else _ALL)
 
-    def optimised(self, models: Iterable[Model], device: RemoteDevice) -> Iterator[bytes]:
-        """Yield the graphs that ONNX Runtime on ``device`` makes of ``models``, as ONNX files; not trusted.
+    def optimised(self, models: Iterable[Model], device: RemoteDevice) -> Iterator[tuple[OpSpec, bytes]]:
+        """Yield, by what it computes, the graph that ONNX Runtime on ``device`` makes of each model.
 
-        Many are asked for in one call.
+        They are ONNX files, not trusted. Many are asked for in one call.
 
         Raises:
             ProfilingError: One does not run there; those before it were yielded.
@@ -103,7 +103,7 @@ class RemoteOrt:
                 for model in batch:  # whichever it was of, the others are counted
                     yield from self.optimised([model], device)
                 continue
-            yield from graphs
+            yield from zip((model.spec for model in batch), graphs, strict=False)
             if failed is not None:
                 _refuse(batch[len(graphs)].spec, failed.said, failed.exit_status)
 

@@ -80,5 +80,5 @@ def test_a_new_table_is_of_operations_where_that_is_asked_for(folder: Path) -> N
 def test_a_table_of_networks_alone_takes_none_of_a_front(folder: Path) -> None:
     refused = run("profile", *_FAKE, "--table=n.jsonl", "--networks-only=10", "--networks-of=units.jsonl")
     assert refused.status == 2
-    assert "and of nothing else" in refused.err
+    assert "--networks-only makes a table of other networks" in refused.err
     assert not Path("n.jsonl").exists()

@@ -11,6 +11,7 @@ from torch import nn
 from cars_hw.weights import modules
 from devices._device import Completed
 from devices._errors import DeviceError, DeviceTimeoutError
+from devices.android import Android
 from devices.cpu import Cpu
 from devices.foundation.errors import ConfigError
 from latency_tables.spec import OpSpec
@@ -22,6 +23,7 @@ from profilers.runtimes._runtime import LoweredModel, Workload
 from profilers.runtimes.onnxruntime import OnnxRuntime
 from tests.fakes import programs
 from tests.fakes.local_remote import LocalRemote
+from tests.fakes.played_phone import PlayedPhone
 
 GOLDEN = (Path(__file__).parents[3] / "golden" / "onnxruntime_perf_test" / "result.csv").read_bytes()
 ROWS = GOLDEN.partition(b"\n\n")[0] + b"\n"
@@ -203,6 +205,24 @@ def test_many_networks_are_told_in_one_call_as_each_alone(device: LocalRemote) -
     assert len(set(there)) == 3
     left = {path.name for path in device.folder.iterdir()}
     assert left == {"onnxruntime_perf_test", Path(device.ran[0][0]).name}
+
+
+def test_a_phone_is_asked_no_more_often_for_two_networks_than_for_one(
+    phone: PlayedPhone, tmp_path: Path
+) -> None:
+    transport, runtime = phone.transport(), onnxruntime(tmp_path)
+    with Android(transport, root=phone.root, sleep=phone.sleep) as device:
+        runtime.version(device)
+        before = len(transport.commands), transport.pushes
+        alone = runtime.executed(conv_of(3), device)
+        between = len(transport.commands), transport.pushes
+        told = list(runtime.executed_each([conv_of(3), conv_of(8)], device))
+        after = len(transport.commands), transport.pushes
+    assert told[0] == alone
+    assert [b - a for a, b in zip(before, between, strict=True)] == [
+        b - a for a, b in zip(between, after, strict=True)
+    ]
+    assert len(phone.ours()) == 1  # the tool
 
 
 def test_a_call_takes_so_many_networks(device: LocalRemote, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from cars_hw.results.networks_only import Imported, import_networks, networks_forecast, profile_networks
     from cars_hw.results.picks import pick
     from cars_hw.results.report import report, report_json
-    from cars_hw.results.tables import profile, validate
+    from cars_hw.results.tables import front_networks, profile, validate
     from cars_hw.runs import Run
     from cars_hw.saving.checkpoint import CheckpointFolder
     from cars_hw.saving.record import Generation
@@ -134,6 +134,7 @@ __all__ = [
     "export",
     "export_network",
     "from_text",
+    "front_networks",
     "import_networks",
     "known_space",
     "latency_model",
@@ -226,6 +227,7 @@ _HOMES = {
     "export": "cars_hw.results.members",
     "export_network": "cars_hw.results.exporter",
     "from_text": "cars_hw.networks.architecture",
+    "front_networks": "cars_hw.results.tables",
     "import_networks": "cars_hw.results.networks_only",
     "latency_model": "cars_hw.latency.model",
     "measure_front": "cars_hw.results.measured",

@@ -226,7 +226,10 @@ class Search:
         self._logged.begin(self._part.log, may_differ=self._is_renewed)
         with self._stoppable():
             self._train()
-            evaluated = [self._evaluate(architecture) for architecture in self.strategy.ask()]
+            asked = self.strategy.ask()
+            for objective in self.objectives:
+                objective.prepare(asked)
+            evaluated = [self._evaluate(architecture) for architecture in asked]
             self._logged.require_used_up()
             return self._complete(evaluated)
 

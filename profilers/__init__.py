@@ -38,7 +38,14 @@ if TYPE_CHECKING:
     from profilers.plan import USUAL, MeasurementPlan, Quality, SentinelPlan
     from profilers.profiler import Profiler, plan_for
     from profilers.progress.report import OnProgress, Progress, ignore_progress
-    from profilers.runtimes._runtime import LoweredModel, OperatorTime, Runtime, UnitCounter, Workload
+    from profilers.runtimes._runtime import (
+        LoweredModel,
+        LoweringCounter,
+        OperatorTime,
+        Runtime,
+        UnitCounter,
+        Workload,
+    )
     from profilers.runtimes._tflite.interpreter import TfLiteModel
     from profilers.trial import tried
     from profilers.units.counter import NetworkNode
@@ -55,6 +62,7 @@ __all__ = [
     "Fleet",
     "GarbledOutputError",
     "LoweredModel",
+    "LoweringCounter",
     "MeasurementPlan",
     "NetworkNode",
     "OnProgress",
@@ -102,6 +110,7 @@ _HOMES = {
     "Fleet": "profilers.fleet",
     "GarbledOutputError": "profilers.errors",
     "LoweredModel": "profilers.runtimes._runtime",
+    "LoweringCounter": "profilers.runtimes._runtime",
     "MeasurementPlan": "profilers.plan",
     "NetworkNode": "profilers.units.counter",
     "OnProgress": "profilers.progress.report",

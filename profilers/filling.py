@@ -25,7 +25,7 @@ from profilers.fleet import Fleet
 from profilers.parts import parts_of
 from profilers.plan import USUAL, MeasurementPlan, Quality
 from profilers.profiler import Profiler, plan_for, plan_of_kind
-from profilers.progress.report import OnProgress, OnStep, ignore_progress
+from profilers.progress.report import OnProgress, OnStep, Progress, ignore_progress
 from profilers.progress.tally import Tally
 from profilers.runtimes._runtime import Runtime, Workload
 from profilers.worker.contract import MEASURING_ERRORS
@@ -168,6 +168,7 @@ def keep_executed(
     *,
     retry_failures: bool = False,
     allow_changed: Collection[str] = (),
+    on_progress: OnProgress = ignore_progress,
 ) -> None:
     """Keep in a table of units what the device's runtime makes of each of ``networks`` that it lacks.
 
@@ -179,6 +180,7 @@ def keep_executed(
         setup: On what.
         retry_failures: Whether one that failed before is tried again.
         allow_changed: As for ``fill_table``.
+        on_progress: For progress.
 
     Raises:
         DeviceError: The device cannot be reached or used.
@@ -193,14 +195,31 @@ def keep_executed(
             LatencyTable.open_for_writing(path, header, allow_changed=allow_changed) as table,
             _removed_if_bare(path, is_new),
         ):
-            for network in networks:
-                is_tried = network.spec in table.failures and not retry_failures
-                if network.spec in table.executed or is_tried:
-                    continue
-                try:
-                    table.add_executed(network.spec, runtime.executed(network, device))
-                except MEASURING_ERRORS as error:
-                    table.add(failure(network.spec, error))
+            wanted = [
+                network
+                for network in networks
+                if network.spec not in table.executed
+                and (retry_failures or network.spec not in table.failures)
+            ]
+            for done, found in enumerate(_kept(runtime, wanted, device, table), start=1):
+                table.add(*found)
+                on_progress(Progress(done, len(wanted), 0, None, device=setup.device))
+
+
+def _kept(
+    runtime: Runtime, networks: Sequence[Workload], device: devices.Device, table: LatencyTable
+) -> Iterator[tuple[Failure, ...]]:
+    """Keep in ``table`` what the runtime on ``device`` makes of each network; yield why it makes nothing."""
+    left = list(networks)
+    while left:
+        try:
+            for graph in runtime.executed_each(tuple(left), device):
+                table.add_executed(left[0].spec, graph)
+                del left[0]
+                yield ()
+            return
+        except MEASURING_ERRORS as error:
+            yield (failure(left.pop(0).spec, error),)
 
 
 def lacking(path: Path, specs: Iterable[OpSpec], *, retry_failures: bool = False) -> list[OpSpec]:

@@ -64,6 +64,12 @@ def measuring_bars(what: str, kept_in: str = "") -> Iterator[OnProgress]:
         yield take
 
 
+def counting_lines(lines: Lines | None = None) -> OnProgress:
+    """Return what says in lines of how many networks a device has told what it executes."""
+    lines = lines or Lines()
+    return lambda told: lines.show(text(told, "networks counted"))
+
+
 @contextmanager
 def exporting_bar() -> Iterator[Callable[["ExportProgress"], None]]:
     """Yield what shows how many members are exported, and the time left."""

@@ -1,6 +1,6 @@
 """``cars-hw profile``: measure what a latency table lacks of a space."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +11,7 @@ from cars_hw.cli._commands import quality_options, validate_command
 from cars_hw.cli._needs import require_given, require_known
 from cars_hw.cli._options import (
     AllowChangedOption,
+    AllowPluginOption,
     BinaryOption,
     ConfigOption,
     JsonOption,
@@ -28,6 +29,7 @@ from cars_hw.cli._options import (
     resolve_measuring,
 )
 from cars_hw.cli._output import print_json, say
+from cars_hw.networks.architecture import Architecture
 from latency_tables import LatencyTable, Measurement
 from profilers import ProfilingError
 
@@ -42,6 +44,7 @@ _Ways = tuple[Callable[..., "MeasuringForecast"], Callable[..., "Filled"], str]
 EXAMPLES = (
     "cars-hw profile --space darts --device cpu --runtime onnxruntime --table cpu.jsonl",
     "cars-hw profile --config search.toml --device android --runtime tflite --table phone.jsonl",
+    "cars-hw profile --config search.toml --networks-of runs/first --table cpu.jsonl",
     "cars-hw profile --config search.toml --networks-only 20 --table npu.jsonl",
 )
 
@@ -64,6 +67,22 @@ def profile(
             help="Measure no operation: make the table of N whole networks, chosen by design; 10 or more.",
         ),
     ] = None,
+    networks_of: Annotated[
+        Path | None,
+        typer.Option(
+            "--networks-of",
+            metavar="RUN",
+            help="Measure 8 networks of this run's front, too, or those of a list of architectures: they "
+            "correct predictions where searches end.",
+        ),
+    ] = None,
+    by_operations: Annotated[
+        bool,
+        typer.Option(
+            "--by-operations",
+            help="Make a new table of operations, which predicts on every machine, if less well.",
+        ),
+    ] = False,
     precision: PrecisionOption = 0.02,
     max_drift: MaxDriftOption = 0.05,
     spread_s: SpreadOption = 10.0,
@@ -73,6 +92,7 @@ def profile(
         bool, typer.Option("--retry-failures", help="Measure again what failed before.")
     ] = False,
     allow_changed: AllowChangedOption = None,
+    allow_plugin: AllowPluginOption = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
     json: JsonOption = False,
@@ -106,9 +126,12 @@ def profile(
     quality = Quality(precision, max_drift, spread_s, keep_every_s)
     path = resolved.latency.table
     if networks_only is None:
-        forecast_of, measure, what = _of_parts(resolved)
-    else:
+        further = _further(resolved, networks_of, allow_plugin or ())
+        forecast_of, measure, what = _of_parts(resolved, further, by_operations=by_operations)
+    elif networks_of is None and not by_operations:
         forecast_of, measure, what = _of_networks(networks_only)
+    else:
+        raise typer.BadParameter("--networks-only makes a table of other networks, and of nothing else")
     forecast = forecast_of(resolved, devices=device or (), quality=quality, retry_failures=retry_failures)
     say(f"{path}: {forecast}")
     kept = f"{path} and its parts" if len(device or ()) > 1 else path
@@ -129,20 +152,41 @@ def profile(
         )
 
 
-def _of_parts(resolved: "SearchConfig") -> _Ways:
+def _further(
+    resolved: "SearchConfig", source: Path | None, allow_plugins: Collection[str]
+) -> tuple[Architecture, ...]:
+    """Return the networks that a run's front, or a list, has for the table."""
+    from cars_hw.assembly import make_space
+    from cars_hw.latency.measured_list import read_architectures
+    from cars_hw.results.tables import front_networks
+    from cars_hw.runs import Run
+
+    if source is None:
+        return ()
+    if source.is_dir():
+        opened = Run.open(source, allow_plugins=[*allow_plugins, *resolved.outside_names()])
+        return front_networks(opened, resolved)
+    return read_architectures(source, make_space(resolved))
+
+
+def _of_parts(resolved: "SearchConfig", further: tuple[Architecture, ...], *, by_operations: bool) -> _Ways:
     """Return how a table of operations or units is forecast and measured, and what that is of."""
     from cars_hw.assembly import make_setup
+    from cars_hw.cli._measuring import counting_lines
     from cars_hw.latency.filling import kind_of, why_by_operations
     from cars_hw.results.forecast import profile_forecast
     from cars_hw.results.tables import profile as profile_table
 
-    path = resolved.latency.table
-    kind, reason = (
-        told(Path(path), make_setup(resolved.for_target().latency)) for told in (kind_of, why_by_operations)
-    )
+    path, setup = resolved.latency.table, make_setup(resolved.for_target().latency)
+    kind = kind_of(Path(path), setup, by_operations=by_operations)
+    reason = "" if by_operations else why_by_operations(Path(path), setup)
     if reason:
         say(f"{path}: by operations, since {reason}")
-    return profile_forecast, profile_table, f"{kind} and networks"
+    measured = partial(
+        profile_table, further=further, by_operations=by_operations, on_counted=counting_lines()
+    )
+    forecast = partial(profile_forecast, further=further, by_operations=by_operations)
+    return forecast, measured, f"{kind} and networks"
 
 
 def _of_networks(n: int) -> _Ways:

@@ -47,6 +47,15 @@ class Estimable(Protocol):
         ...
 
 
+@runtime_checkable
+class Preparable(Protocol):
+    """A cost that is asked for many architectures more cheaply than for one after the other."""
+
+    def prepare(self, architectures: Sequence[Architecture], /) -> None:
+        """Get ready to be asked for all of them."""
+        ...
+
+
 class Screen:
     """Chooses which new architectures a strategy asks for; see ``Strategy.screen``.
 
@@ -113,6 +122,7 @@ class Screen:
         chosen = self._chosen(optimistic, limited, n)
         for _ in range(_CHOICES_ANEW if estimators is not None else 0):
             estimated = self._violations(limited[chosen])
+            self._prepare([pool[i] for i in chosen])
             optimistic[chosen, 1:], limited[chosen, 1:] = self._exact([pool[i] for i in chosen])
             if not np.any((estimated == 0) & (self._violations(limited[chosen]) > 0)):
                 break
@@ -144,6 +154,7 @@ class Screen:
     def renew_known_costs(self) -> None:
         """Give what was evaluated the known costs of today, where a search goes on by another table."""
         self._known.clear()
+        self._prepare(list(self._evaluated))
         for architecture, candidate in self._evaluated.items():
             known, bounds = self._known_costs(architecture)
             error = candidate.costs[0]
@@ -179,6 +190,13 @@ class Screen:
         mean, deviation = model.predict(_options(pool), ranks[len(evaluated) :])
         errors = mean - self._optimism * deviation
         return np.column_stack([errors, known]), np.column_stack([errors, bounds])
+
+    def _prepare(self, architectures: Sequence[Architecture]) -> None:
+        """Let costs that ask a device ask for all that are not known together."""
+        unknown = [architecture for architecture in architectures if architecture not in self._known]
+        for cost in self._costs:
+            if isinstance(cost, Preparable):
+                cost.prepare(unknown)
 
     def _known_costs(self, architecture: Architecture) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Return all costs but the error, ``(m - 1,)``, and what limits on them are held against."""

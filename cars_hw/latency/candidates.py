@@ -39,6 +39,11 @@ def _same(space: SearchSpace) -> _Same:
     return _Same(space, (type(space), settings, space.choices, space.allowed, first))
 
 
+def is_same_space(one: SearchSpace, other: SearchSpace) -> bool:
+    """Tell whether two spaces have the same networks."""
+    return _same(one) == _same(other)
+
+
 def drawn(space: SearchSpace, n: int) -> tuple[Architecture, ...]:
     """Draw ``n`` connected architectures: a network of constant output says nothing of its operations."""
     return _drawn(_same(space), n)

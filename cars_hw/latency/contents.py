@@ -4,8 +4,9 @@ A table of operations holds a call, every deployed operation, and a few whole ne
 jointly. A table of units holds a call, random whole networks, those whose predictions are least certain, and
 each unit that a runtime executes of them: what it has to hold follows from what was measured of it.
 
-The networks are the same ones wherever a table is read. Others, once it was validated, tell how good its
-predictions are.
+The networks are the same ones wherever a table is read. A table may hold further ones that somebody chose,
+such as those of a front, whose measurements say of which architecture they are. Others, once it was
+validated, tell how good its predictions are.
 """
 
 from abc import ABC, abstractmethod
@@ -66,7 +67,7 @@ class Contents(ABC):
 
     def validation(self, n: int = VALIDATION_NETWORKS) -> tuple[Architecture, ...]:
         """Draw ``n`` architectures that calibration does not see, always the same; fewer in a small space."""
-        others = drawn(self.space, CALIBRATION_NETWORKS + WIDEST_NETWORKS + n)[CALIBRATION_NETWORKS:]
+        others = drawn(self.space, CALIBRATION_NETWORKS + len(self.calibration) + n)[CALIBRATION_NETWORKS:]
         return tuple(one for one in others if one not in self.calibration)[:n]
 
     def references(self) -> list[Workload]:
@@ -77,14 +78,20 @@ class Contents(ABC):
 
 @dataclass(frozen=True)
 class TableContents(Contents):
-    """The contents of a table of operations for ``space``, listed in one place."""
+    """The contents of a table of operations for ``space``, listed in one place.
+
+    Attributes:
+        space: The space.
+        further: Networks beside those that are always the same.
+    """
 
     space: SearchSpace
+    further: tuple[Architecture, ...] = ()
 
     @cached_property
     def calibration(self) -> tuple[Architecture, ...]:
-        """The architectures whose deployed networks are measured as wholes: always the same."""
-        return drawn(self.space, CALIBRATION_NETWORKS)
+        """The architectures whose deployed networks are measured as wholes: first those always the same."""
+        return tuple(dict.fromkeys((*drawn(self.space, CALIBRATION_NETWORKS), *self.further)))
 
     @cached_property
     def parts(self) -> tuple[OpSpec, ...]:
@@ -108,10 +115,12 @@ class UnitContents(Contents):
     Attributes:
         space: The space.
         executed: Of the table: by a network's key what the runtime makes of it.
+        further: Networks beside those that are always the same, and those that are chosen.
     """
 
     space: SearchSpace
     executed: Mapping[OpSpec, ExecutedGraph]
+    further: tuple[Architecture, ...] = ()
 
     @cached_property
     def random(self) -> tuple[Architecture, ...]:
@@ -121,7 +130,7 @@ class UnitContents(Contents):
     @cached_property
     def candidates(self) -> tuple[Architecture, ...]:
         """The architectures among which the least certain are looked for."""
-        return uncertain(self.space, self.random)
+        return tuple(one for one in uncertain(self.space, self.random) if one not in self.further)
 
     @cached_property
     def widest(self) -> tuple[Architecture, ...]:
@@ -132,7 +141,7 @@ class UnitContents(Contents):
     @cached_property
     def calibration(self) -> tuple[Architecture, ...]:
         """The architectures whose deployed networks are measured as wholes, as far as they are chosen."""
-        return (*self.random, *self.widest)
+        return tuple(dict.fromkeys((*self.random, *self.widest, *self.further)))
 
     @cached_property
     def parts(self) -> tuple[OpSpec, ...]:
@@ -146,8 +155,9 @@ class UnitContents(Contents):
 
     @property
     def unread(self) -> tuple[Architecture, ...]:
-        """Those of ``random`` of which the table does not say what the runtime makes."""
-        return tuple(one for one in self.random if network_key(self.space, one) not in self.executed)
+        """Those of ``random`` and ``further`` of which the table does not say what the runtime makes."""
+        known = dict.fromkeys((*self.random, *self.further))
+        return tuple(one for one in known if network_key(self.space, one) not in self.executed)
 
     @property
     def unchosen(self) -> int:
@@ -203,11 +213,12 @@ class NetworksContents(Contents):
 
 def contents_of(space: SearchSpace, table: LatencyTable) -> Contents:
     """Return what ``table``, whichever its kind, holds of ``space``."""
+    measured = tuple(measured_networks(space, table))
     if table.header.keyed_by == "networks":
-        return NetworksContents(space, tuple(measured_networks(space, table)))
+        return NetworksContents(space, measured)
     if table.header.keyed_by == "units":
-        return UnitContents(space, dict(table.executed))
-    return TableContents(space)
+        return UnitContents(space, dict(table.executed), measured)
+    return TableContents(space, measured)
 
 
 def network_workload(space: SearchSpace, architecture: Architecture, *, is_distinct: bool = True) -> Workload:

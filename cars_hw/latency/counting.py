@@ -6,7 +6,7 @@ machine counts only where it makes the very same of each of them; otherwise the 
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol, get_args
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol, get_args
 import devices
 from cars_hw.errors import UncountedError
 from cars_hw.latency.candidates import network_key
-from cars_hw.latency.contents import UnitContents, network_workload
+from cars_hw.latency.contents import contents_of, network_workload
 from cars_hw.networks.architecture import Architecture
 from cars_hw.networks.graph import IMAGE, Graph, Node
 from cars_hw.spaces._space import SearchSpace
@@ -29,7 +29,17 @@ from latency_tables import (
     TableHeader,
     TableMismatchError,
 )
-from profilers import ProfilingError, Setup, UnitCounter, runtimes
+from profilers import (
+    LoweringCounter,
+    OnProgress,
+    ProfilingError,
+    Progress,
+    Setup,
+    UnitCounter,
+    Workload,
+    ignore_progress,
+    runtimes,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -49,8 +59,8 @@ class GraphSource(Protocol):
         """The space of the networks."""
         ...
 
-    def graphs(self, architectures: Sequence[Architecture]) -> list[ExecutedGraph]:
-        """Return what it makes of each deployed network."""
+    def graphs(self, architectures: Sequence[Architecture]) -> Iterable[ExecutedGraph]:
+        """Return what it makes of each deployed network, one by one; what came before an error holds."""
         ...
 
     def operation(self, node: Node) -> ExecutedGraph:
@@ -70,9 +80,10 @@ class CountedHere:
     space: SearchSpace
     counter: UnitCounter
 
-    def graphs(self, architectures: Sequence[Architecture]) -> list[ExecutedGraph]:
+    def graphs(self, architectures: Sequence[Architecture]) -> Iterable[ExecutedGraph]:
         """Count each; no torch is needed but for operations that were never lowered before."""
-        return [self.counter.executed(self.space.deployed(one).nodes) for one in architectures]
+        for one in architectures:
+            yield self.counter.executed(self.space.deployed(one).nodes)
 
     def operation(self, node: Node) -> ExecutedGraph:
         """Count the operation, reading images alone."""
@@ -86,16 +97,23 @@ class CountedThere:
     space: SearchSpace
     setup: Setup
 
-    def graphs(self, architectures: Sequence[Architecture]) -> list[ExecutedGraph]:
-        """Have the device's runtime load each network.
+    def graphs(self, architectures: Sequence[Architecture]) -> Iterator[ExecutedGraph]:
+        """Have the device's runtime load the networks, many a call where it takes many.
 
         Raises:
             DeviceError: It cannot be reached.
             ProfilingError: It does not execute one.
         """
-        runtime = self.setup.load_runtime()
+        runtime, counter = self.setup.load_runtime(), unit_counter(self.setup)
         with devices.connect(self.setup.device) as device:
-            return [runtime.executed(network_workload(self.space, one), device) for one in architectures]
+            yield from runtime.executed_each((self._workload(one, counter) for one in architectures), device)
+
+    def _workload(self, architecture: Architecture, counter: UnitCounter) -> Workload:
+        """Return the network, put together from operations that were lowered once where that can be done."""
+        if not isinstance(counter, LoweringCounter):
+            return network_workload(self.space, architecture)
+        nodes = self.space.deployed(architecture).nodes
+        return Workload(network_key(self.space, architecture), counter.lowered(nodes))
 
     def operation(self, node: Node) -> ExecutedGraph:
         """Refuse: a device is connected to for networks alone.
@@ -147,17 +165,29 @@ class NetworkCounts:
         [counts] = self.of_each([architecture])
         return counts
 
-    def of_each(self, architectures: Sequence[Architecture]) -> list[Mapping[OpSpec, int]]:
-        """Return the same of many networks, for which a device is connected to once."""
-        unknown = [one for one in dict.fromkeys(architectures) if one not in self._remembered]
-        found = dict(zip(unknown, self._source.graphs(unknown), strict=True)) if unknown else {}
-        counts = [found[one].counts if one in found else self._remembered[one] for one in architectures]
-        for one, its_counts in zip(architectures, counts, strict=True):
-            self._remembered[one] = its_counts
-            self._remembered.move_to_end(one)
+    def of_each(
+        self, architectures: Sequence[Architecture], *, on_progress: OnProgress = ignore_progress
+    ) -> list[Mapping[OpSpec, int]]:
+        """Return the same of many networks, for which a device is asked at once.
+
+        What is counted before an error is remembered.
+        """
+        found = {one: self._remembered[one] for one in architectures if one in self._remembered}
+        unknown = [one for one in dict.fromkeys(architectures) if one not in found]
+        graphs = self._source.graphs(unknown) if unknown else ()
+        for done, (one, graph) in enumerate(zip(unknown, graphs, strict=True), start=1):
+            found[one] = graph.counts
+            self._remember(one, graph.counts)
+            on_progress(Progress(done, len(unknown), 0, None, device=""))
+        for one in dict.fromkeys(architectures):
+            self._remember(one, found[one])
+        return [found[one] for one in architectures]
+
+    def _remember(self, architecture: Architecture, counts: Mapping[OpSpec, int]) -> None:
+        self._remembered[architecture] = counts
+        self._remembered.move_to_end(architecture)
         while len(self._remembered) > _REMEMBERED:
             self._remembered.popitem(last=False)
-        return counts
 
 
 def counts_for(space: SearchSpace, table: LatencyTable, setup: Setup | None = None) -> NetworkCounts:
@@ -181,7 +211,8 @@ def counts_for(space: SearchSpace, table: LatencyTable, setup: Setup | None = No
     if setup is None or why_not_there:
         raise UncountedError(
             f"the table of {table.header.device} does not predict on this machine: {why_not_here}; "
-            f"{why_not_there}: predict where it was measured, or connect that device"
+            f"{why_not_there}: predict where it was measured, connect that device, or profile another table "
+            "with --by-operations"
         )
     return NetworkCounts(CountedThere(space, setup), known)
 
@@ -218,7 +249,7 @@ def _setup_for(header: TableHeader, setup: Setup | None) -> Setup:
 
 def _kept(space: SearchSpace, table: LatencyTable) -> dict[Architecture, ExecutedGraph]:
     """Return what the device's runtime makes of the calibration networks."""
-    contents = UnitContents(space, dict(table.executed))
+    contents = contents_of(space, table)
     keys = {one: network_key(space, one) for one in contents.calibration}
     return {one: table.executed[key] for one, key in keys.items() if key in table.executed}
 

@@ -62,6 +62,26 @@ def read_list(path: Path, space: SearchSpace) -> MeasuredList:
     return MeasuredList(connected, len(found) - len(connected))
 
 
+def read_architectures(path: Path, space: SearchSpace) -> tuple[Architecture, ...]:
+    """Read a list of architectures of ``space``, one a line, their options joined by dots.
+
+    Args:
+        path: Text, at most 64 MiB; empty lines are left out.
+        space: The space.
+
+    Raises:
+        DataError: The file cannot be read, or a line is no architecture of the space.
+    """
+    found: dict[Architecture, None] = {}
+    for number, line in enumerate(_text(path).splitlines(), start=1):
+        if line.strip():
+            try:
+                found[from_text(line.strip(), space.choices)] = None
+            except ArchitectureError as error:
+                raise DataError(f"{path}, line {number}: {error}"[:300]) from error
+    return tuple(found)
+
+
 def _architecture(space: SearchSpace, name: object) -> Architecture:
     if isinstance(name, str) and "." in name:
         return from_text(name, space.choices)
@@ -72,13 +92,17 @@ def _architecture(space: SearchSpace, name: object) -> Architecture:
 
 def _pairs(path: Path) -> Iterator[tuple[str, object, object]]:
     """Yield of each network where it stands, its name and its latency."""
-    try:
-        text = read_regular(path, _LARGEST_BYTES).decode("utf-8-sig")
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}; name a list of networks: {_FORM}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is no text; a list of networks is {_FORM}") from error
+    text = _text(path)
     yield from _from_json(path, text) if text.lstrip()[:1] in ("[", "{") else _from_csv(path, text)
+
+
+def _text(path: Path) -> str:
+    try:
+        return read_regular(path, _LARGEST_BYTES).decode("utf-8-sig")
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}; name a list of networks") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is no text; name a list of networks") from error
 
 
 def _from_json(path: Path, text: str) -> Iterator[tuple[str, object, object]]:

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cars_hw.latency.candidates import network_key
-from cars_hw.latency.contents import Contents, TableContents, UnitContents, contents_of
+from cars_hw.latency.contents import Contents, NetworksContents, UnitContents, contents_of
 from cars_hw.latency.counting import counts_for
-from cars_hw.latency.networks_only import NetworksPredictor
+from cars_hw.latency.networks_only import ARCHITECTURE, NetworksPredictor
 from cars_hw.latency.prediction import MeasuredNetwork, OperationPredictor, Predictor, UnitPredictor
 from cars_hw.networks.architecture import Architecture
 from cars_hw.spaces._space import SearchSpace
@@ -32,22 +32,21 @@ def latency_model(space: SearchSpace, table: LatencyTable, setup: Setup | None =
         MissingEntryError: The table lacks a key; the message names it and why.
         UncountedError: The table is of units, and neither this machine nor the device can count them.
     """
-    if table.header.keyed_by == "networks":
-        return NetworksPredictor(space, _measured(contents_of(space, table), table))
-    if table.header.keyed_by == "units":
-        return _by_units(space, table, setup)
-    return _by_operations(space, table)
+    contents = contents_of(space, table)
+    if isinstance(contents, NetworksContents):
+        return NetworksPredictor(space, _measured(contents, table))
+    if isinstance(contents, UnitContents):
+        return _by_units(contents, table, setup)
+    return _by_operations(contents, table)
 
 
-def _by_operations(space: SearchSpace, table: LatencyTable) -> OperationPredictor:
-    contents = TableContents(space)
+def _by_operations(contents: Contents, table: LatencyTable) -> OperationPredictor:
     for spec in contents.specs:
         table[spec]
-    return OperationPredictor(space, table, _measured(contents, table))
+    return OperationPredictor(contents.space, table, _measured(contents, table))
 
 
-def _by_units(space: SearchSpace, table: LatencyTable, setup: Setup | None) -> UnitPredictor:
-    contents = UnitContents(space, dict(table.executed))
+def _by_units(contents: UnitContents, table: LatencyTable, setup: Setup | None) -> UnitPredictor:
     failed = table.failures.keys() & set(contents.units)  # of these, their class tells what they cost
     for spec in contents.specs:
         if spec not in failed:
@@ -55,7 +54,7 @@ def _by_units(space: SearchSpace, table: LatencyTable, setup: Setup | None) -> U
     if contents.unread or contents.unchosen:
         lacking = f"{len(contents.unread) + contents.unchosen} of its calibration networks"
         raise MissingEntryError(lacking, table=str(table.path or ""))
-    return UnitPredictor(table, counts_for(space, table, setup), _measured(contents, table))
+    return UnitPredictor(table, counts_for(contents.space, table, setup), _measured(contents, table))
 
 
 def _measured(contents: Contents, table: LatencyTable) -> list[MeasuredNetwork]:
@@ -112,12 +111,26 @@ def trust(table: LatencyTable, space: SearchSpace | None = None) -> Trust:
         table: The table.
         space: The space that it is used for; then a validation by other entries than its own is named so.
     """
-    report, notes = table.validation_report(), "".join(f"; {note}" for note in condition_notes(table))
+    report = table.validation_report()
+    notes = "".join(f"; {note}" for note in (basis(table), *condition_notes(table)))
     if report is None or table.validation is None:
         return Trust(f"never validated against whole networks{notes}", is_validated=False)
     if space is not None and table.validation.basis != table.digest(contents_of(space, table).specs):
         return Trust(f"validated for other entries than those of this space{notes}", is_validated=False)
     return Trust(f"validated on {report}{notes}", is_validated=True)
+
+
+def basis(table: LatencyTable) -> str:
+    """Say by what ``table`` predicts networks."""
+    further = sum(ARCHITECTURE in entry.conditions for entry in table.measurements.values())
+    if table.header.keyed_by == "networks":
+        return f"it predicts by {further} whole networks alone"
+    and_further = f" and {further} that were chosen, as those of a front" if further else ""
+    if table.header.keyed_by == "units":
+        own = len(table.executed) - further
+        return f"it predicts by what its runtime executes, corrected by {own} whole networks{and_further}"
+    alone = "" if further else ", which fronts do not resemble"
+    return f"it predicts by operations, corrected by random whole networks{and_further or alone}"
 
 
 def condition_notes(table: LatencyTable) -> list[str]:

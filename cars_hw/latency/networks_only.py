@@ -7,9 +7,11 @@ over the counts of their operations, of networks that somebody else measured, or
 
 import math
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 
@@ -22,6 +24,7 @@ from devices.foundation import ConfigError
 from latency_tables import (
     FEWEST_NETWORKS,
     CountedNetwork,
+    KeyedBy,
     LatencyTable,
     Measurement,
     MissingEntryError,
@@ -100,6 +103,37 @@ def measured_networks(space: SearchSpace, table: LatencyTable) -> dict[Architect
 def marked(entry: Measurement, architecture: Architecture) -> Measurement:
     """Return the measurement of a network that says which architecture it is of."""
     return replace(entry, conditions={**entry.conditions, ARCHITECTURE: to_text(architecture)})
+
+
+@contextmanager
+def marking(
+    space: SearchSpace, path: Path, chosen: Sequence[Architecture], keyed_by: KeyedBy = "networks"
+) -> Iterator[None]:
+    """Let each network that is measured within say which architecture it is of, whatever ends it.
+
+    Args:
+        space: The space.
+        path: The table, as far as it is one that is keyed so.
+        chosen: Networks of the space.
+        keyed_by: What the table is made of.
+    """
+    try:
+        yield
+    finally:
+        if chosen and path.exists():
+            _mark(space, path, chosen, keyed_by)
+
+
+def _mark(space: SearchSpace, path: Path, chosen: Sequence[Architecture], keyed_by: KeyedBy) -> None:
+    header = LatencyTable.header_of(path)
+    if header.keyed_by != keyed_by:
+        return
+    with LatencyTable.open_for_writing(path, header) as table:
+        known = measured_networks(space, table)
+        entries = [
+            (table.measurements.get(network_key(space, one)), one) for one in chosen if one not in known
+        ]
+        table.add(*(marked(entry, architecture) for entry, architecture in entries if entry is not None))
 
 
 def chosen_networks(

@@ -1,7 +1,7 @@
 """The contract of an objective: a named cost of an architecture, to be minimised."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
@@ -60,6 +60,13 @@ class Objective(ABC):
     @abstractmethod
     def __call__(self, architecture: Architecture, /) -> float:
         """Return the cost of ``architecture``."""
+
+    def prepare(self, architectures: Sequence[Architecture], /) -> None:  # noqa: B027  (most have nothing to do)
+        """Get ready to be asked for all of ``architectures``: what asks a device asks for them together.
+
+        Raises:
+            CarsHwError: One has no such cost.
+        """
 
     def estimator(self, known: Mapping[Architecture, float], /) -> Callable[[Architecture], float]:
         """Return what estimates the cost where thousands of networks are looked at: here, the cost itself.

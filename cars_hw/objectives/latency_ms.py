@@ -1,6 +1,6 @@
 """The latency of a network on a device, predicted from a table."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Self
 
 from cars_hw.latency.estimates import OperationSums
@@ -91,6 +91,16 @@ class Latency(Objective):
         if not self._limit_level:
             return cost
         return self.prediction(architecture).interval_at(self._limit_level)[1] * 1e3
+
+    def prepare(self, architectures: Sequence[Architecture], /) -> None:
+        """Count what is executed of ``architectures``, where networks are predicted by that.
+
+        Raises:
+            ProfilingError: The table's runtime does not execute one.
+            DeviceError: The table's device would have to be asked, and cannot be.
+        """
+        if isinstance(self.predictor, UnitPredictor):
+            self.predictor.count_each(architectures)
 
     def correct(self, predictor: Predictor) -> None:
         """Predict by ``predictor`` from now on; whoever keeps costs has to ask for them anew."""

@@ -19,7 +19,7 @@ from cars_hw.latency.contents import (
     UnitContents,
     contents_of,
 )
-from cars_hw.latency.filling import kind_of, stored_contents
+from cars_hw.latency.filling import kind_of, lacking_networks, operation_contents, stored_contents
 from cars_hw.ledger import Json, Ledger
 from cars_hw.networks.architecture import Architecture
 from cars_hw.networks.graph import network_spec
@@ -124,6 +124,8 @@ def profile_forecast(
     devices: Sequence[str] = (),
     quality: Quality = USUAL,
     retry_failures: bool = False,
+    further: Sequence[Architecture] = (),
+    by_operations: bool = False,
 ) -> MeasuringForecast:
     """Return what ``profile`` would measure, and how long that may take; no device is asked.
 
@@ -132,14 +134,17 @@ def profile_forecast(
         devices: Identical devices that share the work, in place of that of ``config``.
         quality: How precisely.
         retry_failures: Whether what failed before is measured again.
+        further: Whole networks that the table is to hold beside those that every table has.
+        by_operations: As for ``profile``.
 
     Raises:
         TableError: The table cannot be read.
     """
     latency, space = config.for_target().latency, make_space(config)
     path = Path(latency.table)
-    is_of_units = kind_of(path, make_setup(latency)) == "units"
-    contents = stored_contents(space, path) if is_of_units else TableContents(space)
+    is_of_units = kind_of(path, make_setup(latency), by_operations=by_operations) == "units"
+    stored = stored_contents if is_of_units else operation_contents
+    contents: UnitContents | TableContents = stored(space, path, lacking_networks(space, path, further))
     missing = set(lacking(path, contents.specs, retry_failures=retry_failures))
     parts = sum(spec in missing for spec in contents.parts)
     networks = _missing_networks(contents, contents.calibration, missing)

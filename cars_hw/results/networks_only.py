@@ -1,7 +1,6 @@
 """A table made of whole networks alone: measured on a device, or taken from what somebody measured."""
 
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from cars_hw.config import SearchConfig
 from cars_hw.latency.candidates import network_key
 from cars_hw.latency.contents import network_workload
 from cars_hw.latency.measured_list import read_list
-from cars_hw.latency.networks_only import chosen_networks, marked, measured_networks
+from cars_hw.latency.networks_only import chosen_networks, marked, marking, measured_networks
 from cars_hw.networks.architecture import Architecture
 from cars_hw.results.forecast import MeasuringForecast, measuring_time
 from cars_hw.spaces import SearchSpace
@@ -65,7 +64,7 @@ def profile_networks(  # noqa: PLR0913  (what, on what and how)
     latency = config.for_target().allowing(allow_changed).latency
     path, space = Path(latency.table), make_space(config)
     chosen = _chosen(space, path, n)
-    with _marking(space, path, chosen):
+    with marking(space, path, chosen):
         return fill_table(
             path,
             [network_workload(space, architecture) for architecture in chosen],
@@ -143,25 +142,3 @@ def import_networks(
 def _chosen(space: SearchSpace, path: Path, n: int) -> tuple[Architecture, ...]:
     measured = measured_networks(space, LatencyTable.open(path)) if path.exists() else {}
     return chosen_networks(space, n, tuple(measured))
-
-
-@contextmanager
-def _marking(space: SearchSpace, path: Path, chosen: Sequence[Architecture]) -> Iterator[None]:
-    """Let each network that is measured within say which architecture it is of, whatever ends it."""
-    try:
-        yield
-    finally:
-        if path.exists():
-            _mark(space, path, chosen)
-
-
-def _mark(space: SearchSpace, path: Path, chosen: Sequence[Architecture]) -> None:
-    header = LatencyTable.header_of(path)
-    if header.keyed_by != "networks":
-        return
-    with LatencyTable.open_for_writing(path, header) as table:
-        known = measured_networks(space, table)
-        entries = [
-            (table.measurements.get(network_key(space, one)), one) for one in chosen if one not in known
-        ]
-        table.add(*(marked(entry, architecture) for entry, architecture in entries if entry is not None))

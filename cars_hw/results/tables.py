@@ -5,12 +5,19 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from cars_hw.assembly import make_setup, make_space, open_table
 from cars_hw.config import SearchConfig
 from cars_hw.latency.anchors import require_near
-from cars_hw.latency.contents import VALIDATION_NETWORKS, TableContents, contents_of
-from cars_hw.latency.filling import UnitFilling, kind_of
+from cars_hw.latency.candidates import is_same_space
+from cars_hw.latency.contents import VALIDATION_NETWORKS, contents_of
+from cars_hw.latency.filling import UnitFilling, kind_of, lacking_networks, operation_contents
 from cars_hw.latency.model import latency_model, predicted_networks
+from cars_hw.latency.networks_only import marking
+from cars_hw.networks.architecture import Architecture
+from cars_hw.runs import Run
+from devices.foundation import ConfigError
 from latency_tables import LatencyTable, ValidationReport, session_speed
 from profilers import (
     USUAL,
@@ -24,15 +31,21 @@ from profilers import (
     keep_executed,
 )
 
+#: Members of a front that correct predictions there nearly as well as more would.
+FRONT_NETWORKS = 8
 
-def profile(
+
+def profile(  # noqa: PLR0913  (what, on what and how)
     config: SearchConfig,
     *,
     devices: Sequence[str] = (),
     quality: Quality = USUAL,
     retry_failures: bool = False,
     allow_changed: Collection[str] = (),
+    further: Sequence[Architecture] = (),
+    by_operations: bool = False,
     on_progress: OnProgress = ignore_progress,
+    on_counted: OnProgress = ignore_progress,
 ) -> Filled:
     """Measure what the table of ``config`` lacks of its space; whatever ends this keeps what is finished.
 
@@ -46,7 +59,12 @@ def profile(
         retry_failures: Whether what failed before is measured again.
         allow_changed: What may have changed since the table was made, beside what ``config`` allows: see
             ``latency_tables.Changeable``. ``device`` allows nothing here.
+        further: Whole networks that correct predictions from then on, beside those that every table has; see
+            ``front_networks``. One without a path from the image to the output is left out.
+        by_operations: Whether a new table is of operations though its runtime shows what it executes: such a
+            table predicts on every machine, also where the runtime executes networks otherwise.
         on_progress: For progress.
+        on_counted: For progress of what is counted of networks, without being measured.
 
     Raises:
         DeviceError: A device cannot be reached or used.
@@ -56,7 +74,8 @@ def profile(
     """
     latency = config.for_target().allowing(allow_changed).latency
     path, setup, space = Path(latency.table), make_setup(latency), make_space(config)
-    keyed_by = kind_of(path, setup)
+    keyed_by = kind_of(path, setup, by_operations=by_operations)
+    more = lacking_networks(space, path, further)
 
     def fill(workloads: Sequence[Workload]) -> Filled:
         return fill_table(
@@ -71,13 +90,43 @@ def profile(
             on_progress=on_progress,
         )
 
-    if keyed_by == "operations":
-        return fill(TableContents(space).workloads())
     asked = replace(setup, device=devices[0]) if devices else setup
     keep = partial(
-        keep_executed, path, setup=asked, retry_failures=retry_failures, allow_changed=latency.allow_changed
+        keep_executed,
+        path,
+        setup=asked,
+        retry_failures=retry_failures,
+        allow_changed=latency.allow_changed,
+        on_progress=on_counted,
     )
-    return UnitFilling(space, path, asked, keep, fill).run()
+    with marking(space, path, more, keyed_by):
+        if keyed_by == "operations":
+            return fill(operation_contents(space, path, more).workloads())
+        return UnitFilling(space, path, asked, keep, fill, more, on_counted).run()
+
+
+def front_networks(run: Run, config: SearchConfig, n: int = FRONT_NETWORKS) -> tuple[Architecture, ...]:
+    """Return networks of the last front of ``run``, from one end to the other, for ``profile``'s ``further``.
+
+    Args:
+        run: Of the space of ``config``, with its settings.
+        config: Names the space.
+        n: How many; all members of a smaller front.
+
+    Raises:
+        CheckpointError: No generation of the run is complete.
+        ConfigError: It is of another space.
+    """
+    space = make_space(config)
+    if not is_same_space(make_space(run.config), space):
+        raise ConfigError(
+            f"{run.path} searches another space than {config.space.name}, or with other settings; profile by "
+            "the run's own configuration (--config)"
+        )
+    members = sorted(run.front(), key=lambda member: member.costs)
+    connected = [one.architecture for one in members if space.deployed(one.architecture).is_connected]
+    places = np.unique(np.linspace(0, len(connected) - 1, min(n, len(connected))).round().astype(int))
+    return tuple(connected[place] for place in places)
 
 
 def validate(

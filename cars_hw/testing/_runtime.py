@@ -166,7 +166,8 @@ class RuntimeContract:
         counter = self._counter(runtime)
         network = Workload(network_spec(_NETWORK), lambda: Network.untrained(_NETWORK).eval())
         counted = counter.executed(_NETWORK.nodes)
-        assert counted.counts == runtime.executed(network, device).counts
+        told = runtime.executed_each([network, network], device)
+        assert [graph.counts for graph in told] == [counted.counts] * 2
         assert counted == self._counter(runtime).executed(_NETWORK.nodes)
         assert counted == counter.executed(_NETWORK.nodes)
 

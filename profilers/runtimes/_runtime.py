@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,6 +99,19 @@ class UnitCounter(Protocol):
 
         Raises:
             UnsupportedOperationError: The runtime has no such node.
+        """
+        ...
+
+
+@runtime_checkable
+class LoweringCounter(Protocol):
+    """A counter that also writes networks, for a device that is to tell what it executes of them."""
+
+    def lowered(self, nodes: Sequence[NetworkNode]) -> LoweredModel:
+        """Return the network of ``nodes`` with random weights; its executed units are those of a trained one.
+
+        Raises:
+            UnsupportedOperationError: The runtime does not execute it.
         """
         ...
 
@@ -203,6 +216,18 @@ class Runtime(ABC):
             DeviceError: ``device`` lacks the capability that this runtime needs.
         """
         raise self._shows_nothing()
+
+    def executed_each(self, workloads: Iterable[Workload], device: Device) -> Iterator[ExecutedGraph]:
+        """Yield the same of many networks, in their order: a device far away is asked for many at a time.
+
+        No more workloads are taken than are asked for at a time.
+
+        Raises:
+            UnsupportedOperationError: As above, of the first such network; those before it were yielded.
+            DeviceError: As above.
+        """
+        for workload in workloads:
+            yield self.executed(workload, device)
 
     def breakdown(self, workload: Workload, device: Device) -> Sequence[OperatorTime]:
         """Return the time of each operator that a call executes, in order, as the runtime's profiler says.

@@ -1,6 +1,6 @@
 """ONNX Runtime: on the processors of this machine, or by ``onnxruntime_perf_test`` on a phone."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +22,7 @@ from profilers.runtimes._onnxruntime.breakdown import (
 from profilers.runtimes._onnxruntime.executed import executed_graph
 from profilers.runtimes._onnxruntime.file import file_type, read_onnx
 from profilers.runtimes._onnxruntime.remote import RemoteOrt
+from profilers.runtimes._onnxruntime.remote_graphs import Model
 from profilers.runtimes._onnxruntime.session import ORT_ERRORS, open_session, optimised
 from profilers.runtimes._onnxruntime.settings import OnnxRuntimeSettings
 from profilers.runtimes._reference import (
@@ -102,15 +103,19 @@ class OnnxRuntime(Runtime):
         return OnnxCounter(build)
 
     def executed(self, workload: Workload, device: Device) -> ExecutedGraph:
+        [graph] = self.executed_each([workload], device)
+        return graph
+
+    def executed_each(self, workloads: Iterable[Workload], device: Device) -> Iterator[ExecutedGraph]:
         self._require_shown()
-        spec = workload.spec
-        require_float32(spec)
+        models = map(self._model_of, workloads)
         if isinstance(device, RemoteDevice):
-            graph = self._remote.optimised(self._model(workload), spec, device)
+            graphs = self._remote.optimised(models, device)
         else:
             self._host(device)
-            graph = optimised(self._model(workload), subject=spec)
-        return executed_graph(graph, input_shapes(spec))
+            graphs = ((model.spec, optimised(model.content, subject=model.spec)) for model in models)
+        for spec, graph in graphs:
+            yield executed_graph(graph, input_shapes(spec))
 
     def breakdown(self, workload: Workload, device: Device) -> Sequence[OperatorTime]:
         spec, model, is_optimised = workload.spec, self._model(workload), _is_optimised(workload)
@@ -134,6 +139,10 @@ class OnnxRuntime(Runtime):
             raise UnsupportedOperationError(
                 f"ONNX Runtime does not show what provider {provider} executes: it compiles networks"
             )
+
+    def _model_of(self, workload: Workload) -> Model:
+        require_float32(workload.spec)
+        return Model(workload.spec, self._model(workload))
 
     def _model(self, workload: Workload) -> bytes:
         """Return the model of a workload, which no torch has run."""

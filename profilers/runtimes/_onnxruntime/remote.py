@@ -6,11 +6,12 @@ does keep is the time of every single call.
 
 import re
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from statistics import median
+from typing import NoReturn
 
-from devices import DeviceError, RemoteDevice
+from devices import DeviceError, DeviceTimeoutError, RemoteDevice
 from latency_tables import Conditions, OpSpec
 from profilers.errors import FellBackError, GarbledOutputError, ProfilingError, UnsupportedOperationError
 from profilers.runtimes._onnxruntime.breakdown import (
@@ -19,6 +20,7 @@ from profilers.runtimes._onnxruntime.breakdown import (
     profiled_calls,
     units_by_name,
 )
+from profilers.runtimes._onnxruntime.remote_graphs import Model, batches, optimised
 from profilers.runtimes._onnxruntime.settings import OnnxRuntimeSettings
 from profilers.runtimes._program_output import NOT_STARTED, complaint, output_text, require_sha256, retried
 from profilers.runtimes._programs import Installer, Program
@@ -46,9 +48,6 @@ _MANY_NODES = 1000
 
 #: Options of the tool: all optimisations, or none.
 _ALL, _AS_WRITTEN = ("-o", "99"), ("-o", "0")
-
-#: How often larger an optimised graph may be: filters are filled up to whole vectors.
-_GROWTH = 64
 
 _SECONDS = r"[0-9]{1,9}(?:\.[0-9]{1,12})?(?:e[+-]?[0-9]{1,2})?"
 _ROW = re.compile(rf"[^,\n]{{0,256}},({_SECONDS}),[0-9]{{1,20}},-?[0-9]{{1,6}},([0-9]{{1,9}})")
@@ -96,22 +95,28 @@ class RemoteOrt:
         with device.scratch() as folder:
             yield self._loaded(model, spec, device, folder, _AS_WRITTEN if is_optimised else _ALL)
 
-    def optimised(self, model: bytes, spec: OpSpec, device: RemoteDevice) -> bytes:
-        """Return the graph that ONNX Runtime on ``device`` makes of ``model``, as an ONNX file; not trusted.
+    def optimised(self, models: Iterable[Model], device: RemoteDevice) -> Iterator[tuple[OpSpec, bytes]]:
+        """Yield, by what it computes, the graph that ONNX Runtime on ``device`` makes of each model.
 
-        Args:
-            model: An ONNX file.
-            spec: What it computes, for messages.
-            device: Where it is to run once.
+        They are ONNX files, not trusted. Many are asked for in one call.
 
         Raises:
-            ProfilingError: It does not run there.
+            ProfilingError: One does not run there; those before it were yielded.
             DeviceError: The device was lost.
         """
-        with device.scratch() as folder:
-            path = f"{folder}/optimised.onnx"
-            self._loaded(model, spec, device, folder, [*_ALL, "-u", path])
-            return retried(lambda: _pulled(device, path, max_bytes=_ROOM_BYTES + _GROWTH * len(model)))
+        argv = [*self._argv(device, _ALL), "-r", "1"]
+        for batch in batches(models):
+            try:
+                graphs, failed = optimised(argv, batch, device)
+            except (DeviceTimeoutError, GarbledOutputError):
+                if len(batch) == 1:
+                    raise
+                for model in batch:  # whichever it was of, the others are counted
+                    yield from self.optimised([model], device)
+                continue
+            yield from zip((model.spec for model in batch), graphs, strict=False)
+            if failed is not None:
+                _refuse(batch[len(graphs)].spec, failed.said, failed.exit_status)
 
     def breakdown(
         self, model: bytes, spec: OpSpec, device: RemoteDevice, *, is_optimised: bool = False
@@ -137,7 +142,7 @@ class RemoteOrt:
             )
             units = {}
             if is_written:
-                most_bytes = _ROOM_BYTES + _GROWTH * len(model)
+                most_bytes = Model(spec, model).most_bytes
                 graph = retried(lambda: _pulled(device, path, max_bytes=most_bytes))
                 units = units_by_name(graph, input_shapes(spec))
             return retried(lambda: loaded.breakdown(units))
@@ -145,19 +150,21 @@ class RemoteOrt:
     def _loaded(
         self, model: bytes, spec: OpSpec, device: RemoteDevice, folder: str, optimisation: Sequence[str]
     ) -> "RemoteSession":
-        tool, content = self._installer.on(device), device.push(model)
+        argv, content = self._argv(device, optimisation), device.push(model)
         path = f"{folder}/model.onnx"  # the tool goes by the end of the name
         linked = device.run(["ln", "-s", content, path], timeout_s=_LIMIT_S)
         if linked.exit_status != 0:
             raise DeviceError(f"no link can be made on the device: {complaint(output_text(linked))}")
-        provider = self._settings.provider
-        argv = [tool.path, "-e", provider, "-m", "times", "-x", str(self._threads), "-y", "1", "-I"]
-        argv += ["-S", str(_SEED), *optimisation]
-        if provider != "cpu":
-            argv += ["-C", "session.disable_cpu_ep_fallback|1"]
         loaded = RemoteSession(device, argv, model=path, folder=folder, spec=spec)
         loaded(1)
         return loaded
+
+    def _argv(self, device: RemoteDevice, optimisation: Sequence[str]) -> list[str]:
+        """Return the tool on ``device`` and the options of every run."""
+        tool, provider = self._installer.on(device), self._settings.provider
+        argv = [tool.path, "-e", provider, "-m", "times", "-x", str(self._threads), "-y", "1", "-I"]
+        argv += ["-S", str(_SEED), *optimisation]
+        return argv if provider == "cpu" else [*argv, "-C", "session.disable_cpu_ep_fallback|1"]
 
 
 class RemoteSession:
@@ -219,15 +226,17 @@ class RemoteSession:
         if done.exit_status in NOT_STARTED:
             raise DeviceError(f"onnxruntime_perf_test does not start on this device: {complaint(text)}")
         if done.exit_status != 0:
-            self._refuse(text, done.exit_status)
+            _refuse(self._spec, text, done.exit_status)
         return samples_s(_pulled(self._device, result, max_bytes=_ROOM_BYTES + _ROW_BYTES * n), n)
 
-    def _refuse(self, text: str, exit_status: int) -> None:
-        if _FELL_BACK.search(text):
-            raise FellBackError(f"the provider does not run all of {self._spec}: {complaint(text)}")
-        if _UNSUPPORTED.search(text):
-            raise UnsupportedOperationError(f"ONNX Runtime does not run {self._spec}: {complaint(text)}")
-        raise ProfilingError(f"onnxruntime_perf_test ended with exit status {exit_status}: {complaint(text)}")
+
+def _refuse(spec: OpSpec, text: str, exit_status: int) -> NoReturn:
+    """Say why the tool did not run a model, by what it printed."""
+    if _FELL_BACK.search(text):
+        raise FellBackError(f"the provider does not run all of {spec}: {complaint(text)}")
+    if _UNSUPPORTED.search(text):
+        raise UnsupportedOperationError(f"ONNX Runtime does not run {spec}: {complaint(text)}")
+    raise ProfilingError(f"onnxruntime_perf_test ended with exit status {exit_status}: {complaint(text)}")
 
 
 def _pulled(device: RemoteDevice, path: str, max_bytes: int) -> bytes:

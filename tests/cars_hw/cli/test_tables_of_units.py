@@ -65,3 +65,20 @@ def test_what_a_table_cannot_predict_here_is_measured_and_said(folder: Path) -> 
     assert told["measured_ms"] > 0
     assert told["predicted_ms"] is None
     assert "fake does not execute 16 of its 16 calibration networks here" in told["trust"]
+
+
+def test_a_new_table_is_of_operations_where_that_is_asked_for(folder: Path) -> None:
+    quick = ("--spread-s=0", "--precision=0.5", "--by-operations")
+    said = run("profile", *_FAKE, "--table=o.jsonl", *quick).err
+    assert "by operations, corrected by random whole networks, which fronts do not resemble" in said
+    assert LatencyTable.open("o.jsonl").header.keyed_by == "operations"
+    refused = run("profile", *_FAKE, "--table=units.jsonl", *quick)
+    assert refused.status == 1
+    assert "units.jsonl is made of units; name another file" in refused.err
+
+
+def test_a_table_of_networks_alone_takes_none_of_a_front(folder: Path) -> None:
+    refused = run("profile", *_FAKE, "--table=n.jsonl", "--networks-only=10", "--networks-of=units.jsonl")
+    assert refused.status == 2
+    assert "--networks-only makes a table of other networks" in refused.err
+    assert not Path("n.jsonl").exists()

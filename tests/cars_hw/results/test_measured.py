@@ -9,8 +9,8 @@ import pytest
 
 import cars_hw
 from cars_hw.assembly import make_space
-from cars_hw.latency.contents import network_workload
-from cars_hw.networks.architecture import from_text
+from cars_hw.latency.contents import contents_of, network_workload
+from cars_hw.networks.architecture import from_text, to_text
 from cars_hw.results.measured import as_measured, measure_front
 from cars_hw.results.report import report_json
 from cars_hw.results.run_warnings import warnings_of_run
@@ -178,3 +178,21 @@ def test_a_budget_without_a_device_is_one_line_and_leaves_nothing(opened: Run) -
     assert done.status == 1
     assert "can be spent on nothing" in done.err
     assert not Path("new").exists()
+
+
+def test_networks_of_a_front_go_from_one_end_to_the_other_into_the_table(opened: Run) -> None:
+    front = [member.architecture for member in sorted(opened.front(), key=lambda member: member.costs)]
+    assert cars_hw.front_networks(opened, opened.config, n=2) == (front[0], front[-1])
+    assert cars_hw.front_networks(opened, opened.config, n=100) == tuple(front)
+    other = cars_hw.SearchConfig.load("search.toml", {"space.cells": 2})
+    with pytest.raises(cars_hw.ConfigError, match="run searches another space than"):
+        cars_hw.front_networks(opened, other)
+    table, space = cars_hw.LatencyTable.open("table.jsonl"), make_space(opened.config)
+    wanted = set(cars_hw.front_networks(opened, opened.config)) - set(contents_of(space, table).calibration)
+    asked = ("profile", "--config=search.toml", "--spread-s=0", _ALLOWED)
+    said = run(*asked, "--networks-of=run").err
+    assert wanted
+    assert f"{len(wanted)} that were chosen, as those of a front" in said
+    assert wanted < set(contents_of(space, cars_hw.LatencyTable.open("table.jsonl")).calibration)
+    Path("list.txt").write_text("\n".join(map(to_text, wanted)))
+    assert "nothing is missing" in run(*asked, "--networks-of=list.txt").err

@@ -356,3 +356,21 @@ def test_a_budget_that_nothing_can_be_measured_by_is_refused(values: tuple[str, 
     require_measurable(config, 0.0)
     with pytest.raises(ConfigError, match="can be spent on nothing"):
         require_measurable(config, 60.0)
+
+
+def test_costs_are_told_at_once_of_all_that_a_generation_asks_for(
+    table: LatencyTable, tmp_path: Path
+) -> None:
+    asked: list[Sequence[Architecture]] = []
+
+    class Listening(Latency):
+        def prepare(self, architectures: Sequence[Architecture], /) -> None:
+            asked.append(tuple(architectures))
+
+    latency = Listening(latency_model(_SPACE, table))
+    unmeasured = _measuring(tmp_path, table, latency, budget_s=0.0)
+    search = _search(tmp_path / "run", table, latency=latency, measuring=unmeasured)
+    generations = list(search.run())
+    evaluated = {candidate.architecture for one in generations for candidate in one.population}
+    assert evaluated <= {architecture for some in asked for architecture in some}
+    assert len(asked) == len(generations)

@@ -11,17 +11,20 @@ from torch import nn
 
 from cars_hw.weights import modules
 from devices._device import Completed
-from devices._errors import DeviceError
+from devices._errors import DeviceError, DeviceTimeoutError
+from devices.android import Android
 from devices.cpu import Cpu
 from devices.foundation.errors import ConfigError
 from latency_tables.spec import OpSpec
 from latency_tables.units.unit import Unit
 from profilers.errors import FellBackError, GarbledOutputError, ProfilingError, UnsupportedOperationError
+from profilers.runtimes._onnxruntime import remote_graphs
 from profilers.runtimes._onnxruntime.remote import samples_s
-from profilers.runtimes._runtime import Workload
+from profilers.runtimes._runtime import LoweredModel, Workload
 from profilers.runtimes.onnxruntime import OnnxRuntime
 from tests.fakes import programs
 from tests.fakes.local_remote import LocalRemote
+from tests.fakes.played_phone import PlayedPhone
 
 GOLDEN = (Path(__file__).parents[3] / "golden" / "onnxruntime_perf_test" / "result.csv").read_bytes()
 ROWS = GOLDEN.partition(b"\n\n")[0] + b"\n"
@@ -205,3 +208,113 @@ def test_a_program_that_no_longer_starts_is_the_device_and_no_operation(device: 
     runtime = onnxruntime(device.folder)
     with pytest.raises(DeviceError, match="Permission denied"), runtime.prepare(CONV, Broken(device.folder)):
         pass
+
+
+def conv_of(channels: int) -> Workload:
+    return Workload(OpSpec.of("conv", (1, 8, 12, 12), o=channels), lambda: nn.Conv2d(8, channels, 3).eval())
+
+
+def loads(device: LocalRemote) -> int:
+    """Return how many calls had models optimised there."""
+    return sum("-u" in words for words in device.ran)
+
+
+def test_many_networks_are_told_in_one_call_as_each_alone(device: LocalRemote) -> None:
+    runtime, networks = onnxruntime(device.folder), [conv_of(n) for n in (3, 8, 16)]
+    runtime.version(device)
+    before = len(device.ran)
+    there = list(runtime.executed_each(networks, device))
+    assert loads(device) == 1
+    assert len(device.ran) - before == 2  # the script, and the digest of what it wrote
+    assert there == list(OnnxRuntime().executed_each(networks, Cpu.connect("")))
+    assert len(set(there)) == 3
+    left = {path.name for path in device.folder.iterdir()}
+    assert left == {"onnxruntime_perf_test", Path(device.ran[0][0]).name}
+
+
+def test_a_phone_is_asked_no_more_often_for_two_networks_than_for_one(
+    phone: PlayedPhone, tmp_path: Path
+) -> None:
+    transport, runtime = phone.transport(), onnxruntime(tmp_path)
+    with Android(transport, root=phone.root, sleep=phone.sleep) as device:
+        runtime.version(device)
+        before = len(transport.commands), transport.pushes
+        alone = runtime.executed(conv_of(3), device)
+        between = len(transport.commands), transport.pushes
+        told = list(runtime.executed_each([conv_of(3), conv_of(8)], device))
+        after = len(transport.commands), transport.pushes
+    assert told[0] == alone
+    assert [b - a for a, b in zip(before, between, strict=True)] == [
+        b - a for a, b in zip(between, after, strict=True)
+    ]
+    assert len(phone.ours()) == 1  # the tool
+
+
+def test_a_call_takes_so_many_networks(device: LocalRemote, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote_graphs, "BATCH", 2)
+    networks = [conv_of(n) for n in (3, 8, 3)]
+    assert len(list(onnxruntime(device.folder).executed_each(networks, device))) == 3
+    assert loads(device) == 2
+
+
+def broken() -> Workload:
+    return Workload(CONV.spec, LoweredModel(b"no model"))
+
+
+def test_networks_before_one_that_is_not_loaded_are_told(device: LocalRemote) -> None:
+    told = onnxruntime(device.folder).executed_each([CONV, broken(), CONV], device)
+    assert next(told) == OnnxRuntime().executed(CONV, Cpu.connect(""))
+    with pytest.raises(ProfilingError, match="ended with exit status 1"):
+        next(told)
+
+
+def test_of_many_networks_the_one_that_hangs_is_found(device: LocalRemote) -> None:
+    def hang(words: Sequence[str]) -> None:
+        if "-u" in words and len(b"no model") in map(int, words[6].split()):
+            raise DeviceTimeoutError("it took too long")
+
+    device.on_run = hang
+    told = onnxruntime(device.folder).executed_each([CONV, broken(), CONV], device)
+    assert next(told).nodes
+    with pytest.raises(DeviceTimeoutError):
+        next(told)
+
+
+def test_fault_05_graphs_of_other_sizes_than_were_told_are_refused() -> None:
+    assert list(remote_graphs.taken_apart(b"abcde", [2, 3])) == [b"ab", b"cde"]
+    with pytest.raises(GarbledOutputError, match="4 bytes of graphs came, not 5"):
+        list(remote_graphs.taken_apart(b"abcd", [2, 3]))
+
+
+_MODELS = [remote_graphs.Model(CONV.spec, b"one"), remote_graphs.Model(CONV.spec, b"other")]
+
+
+def test_the_script_tells_of_each_network_how_long_its_graph_is() -> None:
+    assert remote_graphs.read_answer(b"0 10\n0 20\n", _MODELS) == ([10, 20], None)
+    assert remote_graphs.read_answer(b"0 10\r\n0 20\r\n", _MODELS) == ([10, 20], None)
+    sizes, failed = remote_graphs.read_answer(b"0 10\n3 0\nError: \nbad\n", _MODELS)
+    assert (sizes, failed) == ([10], remote_graphs.Failed(3, "Error: \nbad\n"))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *(b"", b"0 10", b"0 10\n", b"0 10\n0 20\n0 5\n", b"0 10\n0 20\nmore", b"0 10\n0 0\n", b"0 -1\n0 2\n"),
+        *(b"0 99999999\n0 20\n", b"0 10\n0 2e3\n", b"cuts\n0 20\n", b"0 10 \n0 20\n"),
+    ],
+)
+def test_fault_05_an_answer_that_contradicts_itself_is_refused(answer: bytes) -> None:
+    with pytest.raises(GarbledOutputError):
+        remote_graphs.read_answer(answer, _MODELS)
+
+
+@given(st.binary(max_size=100))
+def test_fault_05_random_bytes_are_no_answer(answer: bytes) -> None:
+    with pytest.raises((GarbledOutputError, DeviceError)):
+        remote_graphs.read_answer(b"x" + answer, _MODELS)
+
+
+@pytest.mark.parametrize("answer", [b"0 10\ncut\n", b"126 0\nsh: Permission denied\n"])
+def test_a_device_without_space_or_tool_is_no_fact_about_a_network(answer: bytes) -> None:
+    with pytest.raises(DeviceError, match=r"free space there|Permission denied"):
+        remote_graphs.read_answer(answer, _MODELS)

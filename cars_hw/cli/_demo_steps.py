@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cars_hw.assembly import make_setup
 from cars_hw.candidate import Candidate
+from cars_hw.cli._commands import explained
 from cars_hw.cli._measuring import measuring_bars
 from cars_hw.cli._output import print_table, say
 from cars_hw.cli._searching import print_front
@@ -24,14 +25,22 @@ from cars_hw.results.picks import pick
 from cars_hw.results.report import report as write_page
 from cars_hw.results.run_warnings import excesses
 from cars_hw.results.tables import profile as profile_table
+from cars_hw.results.tables import validate as validate_table
 from cars_hw.runs import Run
 from cars_hw.spaces import SearchSpace
-from profilers import Quality
+from latency_tables import ChangedSpeedError
+from profilers import ProfilingError, Quality
 
 _LATENCY = "latency_ms"
 
-#: Two seconds less than usual, which pays for anchors: these take out a slow mode that lasts all the while.
-_QUALITY = Quality(spread_s=8.0)
+#: Shorter than usual, which pays for the second group of a table of units, a validation, and anchors: these
+#: take out a slow mode that lasts all the while.
+_QUALITY = Quality(spread_s=6.0)
+
+#: Enough to see a table that is far off; ``table validate`` measures twenty, which also judge the order.
+_VALIDATION_NETWORKS = 6
+#: A round of so few networks and anchors takes a hundredth of a second: what slows one slows all of them.
+_VALIDATION_QUALITY = Quality(spread_s=2.0)
 
 
 @dataclass(frozen=True)
@@ -74,11 +83,25 @@ class Remeasured:
 
 def profile(config: SearchConfig) -> None:
     """Measure what the table lacks of the space."""
-    say(f"{config.latency.table}: {profile_forecast(config)}")
+    say(f"{config.latency.table}: {profile_forecast(config, quality=_QUALITY)}")
     kind = kind_of(Path(config.latency.table), make_setup(config.latency))
     with measuring_bars(f"{kind} and networks") as show:
-        filled = profile_table(config, on_progress=show)
+        filled = profile_table(config, quality=_QUALITY, on_progress=show)
     say(f"{config.latency.table}: {len(filled.entries)} measured, {filled.were_there} were there")
+
+
+def validate(config: SearchConfig) -> None:
+    """Hold the table against networks that it was not made of; say what that gave, or why it could not be."""
+    table = config.latency.table
+    try:
+        with measuring_bars("networks") as show:
+            report = validate_table(
+                config, networks=_VALIDATION_NETWORKS, quality=_VALIDATION_QUALITY, on_progress=show
+            )
+    except (ChangedSpeedError, ProfilingError) as error:
+        say(f"{table}: it was not validated: {explained(error)}")
+    else:
+        say(f"{table}: validated on {report}")
 
 
 def measure(run: Run, allow_changed: Collection[str]) -> MeasuredGeneration:

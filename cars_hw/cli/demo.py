@@ -37,7 +37,7 @@ def demo(
     overrides: SetOption = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Profile this CPU, search real images, export, measure again. Goes on where an earlier demo stopped.
+    """Profile this CPU, validate, search real images, export, measure again. Goes on where one stopped.
 
     Exit status 3: no member of the front is usable; nothing is exported then.
     """
@@ -59,6 +59,8 @@ def demo(
     with opened.owned():
         with _timed("profile", "profiling this CPU", seconds):
             steps.profile(config.allowing(words))
+        with _timed("validate", "holding its table against other networks", seconds):
+            steps.validate(config.allowing(words))
         with _timed("search", "searching; a generation a line", seconds):
             command = ["demo", f"--run={run}", *(f"--set={text}" for text in overrides or [])]
             command += ["--allow-infeasible"] if allow_infeasible else []

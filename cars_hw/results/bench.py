@@ -6,6 +6,7 @@ Where a table is known, a few of its own networks are measured beside them, as a
 import os
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 
 import devices
@@ -29,6 +30,7 @@ from latency_tables import (
     LatencyTable,
     Measurement,
     MissingEntryError,
+    OpSpec,
     Prediction,
     SessionSpeed,
     TableMismatchError,
@@ -303,23 +305,28 @@ def _measured(
     quality: Quality,
     on_progress: OnProgress,
 ) -> list[Anchored]:
-    """Measure ``workloads`` beside the anchors of the tables that predict them, all interleaved."""
-    beside = {
-        workload.spec: workload
-        for one in predictions
-        if one.anchors is not None
-        for workload in one.anchors.workloads
-    }
-    together = [*workloads, *beside.values()]
+    """Measure ``workloads`` beside the anchors of the tables that predict them, all interleaved.
+
+    Tables of different kinds may name their anchors alike, and build them differently: each has its own.
+    """
+    beside = {_key(one.anchors): one.anchors.workloads for one in predictions if one.anchors is not None}
+    together = [*workloads, *(workload for own in beside.values() for workload in own)]
     entries = measure(together, make_setup(latency), quality=quality, on_progress=on_progress)
+    files, rest = entries[: len(workloads)], iter(entries[len(workloads) :])
+    anchors = {key: list(islice(rest, len(own))) for key, own in beside.items()}
     found, intervals = [], intervals_of(entries)
-    for entry, one in zip(entries, predictions, strict=False):
+    for entry, one in zip(files, predictions, strict=True):
         if isinstance(entry, Failure):
             raise ProfilingError(f"{entry.spec} could not be measured: {entry.status}: {entry.reason}")
         words = latency.allow_changed
-        speed = one.anchors.speed(entries, allow_changed=words) if one.anchors else None
+        speed = one.anchors.speed(anchors[_key(one.anchors)], allow_changed=words) if one.anchors else None
         found.append(Anchored(entry, speed, intervals[entry.spec]))
     return found
+
+
+def _key(anchors: Anchors) -> tuple[str, tuple[OpSpec, ...]]:
+    """Return what tells the anchors of one table, for one space, from others."""
+    return anchors.name, tuple(workload.spec for workload in anchors.workloads)
 
 
 def _predict_file(

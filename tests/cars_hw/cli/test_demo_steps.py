@@ -1,10 +1,18 @@
-"""The demo's two measurements of one network are held against each other by both of their intervals."""
+"""The demo: how it validates its table, and two measurements of one network held against each other."""
+
+from pathlib import Path
 
 import pytest
 
-from cars_hw.cli._demo_steps import Remeasured
+import cars_hw
+from cars_hw.cli._demo_steps import Remeasured, validate
+from cars_hw.latency.model import trust
 from cars_hw.results.bench import Bench
-from latency_tables import Measurement, OpSpec, SessionSpeed
+from latency_tables import LatencyTable, Measurement, OpSpec, SessionSpeed
+from profilers import Quality
+from tests.fakes import changing_speed
+from tests.fakes.changing_speed import ChangingSpeed
+from tests.fakes.configurations import TINIEST
 
 _NETWORK = OpSpec.of("network", (1, 1, 8, 8), digest="g")
 
@@ -24,3 +32,30 @@ def test_two_measurements_agree_where_both_intervals_together_allow_their_differ
     assert found.difference_percent == pytest.approx((again_ms - 1) * 100)
     assert found.is_inside == is_inside
     assert found.to_json()["is_inside_interval"] == is_inside
+
+
+def test_the_demo_validates_its_table_by_a_few_networks_or_says_why_not_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    latency = f'device = "fake"\nruntime = "{changing_speed.__name__}"\ntable = "table.jsonl"\n'
+    Path("search.toml").write_text(f"{TINIEST}[latency]\n{latency}")
+    config = cars_hw.SearchConfig.load("search.toml")
+    cars_hw.profile(config, quality=Quality(spread_s=0))
+    monkeypatch.setattr(ChangingSpeed, "factor", 1.5)
+    validate(config)
+    assert "table.jsonl: it was not validated: 4 networks of table.jsonl are 50% slower" in _said(capsys)
+    assert not trust(LatencyTable.open("table.jsonl")).is_validated
+    monkeypatch.setattr(ChangingSpeed, "factor", 1.1)
+    validate(config)
+    assert "table.jsonl: validated on 6 whole networks: RMSPE" in _said(capsys)
+    assert trust(LatencyTable.open("table.jsonl")).is_validated
+    monkeypatch.setattr(ChangingSpeed, "loaded", [])
+    validate(config)
+    assert ChangingSpeed.loaded == [], "what is validated is not measured again"
+    assert "validated on 6 whole networks" in _said(capsys)
+
+
+def _said(capsys: pytest.CaptureFixture[str]) -> str:
+    """Return what was written to standard error, on one line however wide the terminal is."""
+    return " ".join(capsys.readouterr().err.split())

@@ -6,16 +6,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 import cars_hw
 from cars_hw.assembly import make_space
-from cars_hw.latency.contents import contents_of, network_workload
+from cars_hw.latency.contents import TableContents, contents_of, network_workload
 from cars_hw.networks.architecture import from_text, to_text
 from cars_hw.results.measured import as_measured, measure_front
+from cars_hw.results.model_card import card_content
 from cars_hw.results.report import report_json
 from cars_hw.results.run_warnings import warnings_of_run
 from cars_hw.runs import Run
-from profilers import Quality
+from latency_tables import LatencyTable, Measurement
+from profilers import LoweredModel, Quality, Workload
 from tests.fakes import changing_speed
 from tests.fakes.changing_speed import ChangingSpeed, usual_s
 from tests.fakes.command_line import Done, run
@@ -162,7 +165,7 @@ def test_no_measure_leaves_the_front_as_it_was_predicted(opened: Run) -> None:
     assert not (opened.path / "measurements.jsonl").exists()
 
 
-@pytest.mark.parametrize("budget", ["-3s", "nan", "soon", "1e9h"])
+@pytest.mark.parametrize("budget", ["-3s", "nan", "inf", "soon", "1e9h"])
 def test_a_budget_that_is_no_time_is_one_line_and_leaves_nothing(opened: Run, budget: str) -> None:
     done = run("search", "--config=search.toml", "--run=new", f"--measure-budget={budget}")
     assert done.status == 1
@@ -196,3 +199,51 @@ def test_networks_of_a_front_go_from_one_end_to_the_other_into_the_table(opened:
     assert wanted < set(contents_of(space, cars_hw.LatencyTable.open("table.jsonl")).calibration)
     Path("list.txt").write_text("\n".join(map(to_text, wanted)))
     assert "nothing is missing" in run(*asked, "--networks-of=list.txt").err
+
+
+def test_a_budget_with_a_table_of_other_conditions_is_one_line_and_leaves_nothing(opened: Run) -> None:
+    words = ("--measure-budget=10m", "--set=latency.threads=2")
+    done = run("search", "--config=search.toml", "--run=new", *words)
+    assert (done.status, done.out) == (1, "")
+    [line] = done.err.splitlines()
+    assert "the table was measured with threads '1', but '2' is asked for" in line
+    assert not Path("new").exists()
+
+
+def test_files_whose_cards_name_tables_of_different_kinds_have_anchors_of_their_own(
+    opened: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    space = make_space(opened.config)
+    units = LatencyTable.open("table.jsonl")
+    operations = LatencyTable.in_memory(replace(units.header, keyed_by="operations"))
+    specs = TableContents(space).specs
+    operations.add(*(Measurement(spec, (1.1 * usual_s(spec),) * 3) for spec in specs))
+    operations.save(Path("operations.jsonl"))
+    [export] = cars_hw.export(opened, ["fastest"]).values()
+    card = json.loads(export.path.with_suffix(".json").read_bytes())
+    card["latency"] |= {"table": "operations.jsonl", "sha256": operations.digest(specs)}
+    other = export.path.with_name("other.onnx")
+    shutil.copy(export.path, other)
+    other.with_suffix(".json").write_bytes(card_content(card))
+    monkeypatch.setattr(ChangingSpeed, "prepared", [])
+    config = opened.config.with_latency(table="")
+    allowed = [changing_speed.__name__]
+    benches = cars_hw.bench(
+        [export.path, other], config, has_table=False, allow_plugins=allowed, quality=_AT_ONCE
+    )
+    assert [bench.table for bench in benches] == ["table.jsonl", "operations.jsonl"]
+    ratios = [bench.speed.ratio for bench in benches if bench.speed is not None]
+    assert ratios == pytest.approx([1.0, 1 / 1.1])
+    anchors = [one for one in ChangingSpeed.prepared if one.spec.kind == "reference"]
+    assert len(anchors) == 8
+    assert [_are_alike(one) for one in anchors] == [False] * 4 + [True] * 4
+
+
+def _are_alike(network: Workload) -> bool:
+    """Tell whether all batch norms of a network that have one size are equal."""
+    assert not isinstance(network.source, (Path, LoweredModel))
+    norms: dict[int, set[str]] = {}
+    for module in network.source().modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            norms.setdefault(module.num_features, set()).add(str(module.running_var))
+    return all(len(found) == 1 for found in norms.values())

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from pydantic import JsonValue, TypeAdapter
 
+import cars_hw
 import devices
 from cars_hw.candidate import Candidate
 from cars_hw.config import LatencySection, SearchConfig
@@ -20,6 +21,7 @@ from cars_hw.errors import CheckpointError
 from cars_hw.evolution.screening import Screen
 from cars_hw.latency.contents import TableContents, network_workload
 from cars_hw.latency.model import latency_model
+from cars_hw.latency.prediction import UnitPredictor
 from cars_hw.networks.architecture import Architecture
 from cars_hw.objectives import Error, Latency
 from cars_hw.runs import MeasuredTarget, MeasurementFile, SearchMeasuring, require_measurable
@@ -32,12 +34,13 @@ from cars_hw.strategies.cars import Cars
 from cars_hw.testing._tabular import CurveTrainer, Killed, KillingClock
 from devices.foundation import ConfigError
 from latency_tables import Failure, FailureStatus, LatencyTable, Measurement, TableHeader
-from profilers import Quality
+from profilers import Quality, Setup
 from tests.fakes import changing_speed
 from tests.fakes.changing_speed import ChangingSpeed, usual_s
 
 _SPACE = Nasbench201(deploy="search", channels=2, cells=1, image_size=8, image_channels=1)
 _SECTION = LatencySection(device="fake", runtime=changing_speed.__name__)
+_SETUP = Setup(_SECTION.device, _SECTION.runtime)
 _GENERATIONS = 3
 
 
@@ -50,12 +53,33 @@ def table() -> LatencyTable:
     return made
 
 
+@pytest.fixture(scope="module")
+def unit_table(tmp_path_factory: pytest.TempPathFactory) -> LatencyTable:
+    """A table of the units of the same networks, measured at the usual speed."""
+    path = tmp_path_factory.mktemp("units") / "latency.jsonl"
+    config: dict[str, JsonValue] = {
+        f"space.{name}": value for name, value in _SPACE.settings.values().items()
+    }
+    config |= {"space.name": _SPACE.name, "latency.table": str(path)}
+    config |= {"latency.device": _SECTION.device, "latency.runtime": _SECTION.runtime}
+    cars_hw.profile(SearchConfig.load(None, config), quality=Quality(spread_s=0))
+    return LatencyTable.open(path)
+
+
+@pytest.fixture(params=["table", "unit_table"])
+def either(request: pytest.FixtureRequest) -> LatencyTable:
+    """A table of operations, and one of units."""
+    found = request.getfixturevalue(request.param)
+    assert isinstance(found, LatencyTable)
+    return found
+
+
 def _file(folder: Path) -> MeasurementFile:
     return MeasurementFile(folder / "measurements.jsonl", "this run", _SPACE.choices)
 
 
 def _latency(table: LatencyTable) -> Latency:
-    return Latency(latency_model(_SPACE, table))
+    return Latency(latency_model(_SPACE, table, _SETUP))
 
 
 def _measuring(
@@ -145,14 +169,14 @@ def _check_killed(folder: Path, table: LatencyTable, safe_points: Sequence[int],
 
 
 def test_a_search_that_is_killed_while_it_measures_ends_as_one_that_was_not(
-    table: LatencyTable, tmp_path: Path
+    either: LatencyTable, tmp_path: Path
 ) -> None:
     clock = _CountingClock()
-    straight = _search(tmp_path / "straight", table, clock=clock)
+    straight = _search(tmp_path / "straight", either, clock=clock)
     list(straight.run())
     assert [one.generation for one in _file(tmp_path / "straight").read()] == [2, 3]
     # Most safe points lie between the blocks of the two measurings; the last one ends just before the end.
-    _check_killed(tmp_path, table, [clock.looks - 10, clock.looks // 2], straight)
+    _check_killed(tmp_path, either, [clock.looks - 10, clock.looks // 2], straight)
 
 
 @pytest.mark.slow
@@ -167,17 +191,17 @@ def test_a_search_with_a_budget_that_is_killed_anywhere_ends_as_one_that_was_not
 
 
 def test_what_was_written_before_a_kill_is_used_again_and_not_measured_again(
-    table: LatencyTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    either: LatencyTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    straight = _search(tmp_path / "straight", table)
+    straight = _search(tmp_path / "straight", either)
     list(straight.run())
     written = (tmp_path / "straight" / "measurements.jsonl").read_bytes()
     shutil.rmtree(tmp_path / "straight" / "checkpoints" / "0003")  # killed before its checkpoint was
     monkeypatch.setattr(ChangingSpeed, "factor", 1.2)  # what is measured now would be otherwise
     monkeypatch.setattr(ChangingSpeed, "loaded", [])
-    latency = _latency(table)
-    measuring = _measuring(tmp_path / "straight", table, latency, budget_s=0.0)
-    resumed = _search(tmp_path / "straight", table, latency=latency, measuring=measuring)
+    latency = _latency(either)
+    measuring = _measuring(tmp_path / "straight", either, latency, budget_s=0.0)
+    resumed = _search(tmp_path / "straight", either, latency=latency, measuring=measuring)
     assert resumed.resume()
     assert [generation.index for generation in resumed.run()] == [3]
     assert list(map(_outcome, resumed.history)) == list(map(_outcome, straight.history))
@@ -212,6 +236,29 @@ def test_members_are_measured_and_every_known_cost_is_asked_anew(table: LatencyT
         assert now.relative_half_width < then.relative_half_width
         true_s = measured.latency_s
         assert abs(now.latency_s - true_s) < abs(then.latency_s - true_s)
+
+
+def test_a_correction_by_units_renews_the_cheap_sums_and_every_cost_that_is_kept(
+    unit_table: LatencyTable, tmp_path: Path
+) -> None:
+    latency = _latency(unit_table)
+    screen = _screen(latency)
+    *_, second = itertools.islice(_search(tmp_path, unit_table, latency=latency, screen=screen).run(), 3)
+    [session] = _file(tmp_path).read()
+    learnt = TypeAdapter(tuple[Candidate, ...]).validate_python(screen.state())
+    for member in (*second.population, *second.front, *learnt):
+        assert member.costs[1] == latency(member.architecture)
+    former, rng = _latency(unit_table), np.random.default_rng(0)
+    assert isinstance(former.predictor, UnitPredictor)
+    measured = [(one, found.latency_s) for one, found in session.latencies.items()]
+    corrected = Latency(former.predictor.with_networks(measured))
+    known, others = {one.architecture: one.costs[1] for one in learnt}, [_SPACE.sample(rng) for _ in range(5)]
+    assert [latency(one) for one in others] == [corrected(one) for one in others]
+    sums = [cost.estimator(known) for cost in (latency, corrected, former)]
+    now, expected, then = ([estimate(one) for one in others] for estimate in sums)
+    assert now == expected
+    assert now != then
+    assert now != [latency(one) for one in others], "sums, which take no counting"
 
 
 def test_the_four_members_with_the_relatively_widest_predictions_are_measured_and_none_twice(

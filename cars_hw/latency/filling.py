@@ -1,6 +1,6 @@
 """Filling a table of units: what it has to hold depends on what was measured, so that there are two steps.
 
-First random networks and their units; then those networks whose predictions from these units are the least
+First random networks and their units; then those networks whose predictions from all of these are the least
 certain, and what is new of theirs. What the table holds tells which steps are done: whatever ends one, the
 next call goes on.
 """
@@ -14,6 +14,7 @@ from cars_hw.latency.candidates import network_key
 from cars_hw.latency.contents import TableContents, UnitContents, contents_of
 from cars_hw.latency.counting import NetworkCounts, counts_for, unit_counter
 from cars_hw.latency.networks_only import measured_networks
+from cars_hw.latency.prediction import UnitPredictor
 from cars_hw.networks.architecture import Architecture
 from cars_hw.spaces._space import SearchSpace
 from latency_tables import CALL_OVERHEAD, KeyedBy, LatencyTable, TableError, UnitModel
@@ -163,7 +164,10 @@ class UnitFilling:
         if CALL_OVERHEAD not in known or len(known) == 1:
             return []
         counts = counts_for(self.space, table, self.setup)
-        return widest(contents, UnitModel(known), counts, on_counted=self.on_counted)
+        keys = {one: network_key(self.space, one) for one in contents.random}
+        measured = [(one, table[key].latency_s) for one, key in keys.items() if key in table]
+        model = UnitPredictor(known, counts, measured).model
+        return widest(contents, model, counts, on_counted=self.on_counted)
 
 
 def widest(
@@ -177,7 +181,7 @@ def widest(
 
     Args:
         contents: Has the candidates, and says how many are to be chosen.
-        model: Of the units alone.
+        model: Of the units and the networks that were measured before, which say little of some candidates.
         counts: Those of the candidates.
         on_counted: For progress.
     """

@@ -11,7 +11,7 @@ before any network is seen, the latencies x of units are Gaussian, with
 where m_c is m on the units of class c and 0 elsewhere, and w how many weights each has. A unit that was not
 measured takes the mean of its like (see ``unmeasured``), and has 0.30 in place of the 0.10. A whole network
 pays for its call not quite what a call with next to nothing in it costs: one of x is the difference, 0 with
-a deviation of 0.03 of the networks' mean, and every network has it once. Measured networks y (net of one
+a deviation of 0.06 of the networks' mean, and every network has it once. Measured networks y (net of one
 call) are linear
 observations of x by their counts N, with independent errors of the share n of each:
 
@@ -44,7 +44,7 @@ OWN_DEVIATION = 0.10
 UNMEASURED_DEVIATION = 0.30
 DISPATCH_DEVIATION_S = 0.3e-6
 WEIGHT_DEVIATION_S = 0.2e-9
-CALL_DEVIATION = 0.03
+CALL_DEVIATION = 0.06
 
 #: Shares of a network's latency by which it may differ from the sum of its units.
 NOISES = (0.01, 0.0125, 0.015, 0.02, 0.025, 0.03, 0.05)

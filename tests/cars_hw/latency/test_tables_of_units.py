@@ -80,14 +80,16 @@ def test_a_table_holds_a_call_random_networks_the_least_certain_and_all_of_their
     assert set(held.units) == {unit for graph in table.executed.values() for unit in graph.counts}
 
 
-def test_the_networks_that_are_chosen_have_the_widest_predictions_from_the_units_alone(
+def test_the_networks_that_are_chosen_have_the_widest_predictions_from_units_and_random_networks(
     table: LatencyTable,
 ) -> None:
     held, known = contents(table), LatencyTable.in_memory(table.header)
     first = {unit for one in held.random for unit in table.executed[network_key(_SPACE, one)].counts}
     known.add(table[CALL_OVERHEAD], *(table[unit] for unit in first))
-    model, predictor = UnitModel(known), latency_model(_SPACE, table)
+    predictor = latency_model(_SPACE, table)
     assert isinstance(predictor, UnitPredictor)
+    seen = {one: table[network_key(_SPACE, one)].latency_s for one in held.random}
+    model = UnitModel(known, [NetworkObservation(predictor.counts(one), s) for one, s in seen.items()])
     widths = {one: model.relative_deviation(predictor.counts(one)) for one in held.candidates}
     assert set(held.widest) == set(sorted(widths, key=lambda one: -widths[one])[:4])
 

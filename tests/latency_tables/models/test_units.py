@@ -130,7 +130,7 @@ def dense(
             of_units[i, j] += 0.20**2 * units_s[i] * units_s[j] * (one == other)
     mean_s = np.append(0.0, units_s)
     covariance = np.zeros((len(mean_s), len(mean_s)))
-    covariance[0, 0], covariance[1:, 1:] = (0.03 * networks_s.mean()) ** 2, of_units
+    covariance[0, 0], covariance[1:, 1:] = (0.06 * networks_s.mean()) ** 2, of_units
     rows = with_call(rows)
     gain = (
         covariance

@@ -27,7 +27,7 @@ from cars_hw.testing._tables import unit_latency_s, write_table, write_unit_tabl
 from cars_hw.testing._tabular import TinySpace
 from latency_tables.errors import MissingEntryError, TableMismatchError
 from latency_tables.measurement import Failure, FailureStatus, Measurement
-from latency_tables.models.units import UnitModel
+from latency_tables.models.units import NetworkObservation, UnitModel
 from latency_tables.prediction import CALL_OVERHEAD
 from latency_tables.table import LatencyTable
 from latency_tables.units.graph import ExecutedGraph, ExecutedNode

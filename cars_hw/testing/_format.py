@@ -94,7 +94,7 @@ class FormatContract:
         workload = file_format.workload(path)
         assert workload.spec.input_shapes == (_SHAPE,)
         assert hashlib.sha256(path.read_bytes()).hexdigest()[:16] in str(workload.spec)
-        plan = MeasurementPlan(precision=0.5, min_rounds=3, spread_s=0.0, max_rounds=3, budget_s=0.5)
+        plan = MeasurementPlan(precision=0.5, min_rounds=3, spread_s=0.0, max_rounds=40, budget_s=2.0)
         with self.device() as device:
             measured(Profiler(device, runtimes.load(file_format.runtime), plan).measure([workload]))
 

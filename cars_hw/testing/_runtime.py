@@ -155,7 +155,7 @@ class RuntimeContract:
             pass
 
     def test_a_table_is_filled_and_found_complete(self, runtime: Runtime, device: Device) -> None:
-        plan = MeasurementPlan(precision=0.1, min_rounds=5, spread_s=0.0, max_rounds=10, budget_s=1.0)
+        plan = MeasurementPlan(precision=0.1, min_rounds=5, spread_s=0.0, max_rounds=40, budget_s=2.0)
         profiler = Profiler(device, runtime, plan)
         table = LatencyTable.in_memory(profiler.header())
         assert len(measured(profiler.fill(table, [_RELU, _CONV]))) == 2

@@ -132,7 +132,7 @@ class KillingClock:
     """
 
     def __init__(self, safe_point: int) -> None:
-        self._due, self._looks = safe_point + 1, 0  # the first look is at the beginning
+        self._due, self._looks = safe_point + 3, 0  # the first three looks are at the beginning
 
     def __call__(self) -> float:
         self._looks += 1

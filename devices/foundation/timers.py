@@ -21,6 +21,9 @@ class SaveTimer:
         self._took_s = [0.0] * len(clocks)
         self.begin()
 
+    def __repr__(self) -> str:
+        return f"SaveTimer({self._every_s:g})"
+
     def begin(self) -> None:
         """Count from now on, with nothing to save yet."""
         self._begun_s = self._times_s()

@@ -105,7 +105,7 @@ assert operations.parameters(spec) == sum(p.numel() for p in module.parameters()
 assert operations.macs(spec) == 32
 for name in ("onnx", "tflite"):
     made_by = formats.load(name)  # what is measured is held against torch's numbers
-    plan = MeasurementPlan(precision=0.5, min_rounds=3, spread_s=0.0, max_rounds=3, budget_s=0.5)
+    plan = MeasurementPlan(precision=0.5, min_rounds=3, spread_s=0.0, max_rounds=40, budget_s=2.0)
     with connect("cpu") as device:
         workload = Workload(spec, lambda: module)
         [entry] = measured(Profiler(device, runtimes.load(made_by.runtime), plan).measure([workload]))

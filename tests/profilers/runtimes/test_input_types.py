@@ -13,7 +13,7 @@ from profilers import MeasurementPlan, Profiler, UnsupportedOperationError, form
 from profilers.runtimes._reference import INPUT_TYPES, made_up_inputs
 from tests.fakes import onnx_files, tflite_files
 
-_HASTY = MeasurementPlan(block_s=1e-4, min_rounds=3, max_rounds=3, spread_s=0)
+_HASTY = MeasurementPlan(block_s=1e-4, min_rounds=3, precision=0.5, spread_s=0)
 _ONNX_NAMES = {"float32": "FLOAT", "float64": "DOUBLE"}
 
 

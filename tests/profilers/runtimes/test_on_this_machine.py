@@ -22,7 +22,7 @@ from tests.fakes.modules import Drifting, Join, Overflow, conv
 
 SPEC = OpSpec.of("conv", (1, 8, 12, 12))
 
-_QUICK = MeasurementPlan(precision=0.1, min_rounds=5, spread_s=0.0, max_rounds=10, budget_s=1.0)
+_QUICK = MeasurementPlan(precision=0.1, min_rounds=5, spread_s=0.0, max_rounds=40, budget_s=2.0)
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from tests.fakes.tflite_files import with_custom_operation
 
 SPEC = OpSpec.of("conv", (1, 8, 12, 12))
 
-_QUICK = MeasurementPlan(precision=0.1, min_rounds=5, spread_s=0.0, max_rounds=10, budget_s=1.0)
+_QUICK = MeasurementPlan(precision=0.1, min_rounds=5, spread_s=0.0, max_rounds=40, budget_s=2.0)
 
 
 class Thinned(nn.Module):

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="pipes are passed on 
 
 _CONV = OpSpec.of("conv", (1, 8, 12, 12))
 
-_QUICK = MeasurementPlan(precision=0.1, min_rounds=5, spread_s=0.0, max_rounds=10, budget_s=1.0, processes=2)
+_QUICK = MeasurementPlan(precision=0.1, min_rounds=5, spread_s=0.0, max_rounds=40, budget_s=2.0, processes=2)
 
 
 def workloads(*kinds: str) -> list[Workload]:

@@ -4,6 +4,7 @@ Counts against torch's modules, numbers against torch's in both runtimes, and wh
 exported. In 8-bit integers, all but GELU stays with XNNPACK.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -11,12 +12,14 @@ import pytest
 import torch
 from torch import nn
 
+from cars_hw import spaces
 from cars_hw.networks import operations
 from cars_hw.networks.graph import IMAGE, Graph, Node, network_spec
 from cars_hw.weights import modules
 from cars_hw.weights.network import Network
 from devices.cpu import Cpu
 from latency_tables import OpSpec
+from latency_tables.units.classes import unit_class, unit_work
 from profilers import Workload, runtimes
 from profilers.lowering._tflite.reading import read
 from profilers.lowering._tflite.units import executed
@@ -87,10 +90,15 @@ def test_a_runtime_computes_what_torch_computes_and_is_measured(spec: OpSpec, ru
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "tflite"])
 def test_a_network_of_all_is_counted_as_it_is_exported(runtime: str) -> None:
-    made = runtimes.load(runtime)
-    workload = Workload(network_spec(EVERY_ONE), lambda: learnt(Network.untrained(EVERY_ONE), seed=0))
-    counted = made.counter(modules.build).executed(EVERY_ONE.nodes)
-    assert counted.counts == made.executed(workload, Cpu.connect("")).counts
+    counted = runtimes.load(runtime).counter(modules.build).executed(EVERY_ONE.nodes)
+    assert counted.counts == exported(EVERY_ONE, runtime)
+
+
+def test_the_multiply_accumulates_of_what_is_executed_are_those_by_arithmetic() -> None:
+    counts = TfLite().counter(modules.build).executed(EVERY_ONE.nodes).counts
+    assert sum(n * unit_work(unit).macs for unit, n in counts.items()) == EVERY_ONE.macs()
+    gates = [unit for unit in counts if unit.kind == "unit.MUL" and dict(unit.params).get("in1") == "1x1x1x8"]
+    assert [unit_class(unit) for unit in gates] == ["rest"]
 
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "tflite"])
@@ -104,6 +112,34 @@ def test_each_unit_of_all_is_measured_alone(runtime: str) -> None:
             assert sampler(1)[0] > 0
 
 
+@pytest.mark.parametrize("runtime", ["onnxruntime", "tflite"])
+@pytest.mark.parametrize("family", ["mnasnet", "mobilenet_v3"])
+def test_a_small_network_of_a_family_is_counted_as_it_is_exported(family: str, runtime: str) -> None:
+    require_counted_as_exported(family, runtime, n=1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("runtime", ["onnxruntime", "tflite"])
+@pytest.mark.parametrize("family", ["mnasnet", "mobilenet_v3"])
+def test_many_small_networks_of_a_family_are_counted_as_they_are_exported(family: str, runtime: str) -> None:
+    require_counted_as_exported(family, runtime, n=20)
+
+
+def require_counted_as_exported(family: str, runtime: str, n: int) -> None:
+    space = spaces.load("mobilenet", family=family, deploy="search", layers=2, channels=8, image_size=16)
+    made, rng = runtimes.load(runtime), np.random.default_rng(0)
+    counter = made.counter(modules.build)
+    for _ in range(n):
+        graph = space.deployed(space.sample(rng))
+        assert counter.executed(graph.nodes).counts == exported(graph, runtime), graph
+
+
+def exported(graph: Graph, runtime: str) -> Mapping[OpSpec, int]:
+    """Return what a runtime executes of a network that has learnt something."""
+    workload = Workload(network_spec(graph), lambda: learnt(Network.untrained(graph), seed=0))
+    return runtimes.load(runtime).executed(workload, Cpu.connect("")).counts
+
+
 def in_integers(graph: Graph) -> tuple[bytes, bytes]:
     """Return a network whose activations are ordinary numbers, in float and in 8-bit integers."""
     network = Network.untrained(graph, seed=0).train()
@@ -111,10 +147,11 @@ def in_integers(graph: Graph) -> tuple[bytes, bytes]:
         if isinstance(part, nn.BatchNorm2d):
             part.momentum = None
     rng = np.random.default_rng(0)
-    images = rng.standard_normal((16, *_SHAPE[1:])).astype(np.float32)
+    shape = graph.nodes[0].spec.input_shape
+    images = rng.standard_normal((16, *shape[1:])).astype(np.float32)
     with torch.no_grad():
         network(torch.from_numpy(images))
-    model = lower(network.eval(), [_SHAPE])
+    model = lower(network.eval(), [shape])
     return model, quantize(model, images)
 
 
@@ -131,6 +168,17 @@ def test_in_integers_all_but_gelu_stays_with_the_delegate_and_is_counted() -> No
     nodes = [replace(node, spec=replace(node.spec, dtype="int8")) for node in kept.nodes]
     counted = TfLite().counter(modules.build).executed(nodes)
     assert counted.counts == executed(*read(small)).counts
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["mnasnet", "mobilenet_v3"])
+def test_in_integers_a_network_of_a_family_stays_with_the_delegate_and_is_counted(family: str) -> None:
+    space = spaces.load("mobilenet", family=family, deploy="search", layers=2, channels=16, image_size=32)
+    kept = space.deployed(space.sample(np.random.default_rng(1)))
+    whole, small = in_integers(kept)
+    assert (outside(whole), outside(small)) == (0, 0)
+    nodes = [replace(node, spec=replace(node.spec, dtype="int8")) for node in kept.nodes]
+    assert TfLite().counter(modules.build).executed(nodes).counts == executed(*read(small)).counts
 
 
 def test_in_integers_gelu_is_counted_and_runs_outside_of_the_delegate() -> None:

@@ -238,7 +238,6 @@ FUNCTIONS: Mapping[object, Handler] = {
     nn.functional.hardswish: _hardswish,
     nn.functional.relu: _relu,
     nn.functional.relu6: _relu6,
-    nn.functional.sigmoid: _sigmoid,
     nn.functional.silu: _silu,
     torch.add: _add,
     torch.cat: _concatenate,

@@ -61,14 +61,13 @@ class DartsSettings(ImageSettings):
         deploy: The network that is deployed: "cifar" (20 cells, 36 channels, 3x32x32), "imagenet" (14 cells,
             48 channels, 3x224x224, 1000 classes, a stem of three halving convolutions), or "search" (the
             search graph itself).
-        deploy_channels: Channels of the first cell of a network deployed for "cifar" or "imagenet", if not
-            those that were published.
-        deploy_cells: Number of its cells, likewise.
-        deploy_image_size: Height and width of its images, likewise: a multiple of 4 for "cifar", of 32 for
-            "imagenet".
-        deploy_image_channels: Channels of its images, if not 3.
-        deploy_classes: Number of its classes, if not that of the search graph for "cifar", 1000 for
-            "imagenet".
+        deploy_channels: Channels of the deployed network's first cell, if not the published ones.
+        deploy_cells: Number of cells of the deployed network, if not the published one.
+        deploy_image_size: Height and width of the deployed network's images, if not the published ones: a
+            multiple of 4 for "cifar", of 32 for "imagenet".
+        deploy_image_channels: Channels of the deployed network's images, if not 3.
+        deploy_classes: Number of classes of the deployed network, if not that of the search graph for
+            "cifar", 1000 for "imagenet".
         channels: Channels of the search graph's first cell.
         cells: Number of cells of the search graph; two of them are reduction cells.
         image_size: Height and width of its images, a multiple of 4 times the stem's stride.

@@ -41,7 +41,7 @@ class MobilenetSettings(ImageSettings):
             graph itself).
         resolution: Height and width of the images of a network deployed for "imagenet".
         deploy_classes: Number of classes of a network deployed for "imagenet", if not 1000.
-        deploy_image_channels: Channels of its images, if not 3.
+        deploy_image_channels: Channels of the images of such a network, if not 3.
         layers: The most in each stage, but for the last of "mobilenet_v2" and "mnasnet", which has one; at
             both scales.
         channels: All widths of the search graph are to "imagenet"'s as this is to 32: of "mobilenet_v2" and

@@ -23,14 +23,7 @@ its code; all widen the input ``expansion`` times by a 1x1 convolution, even onc
 * ``conv_bn_relu``: ``out``, ``kernel``, ``stride``; ``conv_relu``: the same without normalisation
 * ``mean``: ``inputs``
 
-The MobileNet kinds follow Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", arXiv
-1801.04381:
-
-* ``conv_bn_relu6``: ``out``, ``kernel``, ``stride``
-* ``inverted_residual``: ``out``, ``kernel``, ``stride``, ``expansion``; nothing widens the input for an
-  expansion of 1, and what is added to the output is a ``sum`` of its own
-
-And:
+Those of mobile networks are in ``mobile_kinds``. And:
 
 * ``call_overhead``: none; the cheapest operation there is, to measure what a call costs
 
@@ -52,10 +45,10 @@ from cars_hw.networks.layers import (
     Mean,
     Pool,
     Relu,
-    Relu6,
     Sum,
     Zero,
 )
+from cars_hw.networks.mobile_kinds import MOBILE_KINDS
 from devices.foundation import load_plugin
 from latency_tables import OpSpec, SpecError
 
@@ -254,19 +247,6 @@ def _conv_relu(spec: OpSpec) -> tuple[Conv, Relu]:
     return conv, Relu()
 
 
-def _conv_bn_relu6(spec: OpSpec) -> tuple[Layer, ...]:
-    conv, norm, _ = _conv_bn_relu(spec)
-    return (conv, norm, Relu6())
-
-
-def _inverted_residual(spec: OpSpec) -> tuple[Layer, ...]:
-    c, width, out = spec.input_shape[1], _width(spec), spec.integer("out")
-    depthwise = Conv(width, width, spec.integer("kernel"), stride=spec.integer("stride"), groups=width)
-    wider = (Conv(c, width, kernel=1), BatchNorm(width, affine=True), Relu6()) if width > c else ()
-    filtered = (depthwise, BatchNorm(width, affine=True), Relu6())
-    return (*wider, *filtered, Conv(width, out, kernel=1), BatchNorm(out, affine=True))
-
-
 def _batch_norm(spec: OpSpec, channels: int) -> BatchNorm:
     return BatchNorm(channels, affine=bool(spec.integer("affine")))
 
@@ -292,8 +272,7 @@ _OURS: dict[str, _Spell] = {
     "conv_bn_relu": _conv_bn_relu,
     "conv_relu": _conv_relu,
     "mean": lambda spec: (Mean(),),
-    "conv_bn_relu6": _conv_bn_relu6,
-    "inverted_residual": _inverted_residual,
+    **MOBILE_KINDS,
     "call_overhead": lambda spec: (Relu(),),
 }
 

@@ -60,6 +60,51 @@ class Relu6:
 
 
 @dataclass(frozen=True)
+class Sigmoid:
+    """1 / (1 + exp(-x))."""
+
+
+@dataclass(frozen=True)
+class HardSigmoid:
+    """relu6(x + 3) / 6."""
+
+
+@dataclass(frozen=True)
+class Swish:
+    """x sigmoid(x), also called SiLU."""
+
+
+@dataclass(frozen=True)
+class HardSwish:
+    """x relu6(x + 3) / 6."""
+
+
+@dataclass(frozen=True)
+class Gelu:
+    """x times the probability that a standard normal number is below x."""
+
+
+Activation = Relu | Relu6 | Sigmoid | HardSigmoid | Swish | HardSwish | Gelu
+
+
+@dataclass(frozen=True)
+class SqueezeExcite:
+    """Scale each channel by a gate that two 1x1 convolutions with bias make of the means of all channels.
+
+    Attributes:
+        channels: Channels of the image.
+        squeezed: Channels between the two convolutions.
+        activation: What is applied between them.
+        gate: What is applied to the second one's result.
+    """
+
+    channels: int
+    squeezed: int
+    activation: Activation
+    gate: Activation
+
+
+@dataclass(frozen=True)
 class Pool:
     """Pooling that keeps the size at stride 1; mode is "max" or "avg" (which does not count the padding)."""
 
@@ -113,10 +158,10 @@ class Mean:
     """Average all inputs."""
 
 
-Weightless = Relu | Relu6 | Pool | GlobalPool | Zero | Sum | Concat | Mean
-Layer = Conv | BatchNorm | FactorizedConv | Linear | Weightless
+Weightless = Activation | Pool | GlobalPool | Zero | Sum | Concat | Mean
+Layer = Conv | BatchNorm | FactorizedConv | Linear | SqueezeExcite | Weightless
 #: Layers that may change their input in place: each element of the output is of one of the input.
-Elementwise = BatchNorm | Relu | Relu6
+Elementwise = BatchNorm | Activation
 
 
 def shape_after(layer: Layer, shape: tuple[int, ...], *, n_inputs: int) -> tuple[int, ...]:
@@ -142,19 +187,23 @@ def shape_after(layer: Layer, shape: tuple[int, ...], *, n_inputs: int) -> tuple
 
 
 def weights(layer: Layer) -> int:
-    """Count what a layer multiplies with at each position of its output."""
+    """Count what a layer multiplies with: at each position of its output, once for a gate."""
     match layer:
         case Conv():
             return layer.c_in // layer.groups * layer.c_out * math.prod(layer.kernel_size)
         case FactorizedConv() | Linear():
             return layer.c_in * layer.c_out
+        case SqueezeExcite():
+            return 2 * layer.channels * layer.squeezed
         case _:
             return 0
 
 
 def macs(layer: Layer, output: tuple[int, ...]) -> int:
     """Count multiply-accumulates for one image; ``output`` is a shape, (n, c, h, w) or (n, c)."""
-    return weights(layer) * math.prod(output[2:])
+    # The gates of a squeeze-and-excitation are computed once, whatever the size of the image.
+    positions = 1 if isinstance(layer, SqueezeExcite) else math.prod(output[2:])
+    return weights(layer) * positions
 
 
 def offsets(layer: Layer) -> int:
@@ -164,6 +213,8 @@ def offsets(layer: Layer) -> int:
             return 2 * layer.channels
         case Linear():
             return layer.c_out
+        case SqueezeExcite():
+            return layer.channels + layer.squeezed
         case _:
             return 0
 

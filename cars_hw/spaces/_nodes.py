@@ -33,7 +33,7 @@ class NodeList:
         self.nodes: list[Node] = []
         self.weights: dict[str, tuple[float, ...]] = {}
 
-    def add(self, slot: str, kind: str, *inputs: Tensor, **params: int) -> Tensor:
+    def add(self, slot: str, kind: str, *inputs: Tensor, **params: int | str) -> Tensor:
         """Append one node.
 
         Args:

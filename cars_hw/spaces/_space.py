@@ -191,6 +191,22 @@ class SearchSpace(ABC):
         return math.prod(map(len, self.allowed))
 
 
+def require_deployed(settings: ImageSettings, deploy: str) -> None:
+    """Check that no setting ``deploy_...`` says anything where the search graph is deployed.
+
+    Args:
+        settings: Those that are checked; such a setting is ``None`` where it says nothing.
+        deploy: What is deployed; ``"search"`` is the search graph.
+
+    Raises:
+        ValueError: One does, in vain.
+    """
+    values = settings.values()
+    said = [name for name in values if name.startswith("deploy_") and values[name] is not None]
+    if deploy == "search" and said:
+        raise ValueError(f'{said[0]} says nothing where deploy = "search"; leave it out, or deploy otherwise')
+
+
 @lru_cache(maxsize=_REMEMBERED_GRAPHS)
 def _deployed(space: SearchSpace, architecture: Architecture) -> Graph:
     return space.graph(architecture, "deploy")

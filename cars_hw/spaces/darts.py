@@ -21,8 +21,8 @@ from cars_hw.networks.architecture import Architecture, checked
 from cars_hw.networks.graph import Graph, Node, SoftGraph, soft_weights
 from cars_hw.spaces._cells import SKIP, Cell, CellNetwork, Edge, SoftCell
 from cars_hw.spaces._published import require_known
-from cars_hw.spaces._space import ImageSettings, Scale, SearchSpace
-from devices.foundation import UnknownNameError
+from cars_hw.spaces._space import ImageSettings, Scale, SearchSpace, require_deployed
+from devices.foundation import UnknownNameError, added
 
 #: Published indices 1 to 7; an option is an index here.
 OPERATIONS = (
@@ -50,13 +50,24 @@ _CONCATS = ("concat", "normal_concat", "reduce_concat")
 _UNSET = ("connectN", "connects")
 _KEYS = ("normal", "reduce", *_CONCATS, *_UNSET)
 
+#: What divides the size of images for "imagenet".
+_HALVED_FIVE_TIMES = 32
+
 
 class DartsSettings(ImageSettings):
     """Settings of the space of two cells.
 
     Attributes:
         deploy: The network that is deployed: "cifar" (20 cells, 36 channels, 3x32x32), "imagenet" (14 cells,
-            48 channels, 3x224x224, 1000 classes), or "search" (the search graph itself).
+            48 channels, 3x224x224, 1000 classes, a stem of three halving convolutions), or "search" (the
+            search graph itself).
+        deploy_channels: Channels of the deployed network's first cell, if not the published ones.
+        deploy_cells: Number of cells of the deployed network, if not the published one.
+        deploy_image_size: Height and width of the deployed network's images, if not the published ones: a
+            multiple of 4 for "cifar", of 32 for "imagenet".
+        deploy_image_channels: Channels of the deployed network's images, if not 3.
+        deploy_classes: Number of classes of the deployed network, if not that of the search graph for
+            "cifar", 1000 for "imagenet".
         channels: Channels of the search graph's first cell.
         cells: Number of cells of the search graph; two of them are reduction cells.
         image_size: Height and width of its images, a multiple of 4 times the stem's stride.
@@ -65,6 +76,11 @@ class DartsSettings(ImageSettings):
     """
 
     deploy: Literal["cifar", "imagenet", "search"] = "cifar"
+    deploy_channels: int | None = added(None, before=None, ge=2, le=512, multiple_of=2)
+    deploy_cells: int | None = added(None, before=None, ge=3, le=64)
+    deploy_image_size: int | None = added(None, before=None, ge=8, le=1024, multiple_of=4)
+    deploy_image_channels: int | None = added(None, before=None, ge=1, le=64)
+    deploy_classes: int | None = added(None, before=None, ge=2, le=100_000)
     channels: int = Field(16, ge=2, le=256, multiple_of=2)
     cells: int = Field(8, ge=3, le=64)
     image_size: int = Field(32, ge=8, le=512, multiple_of=4)
@@ -75,6 +91,12 @@ class DartsSettings(ImageSettings):
         step = 4 * self.stem_stride
         if self.image_size % step:
             raise ValueError(f"image_size is {self.image_size}; with this stem_stride, a multiple of {step}")
+        require_deployed(self, self.deploy)
+        if self.deploy == "imagenet" and (self.deploy_image_size or 0) % _HALVED_FIVE_TIMES:
+            raise ValueError(
+                f'deploy_image_size is {self.deploy_image_size}; with deploy = "imagenet", a multiple of '
+                f"{_HALVED_FIVE_TIMES}"
+            )
         return self
 
 
@@ -121,12 +143,8 @@ class Darts(SearchSpace):
         search = CellNetwork(
             asked.channels, asked.cells, self.image_shape, self.classes, asked.stem_stride, searched=True
         )
-        deployed = {
-            "cifar": CellNetwork(36, 20, (3, 32, 32), self.classes),
-            "imagenet": CellNetwork(48, 14, (3, 224, 224), 1000, deep_stem=True),
-            "search": search,
-        }
-        self._networks: dict[Scale, CellNetwork] = {"search": search, "deploy": deployed[asked.deploy]}
+        deployed = search if self.deploys_search_graph else _deployed(asked)
+        self._networks: dict[Scale, CellNetwork] = {"search": search, "deploy": deployed}
 
     def graph(self, architecture: Architecture, scale: Scale = "search") -> Graph:
         normal, reduction = _cells(checked(architecture, self.choices))
@@ -197,6 +215,20 @@ class Darts(SearchSpace):
             "reduce": [list(edge) for edge in genotype.reduce],
             "concat": list(range(2, 2 + _NODES)),
         }
+
+
+def _deployed(asked: DartsSettings) -> CellNetwork:
+    """Return the published network, changed in what is asked for."""
+    is_large = asked.deploy == "imagenet"
+    channels, cells, size, classes = (48, 14, 224, 1000) if is_large else (36, 20, 32, asked.classes)
+    size = asked.deploy_image_size or size
+    return CellNetwork(
+        asked.deploy_channels or channels,
+        asked.deploy_cells or cells,
+        (asked.deploy_image_channels or 3, size, size),
+        asked.deploy_classes or classes,
+        deep_stem=is_large,
+    )
 
 
 def _halves(rows: Sequence[_Row]) -> tuple[Sequence[_Row], Sequence[_Row]]:

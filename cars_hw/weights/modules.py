@@ -99,6 +99,29 @@ class FactorizedConv(nn.Module):
         return torch.cat([self.even(image), self.odd(image[:, :, 1:, 1:])], dim=1)
 
 
+class SqueezeExcite(nn.Module):
+    """Scales each channel by a gate made of the means of all channels.
+
+    Args:
+        layer: Says how many channels there are, and what is applied.
+    """
+
+    def __init__(self, layer: layers.SqueezeExcite) -> None:
+        super().__init__()
+        self.gate = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1),
+            nn.Conv2d(layer.channels, layer.squeezed, kernel_size=1),
+            _activation(layer.activation, owns_input=True),
+            nn.Conv2d(layer.squeezed, layer.channels, kernel_size=1),
+            _activation(layer.gate, owns_input=True),
+        )
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Map (n, c, h, w) to the same shape."""
+        scaled: Tensor = image * self.gate(image)
+        return scaled
+
+
 class DilatedConv(nn.Conv2d):
     """Convolution of dilation 2, trained as a dense one on every second pixel.
 
@@ -138,16 +161,14 @@ def _module(layer: layers.Layer, *, owns_input: bool) -> nn.Module:
             return FactorizedConv(layer.c_in, layer.c_out)
         case layers.Linear():
             return nn.Linear(layer.c_in, layer.c_out)
+        case layers.SqueezeExcite():
+            return SqueezeExcite(layer)
         case _:
             return _weightless(layer, owns_input=owns_input)
 
 
 def _weightless(layer: layers.Weightless, *, owns_input: bool) -> nn.Module:
     match layer:
-        case layers.Relu():
-            return nn.ReLU(inplace=owns_input)
-        case layers.Relu6():
-            return nn.ReLU6(inplace=owns_input)
         case layers.Pool():
             return _pool(layer)
         case layers.GlobalPool():
@@ -160,6 +181,26 @@ def _weightless(layer: layers.Weightless, *, owns_input: bool) -> nn.Module:
             return Concat()
         case layers.Mean():
             return Mean()
+        case _:
+            return _activation(layer, owns_input=owns_input)
+
+
+def _activation(layer: layers.Activation, *, owns_input: bool) -> nn.Module:
+    match layer:
+        case layers.Relu():
+            return nn.ReLU(inplace=owns_input)
+        case layers.Relu6():
+            return nn.ReLU6(inplace=owns_input)
+        case layers.Sigmoid():
+            return nn.Sigmoid()
+        case layers.HardSigmoid():
+            return nn.Hardsigmoid(inplace=owns_input)
+        case layers.Swish():
+            return nn.SiLU(inplace=owns_input)
+        case layers.HardSwish():
+            return nn.Hardswish(inplace=owns_input)
+        case layers.Gelu():
+            return nn.GELU()
 
 
 def _conv(layer: layers.Conv) -> nn.Conv2d:

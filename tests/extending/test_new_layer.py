@@ -1,7 +1,7 @@
-"""A new primitive layer, squeeze-and-excite, in a copy of the project: how many files, and that all is there.
+"""A new primitive layer, gated channels, in a copy of the project: how many files, and that all is there.
 
-J. Hu, L. Shen, G. Sun, "Squeeze-and-Excitation Networks", CVPR 2018: scale each channel by a gate that is
-made of the means of all channels.
+After Z. Yang, L. Zhu, Y. Wu, Y. Yang, "Gated Channel Transformation for Visual Recognition", CVPR 2020: scale
+each channel by 1 + tanh of a number that is made of the means of all channels.
 """
 
 import shutil
@@ -18,8 +18,8 @@ _EDITS = {
         (
             "@dataclass(frozen=True)\nclass Relu:",
             '''@dataclass(frozen=True)
-class Squeeze:
-    """Scale each channel by a gate made of the means of all; no bias."""
+class GatedChannels:
+    """Scale each channel by one and a hyperbolic tangent made of the means of all; no bias."""
 
     channels: int
     squeezed: int
@@ -29,33 +29,32 @@ class Squeeze:
         ),
         (
             "        case FactorizedConv() | Linear():\n            return layer.c_in",
-            """        case Squeeze():
+            """        case GatedChannels():
             return 2 * layer.channels * layer.squeezed
 """,
         ),
         (
-            "    return weights(layer) * math.prod(output[2:])",
-            """    if isinstance(layer, Squeeze):
-        return weights(layer)
+            "    return weights(layer) * positions",
+            """    positions = 1 if isinstance(layer, GatedChannels) else positions
 """,
         ),
     ),
     "cars_hw/networks/kinds.py": (
         (
             "def _batch_norm(",
-            """def _squeeze(spec: OpSpec) -> tuple[Layer, ...]:
-    return (Squeeze(spec.input_shape[1], spec.integer("squeezed")),)
+            """def _gated_channels(spec: OpSpec) -> tuple[Layer, ...]:
+    return (GatedChannels(spec.input_shape[1], spec.integer("squeezed")),)
 
 
 """,
         ),
-        ('    "call_overhead":', '    "squeeze": _squeeze,\n'),
-        ("    Sum,\n", "    Squeeze,\n"),
+        ('    "call_overhead":', '    "gated_channels": _gated_channels,\n'),
+        ("    GlobalPool,\n", "    GatedChannels,\n"),
     ),
     "cars_hw/weights/modules.py": (
         (
             "def _module(",
-            """class Squeeze(nn.Module):
+            """class GatedChannels(nn.Module):
     def __init__(self, channels: int, squeezed: int) -> None:
         super().__init__()
         self.mean = nn.AdaptiveAvgPool2d(1)
@@ -64,28 +63,28 @@ class Squeeze:
 
     def forward(self, image: Tensor) -> Tensor:
         gate = self.widen(nn.functional.relu(self.narrow(self.mean(image))))
-        return image * nn.functional.hardsigmoid(gate)
+        return image * (torch.tanh(gate) + 1.0)
 
 
 """,
         ),
         (
             "        case layers.Linear():\n            return nn",
-            """        case layers.Squeeze():
-            return Squeeze(layer.channels, layer.squeezed)
+            """        case layers.GatedChannels():
+            return GatedChannels(layer.channels, layer.squeezed)
 """,
         ),
     ),
     "profilers/lowering/_tflite/handlers.py": (
         (
             "MODULES: Mapping",
-            """def _hardsigmoid(layers: Layers, input: Value, inplace: bool = False) -> Value:
-    return _multiply(layers, _relu6(layers, _add(layers, input, 3.0)), 1 / 6)
+            """def _tanh(layers: Layers, input: Value) -> Value:
+    return layers.activation(input, "TANH")
 
 
 """,
         ),
-        ("    nn.functional.relu: _relu,", "    nn.functional.hardsigmoid: _hardsigmoid,\n"),
+        ("    torch.zeros_like:", "    torch.tanh: _tanh,\n"),
     ),
 }
 
@@ -97,7 +96,7 @@ from devices import connect
 from latency_tables import OpSpec
 from profilers import MeasurementPlan, Profiler, Workload, formats, runtimes
 
-spec = OpSpec.of("squeeze", (1, 8, 6, 6), squeezed=2)
+spec = OpSpec.of("gated_channels", (1, 8, 6, 6), squeezed=2)
 assert OpSpec.parse(str(spec)) == spec
 module = modules.build(spec).eval()
 assert operations.output_shape(spec) == (1, 8, 6, 6)
@@ -113,7 +112,7 @@ print("all of it")
 """
 
 
-def test_squeeze_and_excite_takes_four_files_and_is_measured_in_both_formats(tmp_path: Path) -> None:
+def test_gated_channels_take_four_files_and_is_measured_in_both_formats(tmp_path: Path) -> None:
     for package in _PACKAGES:
         shutil.copytree(_ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
     for name, edits in _EDITS.items():

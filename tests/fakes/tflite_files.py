@@ -81,6 +81,20 @@ def with_custom_operation(model: bytes) -> bytes:
     return _packed(read)
 
 
+def with_values_behind_the_tables(model: bytes) -> bytes:
+    """Return ``model`` with its constants behind everything else, as the quantizer writes large files."""
+    read = schema.ModelT.InitFromPackedBuf(model)
+    stored = [buffer.data.tobytes() if buffer.data is not None else b"" for buffer in read.buffers]
+    tables = b""
+    for _ in range(2):  # where the constants start is known once the tables are written
+        end = len(tables) or 1 << 16
+        for buffer, content in zip(read.buffers, stored, strict=True):
+            buffer.data, buffer.offset, buffer.size = None, end if content else 0, len(content)
+            end += len(content)
+        tables = _packed(read)
+    return tables + b"".join(stored)
+
+
 def with_external_values(model: bytes) -> bytes:
     """Return ``model`` with a constant that is said to lie in another file."""
     read = schema.ModelT.InitFromPackedBuf(model)

@@ -28,6 +28,8 @@ _OPTIONS = {
     "CONV_2D": "Conv2DOptions",
     "DEPTHWISE_CONV_2D": "DepthwiseConv2DOptions",
     "FULLY_CONNECTED": "FullyConnectedOptions",
+    "GELU": "GeluOptions",
+    "HARD_SWISH": "HardSwishOptions",
     "MAX_POOL_2D": "Pool2DOptions",
     "MEAN": "ReducerOptions",
     "MUL": "MulOptions",
@@ -52,7 +54,7 @@ def serialize(graph: Graph) -> bytes:
     tensors = []
     for tensor, name in names.items():
         if tensor in graph.constants:
-            buffers.append(_Values(graph.constants[tensor]))
+            buffers.append(schema.BufferT(data=graph.constants[tensor]))
         tensors.append(
             _tensor(graph, tensor, name, buffer=len(buffers) - 1 if tensor in graph.constants else 0)
         )
@@ -66,15 +68,31 @@ def serialize(graph: Graph) -> bytes:
     )
     model = schema.ModelT(
         version=_SCHEMA_VERSION,
-        operatorCodes=[_operator_code(code) for code in codes],
+        operatorCodes=[operator_code(code) for code in codes],
         subgraphs=[subgraph],
         description="cars_hw",
         buffers=buffers,
         signatureDefs=[_signature(names, graph, numbers)],
     )
+    return packed(model)
+
+
+def packed(model: Any) -> bytes:
+    """Return a model of the schema as a file; the values of its tensors are aligned."""
+    model.buffers = [each if each.data is None else _Values(each.data) for each in model.buffers]
     builder = flatbuffers.Builder(1 << 16)
     builder.Finish(model.Pack(builder), file_identifier=_FILE_IDENTIFIER)
     return bytes(builder.Output())
+
+
+def operator_code(code: str) -> Any:
+    """Return the entry of a model for the operation ``code``."""
+    number = getattr(schema.BuiltinOperator, code)
+    return schema.OperatorCodeT(
+        builtinCode=number,
+        deprecatedBuiltinCode=min(number, _LARGEST_OLD_CODE),
+        version=_VERSIONS.get(code, 1),
+    )
 
 
 def has_external_values(content: bytes) -> bool:
@@ -126,15 +144,6 @@ def _operator(operation: Operation, codes: list[str], numbers: dict[int, int]) -
         operator.builtinOptionsType = getattr(schema.BuiltinOptions, kind)
         operator.builtinOptions = getattr(schema, f"{kind}T")(**operation.options)
     return operator
-
-
-def _operator_code(code: str) -> Any:
-    number = getattr(schema.BuiltinOperator, code)
-    return schema.OperatorCodeT(
-        builtinCode=number,
-        deprecatedBuiltinCode=min(number, _LARGEST_OLD_CODE),
-        version=_VERSIONS.get(code, 1),
-    )
 
 
 def _signature(names: dict[int, str], graph: Graph, numbers: dict[int, int]) -> Any:

@@ -66,6 +66,26 @@ def _relu6(layers: Layers, input: Value, inplace: bool = False) -> Value:
     return layers.activation(input, "RELU6")
 
 
+def _sigmoid(layers: Layers, input: Value) -> Value:
+    return layers.activation(input, "LOGISTIC")
+
+
+def _hardsigmoid(layers: Layers, input: Value, inplace: bool = False) -> Value:
+    return layers.hard_sigmoid(input)
+
+
+def _silu(layers: Layers, input: Value, inplace: bool = False) -> Value:
+    return layers.multiply(input, layers.activation(input, "LOGISTIC"))
+
+
+def _hardswish(layers: Layers, input: Value, inplace: bool = False) -> Value:
+    return layers.activation(input, "HARD_SWISH")
+
+
+def _gelu(layers: Layers, input: Value, approximate: str = "none") -> Value:
+    return layers.activation(input, "GELU", {"approximate": approximate == "tanh"})
+
+
 def _max_pool(layers: Layers, module: nn.MaxPool2d, x: Value) -> Value:
     windows = _pool_windows(module)
     if any(window.dilation != 1 for window in windows) or module.return_indices:
@@ -195,11 +215,16 @@ MODULES: Mapping[type[nn.Module], Handler] = {
     nn.Dropout: _identity,
     nn.Dropout2d: _identity,
     nn.Flatten: _flatten_module,
+    nn.GELU: lambda layers, module, x: _gelu(layers, x, module.approximate),
+    nn.Hardsigmoid: lambda layers, module, x: _hardsigmoid(layers, x),
+    nn.Hardswish: lambda layers, module, x: _hardswish(layers, x),
     nn.Identity: _identity,
     nn.Linear: _linear,
     nn.MaxPool2d: _max_pool,
     nn.ReLU: lambda layers, module, x: layers.activation(x, "RELU"),
     nn.ReLU6: lambda layers, module, x: layers.activation(x, "RELU6"),
+    nn.Sigmoid: lambda layers, module, x: _sigmoid(layers, x),
+    nn.SiLU: lambda layers, module, x: _silu(layers, x),
 }
 
 FUNCTIONS: Mapping[object, Handler] = {
@@ -208,8 +233,12 @@ FUNCTIONS: Mapping[object, Handler] = {
     operator.getitem: _take,
     operator.mul: _multiply,
     operator.truediv: _divide,
+    nn.functional.gelu: _gelu,
+    nn.functional.hardsigmoid: _hardsigmoid,
+    nn.functional.hardswish: _hardswish,
     nn.functional.relu: _relu,
     nn.functional.relu6: _relu6,
+    nn.functional.silu: _silu,
     torch.add: _add,
     torch.cat: _concatenate,
     torch.conv2d: _conv2d,
@@ -218,6 +247,7 @@ FUNCTIONS: Mapping[object, Handler] = {
     torch.mean: _mean,
     torch.mul: _multiply,
     torch.relu: _relu,
+    torch.sigmoid: _sigmoid,
     torch.zeros_like: _zeros_like,
 }
 
@@ -230,6 +260,7 @@ METHODS: Mapping[str, Handler] = {
     "mul": _multiply,
     "new_zeros": _new_zeros,
     "relu": _relu,
+    "sigmoid": _sigmoid,
     "size": _size,
 }
 

@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 
 from profilers.lowering._tflite.graph import Graph, Operation
+from profilers.lowering._tflite.spelling import spelled_out
 
 #: Operations that are computed in 8-bit integers by ``lowering.int8``; any other is left in float.
 _COMPUTED = {
     *("ADD", "AVERAGE_POOL_2D", "CONCATENATION", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"),
-    *("LOGISTIC", "MAX_POOL_2D", "MEAN", "MUL", "PAD", "RELU", "RESHAPE", "SLICE", "STRIDED_SLICE"),
+    *("GELU", "LOGISTIC", "MAX_POOL_2D", "MEAN", "MUL", "PAD", "RELU", "RESHAPE", "SLICE", "STRIDED_SLICE"),
 }
 
 #: The result of these has the scale of what they read.
@@ -20,7 +21,7 @@ def quantized(graph: Graph) -> tuple[Graph, frozenset[int]]:
     Its input and its output stay float32. What a CONCATENATION reads has to have the scale of its result, and
     is converted to it; but for a tensor that happens to have it already, which depends on the weights.
     """
-    return _Quantizing(graph).run()
+    return _Quantizing(spelled_out(graph)).run()
 
 
 class _Quantizing:

@@ -121,9 +121,14 @@ class Layers:
         inputs = (x.tensor, self.graph.constant(scale), self.graph.constant(shift))
         return self._add(SCALE_SHIFT, inputs, x.shape)
 
-    def activation(self, x: Value, code: str) -> Value:
-        """Apply ``code``, an operation of TFLite on one tensor without options: RELU, RELU6, LOGISTIC."""
-        return self._add(code, (x.tensor,), x.shape)
+    def activation(self, x: Value, code: str, options: Mapping[str, int] = MappingProxyType({})) -> Value:
+        """Apply ``code``, an operation of TFLite on one tensor: RELU, RELU6, LOGISTIC, HARD_SWISH, GELU."""
+        return self._add(code, (x.tensor,), x.shape, options)
+
+    def hard_sigmoid(self, x: Value) -> Value:
+        """Compute relu6(x + 3) / 6, for which TFLite has no operation."""
+        shifted = self.scale_shift(x, *_numbers(1, 3))
+        return self.scale_shift(self.activation(shifted, "RELU6"), *_numbers(1 / 6, 0))
 
     def add(self, first: Value, second: Value) -> Value:
         """Add two tensors of one shape; nothing runs where one is all zeros."""
@@ -196,6 +201,11 @@ class Layers:
         options: Mapping[str, int] = MappingProxyType({}),
     ) -> Value:
         return Value(self.graph.add(code, inputs, nhwc_shape(shape), options), shape)
+
+
+def _numbers(scale: float, shift: float) -> tuple[Array, Array]:
+    """Return a scale and a shift, the same for all channels: (1,) each."""
+    return np.array([scale], dtype=np.float32), np.array([shift], dtype=np.float32)
 
 
 def _axes(x: Value) -> Sequence[int]:

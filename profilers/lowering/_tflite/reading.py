@@ -26,7 +26,7 @@ def read(content: bytes) -> tuple[Graph, frozenset[int]]:
         content: A file whose offsets are verified.
 
     Raises:
-        UnsupportedOperationError: An operation has several results.
+        UnsupportedOperationError: An operation has several results, or a constant ends beyond the file.
     """
     model = schema.Model.GetRootAs(content)
     written = model.Subgraphs(0)
@@ -37,8 +37,8 @@ def read(content: bytes) -> tuple[Graph, frozenset[int]]:
         graph.add_tensor(tuple(int(written.Tensors(number).Shape(i)) for i in range(tensor.ShapeLength())))
         if tensor.Type() == schema.TensorType.INT8:
             integers.add(number)
-        buffer = model.Buffers(tensor.Buffer())
-        if buffer.DataLength():
+        buffer = _stored(content, model.Buffers(tensor.Buffer()))
+        if buffer:
             graph.constants[number] = _values(buffer, tensor, graph.shapes[number])
     graph.inputs = [int(written.Inputs(i)) for i in range(written.InputsLength())]
     graph.output = int(written.Outputs(0))
@@ -46,9 +46,22 @@ def read(content: bytes) -> tuple[Graph, frozenset[int]]:
     return graph, frozenset(integers)
 
 
-def _values(buffer: Any, tensor: Any, shape: tuple[int, ...]) -> Any:
+def _stored(content: bytes, buffer: Any) -> bytes:
+    """Return what a buffer holds, within the tables or, as the quantizer writes large files, behind them."""
+    if buffer.DataLength():
+        return bytes(buffer.DataAsNumpy())
+    first, size = buffer.Offset(), buffer.Size()
+    if min(first, size) <= 1:  # the schema's way to say that there is none
+        return b""
+    stored = content[first : first + size]
+    if len(stored) != size:
+        raise UnsupportedOperationError("a constant of this TFLite file ends beyond it; export it again")
+    return stored
+
+
+def _values(stored: bytes, tensor: Any, shape: tuple[int, ...]) -> Any:
     if tensor.Type() == schema.TensorType.INT32:
-        return buffer.DataAsNumpy().view("<i4").reshape(shape)
+        return np.frombuffer(stored, dtype="<i4").reshape(shape)
     return np.broadcast_to(np.float32(0), shape)
 
 

@@ -49,12 +49,13 @@ _ARGUMENTS: Mapping[str, tuple[str, ...]] = {
 #: Operations that are built from a key, and the attributes that they may have.
 _BUILT: Mapping[str, set[str]] = {
     **{code: set(names) for code, names in _ARGUMENTS.items()},
-    **{code: set() for code in ("LOGISTIC", "RELU", "RELU6")},
+    **{code: set() for code in ("HARD_SWISH", "LOGISTIC", "RELU", "RELU6")},
     **{code: {"activation"} for code in ("ADD", "FULLY_CONNECTED", "MUL")},
     **{code: {"activation", "filter", "padding", "stride"} for code in ("AVERAGE_POOL_2D", "MAX_POOL_2D")},
     "CONCATENATION": {"axis"},
     "CONV_2D": {"activation", "dilation", "padding", "stride", _MARGINS},
     "DEPTHWISE_CONV_2D": {"activation", "depthMultiplier", "dilation", "padding", "stride", _MARGINS},
+    "GELU": {"approximate"},
     "MEAN": {"axes", "keepDims"},
 }
 

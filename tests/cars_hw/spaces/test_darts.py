@@ -12,10 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cars_hw.errors import ArchitectureError
+from cars_hw.networks import operations
 from cars_hw.networks.graph import Graph
 from cars_hw.spaces.darts import OPERATIONS, Darts
 from cars_hw.strategies.g_evonas import stages
 from devices.foundation.errors import ConfigError, UnknownNameError
+from latency_tables.spec import OpSpec
 
 ROOT = Path(__file__).parents[3]
 DATA = Path(os.environ.get("CARS_HW_DATA", ROOT / "../shared/data"))
@@ -127,6 +129,10 @@ def test_an_unknown_operation_is_answered_with_the_closest_one() -> None:
     ("setting", "value"),
     [
         ("deploy", "tpu"),
+        ("deploy_channels", 15),
+        ("deploy_cells", 2),
+        ("deploy_image_size", 30),
+        ("deploy_classes", 1),
         ("channels", 0),
         ("channels", 15),
         ("channels", 10**9),
@@ -144,6 +150,50 @@ def test_an_unknown_operation_is_answered_with_the_closest_one() -> None:
 def test_a_setting_out_of_range_is_refused_with_its_value(setting: str, value: int | str) -> None:
     with pytest.raises(ConfigError, match=rf"{setting} is .*{value}"):
         Darts(**{setting: value})
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"deploy": "search", "deploy_cells": 8}, 'deploy_cells says nothing where deploy = "search"'),
+        ({"deploy": "imagenet", "deploy_image_size": 100}, "deploy_image_size is 100; .* a multiple of 32"),
+    ],
+)
+def test_settings_of_the_deployed_network_that_do_not_go_together_are_refused(
+    settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Darts(**settings)
+
+
+def test_a_network_is_deployed_with_other_channels_cells_images_and_classes() -> None:
+    usual, asked = Darts(deploy="cifar"), {"deploy_channels": 10, "deploy_cells": 7, "deploy_image_size": 64}
+    space = Darts(deploy="cifar", deploy_image_channels=1, deploy_classes=5, **asked)
+    member = usual.from_genotype(CELL, CELL)
+    graph = space.graph(member, "deploy")
+    assert graph.nodes[0].spec == OpSpec.parse("conv_bn[1x1x64x64;affine=1,kernel=3,out=30,stride=1;float32]")
+    assert operations.output_shape(graph.nodes[-1].spec) == (1, 5)
+    concats = [node.spec.input_shape for node in graph.nodes if node.spec.kind == "concat"]
+    sizes = [*[(1, 10, 64, 64)] * 2, *[(1, 20, 32, 32)] * 2, *[(1, 40, 16, 16)] * 3]
+    assert concats == sizes
+    assert graph != usual.graph(member, "deploy")
+    assert space.graph(member, "search") == usual.graph(member, "search")
+
+
+@pytest.mark.parametrize("deploy", ["cifar", "imagenet"])
+def test_the_published_sizes_spelled_out_are_the_published_networks(deploy: str) -> None:
+    spelled = {
+        "cifar": {"deploy_channels": 36, "deploy_cells": 20, "deploy_image_size": 32, "deploy_classes": 10},
+        "imagenet": {
+            "deploy_channels": 48,
+            "deploy_cells": 14,
+            "deploy_image_size": 224,
+            "deploy_classes": 1000,
+        },
+    }[deploy]
+    member = SPACE.from_genotype(CELL, CELL)
+    usual, asked = Darts(deploy=deploy), Darts(deploy=deploy, deploy_image_channels=3, **spelled)
+    assert asked.graph(member, "deploy") == usual.graph(member, "deploy")
 
 
 def test_a_setting_that_does_not_exist_is_refused() -> None:

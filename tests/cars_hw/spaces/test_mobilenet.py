@@ -4,7 +4,7 @@ import itertools
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -12,18 +12,27 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import JsonValue
+from torch import nn
 
 from cars_hw.errors import ArchitectureError
 from cars_hw.networks import operations
-from cars_hw.spaces.mobilenet import BLOCKS, SKIP, Mobilenet
+from cars_hw.spaces.mobilenet import Mobilenet
+from cars_hw.testing import SpaceContract, SpaceInTfLiteContract
 from cars_hw.weights.network import Network
 from cars_hw.weights.supernet import SuperNet
 from devices.foundation.errors import ConfigError, UnknownNameError
 from latency_tables.spec import OpSpec
+from profilers.lowering.tflite import lower
+from profilers.runtimes._tflite.interpreter import TfLiteModel
+from tests.fakes.tflite_files import run
 
 ROOT = Path(__file__).parents[3]
 SPACE = Mobilenet()
 SMALL = Mobilenet(deploy="search", layers=2, channels=8, image_size=16)
+#: Options of a layer of MobileNetV2's family: kernel and expansion, and the one that skips it.
+BLOCKS = tuple(itertools.product((3, 5, 7), (3, 6)))
+SKIP = len(BLOCKS)
+GATED: tuple[Literal["mnasnet", "mobilenet_v3"], ...] = ("mnasnet", "mobilenet_v3")
 MEMBERS = st.tuples(*(st.integers(0, n - 1) for n in SPACE.choices))
 
 #: Expansion, width, layers and first stride of each stage of MobileNetV2 (its table 2).
@@ -36,6 +45,52 @@ MOBILENET_V2 = (
     (6, 160, 3, 2),
     (6, 320, 1, 1),
 )
+
+#: By family, width and layers of each stage of a published network (MnasNet-A1: figure 7; MobileNetV3-Large:
+#: table 1), and its parameters and multiply-accumulates.
+PUBLISHED: dict[str, tuple[tuple[tuple[int, tuple[str, ...]], ...], int, int]] = {
+    "mnasnet": (
+        (
+            (24, ("k3e6",) * 2),
+            (40, ("k5e3se",) * 3),
+            (80, ("k3e6",) * 4),
+            (112, ("k3e6se",) * 2),
+            (160, ("k5e6se",) * 3),
+            (320, ("k3e6",)),
+        ),
+        3_887_038,
+        312,
+    ),
+    "mobilenet_v3": (
+        (
+            (24, ("k3e4", "k3e3")),
+            (40, ("k5e3se",) * 3),
+            (80, ("k3e6", "k3e2.5", "k3e2.3", "k3e2.3")),
+            (112, ("k3e6se",) * 2),
+            (160, ("k5e6se",) * 3),
+        ),
+        5_483_032,
+        217,
+    ),
+}
+
+
+def published(space: Mobilenet) -> tuple[int, ...]:
+    """Return the published member of a space, whose stages have up to four layers but for MnasNet's last."""
+    stages, _, _ = PUBLISHED[space.settings.family]
+    deepest = [1 if width == 320 else 4 for width, _ in stages]
+    return space.from_description(
+        {
+            "stages": [
+                {"width": width, "layers": [*layers, *["skip"] * (most - len(layers))]}
+                for (width, layers), most in zip(stages, deepest, strict=True)
+            ]
+        }
+    )
+
+
+def small(family: str) -> Mobilenet:
+    return Mobilenet(family=family, deploy="search", layers=2, channels=8, image_size=16)
 
 
 def full(space: Mobilenet, *, width: int, block: int) -> tuple[int, ...]:
@@ -63,6 +118,110 @@ def test_its_operations_make_up_the_published_mobilenet_v2() -> None:
     add("classifier", out=1000)
     assert sum(map(operations.parameters, specs)) == 3_504_872
     assert round(sum(map(operations.macs, specs)) / 1e6) == 301
+
+
+@pytest.mark.parametrize("family", GATED)
+def test_a_published_network_is_a_member_with_its_parameters_and_macs(family: str) -> None:
+    """MACs are those of convolutions, squeeze-and-excitations and linear layers; V3's paper prints 219."""
+    space = Mobilenet(family=family)
+    _, parameters, millions = PUBLISHED[family]
+    graph = space.graph(published(space), "deploy")
+    assert graph.parameters() == parameters
+    assert round(graph.macs() / 1e6) == millions
+
+
+@pytest.mark.parametrize("family", GATED)
+def test_a_published_network_computes_on_xnnpack_what_torch_computes(family: str) -> None:
+    space = Mobilenet(family=family, resolution=64)
+    network = learnt_statistics(Network.untrained(space.graph(published(space), "deploy")))
+    image = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    content = lower(network, [(1, 3, 64, 64)])
+    model = TfLiteModel(content)
+    model.allocate()
+    assert model.nodes_outside() == 0
+    with torch.inference_mode():
+        reference = network(image)
+    scale = float(reference.abs().max())
+    assert float((run(content, image) - reference).abs().max()) < 1e-4 * scale
+    assert scale > 1e-3
+
+
+def learnt_statistics(network: Network) -> Network:
+    """Give normalisations the statistics of some images: without them, activations vanish on the way."""
+    for part in network.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            part.momentum = None
+    with torch.no_grad():
+        network.train()(torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(1)))
+    return network.eval()
+
+
+def test_widths_of_the_search_graph_are_those_of_imagenet_scaled() -> None:
+    """Those of expansions and gates too, which are rounded to multiples of 8 before."""
+    whole, half = Mobilenet(family="mobilenet_v3"), Mobilenet(family="mobilenet_v3", channels=16)
+    scaled = ("out", "wide", "squeezed", "hidden")
+    member = published(whole)
+    for large, little in zip(
+        whole.graph(member, "deploy").nodes[:-1], half.graph(member).nodes[:-1], strict=True
+    ):
+        assert large.slot == little.slot
+        params, its = dict(large.spec.params), dict(little.spec.params)
+        assert [params[name] for name in scaled if name in params] == [
+            2 * int(its[name]) for name in scaled if name in its
+        ]
+
+
+@pytest.mark.parametrize("family", GATED)
+def test_a_gate_squeezes_what_its_family_squeezes(family: str) -> None:
+    space = Mobilenet(family=family)
+    nodes = {node.slot: dict(node.spec.params) for node in space.graph(published(space), "deploy").nodes}
+    found = [nodes[f"stage{i}.layer{j}"]["squeezed"] for i, j in ((1, 0), (1, 1), (3, 0), (4, 0), (4, 1))]
+    # A quarter of 24, 40, 80, 112 and 160; or of 72, 120, 480, 672 and 960, to multiples of 8.
+    assert found == {"mnasnet": [6, 10, 20, 28, 40], "mobilenet_v3": [24, 32, 120, 168, 240]}[family]
+
+
+@pytest.mark.parametrize("family", GATED)
+def test_another_family_lists_what_its_architectures_have(family: str) -> None:
+    space, rng = small(family), np.random.default_rng(0)
+    listed = [(node.slot, node.spec) for node in space.all_nodes("search")]
+    seen = {(n.slot, n.spec) for _ in range(1200) for n in space.graph(space.sample(rng)).nodes}
+    assert set(listed) == seen
+    assert len(listed) == len(seen)
+
+
+def test_the_layer_after_the_stem_is_added_to_it_where_it_has_its_shape() -> None:
+    nodes = {node.slot: node for node in small("mobilenet_v3").graph(small("mobilenet_v3").absent).nodes}
+    assert nodes["first.sum"].inputs == ("stem", "first")
+    assert nodes["stage0.layer0"].inputs == ("first.sum",)
+    assert "first.sum" not in {node.slot for node in small("mnasnet").graph(small("mnasnet").absent).nodes}
+
+
+def test_a_network_is_deployed_for_other_images_and_classes() -> None:
+    space = Mobilenet(family="mobilenet_v3", resolution=96, deploy_classes=7, deploy_image_channels=1)
+    nodes = space.graph(published(space), "deploy").nodes
+    assert nodes[0].spec.input_shape == (1, 1, 96, 96)
+    assert operations.output_shape(nodes[-1].spec) == (1, 7)
+
+
+def test_a_setting_of_the_deployed_network_is_refused_where_there_is_none() -> None:
+    with pytest.raises(ConfigError, match='deploy_classes says nothing where deploy = "search"'):
+        Mobilenet(deploy="search", deploy_classes=7)
+
+
+@pytest.mark.slow
+class TestMnasnet(SpaceContract, SpaceInTfLiteContract):
+    name = "mobilenet"
+
+    def space(self) -> Mobilenet:
+        return Mobilenet(family="mnasnet")
+
+
+@pytest.mark.slow
+class TestMobilenetV3(SpaceContract, SpaceInTfLiteContract):
+    name = "mobilenet"
+
+    def space(self) -> Mobilenet:
+        return Mobilenet(family="mobilenet_v3")
 
 
 def test_the_counts_are_those_of_a_chain_worked_by_hand() -> None:
@@ -142,7 +301,7 @@ def test_stages_of_growth_are_those_of_one_resolution() -> None:
     )
 
 
-@pytest.mark.parametrize("space", [SPACE, SMALL])
+@pytest.mark.parametrize("space", [SPACE, SMALL, *(Mobilenet(family=family) for family in GATED)])
 def test_different_architectures_are_different_graphs(space: Mobilenet) -> None:
     for decision, n in enumerate(space.choices):
         base = space.absent
@@ -207,6 +366,19 @@ def test_a_table_of_the_imagenet_networks_has_some_two_hundred_operations() -> N
     assert len(SPACE.all_operations("deploy")) == 207
 
 
+@pytest.mark.parametrize("family", GATED)
+def test_the_description_of_another_family_reads_back(family: str) -> None:
+    space, rng = Mobilenet(family=family), np.random.default_rng(0)
+    for member in (published(space), *(space.sample(rng) for _ in range(20))):
+        assert space.from_description(space.describe(member)) == member
+
+
+def test_a_description_of_another_family_is_refused() -> None:
+    described = Mobilenet(family="mobilenet_v3").describe(published(Mobilenet(family="mobilenet_v3")))
+    with pytest.raises(ArchitectureError, match="a mobilenet_v2 of mobilenet has 6 stages"):
+        SPACE.from_description(described)
+
+
 @given(MEMBERS)
 def test_the_description_reads_back(architecture: tuple[int, ...]) -> None:
     assert SPACE.from_description(SPACE.describe(architecture)) == architecture
@@ -253,7 +425,9 @@ def test_an_unknown_layer_is_answered_with_the_closest_one() -> None:
 @pytest.mark.parametrize(
     ("setting", "value"),
     [
+        ("family", "mobilenet_v1"),
         ("deploy", "tpu"),
+        ("deploy_classes", 1),
         ("resolution", 31),
         ("layers", 0),
         ("layers", 10**9),
@@ -268,10 +442,11 @@ def test_a_setting_out_of_range_is_refused_with_its_value(setting: str, value: i
         Mobilenet(**{setting: value})
 
 
-def test_every_network_trains_in_the_supernet_and_extracts_to_itself() -> None:
-    supernet, images = SuperNet(SMALL), torch.randn(4, 3, 16, 16)
+@pytest.mark.parametrize("space", [SMALL, *map(small, GATED)], ids=lambda space: space.settings.family)
+def test_every_network_trains_in_the_supernet_and_extracts_to_itself(space: Mobilenet) -> None:
+    supernet, images = SuperNet(space), torch.randn(4, 3, 16, 16)
     rng = np.random.default_rng(1)
-    for architecture in (SMALL.absent, SMALL.sample(rng), SMALL.sample(rng)):
+    for architecture in (space.absent, space.sample(rng), space.sample(rng)):
         supernet.train()(images, architecture).square().sum().backward()
         extracted = supernet.extract(architecture).eval()
         with torch.inference_mode():

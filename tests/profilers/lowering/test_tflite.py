@@ -53,6 +53,15 @@ class Gated(nn.Module):
         return x.mean((2, 3), keepdim=True) * x
 
 
+class Curves(nn.Module):
+    """Activations as functions and methods, of one image."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        curves = nn.functional
+        steps = curves.hardswish(x) + curves.hardsigmoid(x)
+        return steps + curves.silu(x) + curves.gelu(x) * (x + 1.0).sigmoid()
+
+
 class Squared(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return x * x
@@ -138,6 +147,13 @@ def check(module: nn.Module, *shapes: tuple[int, ...]) -> Counter[str]:
         (nn.AvgPool2d(3, 1, 1), {"PAD": 1, "AVERAGE_POOL_2D": 1}),
         (nn.ReLU(), {"RELU": 1}),
         (nn.ReLU6(), {"RELU6": 1}),
+        (nn.Sigmoid(), {"LOGISTIC": 1}),
+        (nn.Hardsigmoid(), {"ADD": 1, "MUL": 1}),
+        (nn.SiLU(), {"LOGISTIC": 1, "MUL": 1}),
+        (nn.Hardswish(), {"HARD_SWISH": 1}),
+        (nn.GELU(), {"GELU": 1}),
+        (nn.GELU(approximate="tanh"), {"GELU": 1}),
+        (Curves(), {"LOGISTIC": 2, "HARD_SWISH": 1, "GELU": 1, "ADD": 5, "MUL": 3}),
         (nn.BatchNorm2d(8), {"MUL": 1, "ADD": 1}),
         (nn.Identity(), {"RESHAPE": 1}),
         (nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()), {"MEAN": 1, "RESHAPE": 1}),

@@ -18,7 +18,7 @@ from profilers.lowering._tflite.reading import read
 from profilers.lowering._tflite.units import executed, unit_graph
 from profilers.lowering.tflite import lower, written
 from tests.fakes.modules import Join
-from tests.fakes.tflite_files import run
+from tests.fakes.tflite_files import run, with_values_behind_the_tables
 
 _IMAGE = (1, 8, 12, 12)
 _PADDED = (
@@ -126,6 +126,15 @@ class TestEveryKindOfOperation:
             output = run(model, *(x.movedim(-1, 1) if x.ndim == 4 else x for x in inputs))
             assert output.isfinite().all()
             assert output.std() > 0.01 * max(x.std() for x in inputs) or output.numel() < 50
+
+
+def test_constants_behind_the_tables_of_a_file_are_read_as_such() -> None:
+    graph = graph_of(normalised())
+    model = with_values_behind_the_tables(serialize(graph))
+    run(model, torch.zeros(_IMAGE))  # it is a model
+    assert executed(*read(model)) == executed(graph)
+    with pytest.raises(UnsupportedOperationError, match="ends beyond it"):
+        read(model[:-1])
 
 
 def alone(text: str) -> ExecutedGraph:

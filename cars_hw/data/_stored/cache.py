@@ -124,7 +124,7 @@ def fill(entry: Entry, images: Iterator[tuple[int, Decoded]]) -> Kept:
     try:
         index = _written(temporary / _IMAGES, images)
         content = io.BytesIO()
-        np.savez(content, **index)
+        np.savez(content, allow_pickle=False, **index)
         values = {
             "images": len(index["kept"]),
             "shape": entry.shape,
@@ -197,7 +197,7 @@ def _read(path: Path, entry: Entry) -> Kept:
     images = np.memmap(path / _IMAGES, np.uint8, mode="c", shape=(n, *entry.shape))
     step = max(1, -(-images.nbytes // _CHECKED_BYTES))
     for i in range(0, n, step):
-        if hashlib.sha256(images[i]).digest() != digests[i].tobytes():
+        if hashlib.sha256(images[i].tobytes()).digest() != digests[i].tobytes():
             raise ValueError("it has other pixels")
     return Kept(images, kept, Sums(digests, totals, squares))
 

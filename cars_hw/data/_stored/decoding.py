@@ -75,7 +75,9 @@ def decode(content: bytes, rule: ResizeRule, channels: Channels, *, is_exact: bo
         )
     pixels = planes(rule(image))
     flat = pixels.reshape(channels, -1).astype(np.int64)
-    return Decoded(pixels, hashlib.sha256(pixels).digest(), flat.sum(axis=1), (flat * flat).sum(axis=1))
+    return Decoded(
+        pixels, hashlib.sha256(pixels.tobytes()).digest(), flat.sum(axis=1), (flat * flat).sum(axis=1)
+    )
 
 
 def each(loads: Iterator[Load], work: Callable[[bytes], T]) -> Iterator[T | Unreadable]:

@@ -127,6 +127,7 @@ def check(
     path: str | None = None,
     /,
     progressed: Progressed = lambda _done, _of: None,
+    rule: ResizeRule | None = None,
     **settings: object,
 ) -> Check:
     """Look at every image of the data set ``name``: how many and how large, what is not used, and why.
@@ -135,6 +136,7 @@ def check(
         name: One of ``names()``, or, with a dot, a module from outside.
         path: The file or folder that holds it; ``None`` for a set inside an installed package.
         progressed: Told now and then how many of how many images were looked at.
+        rule: What all images are to go through; an image that it does not take is a problem.
         settings: Settings of the data set itself, by name.
 
     Raises:
@@ -142,9 +144,9 @@ def check(
         ConfigError: A value of a setting that it does not take.
     """
     try:
-        return judged(open_set(name, path, **settings).check(progressed))
+        return judged(open_set(name, path, **settings).check(rule, progressed))
     except DataError as error:
-        return Check(name, {}, {}, problems=(Finding("", str(error)),))
+        return Check(name, 0, {}, {}, problems=(Finding("", str(error)),))
 
 
 def read(name: str, path: Path | None = None, /, **settings: object) -> ImageSet:

@@ -27,6 +27,7 @@ class Check:
 
     Attributes:
         name: The data set's name.
+        channels: Of the arrays that the images become; 0 where there are none.
         parts: By part, ``training`` and perhaps ``test``, how many images each class has, by its name.
         sizes: How many images have which height and width, upright.
         kinds: How many have which kind of pixels, as Pillow names it; where files are decoded.
@@ -35,6 +36,7 @@ class Check:
     """
 
     name: str
+    channels: int
     parts: Mapping[str, Mapping[str, int]]
     sizes: Mapping[tuple[int, int], int]
     kinds: Mapping[str, int] | None = None
@@ -51,10 +53,22 @@ class Check:
         """Number of images in all parts."""
         return sum(sum(counts.values()) for counts in self.parts.values())
 
+    def side(self, most: int) -> int:
+        """Return a height and width, of at most ``most``, for images of which most are about as large."""
+        sides = sorted((min(size), n) for size, n in self.sizes.items())
+        half = sum(n for _, n in sides) / 2
+        passed = 0
+        for side, n in sides:
+            passed += n
+            if passed >= half:
+                return min(side, most)
+        return most
+
     def to_json(self) -> dict[str, Any]:
         """Return everything by name, sizes as ``[height, width, images]``."""
         return {
             "name": self.name,
+            "channels": self.channels,
             "is_usable": self.is_usable,
             "images": self.images,
             "parts": {part: dict(counts) for part, counts in self.parts.items()},

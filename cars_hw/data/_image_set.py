@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from cars_hw.data._check import Check
+from cars_hw.data._check import Check, Finding
 from cars_hw.data._resize import ResizeRule
 from cars_hw.errors import DataError
 from devices.foundation import Settings, plugin_name, settings_type
@@ -286,10 +286,13 @@ class DataSet(ABC):
         whole = self.read_test()
         return None if whole is None else _resized(whole, rule)
 
-    def check(self, progressed: Progressed = lambda _done, _of: None) -> Check:
+    def check(
+        self, rule: ResizeRule | None = None, progressed: Progressed = lambda _done, _of: None
+    ) -> Check:
         """Look at every image; what is wrong with some of them is in the answer.
 
         Args:
+            rule: What they are to go through.
             progressed: Called now and then.
 
         Raises:
@@ -297,22 +300,25 @@ class DataSet(ABC):
         """
         parts: dict[str, dict[str, int]] = {}
         sizes: dict[tuple[int, int], int] = {}
+        channels, refusals = 0, []
         for part, found in (("training", self.read()), ("test", self.read_test())):
             if found is not None:
                 counts = np.bincount(found.labels, minlength=found.classes).tolist()
                 parts[part] = dict(zip(found.class_names, counts, strict=True))
                 size = found.image_shape[1:]
                 sizes[size] = sizes.get(size, 0) + len(found.labels)
-        return Check(self.name, parts, sizes)
+                channels = found.image_shape[0]
+                refusals += [refusal] if rule and (refusal := rule.refusal(*size)) else []
+        problems = tuple(Finding("", refusal) for refusal in dict.fromkeys(refusals))
+        return Check(self.name, channels, parts, sizes, problems=problems)
 
-    def sizes(self) -> dict[tuple[int, int], int]:
-        """Return how many images to train on have which height and width, without decoding all of them.
+    def survey(self) -> Check:
+        """Do as ``check``, as far as it is quick: images in files are not decoded.
 
         Raises:
-            DataError: They cannot be read.
+            DataError: Nothing can be said of them one by one.
         """
-        whole = self.read()
-        return {whole.image_shape[1:]: len(whole.labels)}
+        return self.check()
 
     def require_no_path(self) -> None:
         """Refuse a path: the images lie in an installed package.

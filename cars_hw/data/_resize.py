@@ -73,13 +73,16 @@ class ResizeRule(Settings):
                 return ImageOps.fit(image, size, method)
             case "stretch":
                 return image.resize(size, method)
-        if image.width > self.width or image.height > self.height:
-            raise ValueError(
-                f"it has {image.height}x{image.width} pixels, and {self} leaves nothing out; "
-                "take fit, crop or stretch"
-            )
+        if refusal := self.refusal(image.height, image.width):
+            raise ValueError(refusal)
         left, top = (image.width - self.width + 1) // 2, (image.height - self.height + 1) // 2
         return image.crop((left, top, left + self.width, top + self.height))
+
+    def refusal(self, height: int, width: int) -> str:
+        """Return why an image of this size is not taken; empty where it is."""
+        if self.mode != "pad" or (height <= self.height and width <= self.width):
+            return ""
+        return f"it has {height}x{width} pixels, and {self} leaves nothing out; take fit, crop or stretch"
 
     def pixels(self, content: bytes, channels: Channels = 3) -> NDArray[np.uint8]:
         """Return an image file as networks are given it, before normalisation: (channels, height, width).

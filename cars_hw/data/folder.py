@@ -18,12 +18,11 @@ from cars_hw.data._stored.class_folders import ImageFile, Listing, identity, lis
 from cars_hw.data._stored.decoding import Load
 from cars_hw.data._stored.reading import (
     Contents,
+    Look,
     Part,
     StoredSettings,
-    check_parts,
     first_of,
     read_part,
-    sizes_of,
 )
 from cars_hw.errors import DataError
 from devices.foundation import printable
@@ -49,7 +48,15 @@ class Folder(DataSet):
         listing = self._listing()
         return None if listing.test is None else self._decoded(rule, listing, listing.test)
 
-    def check(self, progressed: Progressed = lambda _done, _of: None) -> Check:
+    def check(
+        self, rule: ResizeRule | None = None, progressed: Progressed = lambda _done, _of: None
+    ) -> Check:
+        return self._looked_at(Look(rule, progressed=progressed))
+
+    def survey(self) -> Check:
+        return self._looked_at(Look(whole=False))
+
+    def _looked_at(self, look: Look) -> Check:
         listing = listed(self._root())
         found = {"training": listing.training, "test": listing.test or []}
         known = set(listing.class_names)
@@ -58,13 +65,9 @@ class Folder(DataSet):
             for role, files in found.items()
             if (usable := [file for file in files if file.label in known])
         }
-        checked = check_parts(self.name, parts, progressed)
+        checked = look.at(self, self.settings.channels, parts)
         problems = (*listing.problems, *checked.problems)
         return replace(checked, skipped=tuple(listing.skipped), problems=problems)
-
-    def sizes(self) -> dict[tuple[int, int], int]:
-        listing = self._listing()
-        return sizes_of(_Files(listing.root, listing.training))
 
     def _root(self) -> Path:
         if self.path is None:

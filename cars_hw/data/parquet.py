@@ -12,7 +12,7 @@ from cars_hw.data._check import Check
 from cars_hw.data._image_set import DataSet, ImageSet, Progressed
 from cars_hw.data._resize import ResizeRule
 from cars_hw.data._stored.parquet_rows import Rows
-from cars_hw.data._stored.reading import Part, StoredSettings, check_parts, read_part, sizes_of
+from cars_hw.data._stored.reading import Look, Part, StoredSettings, read_part
 from cars_hw.errors import DataError
 
 _TEST = re.compile(r"(?:^|[/_.-])(?:test|testing)(?=[/_.-])", re.IGNORECASE)
@@ -52,15 +52,19 @@ class Parquet(DataSet):
         rows = self._rows()
         return self._decoded(rule, rows["test"], rows["training"].class_names) if "test" in rows else None
 
-    def check(self, progressed: Progressed = lambda _done, _of: None) -> Check:
+    def check(
+        self, rule: ResizeRule | None = None, progressed: Progressed = lambda _done, _of: None
+    ) -> Check:
+        return self._looked_at(Look(rule, progressed=progressed))
+
+    def survey(self) -> Check:
+        return self._looked_at(Look(whole=False))
+
+    def _looked_at(self, look: Look) -> Check:
         rows = self._rows()
         names = rows["training"].class_names
-        return check_parts(
-            self.name, {role: (_part(one, names), one) for role, one in rows.items()}, progressed
-        )
-
-    def sizes(self) -> dict[tuple[int, int], int]:
-        return sizes_of(self._rows()["training"])
+        parts = {role: (_part(one, names), one) for role, one in rows.items()}
+        return look.at(self, self.settings.channels, parts)
 
     def _decoded(self, rule: ResizeRule | None, rows: Rows, names: tuple[str, ...]) -> ImageSet:
         return read_part(self, self.settings, rule, _part(rows, names), rows)

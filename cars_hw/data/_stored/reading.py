@@ -121,33 +121,48 @@ def read_part(
     )
 
 
-def sizes_of(contents: Contents) -> dict[tuple[int, int], int]:
-    """Return how many images have which height and width, by their headers; one that has none is left out."""
-    found = each(contents.loads(), partial(seen, whole=False))
-    return dict(Counter(one[:2] for one in found if not isinstance(one, Unreadable)))
+@dataclass(frozen=True)
+class Look:
+    """How images are looked at, without keeping any.
 
+    Attributes:
+        rule: What they are to go through, if that is known.
+        whole: Whether all of each is decoded, or its header alone read.
+        progressed: Told now and then how many of how many are done.
+    """
 
-def check_parts(name: str, parts: Mapping[str, tuple[Part, Contents]], progressed: Progressed) -> Check:
-    """Decode every image, and say how many there are, of which size, and which cannot be used."""
-    counts: dict[str, dict[str, int]] = {}
-    sizes: Counter[tuple[int, int]] = Counter()
-    kinds: Counter[str] = Counter()
-    problems: list[Finding] = []
-    total, done = sum(len(part.labels) for part, _ in parts.values()), 0
-    for role, (part, contents) in parts.items():
-        usable = np.zeros(len(part.class_names), np.int64)
-        for i, one in enumerate(each(contents.loads(), partial(seen, whole=True))):
-            if isinstance(one, Unreadable):
-                problems.append(Finding(contents.name(i), one.reason))
-            else:
-                usable[part.labels[i]] += 1
-                sizes[one[:2]] += 1
-                kinds[one[2]] += 1
-            done += 1
-            if done % _TOLD_EVERY == 0 or done == total:
-                progressed(done, total)
-        counts[role] = dict(zip(part.class_names, usable.tolist(), strict=True))
-    return Check(name, counts, dict(sizes), dict(kinds), problems=tuple(problems))
+    rule: ResizeRule | None = None
+    whole: bool = True
+    progressed: Progressed = lambda _done, _of: None
+
+    def at(self, owner: DataSet, channels: int, parts: Mapping[str, tuple[Part, Contents]]) -> Check:
+        """Return how many images ``parts`` have, of which size, and which cannot be used."""
+        counts: dict[str, dict[str, int]] = {}
+        sizes: Counter[tuple[int, int]] = Counter()
+        kinds: Counter[str] = Counter()
+        problems: list[Finding] = []
+        total, done = sum(len(part.labels) for part, _ in parts.values()), 0
+        for role, (part, contents) in parts.items():
+            usable = np.zeros(len(part.class_names), np.int64)
+            for i, one in enumerate(each(contents.loads(), partial(seen, whole=self.whole))):
+                reason = self._reason(one)
+                if reason:
+                    problems.append(Finding(contents.name(i), reason))
+                if not isinstance(one, Unreadable):
+                    usable[part.labels[i]] += 1
+                    sizes[one[:2]] += 1
+                    kinds[one[2]] += 1
+                done += 1
+                if done % _TOLD_EVERY == 0 or done == total:
+                    self.progressed(done, total)
+            counts[role] = dict(zip(part.class_names, usable.tolist(), strict=True))
+        return Check(owner.name, channels, counts, dict(sizes), dict(kinds), problems=tuple(problems))
+
+    def _reason(self, one: tuple[int, int, str] | Unreadable) -> str:
+        """Return why an image cannot be used; empty where it can."""
+        if isinstance(one, Unreadable):
+            return one.reason
+        return self.rule.refusal(*one[:2]) if self.rule else ""
 
 
 def first_of(problems: tuple[Finding, ...]) -> str:

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,6 +104,7 @@ def found_or_alone(entry: Entry) -> Iterator[Kept | None]:
         with _alone(folder() / f"{entry.key}.lock"):
             kept = _opened(entry)
             if kept is None:
+                _remove(folder() / entry.key)  # damaged, if it is there
                 _make_room(entry)
             yield kept
     except OSError as error:
@@ -165,14 +167,11 @@ def _written(path: Path, images: Iterator[tuple[int, Decoded]]) -> dict[str, NDA
 
 
 def _opened(entry: Entry) -> Kept | None:
-    """Return the entry, if it is there and whole; else remove what is there."""
+    """Return the entry, if it is there and whole."""
     path = folder() / entry.key
     try:
         kept = _read(path, entry)
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError, EOFError):
-        _remove(path)
+    except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile):
         return None
     with suppress(OSError):
         os.utime(path / _META)  # it was used; see ``_make_room``

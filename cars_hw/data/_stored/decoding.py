@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from cars_hw.data._resize import UNREADABLE, Channels, ResizeRule, decoded, planes
 from devices.foundation import first_line, one_line
@@ -90,6 +90,8 @@ def each(loads: Iterator[Load], work: Callable[[bytes], T]) -> Iterator[T | Unre
 def _tried(load: Load, work: Callable[[bytes], T]) -> T | Unreadable:
     try:
         return work(load())
+    except UnidentifiedImageError:
+        return Unreadable("it is no image in the form of JPEG, PNG, WebP or BMP")
     except UNREADABLE as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else first_line(error)
         return Unreadable(one_line(reason, 160) or type(error).__name__)

@@ -115,11 +115,7 @@ def load_test(
     """
     images = open_set(name, path, **settings)
     own = images.read_test_by(rule)
-    if own is None and split.test_images is None:
-        raise DataError(
-            f"{name} tells no test images apart; set data.test_images to how many are to be drawn"
-        )
-    return split.test_part(images.read_by(rule) if own is None else own)
+    return split.drawn_test(images.read_by(rule)) if own is None else split.own_test(own)
 
 
 def check(

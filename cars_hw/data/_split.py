@@ -57,23 +57,46 @@ class Split:
         """
         if self.test_images is None:
             return whole
+        self._require_enough(whole)
         return whole.subset(np.flatnonzero(~self._is_test(whole)))
 
-    def test_part(self, whole: ImageSet) -> ImageSet:
-        """Return the test images that are drawn from ``whole``; all of it, where no number is given.
+    def drawn_test(self, whole: ImageSet) -> ImageSet:
+        """Return the test images that are drawn from ``whole``, of which the others are searched on.
+
+        Raises:
+            DataError: No number is given, or there are too few.
+        """
+        if self.test_images is None:
+            raise DataError(
+                f"{whole.name} tells no test images apart; set data.test_images to how many are to be drawn"
+            )
+        self._require_enough(whole)
+        return whole.subset(np.flatnonzero(self._is_test(whole)))
+
+    def own_test(self, test: ImageSet) -> ImageSet:
+        """Return the test images, of those that the data set tells apart; all, where no number is given.
 
         Raises:
             DataError: There are too few.
         """
-        if self.test_images is None or self.test_images == len(whole.labels):
-            return whole
-        return whole.subset(np.flatnonzero(self._is_test(whole)))
+        if self.test_images is None:
+            return test
+        if self.test_images > len(test.labels):
+            raise DataError(
+                f"{self.test_images} test images of {test.name}, which has {len(test.labels)}; make "
+                "data.test_images smaller, or leave it out"
+            )
+        return test.subset(np.flatnonzero(self._is_test(test)))
 
-    def _is_test(self, whole: ImageSet) -> NDArray[np.bool_]:
+    def _require_enough(self, whole: ImageSet) -> None:
         n, most = self.test_images or 0, _most(whole.labels)
         if not 1 <= n <= most:
             raise DataError(f"{n} test images of {whole.name}; take 1 to {most}, so that as many are left")
-        return _stratified(whole.labels, n, np.random.default_rng([self.seed, _TEST_STREAM]))
+
+    def _is_test(self, whole: ImageSet) -> NDArray[np.bool_]:
+        return _stratified(
+            whole.labels, self.test_images or 0, np.random.default_rng([self.seed, _TEST_STREAM])
+        )
 
 
 def _most(labels: Labels) -> int:

@@ -238,11 +238,11 @@ def make_images(config: SearchConfig) -> Data:
     )
 
 
-def make_test_images(config: SearchConfig) -> ImageSet:
-    """Return the images that ``config`` keeps from training and search.
+def make_test_images(config: SearchConfig) -> ImageSet | None:
+    """Return the images that ``config`` keeps from training and search; ``None`` where it keeps none.
 
     Raises:
-        DataError: They cannot be loaded, or there are none.
+        DataError: They cannot be loaded, or are fewer than asked for.
     """
     section = config.data
     return data.load_test(

@@ -105,17 +105,22 @@ def load_test(
     path: str | None = None,
     rule: ResizeRule | None = None,
     **settings: object,
-) -> ImageSet:
+) -> ImageSet | None:
     """Load the images of the data set ``name`` that ``load_split`` with the same arguments leaves out.
+
+    Returns:
+        The images; ``None`` where the data set tells none apart, and the split draws none.
 
     Raises:
         UnknownNameError: No such data set, or a setting that it does not have.
         ConfigError: A value of a setting that it does not take.
-        DataError: It is not installed or cannot be read, or there are no such images.
+        DataError: It is not installed or cannot be read, or has too few images for the split.
     """
     images = open_set(name, path, **settings)
     own = images.read_test_by(rule)
-    return split.drawn_test(images.read_by(rule)) if own is None else split.own_test(own)
+    if own is not None:
+        return split.own_test(own)
+    return None if split.test_images is None else split.drawn_test(images.read_by(rule))
 
 
 def check(

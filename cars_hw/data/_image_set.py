@@ -132,6 +132,16 @@ class ImageSet:
             values["stored"] = self.stored[rows]
         return ImageSet(**values)
 
+    def joined(self, other: "ImageSet") -> "ImageSet":
+        """Return the images of both, parts of one data set; those of a file stay there."""
+        values = {**vars(self), "labels": np.concatenate([self.labels, other.labels])}
+        values.pop("images", None)
+        if self.rows is not None and other.rows is not None and self.stored is other.stored:
+            values["rows"] = np.concatenate([self.rows, other.rows])
+        else:
+            values |= {"stored": np.concatenate([self.images, other.images]), "rows": None, "sums": None}
+        return ImageSet(**values)
+
     def chunks(self) -> Iterator[Images]:
         """Yield all images, in their order, a part at a time."""
         for start in range(0, len(self.labels), _CHUNK):

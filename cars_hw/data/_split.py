@@ -64,12 +64,8 @@ class Split:
         """Return the test images that are drawn from ``whole``, of which the others are searched on.
 
         Raises:
-            DataError: No number is given, or there are too few.
+            DataError: There are too few.
         """
-        if self.test_images is None:
-            raise DataError(
-                f"{whole.name} tells no test images apart; set data.test_images to how many are to be drawn"
-            )
         self._require_enough(whole)
         return whole.subset(np.flatnonzero(self._is_test(whole)))
 

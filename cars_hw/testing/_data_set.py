@@ -52,7 +52,9 @@ class DataSetContract:
 
     def _test(self, split: Split) -> ImageSet:
         path = None if self.path() is None else str(self.path())
-        return data.load_test(self.name, split, path=path, rule=self.rule(), **self.settings())
+        test = data.load_test(self.name, split, path=path, rule=self.rule(), **self.settings())
+        assert test is not None
+        return test
 
     def test_it_is_named_after_its_file_and_says_where_it_is_from(self) -> None:
         whole = self._read()

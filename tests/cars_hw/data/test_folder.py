@@ -23,6 +23,12 @@ def read(path: Path, **settings: object) -> ImageSet:
     return data.open_set("folder", path, **settings).read_by(RULE)
 
 
+def part_for_tests(path: Path, split: Split) -> ImageSet:
+    found = data.load_test("folder", split, path=str(path), rule=RULE)
+    assert found is not None
+    return found
+
+
 def test_endings_of_any_case_and_kind_are_read(tmp_path: Path) -> None:
     kinds = {
         "jpg": "JPEG",
@@ -169,8 +175,8 @@ def test_a_folder_of_images_to_validate_on_is_kept_for_the_end(tmp_path: Path) -
     found = data.check("folder", str(tmp_path))
     assert found.parts == {"training": {"cat": 6, "dog": 6}, "test": {"cat": 3, "dog": 3}}
     assert len(read(tmp_path).labels) == 12
-    assert len(data.load_test("folder", Split(4), path=str(tmp_path), rule=RULE).labels) == 6
-    assert len(data.load_test("folder", Split(4, 2), path=str(tmp_path), rule=RULE).labels) == 2
+    assert len(part_for_tests(tmp_path, Split(4)).labels) == 6
+    assert len(part_for_tests(tmp_path, Split(4, 2)).labels) == 2
 
 
 def test_with_a_part_for_tests_images_to_validate_on_are_searched_on(tmp_path: Path) -> None:
@@ -188,8 +194,7 @@ def test_imagenet_as_it_is_handed_out_is_trained_on_and_its_flat_part_named(tmp_
     assert found.is_usable
     assert found.parts == {"training": {"n01": 4, "n02": 4}}
     assert str(found.skipped[0]) == "val: holds 3 files in no class's folder, which have no labels"
-    with pytest.raises(DataError, match=r"tells no test images apart; set data\.test_images"):
-        data.load_test("folder", Split(2), path=str(path), rule=RULE)
+    assert data.load_test("folder", Split(2), path=str(path), rule=RULE) is None
 
 
 def test_a_class_of_trains_is_a_class(tmp_path: Path) -> None:
@@ -243,12 +248,23 @@ def test_unequal_classes_keep_images_to_train_on(tmp_path: Path) -> None:
     files = {f"{label}/{i}.png": image_file(i) for label, n in counts.items() for i in range(n)}
     path = write_files(tmp_path, files)
     split = data.load_split("folder", Split(12, 6), path=str(path), rule=RULE)
-    test = data.load_test("folder", Split(12, 6), path=str(path), rule=RULE)
+    test = part_for_tests(path, Split(12, 6))
     parts = (split.training, split.fitness, test)
     assert [part.class_names for part in parts] == [("a", "b", "c")] * 3
     total = sum((Counter(part.labels.tolist()) for part in parts), Counter())
     assert total == {0: 30, 1: 3, 2: 1}
     assert set(split.training.labels.tolist()) == {0, 1, 2}
+
+
+@pytest.mark.parametrize("name", ["folder", "digits"])
+def test_what_was_split_is_joined_again(tmp_path: Path, name: str) -> None:
+    path, rule = (str(two_classes(tmp_path)), RULE) if name == "folder" else (None, None)
+    split = data.load_split(name, Split(10 if path is None else 4), path=path, rule=rule)
+    whole = split.training.joined(split.fitness)
+    assert whole.is_mapped == (name == "folder")
+    assert np.array_equal(whole.images, np.concatenate([split.training.images, split.fitness.images]))
+    assert whole.labels.tolist() == [*split.training.labels, *split.fitness.labels]
+    assert (whole.class_names, whole.rule) == (split.training.class_names, split.training.rule)
 
 
 def test_a_mapped_set_is_like_one_in_memory(tmp_path: Path) -> None:

@@ -123,7 +123,9 @@ def test_files_are_told_apart_by_their_parts(tmp_path: Path) -> None:
         write(tmp_path / "data" / f"{part}.parquet", structures(n), [i % 2 for i in range(n)])
     found = data.check("parquet", str(tmp_path))
     assert found.parts == {"training": {"0": 6, "1": 6}, "test": {"0": 2, "1": 2}}
-    assert len(data.load_test("parquet", Split(2), path=str(tmp_path), rule=RULE).labels) == 4
+    test = data.load_test("parquet", Split(2), path=str(tmp_path), rule=RULE)
+    assert test is not None
+    assert len(test.labels) == 4
     assert len(read(tmp_path).labels) == 12
 
 

@@ -107,7 +107,7 @@ def _survey(data: str, path: Path | None) -> Check:
     Raises:
         DataError: One of them cannot be used.
     """
-    found = data_sets.open_set(data, path).survey()
+    found = data_sets.survey(data, path)
     if found.problems:
         raise DataError(f"{data}: {found.problems[0]}")
     return found

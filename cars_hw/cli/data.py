@@ -10,6 +10,7 @@ from cars_hw.cli._needs import require_given
 from cars_hw.cli._options import ConfigOption, JsonOption, QuietOption, SetOption, resolve
 from cars_hw.cli._output import is_interactive, print_json, print_table, progress, show_line
 from cars_hw.cli._statuses import FAILED
+from cars_hw.errors import DataError
 
 if TYPE_CHECKING:
     from cars_hw.data import Check, Finding
@@ -66,6 +67,8 @@ def check(
         found = check_images(section.name, section.path, progressed, rule, **section.settings)
     if json:
         print_json(found.to_json())
+    elif not found.parts:
+        raise DataError(str(found.problems[0]))
     else:
         _show(found)
     if not found.is_usable:

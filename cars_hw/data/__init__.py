@@ -30,6 +30,7 @@ __all__ = [
     "open_set",
     "read",
     "resize_rule",
+    "survey",
 ]
 
 
@@ -144,10 +145,18 @@ def check(
         UnknownNameError: No such data set or setting.
         ConfigError: A value of a setting that it does not take.
     """
-    try:
-        return judged(open_set(name, path, **settings).check(rule, progressed))
-    except DataError as error:
-        return Check(name, 0, {}, {}, problems=(Finding("", str(error)),))
+    images = open_set(name, path, **settings)
+    return judged(name, lambda: images.check(rule, progressed))
+
+
+def survey(name: str, path: str | Path | None = None, /, **settings: object) -> Check:
+    """Do as ``check``, as far as it is quick: images in files are not decoded.
+
+    Raises:
+        UnknownNameError: No such data set or setting.
+        ConfigError: A value of a setting that it does not take.
+    """
+    return judged(name, open_set(name, path, **settings).survey)
 
 
 def read(name: str, path: Path | None = None, /, **settings: object) -> ImageSet:

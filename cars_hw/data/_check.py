@@ -1,8 +1,10 @@
 """What is found out about images before a search: how many, how large, and what is not used, and why."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
+
+from cars_hw.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -79,9 +81,18 @@ class Check:
         }
 
 
-def judged(found: Check) -> Check:
-    """Return ``found`` with what is wrong with the whole of it among its problems."""
-    used = [name for name, n in found.parts.get("training", {}).items() if n]
+def judged(name: str, looked: Callable[[], Check]) -> Check:
+    """Return what ``looked`` finds, with what is wrong with the whole of it among its problems.
+
+    Args:
+        name: The data set's name.
+        looked: Looks at the images; an error of it is a problem.
+    """
+    try:
+        found = looked()
+    except DataError as error:
+        return Check(name, 0, {}, {}, problems=(Finding("", str(error)),))
+    used = [label for label, n in found.parts.get("training", {}).items() if n]
     if found.problems or len(used) > 1:
         return found
     reason = f"there is one class alone, {used[0]}" if used else "there are no images to train on"

@@ -61,7 +61,7 @@ _SEARCH = ("search", "--run", "run", "--config", "config.toml", "--table", "tabl
         (("profile", "--device", "cpuu", "--table", "t"), "cpu", "cpu, fake"),
         (("profile", "--runtime", "onnx", "--table", "t"), "onnxruntime", "fake, onnxruntime, tflite"),
         ((*_SEARCH, "--strategy", "car"), "cars", "random_search"),
-        ((*_SEARCH, "--data", "mnist"), "mnist5k", "cifar10, digits, mnist5k"),
+        ((*_SEARCH, "--data", "mnist"), "mnist5k", "cifar10, cifar100, digits"),
         ((*_SEARCH, "--set", "search.sed=3"), "search.seed", "search.generations"),
         ((*_SEARCH, "--set", "serch.seed=3"), "search", "latency"),
         ((*_SEARCH, "--set", "space.chanels=3"), "space.channels", "space.cells"),

@@ -243,6 +243,14 @@ def test_a_single_class_and_an_empty_folder_are_one_line_each(tmp_path: Path) ->
         data.read("folder")
 
 
+def test_a_survey_says_what_a_check_says_of_images_that_decode(tmp_path: Path) -> None:
+    path = two_classes(tmp_path)
+    assert data.survey("folder", path) == data.check("folder", str(path))
+    write_files(path, {"cat/torn.png": image_file(0, size=(40, 40))[:-200]})
+    assert data.survey("folder", path).is_usable
+    assert not data.check("folder", str(path)).is_usable
+
+
 def test_unequal_classes_keep_images_to_train_on(tmp_path: Path) -> None:
     counts = {"a": 30, "b": 3, "c": 1}
     files = {f"{label}/{i}.png": image_file(i) for label, n in counts.items() for i in range(n)}

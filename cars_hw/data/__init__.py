@@ -6,7 +6,6 @@ from cars_hw.data._check import Check, Finding, judged
 from cars_hw.data._image_set import Data, DataSet, Images, ImageSet, Labels, Progressed
 from cars_hw.data._resize import Interpolation, ResizeMode, ResizeRule, decoding_python
 from cars_hw.data._split import Split
-from cars_hw.errors import DataError
 from devices.foundation import ConfigError, load_plugin, plugin_names
 
 __all__ = [

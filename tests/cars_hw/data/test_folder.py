@@ -246,7 +246,7 @@ def test_a_single_class_and_an_empty_folder_are_one_line_each(tmp_path: Path) ->
 def test_a_survey_says_what_a_check_says_of_images_that_decode(tmp_path: Path) -> None:
     path = two_classes(tmp_path)
     assert data.survey("folder", path) == data.check("folder", str(path))
-    write_files(path, {"cat/torn.png": image_file(0, size=(40, 40))[:-200]})
+    write_files(path, {"cat/torn.jpg": image_file(0, kind="JPEG", size=(40, 40))[:-200]})
     assert data.survey("folder", path).is_usable
     assert not data.check("folder", str(path)).is_usable
 

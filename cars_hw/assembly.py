@@ -12,7 +12,7 @@ from pydantic import JsonValue
 import devices
 from cars_hw import data, objectives, spaces, strategies
 from cars_hw.config import LATENCY, LatencySection, SearchConfig
-from cars_hw.data import Data
+from cars_hw.data import Data, ImageSet
 from cars_hw.errors import CheckpointError
 from cars_hw.latency.contents import contents_of
 from cars_hw.latency.model import Trust, latency_model, trust
@@ -233,13 +233,20 @@ def make_images(config: SearchConfig) -> Data:
         DataError: They cannot be loaded.
     """
     section = config.data
-    return data.load(
-        section.name,
-        fitness_images=section.fitness_images,
-        path=section.path,
-        image_size=section.image_size,
-        seed=section.seed,
-        **section.settings,
+    return data.load_split(
+        section.name, section.split, path=section.path, rule=section.rule(), **section.settings
+    )
+
+
+def make_test_images(config: SearchConfig) -> ImageSet | None:
+    """Return the images that ``config`` keeps from training and search; ``None`` where it keeps none.
+
+    Raises:
+        DataError: They cannot be loaded, or are fewer than asked for.
+    """
+    section = config.data
+    return data.load_test(
+        section.name, section.split, path=section.path, rule=section.rule(), **section.settings
     )
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Self
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
+from cars_hw.data import Interpolation, ResizeMode, ResizeRule, Split, resize_rule
 from cars_hw.weights.training_plan import TrainingPlan
 from devices.foundation import (
     ConfigError,
@@ -83,15 +84,45 @@ class DataSection(PluginSection):
         name: A file of ``cars_hw/data``, or a module from outside, with a dot.
         path: The file or folder that holds it, where no installed package does.
         fitness_images: How many of them judge architectures.
-        image_size: Zeros are added around each image up to this size; its own size if left out.
-        seed: Seed of the split into training and fitness images.
+        test_images: How many neither training nor search sees: of those that the data set tells apart, where
+            it does, which are otherwise all taken; else of all, of which otherwise none are.
+        image_size: Height and width that each image gets, by ``resize``; its own size if left out.
+        image_width: Its width, where that is not its height.
+        resize: How: ``fit`` scales it until all of it fits, and puts black around; ``crop`` scales it until
+            it covers everything, and keeps the middle; ``stretch`` scales height and width apart; ``pad``
+            scales nothing, and puts black around. If left out, ``pad`` where all images have one size.
+        interpolation: Between pixels, as Pillow does it.
+        seed: Seed of the split into training, fitness and test images.
     """
 
     name: str = "mnist5k"
     path: str | None = None
     fitness_images: int = Field(default=1000, ge=1)
+    test_images: int | None = added(None, before=None, ge=1)
     image_size: int | None = Field(default=None, ge=1, le=1024)
+    image_width: int | None = added(None, before=None, ge=1, le=1024)
+    resize: ResizeMode | None = added(None, before=None)
+    interpolation: Interpolation = added("bilinear", before="bilinear")
     seed: int = Field(default=0, ge=0, le=_MAX_SEED)
+
+    @property
+    def split(self) -> Split:
+        """Which images are for what."""
+        return Split(self.fitness_images, self.test_images, self.seed)
+
+    def rule(self) -> ResizeRule | None:
+        """Return what all images go through; ``None`` where they keep the size that they have.
+
+        Raises:
+            UnknownNameError: There is no such data set.
+            ConfigError: Half of a rule is given.
+        """
+        if self.image_size is None:
+            if self.image_width is not None:
+                raise ConfigError("data.image_width goes with data.image_size, the height; set that too")
+            return resize_rule(self.name, self.resize, None)
+        size = (self.image_size, self.image_width or self.image_size)
+        return resize_rule(self.name, self.resize, size, self.interpolation)
 
 
 class SearchSection(_Section):

@@ -24,6 +24,14 @@ settings.load_profile("reproducible")
 
 
 @pytest.fixture
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of caches that is the test's alone, and lies in none of its other folders."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
+    return folder
+
+
+@pytest.fixture
 def phone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PlayedPhone:
     """A phone that is played; its locks lie in the test's folder."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

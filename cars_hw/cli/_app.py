@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cars_hw.cli import bench, demo, devices, export, init, profile, report, search, table
+from cars_hw.cli import bench, data, demo, devices, export, init, profile, report, search, table
 from cars_hw.cli._commands import explained
 from cars_hw.cli._help import HELP, epilog
 from cars_hw.cli._options import QuietOption
@@ -40,6 +40,7 @@ for verb, examples in (
     (demo.demo, demo.EXAMPLES),
 ):
     app.command(epilog=epilog(examples), context_settings=HELP)(verb)
+app.add_typer(data.data, name="data")
 app.add_typer(table.table, name="table")
 
 

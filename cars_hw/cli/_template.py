@@ -12,7 +12,8 @@ from pydantic import BaseModel, JsonValue
 from cars_hw import data as data_sets
 from cars_hw import spaces
 from cars_hw.config import SearchConfig
-from cars_hw.data import DataSet
+from cars_hw.data import Check, DataSet
+from cars_hw.errors import DataError
 from cars_hw.resolution import resolved
 from cars_hw.spaces import SearchSpace
 from cars_hw.strategies import Strategy
@@ -21,6 +22,8 @@ from devices.foundation import ConfigError, Settings, load_plugin, settings_type
 _WIDTH = 100
 #: Pixels that may be added around an image until the space takes its size.
 _MOST_PADDING = 64
+#: Images of any size are searched on at this height and width, or at what most of them have.
+_LARGEST = 64
 #: Settings of a network that is searched in minutes, where the space has them.
 _SMALL: Mapping[str, int | str] = {"deploy": "search", "channels": 8, "cells": 3, "stages": 2, "depth": 1}
 _ENTRY = re.compile(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", re.MULTILINE)
@@ -34,12 +37,13 @@ def small_space(space: str, data: str, path: Path | None) -> dict[str, JsonValue
         DataError: The images cannot be had.
         ConfigError: The space takes no images of their size.
     """
-    images = data_sets.read(data, path)
-    _, channels, height, width = images.images.shape
+    images = _survey(data, path)
+    classes = len(images.parts["training"])
     known = settings_type(load_plugin("cars_hw.spaces", space, SearchSpace, what="space")).model_fields
-    wanted = {**_SMALL, "image_channels": channels, "classes": images.classes}
+    wanted = {**_SMALL, "image_channels": images.channels, "classes": classes}
     settings = {name: value for name, value in wanted.items() if name in known}
-    side = max(height, width)
+    is_scaled = data_sets.open_set(data, path).has_any_size
+    side = images.side(_LARGEST) if is_scaled else max(map(max, images.sizes))
     for size in range(side, side + _MOST_PADDING):
         for channels_of_space in (8, 16, 24, 32):
             tried = {**settings, "image_size": size}
@@ -51,8 +55,8 @@ def small_space(space: str, data: str, path: Path | None) -> dict[str, JsonValue
                 continue
             return dict(tried)
     raise ConfigError(
-        f"{space} takes no images of {side} to {side + _MOST_PADDING} pixels with {channels} channels; "
-        "choose another space"
+        f"{space} takes no images of {side} to {side + _MOST_PADDING} pixels with {images.channels} "
+        "channels; choose another space"
     )
 
 
@@ -67,9 +71,10 @@ def configuration(
     runtime: str,
 ) -> SearchConfig:
     """Return a search of a few minutes on ``data``, with every setting spelled out."""
-    images = data_sets.read(data, data_path)
-    n = len(images.labels)
-    fitness = max(images.classes, min(1000, n // 4))
+    images = _survey(data, data_path)
+    counts = images.parts["training"]
+    n = sum(counts.values())
+    fitness = max(len(counts), min(1000, n // 4))
     batch = max(2, min(64, (n - fitness) // 4))
     values: dict[str, JsonValue] = {
         "space.name": space,
@@ -91,7 +96,21 @@ def configuration(
     }
     if data_path is not None:
         values["data.path"] = str(data_path)
+    if data_sets.open_set(data, data_path).has_any_size:
+        values["data.resize"] = "crop"
     return resolved(SearchConfig.load(None, values))
+
+
+def _survey(data: str, path: Path | None) -> Check:
+    """Return how many images there are, of which size.
+
+    Raises:
+        DataError: One of them cannot be used.
+    """
+    found = data_sets.survey(data, path)
+    if found.problems:
+        raise DataError(f"{data}: {found.problems[0]}")
+    return found
 
 
 def to_commented_toml(config: SearchConfig) -> str:

@@ -9,14 +9,14 @@ from functools import cached_property, lru_cache
 from typing import ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, ValidationError, model_validator
 
 from cars_hw.errors import ArchitectureError
 from cars_hw.networks.architecture import Architecture, checked
 from cars_hw.networks.graph import Graph, Node, SoftGraph, unique_specs
 from cars_hw.networks.kinds import OperationKind, define
 from cars_hw.spaces import _mixing
-from devices.foundation import Settings, plugin_name, settings_type
+from devices.foundation import Settings, added, plugin_name, settings_type
 from latency_tables import OpSpec
 
 Scale = Literal["search", "deploy"]
@@ -45,11 +45,32 @@ class ImageSettings(Settings):
 
     Attributes:
         image_channels: Channels of the search graph's images.
+        image_width: Their width, where it is not ``image_size``; bounded like that one.
         classes: Number of classes of the search graph.
     """
 
     image_channels: int = Field(3, ge=1, le=64)
+    image_width: int | None = added(None, before=None)
     classes: int = Field(10, ge=2, le=100_000)
+
+    @model_validator(mode="after")
+    def _takes_the_width(self) -> Self:
+        """Take no width that would be no height."""
+        if self.image_width is None:
+            return self
+        if "image_size" not in type(self).model_fields:
+            raise ValueError("image_width goes with a setting image_size, which this space has not")
+        as_size = {"image_size": self.image_width, "image_width": None}
+        try:
+            type(self).model_validate({**self.model_dump(), **as_size})
+        except ValidationError as error:
+            reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+            raise ValueError(f"image_width is {self.image_width}; as for image_size: {reason}") from error
+        return self
+
+    def shape_of_images(self, height: int) -> tuple[int, int, int]:
+        """Return (c, h, w) of the search graph's images of this height."""
+        return self.image_channels, height, self.image_width or height
 
 
 class SearchSpace(ABC):
@@ -97,7 +118,8 @@ class SearchSpace(ABC):
             define(kind)
 
     def __repr__(self) -> str:
-        settings = ", ".join(f"{name}={value!r}" for name, value in self.settings.values().items())
+        shown = ((name, value) for name, value in self.settings.values().items() if value is not None)
+        settings = ", ".join(f"{name}={value!r}" for name, value in shown)
         left, all_options = sum(map(len, self.allowed)), sum(self.choices)
         restriction = "" if left == all_options else f" restricted to {left} of {all_options} options"
         return f"{type(self).__name__}({settings}){restriction}"

@@ -57,7 +57,7 @@ class Nasbench201(SearchSpace):
     def __init__(self, /, **settings: object) -> None:
         super().__init__(**settings)
         asked = self.settings
-        self.image_shape = (asked.image_channels, asked.image_size, asked.image_size)
+        self.image_shape = asked.shape_of_images(asked.image_size)
         self.classes = asked.classes
         self.deploys_search_graph = asked.deploy == "search"
         self.choices = (len(OPERATIONS),) * len(EDGES)

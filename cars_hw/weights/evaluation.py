@@ -1,5 +1,6 @@
 """Evaluation: an architecture on its way to an accuracy, batch by batch, so that it can be saved half-way."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
@@ -12,6 +13,7 @@ from cars_hw.ledger import Json, Weights
 from cars_hw.networks.architecture import Architecture
 from cars_hw.weights.batch_norm import begin_recalibration, recalibration_batches, statistics
 from cars_hw.weights.network import Network
+from cars_hw.weights.normalised_images import NormalisedImages
 
 _Count = Annotated[int, Field(ge=0)]
 
@@ -59,7 +61,7 @@ class Evaluation:
         progress: What is done.
         network: The architecture, with weights of its own.
         recalibration: Normalised training images (n, c, h, w).
-        fitness: Normalised images (m, c, h, w) and labels (m,) to judge it on.
+        fitness: Images and labels to judge it on.
         batch_size: The most images in a batch.
     """
 
@@ -68,20 +70,26 @@ class Evaluation:
         progress: Progress,
         network: Network,
         recalibration: Tensor,
-        fitness: tuple[Tensor, Tensor],
+        fitness: NormalisedImages,
         *,
         batch_size: int,
     ) -> None:
         self.progress = progress
         self._network = network
         self._recalibration = recalibration_batches(recalibration, batch_size)
-        self._fitness = list(zip(*(part.split(batch_size) for part in fitness), strict=True))
+        self._fitness = fitness
+        self._batch_size = batch_size
         begin_recalibration(network)
 
     @property
     def is_done(self) -> bool:
         """Whether there is no batch left."""
-        return self.progress.batches == len(self._recalibration) + len(self._fitness)
+        return self.progress.batches == self._batches
+
+    @property
+    def _batches(self) -> int:
+        """Batches in all."""
+        return len(self._recalibration) + math.ceil(len(self._fitness) / self._batch_size)
 
     @torch.inference_mode()
     def advance(self) -> None:
@@ -94,7 +102,9 @@ class Evaluation:
             self._network(self._recalibration[number])
         else:
             self._network.eval()
-            images, labels = self._fitness[number - len(self._recalibration)]
+            start = (number - len(self._recalibration)) * self._batch_size
+            rows = slice(start, start + self._batch_size)
+            images, labels = self._fitness.batch(rows), self._fitness.labels[rows]
             logits = self._network(images)
             self.progress.right += int(((logits.argmax(1) == labels) & logits.isfinite().all(1)).sum())
         self.progress.batches = number + 1
@@ -113,7 +123,7 @@ class Evaluation:
         own = self.statistics()
         if own.keys() != found.keys() or any(own[name].shape != found[name].shape for name in own):
             raise ValueError("the statistics of an evaluation are those of another network")
-        if self.progress.batches > len(self._recalibration) + len(self._fitness):
+        if self.progress.batches > self._batches:
             raise ValueError(f"{self.progress.batches} batches of an evaluation are done; there are fewer")
         for name, tensor in own.items():
             tensor.copy_(found[name])

@@ -19,7 +19,7 @@ from pydantic import TypeAdapter
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cars_hw.data import Data, ImageSet
+from cars_hw.data import Data
 from cars_hw.errors import ArchitectureError, CheckpointError
 from cars_hw.ledger import Json, Ledger, Weights
 from cars_hw.networks.architecture import Architecture
@@ -30,6 +30,7 @@ from cars_hw.weights.augmentation import Augmentation
 from cars_hw.weights.batch_norm import recalibrate, reset_what_is_not_finite
 from cars_hw.weights.evaluation import Evaluation, Progress, read_progress
 from cars_hw.weights.network import Network
+from cars_hw.weights.normalised_images import NormalisedImages
 from cars_hw.weights.supernet import SuperNet
 from cars_hw.weights.training_plan import TrainingPlan
 from devices.foundation import ConfigError
@@ -95,14 +96,14 @@ class SuperNetTrainer:
             momentum=plan.momentum,
             weight_decay=plan.weight_decay,
         )
-        self._mean = torch.from_numpy(data.channel_mean)[:, None, None].to(self._device)
-        self._std = torch.from_numpy(np.maximum(data.channel_std, 1e-6))[:, None, None].to(self._device)
         self._augment = Augmentation(plan.crop_padding, plan.cutout, data.training.flips)
-        self._training = self._tensors(data.training)
-        self._fitness = self._tensors(data.fitness)
+        self._training, self._fitness = (
+            NormalisedImages(part, data.channel_mean, data.channel_std, self._device)
+            for part in (data.training, data.fitness)
+        )
         # A random sample: data sets come sorted by class, and the first images would all be of one.
         sample = np.random.default_rng(seed).permutation(len(data.training.labels))
-        self._recalibration = self._training[0][torch.from_numpy(sample[: plan.recalibration_images])]
+        self._recalibration = self._training.batch(torch.from_numpy(sample[: plan.recalibration_images]))
 
     def __repr__(self) -> str:
         steps = f"{self.ledger.steps} steps taken"
@@ -111,7 +112,7 @@ class SuperNetTrainer:
     @property
     def steps_per_epoch(self) -> int:
         """Batches in one pass over the training images."""
-        return math.ceil(len(self._training[1]) / self.plan.batch_size)
+        return math.ceil(len(self._training) / self.plan.batch_size)
 
     def activate(self, space: SearchSpace, *, soft_path: bool = False) -> None:
         """Keep weights for the operations of ``space`` alone; run soft paths where asked."""
@@ -187,9 +188,9 @@ class SuperNetTrainer:
                 break
             self.between_batches()
         self._evaluation = None
-        labels = self._fitness[1]
-        self.ledger.add_evaluation(len(labels) + len(self._recalibration), progress.seconds, weights=weights)
-        return progress.right / len(labels)
+        images = len(self._fitness)
+        self.ledger.add_evaluation(images + len(self._recalibration), progress.seconds, weights=weights)
+        return progress.right / images
 
     def network(self, architecture: Architecture, weights: Weights = "current") -> nn.Module:
         """Return ``architecture`` as a stand-alone recalibrated network in evaluation mode.
@@ -201,18 +202,18 @@ class SuperNetTrainer:
     def option_gradients(self, chosen: Architecture, other: Architecture) -> OptionGradients:
         """Compare two architectures on the next batch of fitness images; no weight or statistic changes."""
         start_s = time.perf_counter()
-        images, labels = self._fitness
-        size = min(self.plan.batch_size, len(labels))
-        batch = self._batch(self._fitness_batches, size=size, n=len(labels))
+        size = min(self.plan.batch_size, len(self._fitness))
+        batch = self._batch(self._fitness_batches, size=size, n=len(self._fitness))
         self._fitness_batches += 1
-        found = option_gradients.option_gradients(self.supernet, chosen, other, images[batch], labels[batch])
+        images, labels = self._fitness.batch(batch), self._fitness.labels[batch]
+        found = option_gradients.option_gradients(self.supernet, chosen, other, images, labels)
         self.ledger.add_option_step(size, time.perf_counter() - start_s)
         return found
 
     @property
     def fitness(self) -> tuple[Tensor, Tensor]:
         """Normalised fitness images (n, c, h, w) and their labels (n,)."""
-        return self._fitness
+        return self._fitness.all(), self._fitness.labels
 
     @property
     def recalibration_images(self) -> Tensor:
@@ -309,13 +310,12 @@ class SuperNetTrainer:
 
     def _next_batch(self) -> tuple[Tensor, Tensor]:
         """Return augmented training images (b, c, h, w) and their labels (b,)."""
-        images, labels = self._training
-        chosen = self._batch(self._batches, size=self.plan.batch_size, n=len(labels))
+        chosen = self._batch(self._batches, size=self.plan.batch_size, n=len(self._training))
         generator = torch.Generator().manual_seed(
             int(np.random.SeedSequence([self.seed, self._batches]).generate_state(1, np.uint64)[0] >> 1)
         )
         self._batches += 1
-        return self._augment(images[chosen], generator), labels[chosen]
+        return self._augment(self._training.batch(chosen), generator), self._training.labels[chosen]
 
     def _batch(self, number: int, *, size: int, n: int) -> Tensor:
         """Return the indices (size,) of the images in the batch ``number`` of epochs over ``n`` images.
@@ -364,11 +364,6 @@ class SuperNetTrainer:
         span = self.plan.learning_rate - self.plan.final_learning_rate
         return self.plan.final_learning_rate + span * (1 + math.cos(math.pi * progress)) / 2
 
-    def _tensors(self, images: ImageSet) -> tuple[Tensor, Tensor]:
-        """Return normalised images (n, c, h, w) and their labels (n,), where weights are."""
-        scaled = torch.from_numpy(images.images).to(self._device, torch.float32) / 255
-        return (scaled - self._mean) / self._std, torch.from_numpy(images.labels).to(self._device)
-
 
 @lru_cache(maxsize=4)
 def _epoch_order(seed: int, epoch: int, n: int) -> NDArray[np.int64]:
@@ -388,7 +383,7 @@ def _usable_device(name: str) -> torch.device:
 
 
 def _check_fit(space: SearchSpace, data: Data, plan: TrainingPlan) -> None:
-    shape = data.training.images.shape[1:]
+    shape = data.training.image_shape
     if shape != space.image_shape:
         raise ConfigError(
             f"the space takes images of {space.image_shape}, {data.name} has {shape}; set [space] to fit"
@@ -397,7 +392,8 @@ def _check_fit(space: SearchSpace, data: Data, plan: TrainingPlan) -> None:
         raise ConfigError(f"the space has {space.classes} classes, {data.name} has {data.training.classes}")
     if plan.batch_size > len(data.training.labels):
         raise ConfigError(
-            f"batch_size {plan.batch_size} exceeds the {len(data.training.labels)} training images"
+            f"batch_size {plan.batch_size} exceeds the {len(data.training.labels)} training images; make "
+            "training.batch_size smaller"
         )
 
 

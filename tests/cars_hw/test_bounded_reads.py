@@ -11,9 +11,10 @@ from typing import NoReturn
 
 import pytest
 
+from cars_hw import data
 from cars_hw.cli import main
 from cars_hw.config import read_toml
-from cars_hw.data import cifar10
+from cars_hw.data import ResizeRule, cifar10
 from cars_hw.results.bench import read_genotype
 from cars_hw.results.model_card import card_path, read_card
 from cars_hw.saving.checkpoint import CheckpointFolder
@@ -60,6 +61,13 @@ def _jpeg(path: Path) -> object:
     return cifar10.read(path.parent / "jpegs")
 
 
+def _image(path: Path) -> object:
+    folder = path.parent / "images" / "cat"
+    folder.mkdir(parents=True)
+    os.replace(path, folder / "0.png")
+    return data.open_set("folder", folder.parent).read_by(ResizeRule(mode="fit", height=8, width=8))
+
+
 def _program(path: Path) -> object:
     return Program("tool", "TOOL", "build it", is_it=lambda _: True).read(LocalRemote(path.parent), str(path))
 
@@ -84,6 +92,9 @@ _READERS: dict[str, Callable[[Path], object]] = {
     "archive": cifar10.read,
     "batch": _batch,
     "jpeg": _jpeg,
+    "folder": lambda path: data.read("folder", path),
+    "image": _image,
+    "parquet": lambda path: data.read("parquet", path),
     "program": _program,
     "key": _key,
 }
@@ -150,6 +161,8 @@ _VERBS = [
     "search --run run --config file",
     "search --run run --config config.toml --table file",
     "search --run run --config config.toml --data cifar10 --set data.path=file",
+    "data check --data folder --data-path file",
+    "data check --config file",
     "search --run file --config config.toml",
     "search --run file --resume",
     "search --run old --resume",
@@ -165,6 +178,7 @@ _VERBS = [
     "bench model.onnx --config config.toml",
     "demo --run file",
     "init file",
+    "init new.toml --data folder --data-path file",
 ]
 
 

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from cars_hw import data
-from cars_hw.data import cifar10
+from cars_hw.data import cifar10, cifar100
 from cars_hw.data.cifar10 import CLASSES
 from cars_hw.errors import DataError
 
@@ -288,6 +288,57 @@ def test_links_and_devices_in_an_archive_are_passed_over(tmp_path: Path) -> None
             archive.addfile(member)
     with pytest.raises(DataError, match="holds no images"):
         cifar10.read(path)
+
+
+def part_for_tests(name: str, path: Path, split: data.Split) -> data.ImageSet:
+    found = data.load_test(name, split, path=str(path))
+    assert found is not None
+    return found
+
+
+def test_the_test_part_is_read_by_itself(tmp_path: Path) -> None:
+    split = data.Split(10)
+    binary = {**binary_files(), "test_batch.bin": records()[:20].tobytes()}
+    test = part_for_tests("cifar10", in_gzip(tmp_path, binary), split)
+    assert test.labels.tolist() == records()[:20, 0].tolist()
+    assert test.class_names == CLASSES
+    jpegs = {**jpeg_files(), "test/cat/1.jpg": jpeg(9), "test/truck/._1.jpg": b"litter"}
+    assert part_for_tests("cifar10", in_folder(tmp_path, jpegs), split).labels.tolist() == [3]
+
+
+def test_without_a_test_part_one_is_drawn_on_demand(tmp_path: Path) -> None:
+    path = str(in_gzip(tmp_path, binary_files()))
+    assert data.load_test("cifar10", data.Split(10), path=path) is None
+    assert len(part_for_tests("cifar10", Path(path), data.Split(10, 20)).labels) == 20
+    assert len(data.load_split("cifar10", data.Split(10, 20), path=path).training.labels) == 30
+
+
+@pytest.mark.parametrize("prefix", ["", "cifar-100-binary/"])
+def test_cifar100_is_read_by_its_fine_labels(tmp_path: Path, prefix: str) -> None:
+    table = np.random.default_rng(0).integers(0, 256, size=(200, 3074), dtype=np.uint8)
+    table[:, 0], table[:, 1] = 19, np.arange(200) % 100
+    files = {
+        "train.bin": table.tobytes(),
+        "test.bin": table[:100].tobytes(),
+        "fine_label_names.txt": b"apple",
+    }
+    path = in_gzip(tmp_path, {prefix + name: content for name, content in files.items()})
+    whole = data.read("cifar100", path)
+    assert whole.labels.tolist() == table[:, 1].tolist()
+    assert np.array_equal(whole.images, table[:, 2:].reshape(-1, 3, 32, 32))
+    assert (whole.class_names[0], whole.class_names[99], whole.classes) == ("apple", "worm", 100)
+    assert len(part_for_tests("cifar100", path, data.Split(100)).labels) == 100
+
+
+def test_cifar100_in_class_folders_has_a_class_of_trains(tmp_path: Path) -> None:
+    files = {f"train/{name}/0.jpg": jpeg(i) for i, name in enumerate(cifar100.CLASSES)}
+    files |= {"test/train/0.jpg": jpeg(3), "test/worm/0.jpg": jpeg(4)}
+    path = in_xz(tmp_path, files)
+    assert data.read("cifar100", path).labels.tolist() == list(range(100))
+    test = part_for_tests("cifar100", path, data.Split(100))
+    assert [test.class_names[label] for label in test.labels] == ["train", "worm"]
+    with pytest.raises(DataError, match=r"CIFAR-100 .*; set data\.path to cifar-100-binary\.tar\.gz"):
+        data.read("cifar100", in_folder(tmp_path / "other", {"a.txt": b""}))
 
 
 @pytest.mark.slow

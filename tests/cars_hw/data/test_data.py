@@ -56,7 +56,8 @@ def test_normalisation_comes_from_the_training_images_alone() -> None:
 
 def test_an_unknown_set_names_the_known_ones_and_the_closest() -> None:
     with pytest.raises(
-        UnknownNameError, match=r"did you mean 'mnist5k'\? \(known: cifar10, digits, mnist5k\)"
+        UnknownNameError,
+        match=r"did you mean 'mnist5k'\? \(known: cifar10, cifar100, digits, folder, mnist5k, parquet\)",
     ):
         data.load("mnist", fitness_images=100)
 

@@ -1,5 +1,6 @@
 """The smallest retraining there is: digits of 8x8 pixels, networks of a few thousand parameters."""
 
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,16 +35,17 @@ class Killed(BaseException):
 
 
 def images(n: int = 40, *, classes: int = 10, shape: tuple[int, int, int] = (1, 8, 8), seed: int = 0) -> Data:
-    """Return ``n`` images to train on, and 20 to judge: bright squares, at places that tell the class."""
+    """Return ``n`` images to train on, and 20 to judge: their classes differ in stripes and brightness."""
     rng = np.random.default_rng(seed)
+    bright, wide = np.ones(shape[1:], np.int64), np.arange(shape[1])[:, None] % 2
+    stripes = (0 * bright, bright, wide * bright, wide.T * bright)
 
     def part(m: int) -> ImageSet:
         labels = np.arange(m) % classes
-        pixels = rng.integers(0, 60, (m, *shape))
+        pixels = rng.integers(0, 40, (m, *shape))
         for image, label in zip(pixels, labels, strict=True):
-            row, column = divmod(int(label), 4)
-            image[:, 2 * row : 2 * row + 2, 2 * column : 2 * column + 2] += 190
-        return ImageSet("squares", pixels.astype(np.uint8), labels, flips=False, source="made up")
+            image += (100 + 50 * (label // 4)) * stripes[label % 4]
+        return ImageSet("stripes", pixels.astype(np.uint8), labels, flips=False, source="made up")
 
     return Data(part(n), part(20))
 
@@ -79,10 +81,12 @@ def trainer(**values: object) -> NetworkTrainer:
 def session(
     folder: Path, made: NetworkTrainer, monitor: Monitor, *, identity: str = "identity"
 ) -> Iterator[Session]:
-    """Open the retraining in ``folder`` on its newest checkpoint."""
-    checkpoints = CheckpointFolder(folder)
+    """Open the retraining in ``folder`` on its newest checkpoint; its clock goes a second at each look."""
+    checkpoints, seconds = CheckpointFolder(folder), itertools.count()
     with checkpoints.owned():
-        yield Session("small", made, checkpoints, identity=identity, monitor=monitor)
+        yield Session(
+            "small", made, checkpoints, identity=identity, monitor=monitor, clock=lambda: float(next(seconds))
+        )
 
 
 def killing_at(step: int) -> Monitor:

@@ -31,10 +31,12 @@ class RetrainingImages:
     Attributes:
         data: The former as ``training``, the latter as ``fitness``.
         judged_on: What the latter are.
+        searched_on: Digest of the images that a search by this configuration has.
     """
 
     data: Data
     judged_on: JudgedOn
+    searched_on: str
 
     def class_names(self) -> tuple[str, ...]:
         """Return the names of the classes; their numbers where the data set has no names for them."""
@@ -53,13 +55,13 @@ def retraining_images(config: SearchConfig) -> RetrainingImages:
     """
     searched, test = make_images(config), _test_images(config)
     if test is None:
-        return RetrainingImages(searched, "fitness images")
+        return RetrainingImages(searched, "fitness images", searched.digest())
     whole = replace(
         searched.training,
         images=np.concatenate([searched.training.images, searched.fitness.images]),
         labels=np.concatenate([searched.training.labels, searched.fitness.labels]),
     )
-    return RetrainingImages(Data(whole, test), "test images")
+    return RetrainingImages(Data(whole, test), "test images", searched.digest())
 
 
 def _test_images(config: SearchConfig) -> ImageSet | None:

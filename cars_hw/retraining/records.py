@@ -225,7 +225,7 @@ def bind(folder: Path, identity: Mapping[str, Json]) -> str:
     if path.exists():
         try:
             there = json.loads(_read(path, _MAX_JSON_BYTES))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise CheckpointError(f"{path} is damaged: {str(error)[:80]}") from error
         _require_same(folder, _flat(there), _flat(dict(identity)))
     else:

@@ -71,7 +71,7 @@ class Job(TypedDict):
         architecture: As ``to_text`` writes it.
         initial: Tensors to begin with, by the names of the network's.
         began: Where these are from.
-        is_searched: Whether a search chose the network by its fitness images.
+        searched_on: Digest of the images by which a search chose the network; empty where none did.
     """
 
     name: str
@@ -80,7 +80,7 @@ class Job(TypedDict):
     architecture: str
     initial: dict[str, NDArray[np.generic]]
     began: str
-    is_searched: bool
+    searched_on: str
 
 
 def retrain(
@@ -110,14 +110,16 @@ def retrain(
 
     Raises:
         ConfigError: The images do not fit the deployed network or the plan, or the training diverged.
-        CheckpointError: A folder holds another retraining, or a damaged one; the run has no weights.
+        CheckpointError: A folder holds another retraining, or a damaged one; the run has no generation that
+            is complete, or was searched on other images.
         StorageError: Somebody else writes into a folder.
         DataError: The images cannot be loaded.
     """
     config = _with_plan(run.config, plan)
     folder = run.path / RETRAINED if to is None else Path(to)
+    searched_on = run.record().fingerprint.get("images", "")
     beginning = _of_search(run, members) if from_supernet else _AT_RANDOM
-    jobs = _jobs(config, members, folder, beginning=beginning, is_searched=True)
+    jobs = _jobs(config, members, folder, beginning=beginning, searched_on=searched_on)
     return _done(jobs, monitor)
 
 
@@ -141,7 +143,7 @@ def retrain_without_search(
         UnknownNameError: The configuration names what there is not.
     """
     wanted = _with_plan(resolved(config), None)
-    jobs = _jobs(wanted, members, Path(to), is_searched=False)
+    jobs = _jobs(wanted, members, Path(to))
     return _done(jobs, monitor)
 
 
@@ -172,6 +174,11 @@ def retrain_job(job: Job) -> dict[str, Json]:
     architecture = from_text(job["architecture"], space.choices)
     images, graph = _images(json.dumps(job["config"], sort_keys=True)), space.deployed(architecture)
     plan = config.retraining or RetrainingPlan()
+    if job["searched_on"] not in ("", images.searched_on):
+        raise CheckpointError(
+            f"{job['name']} was searched on other images than {images.data.name} holds now; a network of a "
+            "run is retrained on those of its search"
+        )
     with owned(folder):
         identity = bind(folder, _identity(job, config, images, graph))
         if is_finished(folder):
@@ -205,7 +212,7 @@ def _jobs(
     folder: Path,
     *,
     beginning: _Beginning = _AT_RANDOM,
-    is_searched: bool,
+    searched_on: str = "",
 ) -> list[Job]:
     for name in members:
         if not name or name in (".", "..") or "/" in name or "\\" in name:
@@ -218,7 +225,7 @@ def _jobs(
             architecture=to_text(member),
             initial=beginning.tensors.get(name, {}),
             began=beginning.text,
-            is_searched=is_searched,
+            searched_on=searched_on,
         )
         for name, member in members.items()
     ]
@@ -261,7 +268,7 @@ def _identity(job: Job, config: SearchConfig, images: RetrainingImages, graph: G
         "judged_on": images.judged_on,
         "initial": job["began"],
         "initial_sha256": initial.hexdigest(),
-        "is_searched": job["is_searched"],
+        "searched_on": job["searched_on"],
     }
 
 
@@ -298,7 +305,7 @@ def _record(
             training=len(data.training.labels),
             judging=len(data.fitness.labels),
             judged_on=images.judged_on,
-            are_unseen=images.judged_on == "test images" or not job["is_searched"],
+            are_unseen=images.judged_on == "test images" or not job["searched_on"],
             mean=tuple(data.channel_mean.tolist()),
             std=tuple(data.channel_std.tolist()),
         ),

@@ -3,6 +3,7 @@
 import json
 import shutil
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,16 @@ def test_what_was_ended_goes_on_by_the_same_call_to_the_same_weights(folder: Pat
     assert seen[0] == 8
     assert resumed.weights_sha256 == whole.weights_sha256
     assert resumed.classes == whole.classes
+
+
+def test_a_run_is_not_retrained_on_other_images_than_it_was_searched_on(folder: Path) -> None:
+    opened = cars_hw.Run.open("run")
+    data = opened.config.data.model_copy(update={"seed": 1})
+    moved = replace(opened, config=opened.config.model_copy(update={"data": data}))
+    plan = cars_hw.RetrainingPlan.checked("retraining", {"preset": "small"})
+    with pytest.raises(cars_hw.CheckpointError, match="was searched on other images than digits holds now"):
+        cars_hw.retrain(moved, {"first": opened.front()[0].architecture}, plan)
+    assert not (folder / "run" / "retrained" / "first").exists()
 
 
 @pytest.mark.parametrize(

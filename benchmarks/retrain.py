@@ -14,7 +14,7 @@ import os
 import tarfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -80,10 +80,9 @@ def rows(found: list[dict[str, Any]], source: str) -> list[Row]:
     errors = [100 * one["ours"]["error"] for one in found]
     minutes = [one["ours"]["cpu_s"] / _CORES / 60 for one in found]
     plain = [100 * one["plain"]["error"] for one in found]
-    names = {"source": source, "n": n, "peer_name": "plain loop"}
-    return [
-        Row("retrain.gap", mean, "points", "<= 1", (mean - half, mean + half), n=n, source=source),
-        Row("retrain.error", max(errors), "%", "<= 25", (min(errors), max(errors)), peer=max(plain), **names),
+    figures = [
+        Row("retrain.gap", mean, "points", "<= 1", (mean - half, mean + half)),
+        Row("retrain.error", max(errors), "%", "<= 25", (min(errors), max(errors)), peer=max(plain)),
         Row(
             "retrain.minutes_of_two_cores",
             max(minutes),
@@ -91,9 +90,9 @@ def rows(found: list[dict[str, Any]], source: str) -> list[Row]:
             f"<= {_MINUTES}",
             (min(minutes), max(minutes)),
             peer=max(one["plain"]["cpu_s"] / _CORES / 60 for one in found),
-            **names,
         ),
     ]
+    return [replace(row, peer_name="plain loop", n=n, source=source) for row in figures]
 
 
 def one_seed(seed: int, data: Data, digest: str, folder: Path, *, is_short: bool) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from pydantic import JsonValue
+from rich.progress import TaskID
 
 from cars_hw.cli._interruption import Interrupt, command, name_of, taken_by
 from cars_hw.cli._needs import require_given
@@ -206,7 +207,7 @@ class _Lines:
     """Tells of progress: by bars where they can be seen, and by a line for each epoch."""
 
     def __init__(self) -> None:
-        self._update: dict[str, int] = {}
+        self._tasks: dict[str, TaskID] = {}
 
     @contextmanager
     def bars(self) -> Iterator[None]:
@@ -218,9 +219,9 @@ class _Lines:
         """Take what a retraining tells."""
         from cars_hw.results.duration import duration_text
 
-        if now.name not in self._update:
-            self._update[now.name] = self._bars.add_task(f"steps of {now.name}", total=now.steps)
-        self._bars.update(self._update[now.name], completed=now.step, seconds_left=now.seconds_left)
+        if now.name not in self._tasks:
+            self._tasks[now.name] = self._bars.add_task(f"steps of {now.name}", total=now.steps)
+        self._bars.update(self._tasks[now.name], completed=now.step, seconds_left=now.seconds_left)
         if now.loss is None and now.error is None:
             return
         figures = [] if now.loss is None else [f"loss {now.loss:.3f}"]

@@ -55,7 +55,7 @@ def test_what_no_other_process_could_import_is_no_task(task: object) -> None:
 @pytest.mark.parametrize("given", [{1}, [object()], {"a": {2: 3}}, np.array([object()]), np.float64(1)])
 def test_an_input_that_is_not_plain_is_refused(given: object) -> None:
     with pytest.raises(TypeError, match="input 0"):
-        list(InProcess().map(_as_object, [given]))  # type: ignore[list-item]
+        list(InProcess().map(_as_object, [given]))  # type: ignore[arg-type]
 
 
 def test_a_result_that_is_not_plain_is_refused() -> None:

@@ -23,7 +23,8 @@ _NETWORKS: dict[str, dict[str, object]] = {
 def _images(n: int, shape: tuple[int, ...], classes: int) -> ImageSet:
     rng = np.random.default_rng(0)
     labels = np.linspace(0, classes - 1, n).astype(np.int64)  # the last class is among them
-    return ImageSet("noise", rng.integers(0, 256, (n, *shape)), labels, flips=True, source="made up")
+    pixels = rng.integers(0, 256, (n, *shape), dtype=np.uint8)
+    return ImageSet("noise", pixels, labels, flips=True, source="made up")
 
 
 @pytest.mark.slow

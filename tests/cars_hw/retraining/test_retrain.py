@@ -109,7 +109,7 @@ def _counts(text: str) -> tuple[int, int]:
 def test_a_genotype_needs_no_run(folder: Path) -> None:
     (folder / "published.json").write_text(json.dumps({"code": "421301"}))
     found = _json(run("retrain", "--genotype", "published.json", "--config", "config.toml", "--json"))
-    assert found["published"]["plan"]["epochs"] == 2  # type: ignore[index, call-overload]
+    assert found["published"]["plan"]["epochs"] == 2  # type: ignore[index]
     kept = cars_hw.read_retrained("retrained/published")
     assert kept.images.are_unseen  # no search chose it
     assert kept.architecture == "4.2.1.3.0.1"

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from cars_hw.data import Data
 from cars_hw.retraining.trainer import NetworkTrainer, has_bf16
 from cars_hw.weights.network import Network
 from devices.foundation import ConfigError
@@ -153,7 +154,7 @@ def test_initial_tensors_are_taken_where_their_shapes_fit() -> None:
     ],
 )
 def test_what_does_not_fit_is_refused_before_the_first_step(
-    data: retraining.Data, values: dict[str, object], message: str
+    data: Data, values: dict[str, object], message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         NetworkTrainer(plain_graph(), data, plan(**values))

@@ -8,6 +8,7 @@ import pytest
 from cars_hw import spaces
 from cars_hw.data import Data, ImageSet
 from cars_hw.retraining.trainer import NetworkTrainer, classes_of
+from cars_hw.weights.network import module_name
 from cars_hw.weights.retraining_plan import Preset, RetrainingPlan, preset_names
 
 #: The network that a preset is for: of CARS' and EvNAS' papers; ``small`` is for whatever is small.
@@ -43,6 +44,7 @@ def test_a_preset_takes_a_step_on_its_network(preset: Preset) -> None:
     guess = math.log(classes_of(graph)) * (1 + plan.auxiliary_weight)
     assert 0.5 * guess < loss < 2 * guess
     assert (trainer.steps, trainer.skipped) == (1, 0)
-    after = trainer.kept().state_dict()
+    live = tuple(f"units.{module_name(node.slot)}." for node in graph.live.nodes)
+    after = {name: one for name, one in trainer.kept().state_dict().items() if name.startswith(live)}
     moved = [name for name, one in after.items() if not one.equal(before[name])]
-    assert len(moved) > len(after) / 3
+    assert len(moved) > 0.9 * len(after) > 30

@@ -40,12 +40,15 @@ if TYPE_CHECKING:
     from cars_hw.results.picks import pick
     from cars_hw.results.report import report, report_json
     from cars_hw.results.tables import front_networks, profile, validate
+    from cars_hw.retraining.records import Retrained, read_retrained, retrained_of
+    from cars_hw.retraining.retrain import restored_network, retrain, retrain_without_search
     from cars_hw.runs import Run
     from cars_hw.saving.checkpoint import CheckpointFolder
     from cars_hw.saving.record import Generation
     from cars_hw.search import Schedule, Search
     from cars_hw.tabular_trainer import TabularCost, TabularTrainer, known_space, read_figures
     from cars_hw.trainer import Trainer
+    from cars_hw.weights.retraining_plan import RetrainingPlan
     from cars_hw.weights.supernet_trainer import SuperNetTrainer
     from cars_hw.weights.training_plan import TrainingPlan
     from devices import CarsHwError, DeviceError, DeviceLostError
@@ -107,6 +110,8 @@ __all__ = [
     "Predictor",
     "ProfilingError",
     "Quality",
+    "Retrained",
+    "RetrainingPlan",
     "Run",
     "Schedule",
     "Screen",
@@ -150,8 +155,13 @@ __all__ = [
     "profile_networks",
     "read_figures",
     "read_genotype",
+    "read_retrained",
     "report",
     "report_json",
+    "restored_network",
+    "retrain",
+    "retrain_without_search",
+    "retrained_of",
     "spaces",
     "strategies",
     "to_text",
@@ -200,6 +210,8 @@ _HOMES = {
     "Predictor": "cars_hw.latency.prediction",
     "ProfilingError": "profilers",
     "Quality": "profilers",
+    "Retrained": "cars_hw.retraining.records",
+    "RetrainingPlan": "cars_hw.weights.retraining_plan",
     "Run": "cars_hw.runs",
     "Schedule": "cars_hw.search",
     "Screen": "cars_hw.evolution.screening",
@@ -243,8 +255,13 @@ _HOMES = {
     "profile_networks": "cars_hw.results.networks_only",
     "read_figures": "cars_hw.tabular_trainer",
     "read_genotype": "cars_hw.results.bench",
+    "read_retrained": "cars_hw.retraining.records",
     "report": "cars_hw.results.report",
     "report_json": "cars_hw.results.report",
+    "restored_network": "cars_hw.retraining.retrain",
+    "retrain": "cars_hw.retraining.retrain",
+    "retrain_without_search": "cars_hw.retraining.retrain",
+    "retrained_of": "cars_hw.retraining.records",
     "spaces": "cars_hw.spaces",
     "strategies": "cars_hw.strategies",
     "to_text": "cars_hw.networks.architecture",

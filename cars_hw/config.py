@@ -11,6 +11,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from cars_hw.data import Interpolation, ResizeMode, ResizeRule, Split, resize_rule
+from cars_hw.weights.retraining_plan import RetrainingPlan
 from cars_hw.weights.training_plan import TrainingPlan
 from devices.foundation import (
     ConfigError,
@@ -221,6 +222,7 @@ class SearchConfig(_Section):
         latency: On what latency is measured, where that is one target without a name.
         targets: The targets by their names, in place of ``latency``.
         limits: The most that costs may be, by the names of objectives; latencies have ``max_latency_ms``.
+        retraining: How members of the front are trained from scratch; ``None``: by the plan's defaults.
     """
 
     space: SpaceSection = SpaceSection()
@@ -231,6 +233,7 @@ class SearchConfig(_Section):
     latency: LatencySection = LatencySection()
     targets: dict[Annotated[str, Field(pattern=f"^{_TARGET_NAME}$")], LatencySection] = added({}, before={})
     limits: dict[str, Annotated[float, Field(gt=0)]] = added({}, before={})
+    retraining: RetrainingPlan | None = added(None, before=None)
 
     def __repr__(self) -> str:
         what = f"{self.strategy.name} on {self.space.name}, {self.data.name}"

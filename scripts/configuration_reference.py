@@ -65,7 +65,7 @@ def page() -> str:
     """Return the page."""
     blocks = [_HEAD]
     for name, field in SearchConfig.model_fields.items():
-        section = field.annotation
+        section = next(iter(get_args(field.annotation)), field.annotation)  # without the None of an optional
         if not (isinstance(section, type) and issubclass(section, BaseModel)):
             continue  # targets and limits, which the head explains
         blocks += [f"## [{name}]\n", f"{_first_line(section)}\n", _table(section)]

@@ -83,7 +83,7 @@ class SuperNetTrainer:
         self._rate_start, self._rate_steps = 0, total_steps
         self._soft_path = False
         self.ledger = Ledger()
-        self._device = _usable_device(device)
+        self._device = usable_device(device)
         self.supernet = SuperNet(space, seed=seed).to(self._device)
         self.between_batches: Callable[[], None] = _go_on
         self._previous: SuperNet | None = None
@@ -318,14 +318,8 @@ class SuperNetTrainer:
         return self._augment(self._training.batch(chosen), generator), self._training.labels[chosen]
 
     def _batch(self, number: int, *, size: int, n: int) -> Tensor:
-        """Return the indices (size,) of the images in the batch ``number`` of epochs over ``n`` images.
-
-        An epoch's last batch is as large as the others: it sees some images of the one before it again.
-        """
-        epoch, position = divmod(number, math.ceil(n / size))
-        order = _epoch_order(self.seed, epoch, n)
-        start = max(min(position * size, n - size), 0)
-        return torch.from_numpy(order[start : start + size]).to(self._device)
+        """Return the indices (size,) of the images in the batch ``number`` of epochs over ``n`` images."""
+        return torch.from_numpy(batch_indices(self.seed, number, size=size, n=n)).to(self._device)
 
     def _optimize_what_there_is(self) -> None:
         """Let the optimiser forget the parameters that are gone, and take in the new ones."""
@@ -365,13 +359,28 @@ class SuperNetTrainer:
         return self.plan.final_learning_rate + span * (1 + math.cos(math.pi * progress)) / 2
 
 
+def batch_indices(seed: int, number: int, *, size: int, n: int) -> NDArray[np.int64]:
+    """Return the indices (size,) of the images in the batch ``number`` of epochs over ``n`` images.
+
+    An epoch's last batch is as large as the others: it sees some images of the one before it again.
+    """
+    epoch, position = divmod(number, math.ceil(n / size))
+    start = max(min(position * size, n - size), 0)
+    return _epoch_order(seed, epoch, n)[start : start + size]
+
+
 @lru_cache(maxsize=4)
 def _epoch_order(seed: int, epoch: int, n: int) -> NDArray[np.int64]:
     """Return the order ``(n,)`` in which the epoch numbered ``epoch`` visits the images; read only."""
     return np.random.default_rng([seed, epoch]).permutation(n)
 
 
-def _usable_device(name: str) -> torch.device:
+def usable_device(name: str) -> torch.device:
+    """Return the device that torch calls ``name``.
+
+    Raises:
+        ConfigError: This machine, or its torch, has none.
+    """
     try:
         device = torch.device(name)
         torch.zeros(1, device=device).item()  # torch also names devices that this machine or build lacks

@@ -1,0 +1,292 @@
+"""``cars-hw retrain``: train members of a run's front, or a published network, at deployed size."""
+
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from pydantic import JsonValue
+from rich.progress import TaskID
+
+from cars_hw.cli._interruption import Interrupt, command, name_of, taken_by
+from cars_hw.cli._needs import require_given
+from cars_hw.cli._options import (
+    AllowPluginOption,
+    ConfigOption,
+    JsonOption,
+    QuietOption,
+    SetOption,
+    overridden,
+)
+from cars_hw.cli._output import complain, print_json, print_table, progress, say
+from cars_hw.config import SearchConfig, read_values
+from cars_hw.saving.safe_points import Ended
+from cars_hw.weights.retraining_plan import PRESETS, RetrainingPlan
+from devices.foundation import ConfigError, UnknownNameError
+
+if TYPE_CHECKING:
+    from cars_hw.networks.architecture import Architecture
+    from cars_hw.retraining.monitor import Monitor, Progress
+    from cars_hw.retraining.records import Retrained
+    from cars_hw.runs import Run
+
+EXAMPLES = (
+    "cars-hw retrain runs/first --pick knee --preset small",
+    "cars-hw retrain runs/first --pick knee --pick fastest --preset cars-cifar --set retraining.epochs=100",
+    "cars-hw retrain --genotype published.json --config search.toml --preset evnas-imagenet",
+)
+
+_SECTION = "retraining"
+#: With more classes, the table has those alone that the network does worst on; --json has all.
+_MOST_CLASSES = 20
+
+
+def retrain(
+    run: Annotated[Path | None, typer.Argument(help="Folder of a run.")] = None,
+    pick: Annotated[
+        list[str] | None,
+        typer.Option(help="knee, fastest, most-accurate, ..., spread:N, all, or a number; repeatable."),
+    ] = None,
+    architecture: Annotated[
+        str | None, typer.Option(help="Instead of a run: an architecture of the space, 0.3.6...")
+    ] = None,
+    genotype: Annotated[
+        Path | None,
+        typer.Option(help="Instead: a published genotype, its edges in JSON or as logs have them."),
+    ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(help=f"How to train: {', '.join(PRESETS)}; takes the place of the run's [retraining]."),
+    ] = None,
+    from_supernet: Annotated[
+        bool,
+        typer.Option("--from-supernet", help="Begin with the search's weights, where their shapes fit."),
+    ] = False,
+    to: Annotated[
+        Path | None,
+        typer.Option("--to", help="Holds a folder for each; RUN/retrained, or ./retrained, if left out."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of weights, batches and augmentation.")] = None,
+    allow_plugin: AllowPluginOption = None,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Train networks from scratch at the size that is deployed; judge them on images not trained on.
+
+    The same command goes on with what was interrupted.
+    """
+    if sum(choice is not None for choice in (run, architecture, genotype)) != 1:
+        raise ConfigError("retrain needs one of: the folder of a run, --architecture, --genotype")
+    if preset is not None and preset not in PRESETS:
+        raise UnknownNameError("preset", preset, PRESETS)
+    given = overridden(overrides, retraining__preset=preset, retraining__seed=seed)
+    from cars_hw.retraining.monitor import Monitor  # loads torch
+
+    told = _Lines()
+    monitor = Monitor(told.show)
+    with told.bars(), _ended_by_signals(monitor):
+        if run is not None:
+            found = _of_run(
+                run,
+                pick or ["knee"],
+                _section_of_run(config, given),
+                to=to,
+                from_supernet=from_supernet,
+                allow_plugin=allow_plugin or [],
+                monitor=monitor,
+            )
+        else:
+            if pick or from_supernet:
+                raise ConfigError("--pick and --from-supernet are of a run; name its folder")
+            require_given("retrain without a run", config, overrides, space__name=None, data__name=None)
+            resolved = SearchConfig.load(config, given)
+            name, member = _named(resolved, architecture, genotype)
+            from cars_hw.retraining.retrain import retrain_without_search
+
+            _require_plan(resolved.retraining)
+            folder = Path("retrained") if to is None else to
+            found = retrain_without_search(resolved, {name: member}, to=folder, monitor=monitor)
+    _show(found, as_json=json)
+
+
+def _of_run(
+    path: Path,
+    picks: Sequence[str],
+    section: dict[str, JsonValue] | None,
+    *,
+    to: Path | None,
+    from_supernet: bool,
+    allow_plugin: Sequence[str],
+    monitor: "Monitor",
+) -> "dict[str, Retrained]":
+    """Retrain members of a run.
+
+    Args:
+        path: Its folder.
+        picks: Which members.
+        section: Keys of the plan that are given; ``None``: the run's own section.
+        to: Where they are kept.
+        from_supernet: Whether to begin with the search's weights.
+        allow_plugin: Modules that the run may name.
+        monitor: Who watches.
+    """
+    from cars_hw.results.measured import as_measured
+    from cars_hw.results.picks import expanded, pick
+    from cars_hw.retraining.retrain import retrain as retrain_members
+    from cars_hw.runs import Run
+
+    opened = Run.open(path, allow_plugins=allow_plugin)
+    front = as_measured(opened, opened.record()).front
+    members = {_folder_name(one): pick(front, one).architecture for one in expanded(front, picks)}
+    return retrain_members(
+        opened,
+        members,
+        _plan(opened, section),
+        to=to,
+        from_supernet=from_supernet,
+        monitor=monitor,
+    )
+
+
+def _section_of_run(config: Path | None, given: dict[str, JsonValue]) -> dict[str, JsonValue] | None:
+    """Return the keys of the plan that the command line gives; ``None`` where it gives none.
+
+    Raises:
+        ConfigError: A key of another section is given: those of a run stay as they are.
+    """
+    other = next((key for key in given if not key.startswith(f"{_SECTION}.")), None)
+    if other is not None:
+        raise ConfigError(f"{other} of a run stays as it is; retrain takes keys of {_SECTION} alone")
+    values = read_values(config, given)
+    section = values.get(_SECTION)
+    return section if isinstance(section, dict) and section else None
+
+
+def _plan(run: "Run", section: dict[str, JsonValue] | None) -> RetrainingPlan:
+    """Return the plan: what the command line gives, over the run's own unless it names a preset."""
+    own = {} if run.config.retraining is None else run.config.retraining.values()
+    if section is None:
+        return _require_plan(run.config.retraining)
+    merged = section if "preset" in section else {**own, **section}
+    return _require_plan(SearchConfig.of({_SECTION: merged}).retraining if "preset" in merged else None)
+
+
+def _require_plan(plan: RetrainingPlan | None) -> RetrainingPlan:
+    if plan is None:
+        raise ConfigError(
+            f"nothing says how to retrain: give --preset ({', '.join(PRESETS)}), or a section [{_SECTION}] "
+            "with one"
+        )
+    return plan
+
+
+def _named(
+    config: SearchConfig, architecture: str | None, genotype: Path | None
+) -> "tuple[str, Architecture]":
+    """Return a network without a run, with the name of its folder."""
+    from cars_hw.assembly import make_space
+    from cars_hw.networks.architecture import from_text
+    from cars_hw.results.bench import read_genotype
+
+    space = make_space(config)
+    if genotype is not None:
+        return genotype.stem, read_genotype(space, genotype)
+    return "architecture", from_text(str(architecture), space.choices)
+
+
+def _folder_name(choice: str) -> str:
+    return f"member-{int(choice):03d}" if choice.isdecimal() else choice
+
+
+class _Lines:
+    """Tells of progress: by bars where they can be seen, and by a line for each epoch."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[str, TaskID] = {}
+
+    @contextmanager
+    def bars(self) -> Iterator[None]:
+        """Show bars until left."""
+        with progress() as self._bars:
+            yield
+
+    def show(self, now: "Progress") -> None:
+        """Take what a retraining tells."""
+        from cars_hw.results.duration import duration_text
+
+        if now.name not in self._tasks:
+            self._tasks[now.name] = self._bars.add_task(f"steps of {now.name}", total=now.steps)
+        self._bars.update(self._tasks[now.name], completed=now.step, seconds_left=now.seconds_left)
+        if now.loss is None and now.error is None:
+            return
+        figures = [] if now.loss is None else [f"loss {now.loss:.3f}"]
+        figures += [] if now.error is None else [f"error {now.error:.4f}"]
+        left = "" if not now.seconds_left else f"; about {duration_text(now.seconds_left)} left"
+        say(f"{now.name}: epoch {now.epoch} of {now.epochs}: {', '.join(figures)}{left}")
+
+
+@contextmanager
+def _ended_by_signals(monitor: "Monitor") -> Iterator[None]:
+    """Let a first signal end the retraining at its next safe point, a second one at once: with a line."""
+    received: list[int] = []
+
+    def take(number: int, _: FrameType | None) -> None:
+        received.append(number)
+        if len(received) > 1 or monitor.last is None:  # before the first step, there is nothing to save
+            raise Interrupt
+        monitor.request_end()
+
+    with taken_by(take):
+        try:
+            yield
+        except (Ended, KeyboardInterrupt) as ended:
+            received.append(signal.SIGINT)
+            kept = f"kept: {monitor.last}" if isinstance(ended, Ended) else "what was saved is kept"
+            complain(f"cars-hw: {name_of(received[0])}: {kept}; go on with: {command()}")
+            raise typer.Exit(128 + received[0]) from None
+
+
+def _show(found: "dict[str, Retrained]", *, as_json: bool) -> None:
+    if as_json:
+        print_json({name: one.to_json() for name, one in found.items()})
+        return
+    print_table(
+        ["network", "error", "top-5 error", "judged on", "parameters", "epochs", "folder"],
+        [
+            [
+                name,
+                f"{one.error:.4f}",
+                f"{one.top5_error:.4f}",
+                f"{one.images.judging} {one.images.judged_on}",
+                str(one.parameters),
+                str(len(one.curve)),
+                str(one.folder),
+            ]
+            for name, one in found.items()
+        ],
+    )
+    for name, one in found.items():
+        _print_classes(name, one)
+        if not one.images.are_unseen:
+            say(
+                f"{name} was chosen by the images that judge it: its error may come out too low; a data set "
+                "that has test images of its own judges by those"
+            )
+
+
+def _print_classes(name: str, found: "Retrained") -> None:
+    """Print how a network did by class, the worst first."""
+    worst = sorted(found.classes, key=lambda one: -(one.error or 0.0))
+    title = f"{name} by class"
+    if len(worst) > _MOST_CLASSES:
+        title += f": the worst {_MOST_CLASSES} of {len(worst)}"
+    rows = [
+        [one.name, str(one.images), "" if one.error is None else f"{one.error:.4f}"]
+        for one in worst[:_MOST_CLASSES]
+    ]
+    print_table(["class", "images", "error"], rows, title=title)

@@ -130,10 +130,11 @@ def test_every_command_of_a_session_on_this_machine_works_as_printed(runtime: st
 
 
 def _lose_an_entry(table: str, session: Session) -> None:
-    """Damage a table and let its printed commands repair it, which loses an operation."""
+    """Damage a table and let its printed commands repair it, which loses a unit."""
     session.follow()
     content = bytearray(Path(table).read_bytes())
-    content[content.index(b"sep_conv") + 1] ^= 1
+    entry = next(line for line in content.splitlines() if b"unit." in line and b"samples" in line)
+    content[content.index(entry) + entry.index(b"unit.") + 1] ^= 1
     Path(table).write_bytes(content)
     session("table", "show", table, status=FAILED)
     session.follow()

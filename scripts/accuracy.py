@@ -5,7 +5,7 @@ usage: python scripts/accuracy.py FILE.json [FILE.json ...] > docs/accuracy.md
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -196,15 +196,10 @@ def _goal(row: Mapping[str, Any] | None) -> str:
 
 
 def _is_met(row: Mapping[str, Any]) -> bool:
-    compare: dict[str, Callable[[float, float], bool]] = {
-        ">=": float.__ge__,
-        "<=": float.__le__,
-        "<": float.__lt__,
-    }
-    if not row["goal"]:
-        return True
-    sign, bound = row["goal"].split(" ", 1)
-    return compare[sign](float(row["figure"]), float(bound))
+    sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
+    from _rows import Row
+
+    return Row(**row).is_met()
 
 
 def _figure(row: Mapping[str, Any] | None) -> str:

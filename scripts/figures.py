@@ -23,10 +23,8 @@ in `hv` stands in [search-quality.md](search-quality.md).
 |---|---|---|---|---|---|---|---|
 """
 _FOOT = """
-`rmspe`: root of the mean squared relative difference between predicted and measured latency. `constant
-predictor`: each network as the mean of the others, which is what is known without a table. `plain_sum`:
-the table without the correction by whole networks. The floor holds the two halves of the networks' own
-samples against each other.
+`rmspe`: root of the mean squared relative difference between predicted and measured latency. The floor
+holds the two halves of the networks' own samples against each other.
 """
 
 

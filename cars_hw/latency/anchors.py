@@ -5,10 +5,10 @@ earlier, says how far it is off today; what was measured beside them is divided 
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import NormalDist
 
-from cars_hw.latency.contents import REFERENCE_NETWORKS, contents_of
+from cars_hw.latency.contents import contents_of
 from cars_hw.spaces._space import SearchSpace
 from latency_tables import (
     ChangedSpeedError,
@@ -96,11 +96,10 @@ class Anchors:
 
     def __init__(self, space: SearchSpace, table: LatencyTable, name: str) -> None:
         contents = contents_of(space, table)
-        networks = [contents.network(one) for one in contents.calibration[:REFERENCE_NETWORKS]]
-        known = [network for network in networks if network.spec in table]
+        own = {reference_of(spec): spec for spec in contents.networks}
         self.name = name
-        self._earlier = {reference_of(network.spec): table[network.spec] for network in known}
-        self.workloads = [replace(network, spec=reference_of(network.spec)) for network in known]
+        self.workloads = [one for one in contents.references() if own[one.spec] in table]
+        self._earlier = {one.spec: table[own[one.spec]] for one in self.workloads}
 
     def __repr__(self) -> str:
         return f"<{len(self.workloads)} anchors of {self.name}>"

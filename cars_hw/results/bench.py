@@ -5,7 +5,7 @@ Where a table is known, a few of its own networks are measured beside them, as a
 
 import os
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
 
@@ -210,8 +210,7 @@ def bench(  # noqa: PLR0913  (what, and how it is measured and predicted)
     measured = _measured(workloads, predictions, latency, quality, on_progress)
     benches = zip(paths, workloads, measured, predictions, strict=True)
     return [
-        replace(_bench(str(path), fact, predicted), workload=workload, setup=setup)
-        for path, workload, fact, predicted in benches
+        _bench(str(path), workload, setup, fact, predicted) for path, workload, fact, predicted in benches
     ]
 
 
@@ -235,10 +234,9 @@ def bench_architecture(
     latency = config.for_target().allowing(allow_changed).latency
     has_table = os.path.exists(latency.table)
     predicted = _predict(open_table(latency), space, architecture, config) if has_table else _UNKNOWN_COST
-    workload = network_workload(space, architecture)
+    workload, setup = network_workload(space, architecture), make_setup(latency)
     [measured] = _measured([workload], [predicted], latency, quality, on_progress)
-    result = _bench(to_text(architecture), measured, predicted)
-    return replace(result, workload=workload, setup=make_setup(latency))
+    return _bench(to_text(architecture), workload, setup, measured, predicted)
 
 
 def break_down(result: Bench) -> NetworkBreakdown:
@@ -283,7 +281,7 @@ def _profiled(workload: Workload, setup: Setup) -> tuple[tuple[OperatorTime, ...
         return (), str(error)
 
 
-def _bench(name: str, measured: Anchored, found: _Predicted) -> Bench:
+def _bench(name: str, workload: Workload, setup: Setup, measured: Anchored, found: _Predicted) -> Bench:
     table = "" if found.anchors is None else found.anchors.name
     return Bench(
         name,
@@ -295,6 +293,8 @@ def _bench(name: str, measured: Anchored, found: _Predicted) -> Bench:
         measured.speed,
         table,
         measured.measured_interval_s,
+        workload,
+        setup,
     )
 
 

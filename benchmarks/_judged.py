@@ -1,8 +1,9 @@
 """Networks that predictions are judged on: random ones, those where searches go, and extremes.
 
 None of them may calibrate a table of the space, nor be a candidate for that; all are drawn by seeds of their
-own. Two terms of the prior (that of the call, and that of weights) and by what the least certain networks are
-chosen were settled on networks of other seeds, in other sessions than those that are stored.
+own. Two terms of the prior (that of the call, and that of weights), by what the least certain networks are
+chosen and that the lightest is among them were settled on networks of other seeds, in other sessions than
+those that are stored.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

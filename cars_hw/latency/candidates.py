@@ -4,6 +4,7 @@ They are remembered for all spaces of the same settings, since a verb makes its 
 """
 
 import json
+import math
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -62,6 +63,18 @@ def uncertain(space: SearchSpace, others: tuple[Architecture, ...]) -> tuple[Arc
     return _uncertain(_same(space), others)
 
 
+def lightest(space: SearchSpace) -> Architecture:
+    """Return a connected architecture of few multiply-accumulates: near the end to which searches go.
+
+    From the lightest of some random ones, the best change of one decision is made as long as one makes it
+    lighter; of equally many, fewer live operations are lighter, then fewer parameters.
+
+    Args:
+        space: Where restricted, of its allowed options.
+    """
+    return _lightest(_same(space))
+
+
 def network_key(space: SearchSpace, architecture: Architecture) -> OpSpec:
     """Return the key of the deployed network of ``architecture``."""
     return _network_key(_same(space), architecture)
@@ -95,6 +108,33 @@ def _uncertain(same: _Same, others: tuple[Architecture, ...]) -> tuple[Architect
         if len(found) == CANDIDATES:
             break
     return tuple(found)
+
+
+@lru_cache(maxsize=32)
+def _lightest(same: _Same) -> Architecture:
+    space = same.space
+
+    def weight(architecture: Architecture) -> tuple[float, float, float]:
+        graph = space.deployed(architecture)
+        live = graph.live
+        if not graph.is_connected:
+            return math.inf, math.inf, math.inf
+        return live.macs(), len(live.nodes), live.parameters()
+
+    best = min(_drawn(same, CANDIDATES), key=weight)
+    while True:
+        lighter = min(_changed(space, best), key=weight, default=best)
+        if weight(lighter) >= weight(best):
+            return best
+        best = lighter
+
+
+def _changed(space: SearchSpace, architecture: Architecture) -> Iterator[Architecture]:
+    """Yield all architectures that differ in one decision."""
+    for place, options in enumerate(space.allowed):
+        for option in options:
+            if option != architecture[place]:
+                yield (*architecture[:place], option, *architecture[place + 1 :])
 
 
 def _extremes(space: SearchSpace, rng: np.random.Generator) -> Iterator[Architecture]:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
-from cars_hw.latency.candidates import drawn, network_key, uncertain
+from cars_hw.latency.candidates import drawn, lightest, network_key, uncertain
 from cars_hw.latency.networks_only import measured_networks
 from cars_hw.networks.architecture import Architecture
 from cars_hw.networks.graph import network_spec
@@ -129,8 +129,9 @@ class UnitContents(Contents):
 
     @cached_property
     def candidates(self) -> tuple[Architecture, ...]:
-        """The architectures among which the least certain are looked for."""
-        return tuple(one for one in uncertain(self.space, self.random) if one not in self.further)
+        """The lightest network, then those among which the least certain are looked for."""
+        all_of_them = dict.fromkeys((lightest(self.space), *uncertain(self.space, self.random)))
+        return tuple(one for one in all_of_them if one not in (*self.random, *self.further))
 
     @cached_property
     def widest(self) -> tuple[Architecture, ...]:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cars_hw.latency.candidates import network_key
+from cars_hw.latency.candidates import lightest, network_key
 from cars_hw.latency.contents import TableContents, UnitContents, contents_of
 from cars_hw.latency.counting import NetworkCounts, counts_for, unit_counter
 from cars_hw.latency.networks_only import measured_networks
@@ -179,6 +179,8 @@ def widest(
 ) -> list[Architecture]:
     """Return those candidates that ``contents`` lacks and whose predictions are relatively least certain.
 
+    The lightest network is the first of them, however certain: searches go there, random networks do not.
+
     Args:
         contents: Has the candidates, and says how many are to be chosen.
         model: Of the units and the networks that were measured before, which say little of some candidates.
@@ -194,7 +196,8 @@ def widest(
             widths[candidate] = model.relative_deviation(counts.of(candidate))
         except ProfilingError:  # what the runtime does not execute calibrates nothing
             continue
-    return sorted(widths, key=widths.__getitem__, reverse=True)[: contents.unchosen]
+    first = lightest(contents.space)
+    return sorted(widths, key=lambda one: (one != first, -widths[one]))[: contents.unchosen]
 
 
 def _together(filled: Sequence[Filled]) -> Filled:

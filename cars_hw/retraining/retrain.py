@@ -176,8 +176,8 @@ def retrain_job(job: Job) -> dict[str, Json]:
     plan = config.retraining or RetrainingPlan()
     if job["searched_on"] not in ("", images.searched_on):
         raise CheckpointError(
-            f"{job['name']} was searched on other images than {images.data.name} holds now; a network of a "
-            "run is retrained on those of its search"
+            f"{job['name']} was searched on other images than {images.data.name} holds now; restore those, "
+            f"or retrain architecture {job['architecture']} without the run"
         )
     with owned(folder):
         identity = bind(folder, _identity(job, config, images, graph))

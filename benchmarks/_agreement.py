@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 import cars_hw
 from cars_hw.assembly import make_space
+from cars_hw.results.model_card import card_path
 from cars_hw.retraining.records import ImagesUsed
 from profilers import formats
 
@@ -35,19 +36,23 @@ def agreement(place: Path) -> dict[str, Any]:
     normalised = _normalised(pixels, record.images)
     with torch.inference_mode():
         by_torch = network(torch.from_numpy(normalised)).argmax(1).numpy()
-    model = run.path / "export" / "knee.onnx"
-    has_pixels = json.loads(model.with_suffix(".json").read_text())["input"]["dtype"] == "uint8"
-    logits = formats.of_file(model).run(model.read_bytes(), pixels if has_pixels else normalised)
     names = [one.name for one in record.classes]
-    example = _examples_classes(model.with_suffix(".example.py"), paths, names)
     labels = np.array([names.index(path.parent.name) for path in paths])
-    return {
-        "images": len(paths),
-        "torch_error": float((by_torch != labels).mean()),
-        "file_same": int((logits.argmax(1) == by_torch).sum()),
-        "example_same": int((example == by_torch).sum()),
-        "example_error": float((example != labels).mean()),
-    }
+    found: dict[str, Any] = {"images": len(paths), "torch_error": float((by_torch != labels).mean())}
+    for model in sorted((run.path / "export").glob("knee.*")):
+        if model.suffix not in (".onnx", ".tflite"):
+            continue
+        card = json.loads(card_path(model).read_text())
+        given = pixels if card["input"]["dtype"] == "uint8" else normalised
+        by_file = formats.of_file(model).run(model.read_bytes(), given).argmax(1)
+        by_example = _examples_classes(card_path(model).with_suffix(".example.py"), paths, names)
+        found[model.suffix[1:]] = {
+            "file_same": int((by_file == by_torch).sum()),
+            "example_same": int((by_example == by_torch).sum()),
+            "example_error": float((by_example != labels).mean()),
+            "card_error": card["verified"]["error"],
+        }
+    return found
 
 
 def _examples_classes(script: Path, paths: Sequence[Path], names: Sequence[str]) -> NDArray[np.int64]:
@@ -57,9 +62,8 @@ def _examples_classes(script: Path, paths: Sequence[Path], names: Sequence[str])
     lines = done.stdout.splitlines()
     if len(lines) != len(paths):
         sys.exit(f"{script} prints {len(lines)} lines for {len(paths)} images")
-    told = [line.replace(str(path), "") for path, line in zip(paths, lines, strict=True)]
-    found = [[i for i, name in enumerate(names) if name in line] for line in told]
-    return np.array([one[0] if len(one) == 1 else -1 for one in found])
+    numbers = {f"{path}: {name}": i for path in paths for i, name in enumerate(names)}
+    return np.array([numbers.get(line, -1) for line in lines])
 
 
 def _normalised(pixels: NDArray[np.uint8], images: ImagesUsed) -> NDArray[np.float32]:

@@ -13,7 +13,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "own-images.md"
 
 
 class Command(NamedTuple):
-    """A line of the page: its name in results, and its words."""
+    """A line of the page: its name in results, which is its verb, numbered from the second time on; its words."""
 
     name: str
     words: tuple[str, ...]
@@ -22,8 +22,12 @@ class Command(NamedTuple):
 def commands() -> list[Command]:
     """Return the commands of the page, in its order; patterns for files are left as they are."""
     lines = [line for block in _blocks("sh") for line in block.splitlines()]
-    split = [tuple(shlex.split(line)) for line in lines]
-    return [Command(_name(words), words) for words in split]
+    found: list[Command] = []
+    for words in (tuple(shlex.split(line)) for line in lines):
+        verb = _verb(words)
+        n = 1 + sum(_verb(earlier.words) == verb for earlier in found)
+        found.append(Command(verb if n == 1 else f"{verb} {n}", words))
+    return found
 
 
 def settings() -> dict[str, object]:
@@ -51,7 +55,7 @@ def _blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
 
 
-def _name(words: Sequence[str]) -> str:
+def _verb(words: Sequence[str]) -> str:
     """Return the verb of a command."""
     if words[0] == "python":
         return "example"

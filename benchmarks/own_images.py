@@ -19,7 +19,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from glob import glob
@@ -266,8 +266,7 @@ def _results(steps: Mapping[str, Any]) -> list[Row]:
             floor=100 * (1 - 1 / classes),
             n=n,
         ),
-        Row("own_images.file_agrees", 100 * same["file_same"] / n, "%", ">= 100", n=n),
-        Row("own_images.example_agrees", 100 * same["example_same"] / n, "%", ">= 100", n=n),
+        *_agreements(same),
         Row(
             "own_images.measured_ms",
             bench["measured_ms"],
@@ -277,6 +276,17 @@ def _results(steps: Mapping[str, Any]) -> list[Row]:
             peer_name="predicted",
         ),
     ]
+
+
+def _agreements(same: Mapping[str, Any]) -> Iterator[Row]:
+    """Yield how many images each file, and the script beside it, classify as torch does."""
+    n = same["images"]
+    for kind in ("onnx", "tflite"):
+        file, example = (100 * same[kind][f"{who}_same"] / n for who in ("file", "example"))
+        yield Row(f"own_images.file_agrees.{kind}", file, "%", ">= 100", n=n)
+        yield Row(f"own_images.example_agrees.{kind}", example, "%", ">= 100", n=n)
+        off = abs(same[kind]["example_error"] - same[kind]["card_error"])
+        yield Row(f"own_images.example_off_card.{kind}", 100 * off, "points", "<= 0", n=n)
 
 
 def _cpu_s() -> float:

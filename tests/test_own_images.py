@@ -26,6 +26,8 @@ def test_the_page_goes_from_a_folder_to_a_script_that_classifies() -> None:
         "export",
         "bench",
         "example",
+        "export 2",
+        "example 2",
     ]
 
 
@@ -53,4 +55,4 @@ def test_the_commands_of_the_page_run_as_they_stand(tmp_path: Path) -> None:
     command = [sys.executable, "benchmarks/own_images.py", "--short", f"--folder={tmp_path}"]
     done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{done.stdout[-1000:]}{done.stderr[-2000:]}"
-    assert "own_images.example_agrees: 100 %" in done.stdout
+    assert "own_images.example_agrees.tflite: 100 %" in done.stdout

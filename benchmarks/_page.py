@@ -13,7 +13,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "own-images.md"
 
 
 class Command(NamedTuple):
-    """A line of the page: its name in results, which is its verb, numbered from the second time on; its words."""
+    """A line of the page: its name, which is its verb, numbered from the second time on; and its words."""
 
     name: str
     words: tuple[str, ...]

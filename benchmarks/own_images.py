@@ -28,7 +28,7 @@ from typing import Any
 
 from _agreement import agreement
 from _messy import ROOT, write_damaged, write_messy
-from _page import PAGE, Command, commands, edited, settings
+from _page import Command, commands, edited, settings
 from _rows import Row, finish, option_parser, store, stored
 
 _RESULTS = "own_images"
@@ -103,7 +103,8 @@ def whole(scale: Scale, folder: Path) -> dict[str, Any]:
     place = folder / scale.name
     place.mkdir(parents=True, exist_ok=True)
     steps = Steps(place, scale)
-    asked = {"scale": asdict(scale), "page": PAGE.read_text()}
+    asked = {"scale": asdict(scale), "commands": [shlex.join(one.words) for one in commands()]}
+    asked["settings"] = settings()
     begun = place / "asked.json"
     if begun.exists() and json.loads(begun.read_text()) != json.loads(json.dumps(asked)):
         sys.exit(f"{place} holds the beginning of another one; delete it")
@@ -116,7 +117,7 @@ def whole(scale: Scale, folder: Path) -> dict[str, Any]:
             found["refused"] = steps.done("refused", partial(steps.refused, command, photos))
         found[command.name] = steps.done(command.name, partial(steps.run, command))
     found["agreement"] = steps.done("agreement", partial(agreement, place))
-    return {"scale": asked["scale"], "steps": found}
+    return {"asked": asked, "steps": found}
 
 
 class Steps:
@@ -285,8 +286,8 @@ def _agreements(same: Mapping[str, Any]) -> Iterator[Row]:
         file, example = (100 * same[kind][f"{who}_same"] / n for who in ("file", "example"))
         yield Row(f"own_images.file_agrees.{kind}", file, "%", ">= 100", n=n)
         yield Row(f"own_images.example_agrees.{kind}", example, "%", ">= 100", n=n)
-        off = abs(same[kind]["example_error"] - same[kind]["card_error"])
-        yield Row(f"own_images.example_off_card.{kind}", 100 * off, "points", "<= 0", n=n)
+        off = n * abs(same[kind]["example_error"] - same[kind]["card_error"])
+        yield Row(f"own_images.example_off_card.{kind}", round(off), "images", "<= 0", n=n)
 
 
 def _cpu_s() -> float:

@@ -69,4 +69,4 @@ def _examples_classes(script: Path, paths: Sequence[Path], names: Sequence[str])
 def _normalised(pixels: NDArray[np.uint8], images: ImagesUsed) -> NDArray[np.float32]:
     """Return pixels (n, c, h, w) as the network was trained on them."""
     mean, std = (np.array(one, np.float32)[:, None, None] for one in (images.mean, images.std))
-    return (pixels.astype(np.float32) / 255 - mean) / std
+    return ((pixels.astype(np.float32) / 255 - mean) / std).astype(np.float32, copy=False)

@@ -46,7 +46,7 @@ def edited(text: str, changes: Mapping[str, object]) -> str:
             text += f"\n[{section}]\n"
         before, head, rest = text.partition(f"[{section}]\n")
         own, mark, after = rest.partition("\n[")
-        own, n = re.subn(rf"(?m)^(?:# )?{key} =.*\n", lambda _, line=line: line, own)
+        own, n = re.subn(rf"(?m)^(?:# )?{key} =.*\n", line.replace("\\", r"\\"), own)
         text = before + head + (own if n else line + own) + mark + after
     return text
 

@@ -8,15 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import _page
 from cars_hw.config import SearchConfig
 
 _ROOT = Path(__file__).parents[1]
 _ARCHIVE = Path(os.environ.get("CARS_HW_DATA", _ROOT / "../shared/data")) / "cifar10-jpeg.tar.xz"
 
 
+@pytest.fixture(autouse=True)
+def _benchmarks_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(_ROOT / "benchmarks"))
+
+
 def test_the_page_goes_from_a_folder_to_a_script_that_classifies() -> None:
-    assert [command.name for command in _page.commands()] == [
+    from _page import commands
+
+    assert [command.name for command in commands()] == [
         "data check",
         "init",
         "profile",
@@ -32,15 +38,19 @@ def test_the_page_goes_from_a_folder_to_a_script_that_classifies() -> None:
 
 
 def test_the_settings_of_the_page_are_keys_of_a_configuration() -> None:
-    config = SearchConfig.of(tomllib.loads(_page.edited("", _page.settings())))
+    from _page import edited, settings
+
+    config = SearchConfig.of(tomllib.loads(edited("", settings())))
     assert config.retraining is not None
     assert config.retraining.preset == "small"
     assert config.space.settings["stem_stride"] == 2
 
 
 def test_a_setting_takes_the_place_of_the_one_in_its_section() -> None:
+    from _page import edited
+
     text = "[space]\n# Of the stem.\nstride = 1\n\n[data]\n# stride =\nlist = [\n    1,\n]\n"
-    changed = _page.edited(text, {"data.stride": 3, "space.stride": 2, "space.new": "a", "more.key": True})
+    changed = edited(text, {"data.stride": 3, "space.stride": 2, "space.new": "a", "more.key": True})
     assert tomllib.loads(changed) == {
         "space": {"stride": 2, "new": "a"},
         "data": {"stride": 3, "list": [1]},

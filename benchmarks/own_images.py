@@ -35,6 +35,8 @@ _RESULTS = "own_images"
 _CORES, _MINUTES = 2, 15
 _TOO_BUSY = "too busy"
 _TOO_NOISY = 4
+#: Of what verbs tell, what no row needs: names of this machine, and the size of each image.
+_NOT_KEPT = ("conditions", "sizes")
 #: Half of an interval of 95 %, in standard errors.
 _NORMAL = 1.96
 
@@ -177,8 +179,7 @@ class Steps:
             self._run([*words, "--force"])
             return self._changed(self._place / words[2])
         told = json.loads(self._run([*words, "--json"]))
-        told.pop("conditions", None)  # of this machine, with its name
-        return told
+        return {key: value for key, value in told.items() if key not in _NOT_KEPT}
 
     def _run(self, words: Sequence[str], *, status: int = 0) -> str:
         """Run a command; return what it prints.
@@ -221,16 +222,15 @@ def rows(found: Mapping[str, Any], source: str) -> list[Row]:
 
 def _times(steps: Mapping[str, Any]) -> list[Row]:
     """Return how long everything takes, and each step."""
-    minutes = sum(step["cpu_s"] for step in steps.values()) / _CORES / 60
-    waited = sum(step["wall_s"] for step in steps.values()) / 60
+    waited, used = (sum(step[key] for step in steps.values()) / 60 for key in ("wall_s", "cpu_s"))
     whole = Row(
-        "own_images.minutes_of_two_cores",
-        minutes,
+        "own_images.minutes",
+        waited,
         "min",
         f"<= {_MINUTES}",
-        peer=waited,
-        peer_name="as they passed, other work beside it",
-        n=sum(step["attempts"] for step in steps.values()),
+        peer=used / _CORES,
+        peer_name="of two cores that were used",
+        n=len(steps),
     )
     each = [
         Row(
@@ -256,6 +256,9 @@ def _results(steps: Mapping[str, Any]) -> list[Row]:
     n, error, bench = same["images"], 100 * retrained["error"], told["bench"]
     half = _NORMAL * (error * (100 - error) / n) ** 0.5
     classes = len(retrained["classes"])
+    [shared] = [
+        one["error"] for one in told["search"]["front"] if one["architecture"] == retrained["architecture"]
+    ]
     predicted = bench["predicted_ms"]
     return [
         Row("own_images.lost", written - checked["images"] + len(checked["problems"]), "", "<= 0", n=written),
@@ -265,6 +268,8 @@ def _results(steps: Mapping[str, Any]) -> list[Row]:
             "%",
             spread=(error - half, error + half),
             floor=100 * (1 - 1 / classes),
+            peer=100 * shared,
+            peer_name="on shared weights, as searched",
             n=n,
         ),
         *_agreements(same),

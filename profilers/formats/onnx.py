@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from profilers.formats._format import Array, FileFormat
+from profilers.errors import ExportError
+from profilers.formats._format import Array, FileFormat, Images, InputDtype
 from profilers.runtimes._runtime import Workload
 
 if TYPE_CHECKING:
@@ -23,12 +24,21 @@ class Onnx(FileFormat):
     runtime = "onnxruntime"
     packages = ("onnx", "onnxruntime")
 
-    def lower(self, module: nn.Module, input_shapes: Sequence[tuple[int, ...]]) -> bytes:
+    def lower(
+        self,
+        module: nn.Module,
+        input_shapes: Sequence[tuple[int, ...]],
+        *,
+        input_dtype: InputDtype = "float32",
+        is_batch_dynamic: bool = False,
+    ) -> bytes:
+        if input_dtype != "float32" or is_batch_dynamic:
+            raise ExportError("only float32 and a fixed batch so far")
         from profilers.lowering.onnx import lower
 
         return lower(module, input_shapes)
 
-    def run(self, content: bytes, images: Array) -> Array:
+    def run(self, content: bytes, images: Images, *, batch: int = 1) -> Array:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()

@@ -106,7 +106,7 @@ __all__ = [
 _HOMES = {
     "BusyError": "profilers.errors",
     "CONTROLS": "profilers.filling",
-    "Description": "profilers.formats._description",
+    "Description": "profilers.lowering.description",
     "ExportError": "profilers.errors",
     "FellBackError": "profilers.errors",
     "FileFormat": "profilers.formats._format",

@@ -8,23 +8,16 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import JsonValue
 
 from devices.foundation import plugin_name
 from profilers.errors import ExportError
-from profilers.formats._description import Description
+from profilers.formats._batches import Array, Images
+from profilers.lowering.description import Description
 from profilers.runtimes._runtime import Workload
 
 if TYPE_CHECKING:
     from torch import nn
-
-#: Images (n, c, h, w), or logits (n, classes).
-Array = NDArray[np.float32]
-
-#: Images (n, c, h, w): normalised, or pixels of 0..255.
-Images = NDArray[np.float32] | NDArray[np.uint8]
 
 InputDtype = Literal["float32", "uint8"]
 

@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from profilers.errors import ExportError
+from profilers.formats._batches import in_batches
 from profilers.formats._format import Array, FileFormat, Images, InputDtype
 from profilers.runtimes._runtime import Workload
 
@@ -32,11 +30,9 @@ class Onnx(FileFormat):
         input_dtype: InputDtype = "float32",
         is_batch_dynamic: bool = False,
     ) -> bytes:
-        if input_dtype != "float32" or is_batch_dynamic:
-            raise ExportError("only float32 and a fixed batch so far")
         from profilers.lowering.onnx import lower
 
-        return lower(module, input_shapes)
+        return lower(module, input_shapes, input_dtype=input_dtype, is_batch_dynamic=is_batch_dynamic)
 
     def run(self, content: bytes, images: Images, *, batch: int = 1) -> Array:
         import onnxruntime
@@ -44,8 +40,14 @@ class Onnx(FileFormat):
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        name = session.get_inputs()[0].name
-        return np.concatenate([session.run(None, {name: image})[0] for image in images[:, None]])
+        given = session.get_inputs()[0]
+        size = given.shape[0] if isinstance(given.shape[0], int) else batch
+
+        def outputs(images: Images) -> Array:
+            computed: Array = session.run(None, {given.name: images})[0]
+            return computed
+
+        return in_batches(images, size, outputs)
 
     def workload(self, path: Path) -> Workload:
         from profilers.runtimes._onnxruntime.file import onnx_workload

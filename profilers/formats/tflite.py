@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from profilers._layout import nhwc
-from profilers.errors import ExportError
+from profilers.formats._batches import in_batches
 from profilers.formats._format import Array, FileFormat, Images, InputDtype
 from profilers.runtimes._runtime import Workload
 
@@ -35,23 +35,24 @@ class TfLite(FileFormat):
         input_dtype: InputDtype = "float32",
         is_batch_dynamic: bool = False,
     ) -> bytes:
-        if input_dtype != "float32" or is_batch_dynamic:
-            raise ExportError("only float32 and a fixed batch so far")
         from profilers.lowering.tflite import lower
 
-        return lower(module, input_shapes)
+        return lower(module, input_shapes, input_dtype=input_dtype, is_batch_dynamic=is_batch_dynamic)
 
     def run(self, content: bytes, images: Images, *, batch: int = 1) -> Array:
         from profilers.runtimes._tflite.interpreter import TfLiteModel
 
         model = TfLiteModel(content)
+        if model.is_batch_dynamic:
+            model.set_batch(batch)
         model.allocate()
-        logits = []
-        for image in images[:, None]:
-            model.set_inputs([nhwc(image)])
+
+        def outputs(images: Images) -> Array:
+            model.set_inputs([nhwc(images)])
             model.run()
-            logits += model.outputs()
-        return np.concatenate(logits).astype(np.float32)
+            return model.outputs()[0].astype(np.float32)
+
+        return in_batches(images, model.input_shapes[0][0], outputs)
 
     def workload(self, path: Path) -> Workload:
         from profilers.runtimes._tflite.file import tflite_workload

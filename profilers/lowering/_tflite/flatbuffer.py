@@ -35,8 +35,12 @@ _OPTIONS = {
     "MUL": "MulOptions",
     "PAD": "PadOptions",
     "RESHAPE": "ReshapeOptions",
+    "SOFTMAX": "SoftmaxOptions",
     "STRIDED_SLICE": "StridedSliceOptions",
 }
+
+#: Options of which the schema's own value is not ours.
+_FIXED = {"SOFTMAX": {"beta": 1.0}}
 
 #: The versions that say what we use: dilated depthwise convolutions, and convolutions in groups.
 _VERSIONS = {"DEPTHWISE_CONV_2D": 2, "CONV_2D": 6}
@@ -127,10 +131,16 @@ def _names(graph: Graph) -> dict[int, str]:
 
 
 def _tensor(graph: Graph, tensor: int, name: str, *, buffer: int) -> Any:
-    dtype = graph.constants[tensor].dtype if tensor in graph.constants else np.dtype(np.float32)
-    return schema.TensorT(
-        shape=np.array(graph.shapes[tensor], dtype=np.int32), type=_TYPES[dtype], buffer=buffer, name=name
-    )
+    shape = np.array(graph.shapes[tensor], dtype=np.int32)
+    written = schema.TensorT(shape=shape, type=schema.TensorType.FLOAT32, buffer=buffer, name=name)
+    if tensor in graph.constants:
+        written.type = _TYPES[graph.constants[tensor].dtype]
+        return written
+    if tensor in graph.pixels:
+        written.type = schema.TensorType.UINT8
+    if graph.is_batch_free:
+        written.shapeSignature = np.array([-1, *shape[1:]], dtype=np.int32)
+    return written
 
 
 def _operator(operation: Operation, codes: list[str], numbers: dict[int, int]) -> Any:
@@ -142,7 +152,8 @@ def _operator(operation: Operation, codes: list[str], numbers: dict[int, int]) -
     kind = _OPTIONS.get(operation.code)
     if kind is not None:
         operator.builtinOptionsType = getattr(schema.BuiltinOptions, kind)
-        operator.builtinOptions = getattr(schema, f"{kind}T")(**operation.options)
+        options = _FIXED.get(operation.code, {}) | operation.options
+        operator.builtinOptions = getattr(schema, f"{kind}T")(**options)
     return operator
 
 

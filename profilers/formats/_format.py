@@ -32,7 +32,7 @@ class FileFormat(ABC):
         packages: Distributions that write and run it; a model card has their versions.
         has_fp16: Whether ``halve`` writes files with half-precision weights.
         has_int8: Whether ``quantize`` writes files with 8-bit integers inside.
-        int8_packages: Distributions that it needs beside ``packages``.
+        int8_packages: Distributions of which it needs one beside ``packages``, the best first.
     """
 
     suffix: ClassVar[str]
@@ -61,9 +61,9 @@ class FileFormat(ABC):
         for package in self.packages:
             if not _is_installed(package):
                 raise ExportError(f"writing {name} files needs {package}; install it: pip install {package}")
-        for package in self.int8_packages if with_int8 else ():
-            if not _is_installed(package):
-                raise ExportError(f"8-bit integers need {package}; install it: pip install {package}")
+        if with_int8 and self.int8_packages and not any(map(_is_installed, self.int8_packages)):
+            best = self.int8_packages[0]
+            raise ExportError(f"8-bit integers need {best}; install it: pip install {best}")
 
     @abstractmethod
     def lower(
@@ -128,7 +128,7 @@ class FileFormat(ABC):
             content: As ``lower`` writes it, in float.
 
         Raises:
-            ExportError: The format has no such files, or what writes them is not installed.
+            ExportError: The format has no such files.
             UnsupportedOperationError: The network has no such form.
         """
         raise ExportError(f"{plugin_name(type(self))} files are not written with half-precision weights")
@@ -141,13 +141,13 @@ class FileFormat(ABC):
             ProfilingError: The file is not to be read, or its inputs are not all of one shape and known size.
         """
 
-    def quantize(self, content: bytes, range_images: Array) -> bytes:
-        """Return a file's network with 8-bit weights and activations; its input and output stay float32.
+    def quantize(self, content: bytes, range_images: Images) -> bytes:
+        """Return a file's network with 8-bit weights and activations; its input and output stay as they are.
 
         Args:
             content: As ``lower`` writes it, with one input.
-            range_images: Like those that the network will see, (n, c, h, w): they set the ranges of
-                activations.
+            range_images: Like those that the network will see, (n, c, h, w), of the type that it takes: they
+                set the ranges of activations.
 
         Raises:
             ExportError: The format has no such files, or what writes them is not installed.

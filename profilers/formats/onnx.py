@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pydantic import JsonValue
+
 from profilers.formats._batches import in_batches
 from profilers.formats._format import Array, FileFormat, Images, InputDtype
+from profilers.lowering.description import Description
 from profilers.runtimes._runtime import Workload
 
 if TYPE_CHECKING:
@@ -21,6 +24,7 @@ class Onnx(FileFormat):
     layout = "NCHW"
     runtime = "onnxruntime"
     packages = ("onnx", "onnxruntime")
+    has_fp16 = True
 
     def lower(
         self,
@@ -48,6 +52,21 @@ class Onnx(FileFormat):
             return computed
 
         return in_batches(images, size, outputs)
+
+    def embed(self, content: bytes, description: Description) -> bytes:
+        from profilers.lowering.onnx_rewriting import embed
+
+        return embed(content, description)
+
+    def embedded(self, content: bytes) -> Mapping[str, JsonValue] | None:
+        from profilers.lowering.onnx_rewriting import embedded
+
+        return embedded(content)
+
+    def halve(self, content: bytes) -> bytes:
+        from profilers.lowering.onnx_rewriting import halved
+
+        return halved(content)
 
     def workload(self, path: Path) -> Workload:
         from profilers.runtimes._onnxruntime.file import onnx_workload

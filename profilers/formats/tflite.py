@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from pydantic import JsonValue
 
 from profilers._layout import nhwc
 from profilers.formats._batches import in_batches
 from profilers.formats._format import Array, FileFormat, Images, InputDtype
+from profilers.lowering.description import Description
 from profilers.runtimes._runtime import Workload
 
 if TYPE_CHECKING:
@@ -24,8 +26,9 @@ class TfLite(FileFormat):
     layout = "NHWC"
     runtime = "tflite"
     packages = ("ai-edge-litert",)
+    has_fp16 = True
     has_int8 = True
-    int8_packages = ("ai-edge-quantizer",)
+    int8_packages = ("litert-quantizer", "ai-edge-quantizer")
 
     def lower(
         self,
@@ -54,12 +57,29 @@ class TfLite(FileFormat):
 
         return in_batches(images, model.input_shapes[0][0], outputs)
 
+    def embed(self, content: bytes, description: Description) -> bytes:
+        from profilers.lowering._tflite.metadata import embed
+
+        return embed(content, description)
+
+    def embedded(self, content: bytes) -> Mapping[str, JsonValue] | None:
+        from profilers.lowering._tflite.metadata import embedded
+        from profilers.runtimes._tflite.interpreter import TfLiteModel
+
+        TfLiteModel(content)  # verifies every offset of the file
+        return embedded(content)
+
+    def halve(self, content: bytes) -> bytes:
+        from profilers.lowering._tflite.halving import halved
+
+        return halved(content)
+
     def workload(self, path: Path) -> Workload:
         from profilers.runtimes._tflite.file import tflite_workload
 
         return tflite_workload(path)
 
-    def quantize(self, content: bytes, range_images: Array) -> bytes:
+    def quantize(self, content: bytes, range_images: Images) -> bytes:
         from profilers.lowering.int8 import quantize
 
         return quantize(content, range_images)

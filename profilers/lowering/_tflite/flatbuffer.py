@@ -5,6 +5,7 @@ from typing import Any
 import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
+from numpy.typing import NDArray
 
 from profilers.lowering._tflite.graph import Graph, Operation
 
@@ -42,8 +43,9 @@ _OPTIONS = {
 #: Options of which the schema's own value is not ours.
 _FIXED = {"SOFTMAX": {"beta": 1.0}}
 
-#: The versions that say what we use: dilated depthwise convolutions, and convolutions in groups.
-_VERSIONS = {"DEPTHWISE_CONV_2D": 2, "CONV_2D": 6}
+#: The versions that say what we use: dilated depthwise convolutions, convolutions in groups, and values of
+#: half precision.
+_VERSIONS = {"DEPTHWISE_CONV_2D": 2, "CONV_2D": 6, "DEQUANTIZE": 3}
 
 
 def serialize(graph: Graph) -> bytes:
@@ -87,6 +89,31 @@ def packed(model: Any) -> bytes:
     builder = flatbuffers.Builder(1 << 16)
     builder.Finish(model.Pack(builder), file_identifier=_FILE_IDENTIFIER)
     return bytes(builder.Output())
+
+
+def unpacked(content: bytes) -> Any:
+    """Return a file, trusted, as a model of the schema that can be changed; all its values are in it."""
+    model = schema.ModelT.InitFromPackedBuf(content)
+    for buffer in model.buffers:
+        if buffer.data is None and buffer.offset > 1:  # behind the tables, as in large files of the quantizer
+            buffer.data = np.frombuffer(content, np.uint8, buffer.size, buffer.offset)
+    return model
+
+
+def place_of_code(model: Any, code: str) -> int:
+    """Return the place of the operation ``code`` in a model, which is added where it has none."""
+    wanted = operator_code(code)
+    numbers = [each.builtinCode for each in model.operatorCodes]
+    if wanted.builtinCode not in numbers:
+        model.operatorCodes.append(wanted)
+        return len(numbers)
+    return numbers.index(wanted.builtinCode)
+
+
+def add_values(model: Any, values: NDArray[np.generic]) -> int:
+    """Add what a tensor or an entry of a model holds; return its place."""
+    model.buffers.append(schema.BufferT(data=values.reshape(-1).view(np.uint8)))
+    return len(model.buffers) - 1
 
 
 def operator_code(code: str) -> Any:

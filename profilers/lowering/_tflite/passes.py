@@ -57,7 +57,7 @@ def free_batch(graph: Graph) -> None:
     """Let a simplified graph, written for one image, take any number of them.
 
     Raises:
-        UnsupportedOperationError: An operation would mix images, or join them with what is known before.
+        UnsupportedOperationError: Images are joined with what is known before.
     """
     for operation in graph.operations:
         if operation.code == "CONCATENATION" and any(each in graph.constants for each in operation.inputs):

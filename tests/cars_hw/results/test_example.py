@@ -79,11 +79,11 @@ def _network(images: ImageSet) -> nn.Module:
     torch.manual_seed(2)
     channels, height, width = images.image_shape
     return nn.Sequential(
-        nn.Conv2d(channels, 16, (height, width)),
+        nn.Conv2d(channels, 32, (height, width), bias=False),
         nn.ReLU(),
         nn.AdaptiveAvgPool2d(1),
         nn.Flatten(),
-        nn.Linear(16, images.classes),
+        nn.Linear(32, images.classes, bias=False),
     ).eval()
 
 

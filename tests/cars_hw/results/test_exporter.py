@@ -192,6 +192,7 @@ def test_a_file_of_8_bit_integers_that_errs_more_is_not_written(tmp_path: Path) 
 
 
 def test_without_the_quantizer_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "ai_edge_quantizer", None)
+    for name in ("litert_quantizer", "ai_edge_quantizer"):
+        monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(ExportError, match=r"pip install 'cars-hw\[int8\]'"):
         _written(tmp_path, _LABELS, most_growth_share=1.0)

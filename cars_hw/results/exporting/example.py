@@ -108,7 +108,8 @@ def _body(judging: PixelJudging, file_format: str, options: FileOptions) -> Sequ
 
 def _normalising(judging: PixelJudging) -> str:
     """Return the line that normalises pixels (h, w, c), or (h, w) of one channel, as training did."""
-    mean, std = (np.array(one, np.float32).tolist() for one in (judging.mean, judging.std))
+    # The shortest text of a float32, which is read as that very number again.
+    mean, std = ([float(str(np.float32(one))) for one in ones] for ones in (judging.mean, judging.std))
     return f"pixels = (np.float32(pixels) / 255 - np.float32({mean})) / np.float32({std})"
 
 

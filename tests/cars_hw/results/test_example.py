@@ -30,6 +30,8 @@ _RULES = {
     "pad": ResizeRule(mode="pad", height=24, width=25),
 }
 
+_MEAN, _STD = [0.4, 0.5, 0.6], [0.2, 0.25, 0.3]
+
 Example = Callable[[Path, list[Path]], list[str]]
 
 pytestmark = pytest.mark.filterwarnings("ignore:Palette images with Transparency")
@@ -75,23 +77,25 @@ def classes(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 
 
 def _network(images: ImageSet) -> nn.Module:
-    """Return a network to which every place in an image matters."""
+    """Return a network to which every place in an image matters, and that gives each class to some."""
     torch.manual_seed(2)
     channels, height, width = images.image_shape
-    return nn.Sequential(
-        nn.Conv2d(channels, 32, (height, width), bias=False),
-        nn.ReLU(),
-        nn.AdaptiveAvgPool2d(1),
-        nn.Flatten(),
-        nn.Linear(32, images.classes, bias=False),
-    ).eval()
+    last = nn.Linear(16, images.classes)
+    network = nn.Sequential(
+        nn.Conv2d(channels, 16, (height, width)), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), last
+    )
+    mean, std = (torch.tensor(one[:channels]).reshape(-1, 1, 1) for one in (_MEAN, _STD))
+    with torch.inference_mode():
+        logits = network((torch.from_numpy(images.images) / 255 - mean) / std)
+        last.bias -= logits.mean(0)
+    return network.eval()
 
 
 def _exported(
     images: ImageSet, to: Path, options: FileOptions, network: nn.Module | None = None
 ) -> dict[str, Export]:
     channels = images.image_shape[0]
-    judging = PixelJudging(images, [0.4, 0.5, 0.6][:channels], [0.2, 0.25, 0.3][:channels])
+    judging = PixelJudging(images, _MEAN[:channels], _STD[:channels])
     source = Source(network or _network(images), judging, judging.like(images), {})
     made_by = options.loaded_format()
     return written(source, to / f"knee{made_by.suffix}", made_by, options)
@@ -101,7 +105,7 @@ def _expected(
     files: list[Path], rule: ResizeRule, network: nn.Module, class_names: tuple[str, ...]
 ) -> list[str]:
     """Return the classes of files by their raw bytes, through our rule and torch alone."""
-    mean, std = (torch.tensor(one).reshape(3, 1, 1) for one in ([0.4, 0.5, 0.6], [0.2, 0.25, 0.3]))
+    mean, std = (torch.tensor(one).reshape(3, 1, 1) for one in (_MEAN, _STD))
     pixels = torch.from_numpy(np.stack([rule.pixels(file.read_bytes()) for file in files]))
     with torch.inference_mode():
         chosen = network((pixels / 255 - mean) / std).argmax(1)

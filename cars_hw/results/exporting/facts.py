@@ -29,7 +29,7 @@ def app_facts(judging: JudgingImages, made_by: FileFormat, options: FileOptions)
     shape = (options.images_at_once, *judging.image_shape)
     of_file = nhwc_shape(shape) if made_by.layout == "NHWC" else shape
     is_dynamic = options.batch == "dynamic"
-    output: dict[str, Json] = {"is": outputs_are(options)}
+    output: dict[str, Json] = {"are": outputs_are(options)}
     if isinstance(judging, PixelJudging):
         output["classes"] = list(judging.images.class_names)
     return {

@@ -13,13 +13,13 @@ from cars_hw.config import SearchConfig
 from cars_hw.data import Data, ImageSet
 from cars_hw.errors import CheckpointError
 from cars_hw.ledger import Json
-from cars_hw.networks import operations
 from cars_hw.networks.architecture import Architecture, to_text
 from cars_hw.networks.graph import Graph, network_spec
 from cars_hw.results.exporting.images import PixelJudging
 from cars_hw.retraining.images import JudgedOn, RetrainingImages
 from cars_hw.retraining.records import Retrained, is_finished, read_retrained
 from cars_hw.retraining.retrain import restored_network
+from cars_hw.retraining.trainer import classes_of
 from cars_hw.spaces import Scale
 from cars_hw.weights.batch_norm import recalibrate
 from cars_hw.weights.network import Network
@@ -154,14 +154,13 @@ def subject_untrained(graph: Graph, seed: int) -> Subject:
     """
     shape = network_spec(graph).input_shape[1:]
     drawn = np.random.default_rng(seed).integers(0, 256, (_DRAWN_IMAGES, *shape), dtype=np.uint8)
-    classes = _classes(graph)
     images = ImageSet(
         "drawn",
         drawn,
         np.zeros(_DRAWN_IMAGES, np.int64),
         flips=False,
         source="drawn from a seed",
-        class_names=tuple(map(str, range(classes))),
+        class_names=tuple(map(str, range(classes_of(graph)))),
     )
     channels = shape[0]
     judging = PixelJudging(images, [0.5] * channels, [0.25] * channels, has_labels=False)
@@ -210,7 +209,3 @@ def _on(data: Data, network: nn.Module, graph: Graph, weights: Weights, *, seed:
     sample = np.random.default_rng(seed).permutation(len(data.training.labels))
     ranges = data.training.subset(np.sort(sample[:_MAX_RANGE_IMAGES]))
     return Subject(network.cpu().eval(), graph, weights, judging, judging.like(ranges), data)
-
-
-def _classes(graph: Graph) -> int:
-    return operations.output_shape(graph.nodes[-1].spec)[1]

@@ -138,3 +138,16 @@ def _packed(read: schema.ModelT) -> bytes:
     builder = flatbuffers.Builder(1 << 12)
     builder.Finish(read.Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())
+
+
+def output_step(model: bytes) -> float:
+    """Return how much one step of the 8-bit integers is, of which the outputs of ``model`` are made."""
+    read = schema.ModelT.InitFromPackedBuf(model)
+    [graph] = read.subgraphs
+    [last] = [
+        operator
+        for operator in graph.operators
+        if _CODES[read.operatorCodes[operator.opcodeIndex].builtinCode] == "DEQUANTIZE"
+        and graph.tensors[operator.inputs[0]].buffer == 0
+    ]
+    return float(graph.tensors[last.inputs[0]].quantization.scale[0])

@@ -150,7 +150,7 @@ def print_results(
             [
                 name,
                 str(done.path),
-                f"{done.error * 100:.1f}",
+                "" if done.error is None else f"{done.error * 100:.1f}",
                 f"{done.max_difference:.0e}",
                 benches[name].predicted_text,
                 benches[name].measured_text,

@@ -88,8 +88,11 @@ class ModelCard(BaseModel):
 
     @property
     def is_predictable(self) -> bool:
-        """Whether a table, which is of single images in float32, may predict the file."""
-        return self.quantisation is None and self.input.batch == 1
+        """Whether a table, which is of single images in float32, may predict the file.
+
+        One that takes any number of images is measured with one.
+        """
+        return self.quantisation is None and self.input.batch in (1, "dynamic")
 
     @property
     def beside_the_network(self) -> str:

@@ -33,19 +33,27 @@ def network_card(
 
 def measured_on(target: LatencySection) -> dict[str, Json]:
     """Return on what a latency was measured; of the hardware, what the target's table says."""
-    found: dict[str, Json] = {"device": target.device, "runtime": target.runtime, "threads": target.threads}
-    settings = {name: value for name, value in target.settings.items() if not name.endswith("_binary")}
+    given = {name: value for name, value in target.settings.items() if not name.endswith("_binary")}
     try:
         header = LatencyTable.open(Path(target.table)).header
     except TableError:  # it is elsewhere by now; what was measured is not
-        return {**found, "settings": {**settings}}
+        of_table: dict[str, Json] = {}
+    else:
+        device = header.device
+        of_table = {
+            "hardware": device.model,
+            "platform": device.platform,
+            "os_build": device.os_build,
+            "runtime_version": header.runtime_version,
+        }
+        given = {**header.settings, **given}
     return {
-        **found,
-        "hardware": header.device.model,
-        "platform": header.device.platform,
-        "os_build": header.device.os_build,
-        "runtime_version": header.runtime_version,
-        "settings": {**header.settings, **settings},
+        "device": target.device,
+        "runtime": target.runtime,
+        "threads": target.threads,
+        "delegate": given.get("delegate", given.get("provider", "cpu")),
+        "settings": {**given},
+        **of_table,
     }
 
 

@@ -1,7 +1,7 @@
 """The files of a network: written, verified against torch, each with a card and an example beside it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -112,9 +112,25 @@ def written(
         ExportError: A file does not give what it should, or the disk refuses; those before it are left.
         UnsupportedOperationError: An operation of the network has no form in the format.
     """
-    writer = _Writer(source, path, made_by, options or FileOptions())
-    makers = {"fp16": writer.halved, "int8": writer.quantised}
-    return {"": writer.whole(), **{extra: makers[extra]() for extra in writer.options.extras}}
+    options = options or FileOptions()
+    writer = _Writer(source, path, made_by, options)
+    makers, whole = {"fp16": writer.halved, "int8": writer.quantised}, writer.whole()
+    return {"": whole.export, **{extra: makers[extra](whole) for extra in options.extras}}
+
+
+@dataclass(frozen=True)
+class _Whole:
+    """The float file, which others are made of.
+
+    Attributes:
+        content: As it was lowered, without a description.
+        figures: What was found of it.
+        export: What was written.
+    """
+
+    content: bytes
+    figures: Figures
+    export: Export
 
 
 class _Writer:
@@ -128,67 +144,71 @@ class _Writer:
     """
 
     def __init__(self, source: Source, path: Path, made_by: FileFormat, options: FileOptions) -> None:
-        self.options = options
-        self._source, self._path, self._made_by = source, path, made_by
-        self._content = b""
-        self._figures: Figures | None = None
+        self._source, self._path, self._made_by, self._options = source, path, made_by, options
 
-    def whole(self) -> Export:
-        """Write the float file."""
-        options, judging = self.options, self._source.judging
+    def whole(self) -> _Whole:
+        """Write the float file.
+
+        Raises:
+            ExportError: It does not compute what torch does.
+        """
+        options, judging = self._options, self._source.judging
         shape = (options.images_at_once, *judging.image_shape)
-        self._content = self._made_by.lower(
+        lowered = self._made_by.lower(
             self._bordered(),
             [shape],
             input_dtype="uint8" if options.with_preprocessing else "float32",
             is_batch_dynamic=options.batch == "dynamic",
         )
         reference = torch_reference(self._source.network, judging, with_softmax=options.with_softmax)
-        content = self._described(self._path, self._content, {})
+        content = self._described(self._path, lowered, {})
         figures = examined(content, judging, reference.outputs, self._made_by, options)
         _require_equal(self._path, figures, reference)
-        self._figures = figures
-        return self._write(self._path, content, figures, {"tolerance": reference.tolerance})
+        export = self._export(self._path, content, figures)
+        self._write(export, content, {"tolerance": reference.tolerance})
+        return _Whole(lowered, figures, export)
 
-    def halved(self) -> Export:
+    def halved(self, whole: _Whole) -> Export:
         """Write a second file, with weights of half precision.
 
         Raises:
             ExportError: It gives something else.
         """
-        before, path = self._before(), self._beside("fp16")
-        facts = self._quantisation({"weights": "float16", "activations": "float32"})
-        content = self._described(path, self._made_by.halve(self._content), facts)
-        figures = examined(content, self._source.judging, before.outputs, self._made_by, self.options)
-        most = FP16_TOLERANCE * float(abs(before.outputs).max())
+        facts = _made_of(whole.export, {"weights": "float16", "activations": "float32"})
+        path, before = self._beside("fp16"), whole.figures.outputs
+        content = self._described(path, self._made_by.halve(whole.content), facts)
+        figures = examined(content, self._source.judging, before, self._made_by, self._options)
+        most = FP16_TOLERANCE * float(abs(before).max())
         if not figures.difference <= most:
             raise ExportError(
                 f"in half precision, {self._path.name} differs by {figures.difference:.2e}, over {most:.0e}: "
                 "not kept; keep the float file"
             )
-        return self._write(path, content, figures, facts)
+        export = replace(self._export(path, content, figures), error_before=whole.figures.error)
+        self._write(export, content, facts)
+        return export
 
-    def quantised(self) -> Export:
+    def quantised(self, whole: _Whole) -> Export:
         """Write a further file, with 8-bit integers inside.
 
         Raises:
             ExportError: Its error grows by more than allowed.
         """
-        before, path = self._before(), self._beside("int8")
-        parts = list(self._source.ranges.inputs(are_pixels=self.options.with_preprocessing))
+        parts = list(self._source.ranges.inputs(are_pixels=self._options.with_preprocessing))
         used = torch.cat(parts)[:_MAX_RANGE_IMAGES]
-        facts = self._quantisation(
-            {
-                "weights": "int8, a scale per output channel",
-                "activations": "int8",
-                "calibration_images": len(used),
-                "max_error_growth": self.options.max_error_growth_share,
-            }
-        )
-        content = self._described(path, self._made_by.quantize(self._content, used.numpy()), facts)
-        figures = examined(content, self._source.judging, before.outputs, self._made_by, self.options)
-        self._require_little_growth(figures, before)
-        return self._write(path, content, figures, facts)
+        how: dict[str, Json] = {
+            "weights": "int8, a scale per output channel",
+            "activations": "int8",
+            "calibration_images": len(used),
+            "max_error_growth": self._options.max_error_growth_share,
+        }
+        path, facts = self._beside("int8"), _made_of(whole.export, how)
+        content = self._described(path, self._made_by.quantize(whole.content, used.numpy()), facts)
+        figures = examined(content, self._source.judging, whole.figures.outputs, self._made_by, self._options)
+        self._require_little_growth(figures, whole.figures)
+        export = replace(self._export(path, content, figures), error_before=whole.figures.error)
+        self._write(export, content, facts)
+        return export
 
     def _require_little_growth(self, after: Figures, before: Figures) -> None:
         """Refuse 8-bit integers that cost too much.
@@ -198,7 +218,7 @@ class _Writer:
         Raises:
             ExportError: They do.
         """
-        most = self.options.max_error_growth_share
+        most = self._options.max_error_growth_share
         if most is None or after.error is None or before.error is None:
             return  # without labels, there is no error that grows
         if not after.error - before.error <= most:
@@ -211,67 +231,69 @@ class _Writer:
     def _bordered(self) -> nn.Module:
         """Return the network with what the file holds before and behind it."""
         network, judging = self._source.network, self._source.judging
-        if self.options.with_preprocessing:
+        if self._options.with_preprocessing:
             if not isinstance(judging, PixelJudging):
                 raise ExportError("preprocessing needs pixels, and normalised images are given")
             network = WithPreprocessing(network, judging.mean, judging.std)
-        return WithSoftmax(network) if self.options.with_softmax else network
+        return WithSoftmax(network) if self._options.with_softmax else network
 
     def _described(self, path: Path, content: bytes, facts: Mapping[str, Json]) -> bytes:
         """Return a file that says of itself what its card says of the network, where its format can."""
         judging = self._source.judging
         if not isinstance(judging, PixelJudging) or type(self._made_by).embed is FileFormat.embed:
             return content
-        told = {**self._source.card, **app_facts(judging, self._made_by, self.options), **facts}
-        return self._made_by.embed(content, description(path.stem, told, judging, self.options))
-
-    def _before(self) -> Figures:
-        if self._figures is None:
-            raise ExportError(f"{self._path.name} is made of a float file, which comes first")
-        return self._figures
+        told = {**self._source.card, **app_facts(judging, self._made_by, self._options), **facts}
+        return self._made_by.embed(content, description(path.stem, told, judging, self._options))
 
     def _beside(self, word: str) -> Path:
         return self._path.with_suffix(f".{word}{self._made_by.suffix}")
 
-    def _quantisation(self, values: Mapping[str, Json]) -> dict[str, Json]:
-        """Return how a file was made of the float one."""
-        of_float: dict[str, Json] = {
-            "float_file": self._path.name,
-            "float_size_bytes": len(self._path.read_bytes()),
-            "float_error": self._before().error,
-        }
-        return {"quantisation": {**values, **of_float}}
-
-    def _write(self, path: Path, content: bytes, figures: Figures, facts: Mapping[str, Json]) -> Export:
-        """Write a file, its example and its card; facts of the file stand after those of the network."""
-        source, name = self._source, plugin_name(type(self._made_by))
-        judging = source.judging
-        text = example_text(path, judging, name, self.options) if isinstance(judging, PixelJudging) else ""
-        is_of_float = figures is not self._figures
-        export = Export(
+    def _export(self, path: Path, content: bytes, figures: Figures) -> Export:
+        """Return what is known of a file that is not written yet."""
+        source, judging = self._source, self._source.judging
+        return Export(
             path,
             len(content),
             figures.difference,
             figures.error,
-            name,
+            plugin_name(type(self._made_by)),
             weights=source.weights,
             judged_on=source.judged_on,
             images=len(judging),
-            error_before=self._before().error if is_of_float else None,
-            example=example_path(path) if text else None,
+            example=example_path(path) if self._example(path) else None,
         )
+
+    def _example(self, path: Path) -> str:
+        """Return the example of a file; empty where there is none."""
+        judging = self._source.judging
+        if not isinstance(judging, PixelJudging):
+            return ""
+        return example_text(path, judging, plugin_name(type(self._made_by)), self._options)
+
+    def _write(self, export: Export, content: bytes, facts: Mapping[str, Json]) -> None:
+        """Write a file, its example and its card; facts of the file stand after those of the network."""
         card = {
-            **source.card,
+            **self._source.card,
             **facts,
-            **app_facts(judging, self._made_by, self.options),
-            **file_facts(path.name, content, self._made_by),
+            **app_facts(self._source.judging, self._made_by, self._options),
+            **file_facts(export.path.name, content, self._made_by),
             "verified": _verified(export),
         }
+        _replace(export.path, content)
+        if export.example is not None:
+            _replace(export.example, self._example(export.path).encode())
         # The card goes last: one that is older than its file is refused by its digest, and never believed.
-        files = {path: content, **({export.example: text.encode()} if export.example else {})}
-        for one, what in {**files, card_path(path): card_content(card)}.items():
-            _replace(one, what)
-        return export
+        _replace(card_path(export.path), card_content(card))
+
+
+def _made_of(whole: Export, how: Mapping[str, Json]) -> dict[str, Json]:
+    """Return how a file was made of the float one, for its card."""
+    of_float: dict[str, Json] = {
+        "float_file": whole.path.name,
+        "float_size_bytes": whole.size_bytes,
+        "float_error": whole.error,
+    }
+    return {"quantisation": {**how, **of_float}}
 
 
 def _require_equal(path: Path, figures: Figures, reference: Reference) -> None:

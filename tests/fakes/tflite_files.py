@@ -78,7 +78,7 @@ def with_custom_operation(model: bytes) -> bytes:
     code = read.operatorCodes[0]
     code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.CUSTOM
     code.customCode = "Warp"
-    return _packed(read)
+    return packed(read)
 
 
 def with_values_behind_the_tables(model: bytes) -> bytes:
@@ -91,7 +91,7 @@ def with_values_behind_the_tables(model: bytes) -> bytes:
         for buffer, content in zip(read.buffers, stored, strict=True):
             buffer.data, buffer.offset, buffer.size = None, end if content else 0, len(content)
             end += len(content)
-        tables = _packed(read)
+        tables = packed(read)
     return tables + b"".join(stored)
 
 
@@ -101,7 +101,7 @@ def with_external_values(model: bytes) -> bytes:
     read.externalBufferGroups = [schema.ExternalBufferGroupT(name="weights.bin")]
     read.externalBuffers = [schema.ExternalBufferT(id=1, group=0, offset=0, length=4)]
     read.subgraphs[0].tensors[-1].externalBuffer = 1
-    return _packed(read)
+    return packed(read)
 
 
 def with_input_shape(model: bytes, shape: tuple[int, ...]) -> bytes:
@@ -109,7 +109,7 @@ def with_input_shape(model: bytes, shape: tuple[int, ...]) -> bytes:
     read = schema.ModelT.InitFromPackedBuf(model)
     [graph] = read.subgraphs
     graph.tensors[graph.inputs[0]].shape = np.array(shape, dtype=np.int32)
-    return _packed(read)
+    return packed(read)
 
 
 def casting(kind: str, shape: tuple[int, ...] = (1, 8, 8, 3)) -> bytes:
@@ -131,10 +131,10 @@ def casting(kind: str, shape: tuple[int, ...] = (1, 8, 8, 3)) -> bytes:
         subgraphs=[graph],
         buffers=[schema.BufferT()],
     )
-    return _packed(model)
+    return packed(model)
 
 
-def _packed(read: schema.ModelT) -> bytes:
+def packed(read: schema.ModelT) -> bytes:
     builder = flatbuffers.Builder(1 << 12)
     builder.Finish(read.Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())

@@ -65,6 +65,20 @@ def content(model: bytes) -> Content:
     )
 
 
+def types_of(model: bytes, code: str) -> set[tuple[str, str]]:
+    """Return the types of the first input and of the result of each operation ``code``."""
+    names = {number: name for name, number in vars(schema.TensorType).items() if not name.startswith("_")}
+    read = schema.ModelT.InitFromPackedBuf(model)
+    [graph] = read.subgraphs
+    wanted = [
+        operator
+        for operator in graph.operators
+        if _CODES[read.operatorCodes[operator.opcodeIndex].builtinCode] == code
+    ]
+    pairs = [(operator.inputs[0], operator.outputs[0]) for operator in wanted]
+    return {(names[graph.tensors[x].type], names[graph.tensors[y].type]) for x, y in pairs}
+
+
 def weight_offsets(model: bytes) -> list[int]:
     """Return where in the file the values of each constant start."""
     read = schema.Model.GetRootAs(model)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from profilers import TfLiteModel, UnsupportedOperationError, formats
+from profilers import TfLiteModel, UnsupportedOperationError, WithPreprocessing, formats
 from profilers.formats import FileFormat
 from tests.fakes.tflite_files import content, types_of, weight_offsets
 
@@ -44,6 +44,18 @@ def test_it_computes_exactly_what_rounded_weights_compute(made_by: FileFormat) -
     np.testing.assert_allclose(
         made_by.run(halved, _IMAGES), expected, rtol=0, atol=1e-5 * float(np.abs(expected).max())
     )
+
+
+def test_what_normalises_pixels_keeps_its_precision(made_by: FileFormat) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 3, 8, 8), dtype=np.uint8)
+    mean, std = (0.41, 0.52, 0.63), (0.21, 0.22, 0.23)
+    app = WithPreprocessing(network(), mean, std)
+    halved = made_by.halve(made_by.lower(app, [(1, 3, 8, 8)], input_dtype="uint8"))
+    by_channel = (np.array(each)[:, None, None] for each in (mean, std))
+    images = ((pixels / 255.0 - next(by_channel)) / next(by_channel)).astype(np.float32)
+    plain = made_by.run(made_by.halve(made_by.lower(network(), [(1, 3, 8, 8)])), images)
+    scale = float(np.abs(plain).max())
+    np.testing.assert_allclose(made_by.run(halved, pixels), plain, rtol=0, atol=1e-5 * scale)
 
 
 def test_batches_of_any_size_stay_possible(made_by: FileFormat) -> None:

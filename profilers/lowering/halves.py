@@ -5,6 +5,8 @@ from numpy.typing import NDArray
 
 from profilers.errors import UnsupportedOperationError
 
+_LARGEST = float(np.finfo(np.float16).max)
+
 
 def halves(weights: NDArray[np.float32]) -> NDArray[np.float16]:
     """Return ``weights`` in half precision.
@@ -13,7 +15,7 @@ def halves(weights: NDArray[np.float32]) -> NDArray[np.float16]:
         UnsupportedOperationError: One is too large for that.
     """
     largest = float(np.abs(weights).max(initial=0.0))
-    if not largest <= np.finfo(np.float16).max:
+    if not largest <= _LARGEST:
         raise UnsupportedOperationError(
             f"a weight of {largest:g} has no form in half precision; keep the float file"
         )

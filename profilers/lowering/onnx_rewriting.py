@@ -20,8 +20,8 @@ _PIXEL_RANGES = {
     (127.5, 127.5): "Normalized_1_1",
 }
 
-#: The least axes of what has nearly all of a network's weights; biases have one.
-_WEIGHT_RANK = 2
+#: Operations that have nearly all of a network's weights, as their second input.
+_WEIGHTED = ("Conv", "Gemm", "MatMul")
 
 
 def halved(content: bytes) -> bytes:
@@ -34,9 +34,10 @@ def halved(content: bytes) -> bytes:
         UnsupportedOperationError: A weight is too large for half precision.
     """
     model = onnx.load_model_from_string(content)
+    weights = {node.input[1] for node in model.graph.node if node.op_type in _WEIGHTED}
     casts = []
     for tensor in model.graph.initializer:
-        if tensor.data_type == onnx.TensorProto.FLOAT and len(tensor.dims) >= _WEIGHT_RANK:
+        if tensor.data_type == onnx.TensorProto.FLOAT and tensor.name in weights:
             name, stored = tensor.name, halves(numpy_helper.to_array(tensor))
             tensor.CopyFrom(numpy_helper.from_array(stored, f"{name}/half"))
             casts.append(onnx.helper.make_node("Cast", [tensor.name], [name], to=onnx.TensorProto.FLOAT))

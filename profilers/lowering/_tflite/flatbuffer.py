@@ -11,7 +11,7 @@ from profilers.lowering._tflite.graph import Graph, Operation
 
 INPUT_NAME, OUTPUT_NAME, SIGNATURE = "input", "output", "serving_default"
 
-_FILE_IDENTIFIER = b"TFL3"
+FILE_IDENTIFIER = b"TFL3"
 _SCHEMA_VERSION = 3
 
 #: The schema wants the values of a tensor to start at a multiple of it, within the file.
@@ -87,7 +87,7 @@ def packed(model: Any) -> bytes:
     """Return a model of the schema as a file; the values of its tensors are aligned."""
     model.buffers = [each if each.data is None else _Values(each.data) for each in model.buffers]
     builder = flatbuffers.Builder(1 << 16)
-    builder.Finish(model.Pack(builder), file_identifier=_FILE_IDENTIFIER)
+    builder.Finish(model.Pack(builder), file_identifier=FILE_IDENTIFIER)
     return bytes(builder.Output())
 
 

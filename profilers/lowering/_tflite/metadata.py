@@ -6,6 +6,7 @@ more than that (mediapipe).
 """
 
 import io
+import struct
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from pydantic import JsonValue
 from devices.foundation import one_line
 from profilers._layout import IMAGE_RANK
 from profilers.errors import ProfilingError
-from profilers.lowering._tflite.flatbuffer import add_values, packed, unpacked
+from profilers.lowering._tflite.flatbuffer import FILE_IDENTIFIER, add_values, packed, unpacked
 from profilers.lowering._tflite.reading import stored
 from profilers.lowering.description import KEY, Description, facts_from_json
 
@@ -66,20 +67,30 @@ def embed(content: bytes, description: Description) -> bytes:
 
 
 def embedded(content: bytes) -> dict[str, JsonValue] | None:
-    """Return the facts that a TFLite file holds; ``None`` where it holds none.
+    """Return the facts that a TFLite file, not trusted, holds; ``None`` where it holds none.
 
-    Args:
-        content: A file whose offsets are verified, else not trusted.
+    Nothing but Python reads the file, which checks each offset.
 
     Raises:
-        ProfilingError: What stands in their place is not to be read.
+        ProfilingError: It is no TFLite file, or what stands in their place is not to be read.
     """
+    try:
+        found = _entry(content, KEY.encode())
+    except (struct.error, IndexError, TypeError, ValueError) as error:
+        raise ProfilingError("no TFLite model, or a damaged one; export it again") from error
+    return None if found is None else facts_from_json(found)
+
+
+def _entry(content: bytes, name: bytes) -> bytes | None:
+    """Return what a file holds under ``name``; ``None`` where it has nothing of that name."""
+    if content[4:8] != FILE_IDENTIFIER:
+        raise ValueError("it does not begin as such a file")
     model = schema.Model.GetRootAs(content)
     for entry in map(model.Metadata, range(model.MetadataLength())):
-        if entry.Name() == KEY.encode():
+        if entry.Name() == name:
             if entry.Buffer() >= model.BuffersLength():
-                raise ProfilingError(f"the entry {KEY!r} of the file has no content; export it again")
-            return facts_from_json(stored(content, model.Buffers(entry.Buffer())))
+                raise IndexError(entry.Buffer())
+            return stored(content, model.Buffers(entry.Buffer()))
     return None
 
 

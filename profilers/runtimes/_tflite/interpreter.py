@@ -76,9 +76,16 @@ class TfLiteModel:
         return all(len(t["shape_signature"]) and t["shape_signature"][0] == -1 for t in self._inputs)
 
     def set_batch(self, n: int) -> None:
-        """Take ``n`` images at once from the next ``allocate`` on, where the file leaves that open."""
-        for tensor, shape in zip(self._inputs, self.input_shapes, strict=True):
-            self._interpreter.resize_tensor_input(tensor["index"], (n, *shape[1:]), strict=True)
+        """Take ``n`` images at once from the next ``allocate`` on.
+
+        Raises:
+            ProfilingError: The file does not leave their number open.
+        """
+        try:
+            for tensor, shape in zip(self._inputs, self.input_shapes, strict=True):
+                self._interpreter.resize_tensor_input(tensor["index"], (n, *shape[1:]), strict=True)
+        except RuntimeError as error:
+            raise ProfilingError(first_line(error)) from error
         self._inputs = self._interpreter.get_input_details()
 
     def declared_bytes(self) -> int:

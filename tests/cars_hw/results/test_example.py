@@ -87,7 +87,7 @@ def _network(images: ImageSet) -> nn.Module:
     mean, std = (torch.tensor(one[:channels]).reshape(-1, 1, 1) for one in (_MEAN, _STD))
     with torch.inference_mode():
         logits = network((torch.from_numpy(images.images) / 255 - mean) / std)
-        last.bias -= logits.mean(0)
+        last.bias.sub_(logits.mean(0))
     return network.eval()
 
 

@@ -20,7 +20,7 @@ from tests.fakes.command_line import run
 from tests.fakes.configurations import TINIEST, TINY
 
 _GOLDEN = Path(__file__).parents[2] / "golden" / "before-the-moves"
-_PLAN = cars_hw.RetrainingPlan.checked("retraining", {"preset": "small", "epochs": 1, "batch_size": 200})
+_PLAN = cars_hw.RetrainingPlan.checked("retraining", {"preset": "small", "epochs": 2, "batch_size": 200})
 
 #: A search whose deployed network is larger than the one that it trains.
 _LARGER = f"""{TINY.replace('deploy = "search"', 'deploy = "cifar"')}
@@ -136,7 +136,7 @@ def test_a_larger_deployed_network_is_exported_once_it_was_retrained_as_the_refu
     assert not Path("my run/export").exists()
     [command] = refused.commands
     assert command == ("retrain", "my run", "--pick", "knee", "--preset", "small")
-    short = ("--set=retraining.epochs=1", "--set=retraining.batch_size=400", "-q")
+    short = ("--set=retraining.epochs=2", "--set=retraining.batch_size=400", "-q")
     done = run(*command, *short)
     assert done.status == 0, done.err
     done = run("export", "my run", "--json", "-q")
@@ -230,7 +230,7 @@ def test_the_file_and_its_card_hold_what_an_app_needs(folder: Path) -> None:
         (("run", "--scale", "search", "--weights", "retrained", "--retrained", "x"), "x holds no finished"),
         (("run", "--retrained", "x"), "x holds no finished retraining of knee"),
         (("--architecture", "0.0"), "export without a run needs --config FILE"),
-        (("--architecture", "0.0", "--config", "config.toml"), "architecture"),
+        (("--architecture", "0.0", "--config", "config.toml"), "2 options given; the space has 6"),
         (("--architecture", "0.0", "--config", "config.toml", "--weights", "search"), "are of a run"),
         (("--genotype", "none.json", "--config", "config.toml"), "none.json cannot be read"),
     ],

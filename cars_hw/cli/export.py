@@ -239,29 +239,25 @@ def _print_files(exports: "Mapping[str, Export]", measured: "MeasuredGeneration 
     """Print what was written, and which weights it has."""
     columns = [] if measured is None else measured.latency_columns()
     print_table(
-        ["pick", "file", "bytes", "weights", "error", "largest difference to torch", *columns],
+        ["pick", "file", "bytes", "weights", "error", "to torch", *columns],
         [
             [
                 name,
                 str(done.path),
                 str(done.size_bytes),
                 done.weights,
-                _error_text(done),
+                "none" if done.error is None else f"{done.error:.4f}",
                 f"{done.max_difference:.1e}",
                 *([] if measured is None else measured.latency_cells(done.measured)),
             ]
             for name, done in exports.items()
         ],
     )
+    for name, done in exports.items():
+        if done.error is not None and done.error_before is not None:
+            say(f"{name}: error {done.error:.4f}, in float {done.error_before:.4f}")
     for line in dict.fromkeys(_weights_line(done) for done in exports.values()):
         say(line)
-
-
-def _error_text(done: "Export") -> str:
-    if done.error is None:
-        return "none"
-    before = "" if done.error_before is None else f" ({done.error_before:.4f} in float)"
-    return f"{done.error:.4f}{before}"
 
 
 def _weights_line(done: "Export") -> str:

@@ -32,10 +32,12 @@ if TYPE_CHECKING:
     from cars_hw.networks.graph import Graph
     from cars_hw.objectives import Error, Latency, Limits, Macs, Objective, Parameters, PeakMemoryBytes
     from cars_hw.results.bench import Bench, bench, bench_architecture, break_down, read_genotype
-    from cars_hw.results.exporter import Export, export_network
+    from cars_hw.results.exporter import export_network
+    from cars_hw.results.exporting.files import Export
+    from cars_hw.results.exporting.options import FileOptions
     from cars_hw.results.forecast import profile_forecast, validation_forecast
     from cars_hw.results.measured import measure_front
-    from cars_hw.results.members import export
+    from cars_hw.results.members import export, export_without_search
     from cars_hw.results.networks_only import Imported, import_networks, networks_forecast, profile_networks
     from cars_hw.results.picks import pick
     from cars_hw.results.report import report, report_json
@@ -87,6 +89,7 @@ __all__ = [
     "Error",
     "Export",
     "ExportError",
+    "FileOptions",
     "Front",
     "Generation",
     "Graph",
@@ -138,6 +141,7 @@ __all__ = [
     "data",
     "export",
     "export_network",
+    "export_without_search",
     "from_text",
     "front_networks",
     "import_networks",
@@ -185,8 +189,9 @@ _HOMES = {
     "DeviceError": "devices",
     "DeviceLostError": "devices",
     "Error": "cars_hw.objectives",
-    "Export": "cars_hw.results.exporter",
+    "Export": "cars_hw.results.exporting.files",
     "ExportError": "profilers",
+    "FileOptions": "cars_hw.results.exporting.options",
     "Front": "cars_hw.candidate",
     "Generation": "cars_hw.saving.record",
     "Graph": "cars_hw.networks.graph",
@@ -238,6 +243,7 @@ _HOMES = {
     "data": "cars_hw.data",
     "export": "cars_hw.results.members",
     "export_network": "cars_hw.results.exporter",
+    "export_without_search": "cars_hw.results.members",
     "from_text": "cars_hw.networks.architecture",
     "front_networks": "cars_hw.results.tables",
     "import_networks": "cars_hw.results.networks_only",

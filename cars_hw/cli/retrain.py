@@ -19,6 +19,7 @@ from cars_hw.cli._options import (
     JsonOption,
     QuietOption,
     SetOption,
+    named_network,
     overridden,
 )
 from cars_hw.cli._output import complain, print_json, print_table, progress, say
@@ -28,7 +29,6 @@ from cars_hw.weights.retraining_plan import PRESETS, RetrainingPlan
 from devices.foundation import ConfigError, UnknownNameError
 
 if TYPE_CHECKING:
-    from cars_hw.networks.architecture import Architecture
     from cars_hw.retraining.monitor import Monitor, Progress
     from cars_hw.retraining.records import Retrained
     from cars_hw.runs import Run
@@ -105,7 +105,7 @@ def retrain(
                 raise ConfigError("--pick and --from-supernet are of a run; name its folder")
             require_given("retrain without a run", config, overrides, space__name=None, data__name=None)
             resolved = SearchConfig.load(config, given)
-            name, member = _named(resolved, architecture, genotype)
+            name, member = named_network(resolved, architecture, genotype)
             from cars_hw.retraining.retrain import retrain_without_search
 
             _require_plan(resolved.retraining)
@@ -183,20 +183,6 @@ def _require_plan(plan: RetrainingPlan | None) -> RetrainingPlan:
             "with one"
         )
     return plan
-
-
-def _named(
-    config: SearchConfig, architecture: str | None, genotype: Path | None
-) -> "tuple[str, Architecture]":
-    """Return a network without a run, with the name of its folder."""
-    from cars_hw.assembly import make_space
-    from cars_hw.networks.architecture import from_text
-    from cars_hw.results.bench import read_genotype
-
-    space = make_space(config)
-    if genotype is not None:
-        return genotype.stem, read_genotype(space, genotype)
-    return "architecture", from_text(str(architecture), space.choices)
 
 
 def _folder_name(choice: str) -> str:

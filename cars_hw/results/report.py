@@ -13,7 +13,7 @@ from cars_hw.config import SearchConfig
 from cars_hw.ledger import Json
 from cars_hw.networks.architecture import to_text
 from cars_hw.results import spending
-from cars_hw.results.exporter import make_folder
+from cars_hw.results.exporting.folders import make_folder
 from cars_hw.results.measured import as_measured, shown
 from cars_hw.results.run_warnings import RunWarning, warnings_of_run
 from cars_hw.runs import Run

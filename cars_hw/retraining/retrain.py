@@ -33,7 +33,7 @@ from cars_hw.retraining.records import (
     write_retrained,
 )
 from cars_hw.retraining.session import Outcome, Session
-from cars_hw.retraining.trainer import NetworkTrainer, array
+from cars_hw.retraining.trainer import NetworkTrainer, array, require_fit
 from cars_hw.runs import Run
 from cars_hw.saving.checkpoint import CheckpointFolder
 from cars_hw.saving.record import read_record
@@ -179,6 +179,7 @@ def retrain_job(job: Job) -> dict[str, Json]:
             f"{job['name']} was searched on other images than {images.data.name} holds now; restore those, "
             f"or retrain architecture {job['architecture']} without the run"
         )
+    require_fit(graph, images.data, plan)  # before anything is written, which a corrected plan would not fit
     with owned(folder):
         identity = bind(folder, _identity(job, config, images, graph))
         if is_finished(folder):

@@ -142,6 +142,25 @@ def test_a_run_is_not_retrained_on_other_images_than_it_was_searched_on(folder: 
 
 
 @pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (
+            "batch_size=1738",
+            "batch_size 1738 exceeds the 1737 training images; make retraining.batch_size smaller",
+        ),
+        ("torch_device=xyz", "xyz"),
+    ],
+)
+def test_a_plan_that_does_not_fit_leaves_nothing_in_the_way_of_another(
+    folder: Path, value: str, message: str
+) -> None:
+    refused = run("retrain", "run", *_SHORT, "--set", f"retraining.{value}")
+    assert refused.status == 1
+    assert message in refused.err
+    assert not (folder / "run" / "retrained").exists()
+
+
+@pytest.mark.parametrize(
     ("words", "message"),
     [
         ((), "retrain needs one of: the folder of a run, --architecture, --genotype"),

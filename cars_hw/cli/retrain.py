@@ -136,13 +136,13 @@ def _of_run(
         monitor: Who watches.
     """
     from cars_hw.results.measured import as_measured
-    from cars_hw.results.picks import expanded, pick
+    from cars_hw.results.picks import expanded, file_stem, pick
     from cars_hw.retraining.retrain import retrain as retrain_members
     from cars_hw.runs import Run
 
     opened = Run.open(path, allow_plugins=allow_plugin)
     front = as_measured(opened, opened.record()).front
-    members = {_folder_name(one): pick(front, one).architecture for one in expanded(front, picks)}
+    members = {file_stem(one): pick(front, one).architecture for one in expanded(front, picks)}
     return retrain_members(
         opened,
         members,
@@ -197,10 +197,6 @@ def _named(
     if genotype is not None:
         return genotype.stem, read_genotype(space, genotype)
     return "architecture", from_text(str(architecture), space.choices)
-
-
-def _folder_name(choice: str) -> str:
-    return f"member-{int(choice):03d}" if choice.isdecimal() else choice
 
 
 class _Lines:

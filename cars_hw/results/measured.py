@@ -33,6 +33,9 @@ class MeasuredGeneration(Generation):
     predicted: Mapping[Architecture, Candidate] = field(default_factory=dict)
     tables: Mapping[str, str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "front", Front(self.front, self.objectives, measured=self.measured))
+
     def latencies_of(self, member: Candidate) -> dict[str, Anchored]:
         """Return what was measured of ``member``, by the names of the objectives."""
         return {
@@ -130,6 +133,18 @@ def as_measured(run: Run, record: Record) -> MeasuredGeneration:
         predicted={member.architecture: member for member in generation.front},
         tables={name: section.table for name, section in sections.items()},
     )
+
+
+def final_front(run: Run) -> Front:
+    """Return the last front of a run with what was measured of its members: what picks go by.
+
+    Args:
+        run: The run; ``run.front()`` has the costs that it was selected by.
+
+    Raises:
+        CheckpointError: No generation is complete, or the measurements are damaged.
+    """
+    return as_measured(run, run.record()).front
 
 
 def measure_front(

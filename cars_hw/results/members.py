@@ -20,7 +20,7 @@ from cars_hw.results.exporter import (
     require_files_possible,
 )
 from cars_hw.results.measured import MeasuredGeneration, as_measured
-from cars_hw.results.picks import expanded, pick
+from cars_hw.results.picks import expanded, file_stem, pick
 from cars_hw.results.run_warnings import RunWarning, excess_text, excesses, violations_json, warnings_of_run
 from cars_hw.runs import Run, writing_into
 from cars_hw.saving.record import Record, read_record
@@ -251,8 +251,7 @@ def export(
 
 def _path(choice: str, folder: Path, made_by: FileFormat) -> Path:
     """Return where the file of a pick goes."""
-    name = f"member-{int(choice):03d}" if choice.isdecimal() else choice
-    return folder / f"{name}{made_by.suffix}"
+    return folder / f"{file_stem(choice)}{made_by.suffix}"
 
 
 def _require_within_limits(opened: RestoredRun, choice: str, member: Candidate) -> None:

@@ -103,7 +103,7 @@ def flat(values: Mapping[str, JsonValue], prefix: str = "") -> dict[str, JsonVal
 def _with_section(values: Mapping[str, JsonValue], config: SearchConfig) -> dict[str, JsonValue]:
     """Return flat values of ``config`` with those of its retraining under one key."""
     others = {key: value for key, value in values.items() if key.partition(".")[0] != _RETRAINING}
-    return {**others, _RETRAINING: config.retraining and config.retraining.values()}
+    return {**others, _RETRAINING: None if config.retraining is None else config.retraining.values()}
 
 
 def _objection(change: Change, strategy: str) -> str | None:

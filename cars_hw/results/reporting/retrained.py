@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cars_hw.candidate import Candidate
-from cars_hw.config import SearchConfig
 from cars_hw.latency.anchors import Anchored
 from cars_hw.ledger import Json
 from cars_hw.networks.architecture import to_text
@@ -77,7 +76,7 @@ def retrained_members(run: Run, found: Mapping[str, Retrained] | None = None) ->
     record = run.record()
     front = as_measured(run, record).front
     numbers = {to_text(member.architecture): number for number, member in enumerate(front)}
-    wanted = {one.architecture for one in found.values() if _is_of(run.config, one)}
+    wanted = {one.architecture for one in found.values() if one.is_of(run.config)}
     known, measured = _known(record.history, wanted), latencies_measured(run, record)
     members = {}
     for name, one in found.items():
@@ -122,13 +121,6 @@ def rows(members: Mapping[str, RetrainedMember]) -> list[list[str]]:
 
 def _latencies(members: Mapping[str, RetrainedMember]) -> list[str]:
     return list(dict.fromkeys(name for one in members.values() for name in one.predicted_ms))
-
-
-def _is_of(config: SearchConfig, found: Retrained) -> bool:
-    """Tell whether the space of a retrained network is that of a run: its options mean the same there."""
-    space = config.space
-    kinds: list[Json] = list(space.operation_kinds)
-    return found.space == {"name": space.name, "settings": space.settings, "operation_kinds": kinds}
 
 
 def _known(history: Sequence[Generation], wanted: set[str]) -> dict[str, tuple[Generation, Candidate]]:

@@ -52,6 +52,7 @@ def svg_of_curves(found: Mapping[str, Retrained]) -> str:
         judged, trained = (_points(one, name) for name in ("error", "training_error"))
         axes.plot(*judged, color=f"C{i % 10}", marker="o", markersize=3)
         axes.plot(*trained, color=f"C{i % 10}", linestyle=":")
+    axes.locator_params(axis="x", integer=True)
     axes.set_xlabel("epoch")
     axes.set_ylabel("error, % (dotted: on training images)")
     labels = axes.legend(axes.lines[::2], list(found), frameon=False).get_texts()

@@ -12,6 +12,7 @@ import cars_hw
 from cars_hw.assembly import make_space
 from cars_hw.errors import CheckpointError
 from cars_hw.latency.contents import network_workload
+from cars_hw.ledger import Json
 from cars_hw.networks.architecture import Architecture, to_text
 from cars_hw.results.picks import pick, reason
 from cars_hw.results.reporting.retrained import retrained_members
@@ -37,7 +38,8 @@ def _copied(strategy: str, name: str) -> Run:
 
 def _retrained(run: Run, name: str, architecture: str) -> Retrained:
     """Keep a retraining of ``architecture`` in the folder of ``run``, as if it had been done."""
-    settings = {key: value for key, value in run.config.space.settings.items() if value is not None}
+    every = run.config.space.settings
+    settings: dict[str, Json] = {key: value for key, value in every.items() if value is not None}
     record = Retrained(
         name=name,
         space={"name": run.config.space.name, "settings": settings, "operation_kinds": []},

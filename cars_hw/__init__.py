@@ -36,11 +36,12 @@ if TYPE_CHECKING:
     from cars_hw.results.exporting.files import Export
     from cars_hw.results.exporting.options import FileOptions
     from cars_hw.results.forecast import profile_forecast, validation_forecast
-    from cars_hw.results.measured import measure_front
+    from cars_hw.results.measured import final_front, measure_front
     from cars_hw.results.members import export, export_without_search
     from cars_hw.results.networks_only import Imported, import_networks, networks_forecast, profile_networks
     from cars_hw.results.picks import pick
     from cars_hw.results.report import report, report_json
+    from cars_hw.results.reporting.retrained import RetrainedMember, retrained_members
     from cars_hw.results.tables import front_networks, profile, validate
     from cars_hw.retraining.records import Retrained, read_retrained, retrained_of
     from cars_hw.retraining.retrain import restored_network, retrain, retrain_without_search
@@ -114,6 +115,7 @@ __all__ = [
     "ProfilingError",
     "Quality",
     "Retrained",
+    "RetrainedMember",
     "RetrainingPlan",
     "Run",
     "Schedule",
@@ -142,6 +144,7 @@ __all__ = [
     "export",
     "export_network",
     "export_without_search",
+    "final_front",
     "from_text",
     "front_networks",
     "import_networks",
@@ -165,6 +168,7 @@ __all__ = [
     "restored_network",
     "retrain",
     "retrain_without_search",
+    "retrained_members",
     "retrained_of",
     "spaces",
     "strategies",
@@ -216,6 +220,7 @@ _HOMES = {
     "ProfilingError": "profilers",
     "Quality": "profilers",
     "Retrained": "cars_hw.retraining.records",
+    "RetrainedMember": "cars_hw.results.reporting.retrained",
     "RetrainingPlan": "cars_hw.weights.retraining_plan",
     "Run": "cars_hw.runs",
     "Schedule": "cars_hw.search",
@@ -244,6 +249,7 @@ _HOMES = {
     "export": "cars_hw.results.members",
     "export_network": "cars_hw.results.exporter",
     "export_without_search": "cars_hw.results.members",
+    "final_front": "cars_hw.results.measured",
     "from_text": "cars_hw.networks.architecture",
     "front_networks": "cars_hw.results.tables",
     "import_networks": "cars_hw.results.networks_only",
@@ -267,6 +273,7 @@ _HOMES = {
     "restored_network": "cars_hw.retraining.retrain",
     "retrain": "cars_hw.retraining.retrain",
     "retrain_without_search": "cars_hw.retraining.retrain",
+    "retrained_members": "cars_hw.results.reporting.retrained",
     "retrained_of": "cars_hw.retraining.records",
     "spaces": "cars_hw.spaces",
     "strategies": "cars_hw.strategies",

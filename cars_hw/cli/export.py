@@ -44,7 +44,7 @@ def export(
     pick: Annotated[
         list[str] | None,
         typer.Option(
-            help="knee, fastest, most-accurate, smallest, ..., spread:N, all, or a number; repeatable."
+            help="knee, fastest, most-accurate, ..., 'latency_ms<=5', spread:N, all, or a number; repeatable."
         ),
     ] = None,
     architecture: Annotated[

@@ -31,7 +31,7 @@ from cars_hw.results.exporting.weights import (
     subject_untrained,
 )
 from cars_hw.results.measured import MeasuredGeneration, as_measured
-from cars_hw.results.picks import expanded, pick
+from cars_hw.results.picks import expanded, file_stem, pick
 from cars_hw.results.run_warnings import RunWarning, excess_text, excesses, violations_json, warnings_of_run
 from cars_hw.retraining.images import RetrainingImages, retraining_images
 from cars_hw.retraining.records import RETRAINED, Retrained
@@ -117,7 +117,7 @@ class RestoredRun:
         made_by, member = options.loaded_format(), pick(self.front, choice)
         subject = self._subject(choice, member)
         card = {"pick": choice, "scale": self.wanted.scale, **self._card(member, subject)}
-        done = written(_source(subject, card), _path(choice, folder, made_by), made_by, options)
+        done = written(_source(subject, card), _path(file_stem(choice), folder, made_by), made_by, options)
         measured = self.generation.measured_json(member) if self._is_deployed else {}
         return {f"{choice} {word}".strip(): replace(one, measured=measured) for word, one in done.items()}
 
@@ -137,7 +137,7 @@ class RestoredRun:
             member = pick(self.front, choice)
             if not allow_infeasible:
                 _require_within_limits(self, choice, member)
-            _require_names(_path(choice, folder, made_by), options)
+            _require_names(_path(file_stem(choice), folder, made_by), options)
             if self._retrained(choice, member) is None and not self._has_weights_of_search:
                 lacking.append(choice)
         if lacking:
@@ -169,7 +169,7 @@ class RestoredRun:
                 raise ConfigError("what was retrained is of the deployed size; leave out scale = search")
             return None
         folder = self.wanted.folder or self.run.path / RETRAINED
-        found = find_retrained(folder, member.architecture, self.run.config, name=_file_name(choice))
+        found = find_retrained(folder, member.architecture, self.run.config, name=file_stem(choice))
         if found is None and self.wanted.folder is not None:
             raise ExportError(
                 f"{folder} holds no finished retraining of {choice}, whose architecture is "
@@ -331,6 +331,8 @@ def export_without_search(
     config, folder = resolved(config), Path(to)
     space, made_by = make_space(config), options.loaded_format()
     for name in members:
+        if not name or name.startswith(".") or "/" in name or "\\" in name:
+            raise ConfigError(f"{name!r:.64} cannot be the name of a file; name the network otherwise")
         _require_names(_path(name, folder, made_by), options)
     with writing_into(folder), made_folder(folder):
         tell = Telling(len(members), on_progress)
@@ -363,14 +365,9 @@ def _source(subject: Subject, card: Mapping[str, Json]) -> Source:
     )
 
 
-def _file_name(choice: str) -> str:
-    """Return the name of the files of a pick, without their suffix."""
-    return f"member-{int(choice):03d}" if choice.isdecimal() else choice
-
-
-def _path(choice: str, folder: Path, made_by: FileFormat) -> Path:
-    """Return where the file of a pick goes."""
-    return folder / f"{_file_name(choice)}{made_by.suffix}"
+def _path(stem: str, folder: Path, made_by: FileFormat) -> Path:
+    """Return where the float file of that name goes."""
+    return folder / f"{stem}{made_by.suffix}"
 
 
 def _require_names(path: Path, options: FileOptions) -> None:

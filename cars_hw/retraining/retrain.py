@@ -99,7 +99,7 @@ def retrain(
     Args:
         run: The run.
         members: Its networks by the names of their folders:
-            ``{"knee": pick(run.front(), "knee").architecture}``.
+            ``{"knee": pick(final_front(run), "knee").architecture}``.
         plan: How to train; that of the run's configuration if not given, and the defaults if it has none.
         to: Holds a folder for each; ``retrained`` in the run's folder if not given.
         from_supernet: Whether to begin with the search's weights, where their shapes fit.

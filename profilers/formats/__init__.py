@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from devices.foundation import UnknownNameError, load_plugin, plugin_names
-from profilers.formats._format import Array, FileFormat, Images, InputDtype
+from profilers.formats._batches import Array, Images
+from profilers.formats._format import FileFormat, InputDtype
 from profilers.lowering.description import Description
 
 __all__ = [

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
-from profilers.formats._batches import in_batches
-from profilers.formats._format import Array, FileFormat, Images, InputDtype
+from profilers.formats._batches import Array, Images, in_batches
+from profilers.formats._format import FileFormat, InputDtype
 from profilers.lowering.description import Description
 from profilers.runtimes._runtime import Workload
 

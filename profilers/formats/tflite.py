@@ -10,8 +10,8 @@ import numpy as np
 from pydantic import JsonValue
 
 from profilers._layout import nhwc
-from profilers.formats._batches import in_batches
-from profilers.formats._format import Array, FileFormat, Images, InputDtype
+from profilers.formats._batches import Array, Images, in_batches
+from profilers.formats._format import FileFormat, InputDtype
 from profilers.lowering.description import Description
 from profilers.runtimes._runtime import Workload
 

@@ -18,6 +18,9 @@ class WithPreprocessing(nn.Module):
         std: Likewise.
     """
 
+    scale: Tensor
+    shift: Tensor
+
     def __init__(self, network: nn.Module, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
         self.network = network

@@ -61,9 +61,10 @@ def _part(name: str) -> ModuleType:
     """Return a module of the quantizer, by whichever of its names is installed."""
     for package in _PACKAGES:
         try:
-            return importlib.import_module(f"{package}.{name}")
+            importlib.import_module(package)
         except ModuleNotFoundError:
             continue
+        return importlib.import_module(f"{package}.{name}")
     raise ExportError("8-bit integers need litert-quantizer; install it: pip install 'cars-hw[int8]'")
 
 

@@ -156,23 +156,28 @@ def test_a_larger_deployed_network_is_exported_once_it_was_retrained_as_the_refu
 
 
 def test_a_genotype_is_exported_untrained_and_later_with_what_was_retrained_of_it(folder: Path) -> None:
-    Path("published.json").write_text(json.dumps({"code": "421301"}))
-    words = ("export", "--genotype", "published.json", "--config", "config.toml", "--json")
-    done = run(*words)
-    before = json.loads(done.out)["published"]
+    opened, kept = cars_hw.Run.open("run"), cars_hw.retrained_of("run")["mine"]
+    space = make_space(opened.config)
+    genotype = space.describe(cars_hw.from_text(kept.architecture, space.choices))
+    Path("published.json").write_text(json.dumps(genotype))
+    words = ("export", "--genotype", "published.json", "--config", "run/config.toml", "--json")
+    before = json.loads(run(*words).out)["published"]
     assert (before["weights"], before["error"]) == ("untrained", None)
     card = json.loads(Path("export/published.json").read_bytes())
     assert card["weights"].startswith("untrained")
     assert card["verified"]["error"] is None
     assert "data" not in card
-    config = SearchConfig.load("config.toml")
-    space = make_space(config)
-    config = config.model_copy(update={"retraining": _PLAN})
-    architecture = space.from_description({"code": "421301"})
-    kept = cars_hw.retrain_without_search(config, {"published": architecture}, to="retrained")["published"]
+    shutil.copytree("run/retrained/mine", "retrained/published")
     after = json.loads(run(*words).out)["published"]
     assert after["weights"] == "retrained"
     assert after["error"] == pytest.approx(kept.error)
+
+
+@pytest.mark.parametrize("name", ["", ".hidden", "a/b", "..\\b"])
+def test_a_network_of_no_run_has_a_name_that_files_can_have(name: str, folder: Path) -> None:
+    config = SearchConfig.load("config.toml")
+    with pytest.raises(cars_hw.ConfigError, match="cannot be the name of a file"):
+        cars_hw.export_without_search(config, {name: (0,) * 6}, to="export")
 
 
 @pytest.mark.parametrize("name", ["onnx", pytest.param("tflite", marks=pytest.mark.slow)])

@@ -46,13 +46,18 @@ def test_members_of_a_run_are_retrained_kept_and_not_trained_again(folder: Path)
     assert first.status == 0, first.err
     assert "knee: epoch 2 of 2: loss" in first.err
     assert "knee by class" in first.out
+    assert "latency_ms measured (95 %)" in first.out
+    assert "with shared weights" in first.out
     assert "chosen by the images that judge it" in first.err
     kept = cars_hw.retrained_of(folder / "run")
     assert list(kept) == ["knee", "member-000"]
     before = {path: path.stat().st_mtime_ns for path in folder.glob("run/retrained/*/[!.]*")}
     again = run(*words, "--json")
     assert "epoch" not in again.err
-    assert {name: one.to_json() for name, one in kept.items()} == _json(again)
+    beside = cars_hw.retrained_members(cars_hw.Run.open("run"))
+    assert {name: one.to_json() for name, one in beside.items()} == _json(again)
+    assert {name: one.retrained for name, one in beside.items()} == kept
+    assert [one.number for one in beside.values()][1] == 0
     assert {path: path.stat().st_mtime_ns for path in before} == before
     [knee] = [one for name, one in kept.items() if name == "knee"]
     assert (knee.images.judged_on, knee.images.are_unseen, knee.images.judging) == (

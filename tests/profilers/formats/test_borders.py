@@ -58,12 +58,12 @@ def pixels(n: int) -> Images:
 def normalised(images: Images) -> Array:
     """Return what a data pipeline makes of pixels, in double precision."""
     mean, std = (np.array(each)[:, None, None] for each in (_MEAN, _STD))
-    return ((images / 255.0 - mean) / std).astype(np.float32)
+    return np.asarray((images / 255.0 - mean) / std, dtype=np.float32)
 
 
 def logits(module: nn.Module, images: Array) -> Array:
     with torch.inference_mode():
-        return module(torch.from_numpy(images)).numpy()
+        return np.asarray(module(torch.from_numpy(images)))
 
 
 def require_close(outputs: Array, expected: Array) -> None:

@@ -48,7 +48,7 @@ def tables(described: bytes) -> bytes:
     """Return the flatbuffer of the public schema that a TFLite file holds."""
     model = schema.ModelT.InitFromPackedBuf(described)
     [entry] = [each for each in model.metadata if each.name == b"TFLITE_METADATA"]
-    return model.buffers[entry.buffer].data.tobytes()
+    return bytes(model.buffers[entry.buffer].data)
 
 
 def properties(described: bytes) -> dict[str, str]:

@@ -241,3 +241,17 @@ def test_8_bit_networks_err_no_more_than_in_litert(old: Old, exports: dict[str, 
         classes = old.outputs[name].argmax(1)
         np.testing.assert_array_equal(classes[is_clear], case.here().argmax(1)[is_clear], name)
     assert decided >= len(cases)
+
+
+def test_where_it_is_required_its_absence_fails(
+    pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert pytestconfig.cache is not None
+    monkeypatch.setenv("CARS_HW_REQUIRE", "adb,tflite-runtime")
+    with pytest.raises(
+        AssertionError, match=r"names tflite-runtime, which is not there: it needs Python 3\.99"
+    ):
+        environment(pytestconfig.cache, "numpy", version="3.99", name="tflite-runtime")
+    monkeypatch.setenv("CARS_HW_REQUIRE", "adb")
+    with pytest.raises(pytest.skip.Exception, match="tflite-runtime is not there"):
+        environment(pytestconfig.cache, "numpy", version="3.99", name="tflite-runtime")

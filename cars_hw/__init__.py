@@ -32,13 +32,16 @@ if TYPE_CHECKING:
     from cars_hw.networks.graph import Graph
     from cars_hw.objectives import Error, Latency, Limits, Macs, Objective, Parameters, PeakMemoryBytes
     from cars_hw.results.bench import Bench, bench, bench_architecture, break_down, read_genotype
-    from cars_hw.results.exporter import Export, export_network
+    from cars_hw.results.exporter import export_network
+    from cars_hw.results.exporting.files import Export
+    from cars_hw.results.exporting.options import FileOptions
     from cars_hw.results.forecast import profile_forecast, validation_forecast
-    from cars_hw.results.measured import measure_front
-    from cars_hw.results.members import export
+    from cars_hw.results.measured import final_front, measure_front
+    from cars_hw.results.members import export, export_without_search
     from cars_hw.results.networks_only import Imported, import_networks, networks_forecast, profile_networks
     from cars_hw.results.picks import pick
     from cars_hw.results.report import report, report_json
+    from cars_hw.results.reporting.retrained import RetrainedMember, retrained_members
     from cars_hw.results.tables import front_networks, profile, validate
     from cars_hw.retraining.records import Retrained, read_retrained, retrained_of
     from cars_hw.retraining.retrain import restored_network, retrain, retrain_without_search
@@ -87,6 +90,7 @@ __all__ = [
     "Error",
     "Export",
     "ExportError",
+    "FileOptions",
     "Front",
     "Generation",
     "Graph",
@@ -111,6 +115,7 @@ __all__ = [
     "ProfilingError",
     "Quality",
     "Retrained",
+    "RetrainedMember",
     "RetrainingPlan",
     "Run",
     "Schedule",
@@ -138,6 +143,8 @@ __all__ = [
     "data",
     "export",
     "export_network",
+    "export_without_search",
+    "final_front",
     "from_text",
     "front_networks",
     "import_networks",
@@ -161,6 +168,7 @@ __all__ = [
     "restored_network",
     "retrain",
     "retrain_without_search",
+    "retrained_members",
     "retrained_of",
     "spaces",
     "strategies",
@@ -185,8 +193,9 @@ _HOMES = {
     "DeviceError": "devices",
     "DeviceLostError": "devices",
     "Error": "cars_hw.objectives",
-    "Export": "cars_hw.results.exporter",
+    "Export": "cars_hw.results.exporting.files",
     "ExportError": "profilers",
+    "FileOptions": "cars_hw.results.exporting.options",
     "Front": "cars_hw.candidate",
     "Generation": "cars_hw.saving.record",
     "Graph": "cars_hw.networks.graph",
@@ -211,6 +220,7 @@ _HOMES = {
     "ProfilingError": "profilers",
     "Quality": "profilers",
     "Retrained": "cars_hw.retraining.records",
+    "RetrainedMember": "cars_hw.results.reporting.retrained",
     "RetrainingPlan": "cars_hw.weights.retraining_plan",
     "Run": "cars_hw.runs",
     "Schedule": "cars_hw.search",
@@ -238,6 +248,8 @@ _HOMES = {
     "data": "cars_hw.data",
     "export": "cars_hw.results.members",
     "export_network": "cars_hw.results.exporter",
+    "export_without_search": "cars_hw.results.members",
+    "final_front": "cars_hw.results.measured",
     "from_text": "cars_hw.networks.architecture",
     "front_networks": "cars_hw.results.tables",
     "import_networks": "cars_hw.results.networks_only",
@@ -261,6 +273,7 @@ _HOMES = {
     "restored_network": "cars_hw.retraining.retrain",
     "retrain": "cars_hw.retraining.retrain",
     "retrain_without_search": "cars_hw.retraining.retrain",
+    "retrained_members": "cars_hw.results.reporting.retrained",
     "retrained_of": "cars_hw.retraining.records",
     "spaces": "cars_hw.spaces",
     "strategies": "cars_hw.strategies",

@@ -81,7 +81,8 @@ def amended(
     """Return a run that goes on by other values, kept as an amendment in its folder; itself if none differs.
 
     Generations may become more, limits others; a target may have another address of its kind of device, or
-    another table of the same conditions; images may lie at another path. What is refused changes nothing.
+    another table of the same conditions; images may lie at another path; members may be retrained otherwise.
+    What is refused changes nothing.
 
     Args:
         run: The folder, as ``Run.open`` returns it.

@@ -82,14 +82,23 @@ class Front(tuple[Candidate, ...]):
 
     Attributes:
         objectives: Names of the costs.
+        measured: Those of the costs that were measured of members, in place of predicted; they may dominate
+            each other by these.
     """
 
     objectives: tuple[str, ...]
+    measured: tuple[str, ...]
 
-    def __new__(cls, members: Iterable[Candidate], objectives: Iterable[str] = ()) -> Self:
+    def __new__(
+        cls,
+        members: Iterable[Candidate],
+        objectives: Iterable[str] = (),
+        *,
+        measured: Iterable[str] = (),
+    ) -> Self:
         """Return the front of ``members``."""
         front = super().__new__(cls, tuple(members))
-        front.objectives = tuple(objectives)
+        front.objectives, front.measured = tuple(objectives), tuple(measured)
         return front
 
     def to_frame(self) -> pd.DataFrame:

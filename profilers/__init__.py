@@ -32,8 +32,9 @@ if TYPE_CHECKING:
         plan_at,
     )
     from profilers.fleet import Fleet
-    from profilers.formats import FileFormat
+    from profilers.formats import Description, FileFormat
     from profilers.lowering.batch_norm import distinct_statistics
+    from profilers.lowering.borders import WithPreprocessing, WithSoftmax
     from profilers.parts import parts_of
     from profilers.plan import USUAL, MeasurementPlan, Quality, SentinelPlan
     from profilers.profiler import Profiler, plan_for
@@ -54,6 +55,7 @@ __all__ = [
     "CONTROLS",
     "USUAL",
     "BusyError",
+    "Description",
     "ExportError",
     "FellBackError",
     "FileFormat",
@@ -78,6 +80,8 @@ __all__ = [
     "ThrottledError",
     "UnitCounter",
     "UnsupportedOperationError",
+    "WithPreprocessing",
+    "WithSoftmax",
     "Workload",
     "WrongOutputError",
     "distinct_statistics",
@@ -102,6 +106,7 @@ __all__ = [
 _HOMES = {
     "BusyError": "profilers.errors",
     "CONTROLS": "profilers.filling",
+    "Description": "profilers.lowering.description",
     "ExportError": "profilers.errors",
     "FellBackError": "profilers.errors",
     "FileFormat": "profilers.formats._format",
@@ -128,6 +133,8 @@ _HOMES = {
     "UnitCounter": "profilers.runtimes._runtime",
     "UnsupportedOperationError": "profilers.errors",
     "Workload": "profilers.runtimes._runtime",
+    "WithPreprocessing": "profilers.lowering.borders",
+    "WithSoftmax": "profilers.lowering.borders",
     "WrongOutputError": "profilers.errors",
     "distinct_statistics": "profilers.lowering.batch_norm",
     "fill_table": "profilers.filling",

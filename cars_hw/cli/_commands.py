@@ -13,12 +13,13 @@ from pydantic import JsonValue
 
 from cars_hw.config import LatencySection, SearchConfig, parse_override
 from cars_hw.errors import InfeasibleError, PluginNotAllowedError
+from cars_hw.results.exporting.errors import NotRetrainedError
 from devices.foundation import CarsHwError
 from latency_tables import MissingEntryError, TableError, TableMismatchError
 
 if TYPE_CHECKING:
     from cars_hw.results.bench import Bench
-    from cars_hw.results.exporter import Export
+    from cars_hw.results.exporting.files import Export
     from cars_hw.results.run_warnings import RunWarning
     from cars_hw.runs import Run
     from cars_hw.saving.record import Generation
@@ -179,6 +180,10 @@ def explained(error: CarsHwError) -> str:
         return f"{error}: --allow-changed {','.join(error.words)}"
     if isinstance(error, InfeasibleError):
         return f"{error}: --allow-infeasible"
+    if isinstance(error, NotRetrainedError):
+        picks = [word for one in error.picks for word in ("--pick", one)]
+        preset = [] if error.has_plan else ["--preset", "small"]
+        return f"{error}: run `{shlex.join(['cars-hw', 'retrain', argument(error.run), *picks, *preset])}`"
     return str(error)
 
 

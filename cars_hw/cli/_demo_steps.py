@@ -17,7 +17,7 @@ from cars_hw.ledger import Json
 from cars_hw.networks.architecture import to_text
 from cars_hw.results.bench import Bench
 from cars_hw.results.bench import bench as bench_files
-from cars_hw.results.exporter import Export
+from cars_hw.results.exporting.files import Export
 from cars_hw.results.forecast import profile_forecast
 from cars_hw.results.measured import MeasuredGeneration, measure_front
 from cars_hw.results.members import export as export_members
@@ -150,7 +150,7 @@ def print_results(
             [
                 name,
                 str(done.path),
-                f"{done.error * 100:.1f}",
+                "" if done.error is None else f"{done.error * 100:.1f}",
                 f"{done.max_difference:.0e}",
                 benches[name].predicted_text,
                 benches[name].measured_text,

@@ -12,7 +12,7 @@ from cars_hw.results.duration import duration_text
 from profilers import OnProgress, Progress
 
 if TYPE_CHECKING:
-    from cars_hw.results.members import ExportProgress
+    from cars_hw.results.exporting.progress import ExportProgress
 
 #: Seconds between two lines where no terminal shows a bar: logs stay short.
 _EVERY_S = 30.0

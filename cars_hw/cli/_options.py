@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 from pydantic import JsonValue
@@ -11,6 +11,9 @@ from cars_hw.cli._output import be_quiet
 from cars_hw.config import SearchConfig, parse_override
 from devices.foundation import ConfigError, UnknownNameError
 from latency_tables import Changeable, changeable
+
+if TYPE_CHECKING:
+    from cars_hw.networks.architecture import Architecture
 
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="TOML configuration; the options below override it.")
@@ -110,6 +113,29 @@ def overridden(overrides: list[str] | None, **options: JsonValue | Path) -> dict
 def resolve(config: Path | None, overrides: list[str] | None, **options: JsonValue | Path) -> SearchConfig:
     """Read ``config``, apply ``--set``, then ``options``; see ``overridden``."""
     return SearchConfig.load(config, overridden(overrides, **options))
+
+
+def named_network(
+    config: SearchConfig, architecture: str | None, genotype: Path | None
+) -> "tuple[str, Architecture]":
+    """Return a network that no run has found, with the name of its folder or files.
+
+    Args:
+        config: Names its space.
+        architecture: Its options; not looked at where there is a genotype.
+        genotype: Its published form.
+
+    Raises:
+        ArchitectureError: It is no member of the space, or the file cannot be read.
+    """
+    from cars_hw.assembly import make_space
+    from cars_hw.networks.architecture import from_text
+    from cars_hw.results.bench import read_genotype
+
+    space = make_space(config)
+    if genotype is not None:
+        return genotype.stem, read_genotype(space, genotype)
+    return "architecture", from_text(str(architecture), space.choices)
 
 
 def target_section(targets: Collection[str], target: str | None = None) -> str:

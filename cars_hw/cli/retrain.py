@@ -1,7 +1,7 @@
 """``cars-hw retrain``: train members of a run's front, or a published network, at deployed size."""
 
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -19,6 +19,7 @@ from cars_hw.cli._options import (
     JsonOption,
     QuietOption,
     SetOption,
+    named_network,
     overridden,
 )
 from cars_hw.cli._output import complain, print_json, print_table, progress, say
@@ -28,7 +29,7 @@ from cars_hw.weights.retraining_plan import PRESETS, RetrainingPlan
 from devices.foundation import ConfigError, UnknownNameError
 
 if TYPE_CHECKING:
-    from cars_hw.networks.architecture import Architecture
+    from cars_hw.results.reporting.retrained import RetrainedMember
     from cars_hw.retraining.monitor import Monitor, Progress
     from cars_hw.retraining.records import Retrained
     from cars_hw.runs import Run
@@ -48,7 +49,9 @@ def retrain(
     run: Annotated[Path | None, typer.Argument(help="Folder of a run.")] = None,
     pick: Annotated[
         list[str] | None,
-        typer.Option(help="knee, fastest, most-accurate, ..., spread:N, all, or a number; repeatable."),
+        typer.Option(
+            help="knee, fastest, most-accurate, ..., 'latency_ms<=5', spread:N, all, or a number; repeatable."
+        ),
     ] = None,
     architecture: Annotated[
         str | None, typer.Option(help="Instead of a run: an architecture of the space, 0.3.6...")
@@ -88,10 +91,10 @@ def retrain(
     from cars_hw.retraining.monitor import Monitor  # loads torch
 
     told = _Lines()
-    monitor = Monitor(told.show)
+    monitor, beside = Monitor(told.show), dict[str, "RetrainedMember"]()
     with told.bars(), _ended_by_signals(monitor):
         if run is not None:
-            found = _of_run(
+            found, beside = _of_run(
                 run,
                 pick or ["knee"],
                 _section_of_run(config, given),
@@ -105,13 +108,13 @@ def retrain(
                 raise ConfigError("--pick and --from-supernet are of a run; name its folder")
             require_given("retrain without a run", config, overrides, space__name=None, data__name=None)
             resolved = SearchConfig.load(config, given)
-            name, member = _named(resolved, architecture, genotype)
+            name, member = named_network(resolved, architecture, genotype)
             from cars_hw.retraining.retrain import retrain_without_search
 
             _require_plan(resolved.retraining)
             folder = Path("retrained") if to is None else to
             found = retrain_without_search(resolved, {name: member}, to=folder, monitor=monitor)
-    _show(found, as_json=json)
+    _show(found, beside, as_json=json)
 
 
 def _of_run(
@@ -123,8 +126,8 @@ def _of_run(
     from_supernet: bool,
     allow_plugin: Sequence[str],
     monitor: "Monitor",
-) -> "dict[str, Retrained]":
-    """Retrain members of a run.
+) -> "tuple[dict[str, Retrained], dict[str, RetrainedMember]]":
+    """Retrain members of a run; return them, and what the run says of them.
 
     Args:
         path: Its folder.
@@ -136,14 +139,15 @@ def _of_run(
         monitor: Who watches.
     """
     from cars_hw.results.measured import as_measured
-    from cars_hw.results.picks import expanded, pick
+    from cars_hw.results.picks import expanded, file_stem, pick
+    from cars_hw.results.reporting.retrained import retrained_members
     from cars_hw.retraining.retrain import retrain as retrain_members
     from cars_hw.runs import Run
 
     opened = Run.open(path, allow_plugins=allow_plugin)
     front = as_measured(opened, opened.record()).front
-    members = {_folder_name(one): pick(front, one).architecture for one in expanded(front, picks)}
-    return retrain_members(
+    members = {file_stem(one): pick(front, one).architecture for one in expanded(front, picks)}
+    found = retrain_members(
         opened,
         members,
         _plan(opened, section),
@@ -151,6 +155,7 @@ def _of_run(
         from_supernet=from_supernet,
         monitor=monitor,
     )
+    return found, retrained_members(opened, found)
 
 
 def _section_of_run(config: Path | None, given: dict[str, JsonValue]) -> dict[str, JsonValue] | None:
@@ -183,24 +188,6 @@ def _require_plan(plan: RetrainingPlan | None) -> RetrainingPlan:
             "with one"
         )
     return plan
-
-
-def _named(
-    config: SearchConfig, architecture: str | None, genotype: Path | None
-) -> "tuple[str, Architecture]":
-    """Return a network without a run, with the name of its folder."""
-    from cars_hw.assembly import make_space
-    from cars_hw.networks.architecture import from_text
-    from cars_hw.results.bench import read_genotype
-
-    space = make_space(config)
-    if genotype is not None:
-        return genotype.stem, read_genotype(space, genotype)
-    return "architecture", from_text(str(architecture), space.choices)
-
-
-def _folder_name(choice: str) -> str:
-    return f"member-{int(choice):03d}" if choice.isdecimal() else choice
 
 
 class _Lines:
@@ -251,9 +238,10 @@ def _ended_by_signals(monitor: "Monitor") -> Iterator[None]:
             raise typer.Exit(128 + received[0]) from None
 
 
-def _show(found: "dict[str, Retrained]", *, as_json: bool) -> None:
+def _show(found: "dict[str, Retrained]", beside: "Mapping[str, RetrainedMember]", *, as_json: bool) -> None:
+    """Print what was retrained, and what the search and measuring say of those of a run."""
     if as_json:
-        print_json({name: one.to_json() for name, one in found.items()})
+        print_json({name: beside.get(name, one).to_json() for name, one in found.items()})
         return
     print_table(
         ["network", "error", "top-5 error", "judged on", "parameters", "epochs", "folder"],
@@ -270,6 +258,10 @@ def _show(found: "dict[str, Retrained]", *, as_json: bool) -> None:
             for name, one in found.items()
         ],
     )
+    if beside:
+        from cars_hw.results.reporting.retrained import columns, rows
+
+        print_table(columns(beside), rows(beside), title="beside the search")
     for name, one in found.items():
         _print_classes(name, one)
         if not one.images.are_unseen:

@@ -43,8 +43,8 @@ class Split:
         n, most = self.fitness_images, _most(whole.labels)
         if not whole.classes <= n <= most:
             raise DataError(
-                f"{n} fitness images of {whole.name}; take {whole.classes} to {most}, so that as many are "
-                "left to train on, some of each class"
+                f"{n} fitness images of {whole.name}; set data.fitness_images to {whole.classes} to {most}, "
+                "so that as many are left to train on, some of each class"
             )
         is_fitness = _stratified(whole.labels, n, np.random.default_rng(self.seed))
         return Data(whole.subset(np.flatnonzero(~is_fitness)), whole.subset(np.flatnonzero(is_fitness)))
@@ -87,7 +87,10 @@ class Split:
     def _require_enough(self, whole: ImageSet) -> None:
         n, most = self.test_images or 0, _most(whole.labels)
         if not 1 <= n <= most:
-            raise DataError(f"{n} test images of {whole.name}; take 1 to {most}, so that as many are left")
+            raise DataError(
+                f"{n} test images of {whole.name}; set data.test_images to 1 to {most}, so that as many are "
+                "left"
+            )
 
     def _is_test(self, whole: ImageSet) -> NDArray[np.bool_]:
         return _stratified(

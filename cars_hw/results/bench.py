@@ -5,7 +5,7 @@ Where a table is known, a few of its own networks are measured beside them, as a
 
 import os
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
@@ -339,7 +339,7 @@ def _predict_file(
     operations in float32. What a table cannot predict is measured all the same.
     """
     card = read_card(model)
-    if card is None or card.quantisation is not None:
+    if card is None or not card.is_predictable:
         return _UNKNOWN_COST
     latency = config.for_target().latency
     known = next((one for one in card.all_latencies() if one.is_of(latency)), None)
@@ -357,7 +357,9 @@ def _predict_file(
         table = open_table(latency.model_copy(update={"table": path}))
         if not has_table and (known is None or table.digest(contents_of(space, table).specs) != known.sha256):
             return _UNKNOWN_COST
-        return _predict(table, space, from_text(card.architecture, space.choices), basis)
+        found = _predict(table, space, from_text(card.architecture, space.choices), basis)
+        more = card.beside_the_network
+        return replace(found, trust=f"{found.trust}; the prediction is without {more}") if more else found
     except MissingEntryError as error:
         return _Predicted(trust=f"it cannot predict this network: {error}", basis=basis, missing=error)
     except TableMismatchError as error:

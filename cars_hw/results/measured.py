@@ -33,6 +33,9 @@ class MeasuredGeneration(Generation):
     predicted: Mapping[Architecture, Candidate] = field(default_factory=dict)
     tables: Mapping[str, str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "front", Front(self.front, self.objectives, measured=self.measured))
+
     def latencies_of(self, member: Candidate) -> dict[str, Anchored]:
         """Return what was measured of ``member``, by the names of the objectives."""
         return {
@@ -63,7 +66,7 @@ class MeasuredGeneration(Generation):
 
     def latency_cells(self, measured: Mapping[str, Json]) -> list[str]:
         """Return ``measured_json`` of a member as text, by ``latency_columns``; empty where it has none."""
-        return [cell for name in self.measured for cell in _cells(measured.get(name))]
+        return [cell for name in self.measured for cell in latency_cells(measured.get(name))]
 
     def columns(self) -> list[str]:
         """Return the names of the costs as a table shows them: of a measured one, two."""
@@ -130,6 +133,18 @@ def as_measured(run: Run, record: Record) -> MeasuredGeneration:
         predicted={member.architecture: member for member in generation.front},
         tables={name: section.table for name, section in sections.items()},
     )
+
+
+def final_front(run: Run) -> Front:
+    """Return the last front of a run with what was measured of its members: what picks go by.
+
+    Args:
+        run: The run; ``run.front()`` has the costs that it was selected by.
+
+    Raises:
+        CheckpointError: No generation is complete, or the measurements are damaged.
+    """
+    return as_measured(run, run.record()).front
 
 
 def measure_front(
@@ -216,8 +231,12 @@ def _measure_on(run: Run, record: Record, name: str, section: LatencySection, me
         run.measurements(space).append(session)
 
 
-def _cells(measured: Json) -> tuple[str, str]:
-    """Return a latency as it was measured, with its interval, and as it was predicted."""
+def latency_cells(measured: Json) -> tuple[str, str]:
+    """Return a latency as text, as it was measured, with its interval, and as it was predicted.
+
+    Args:
+        measured: As ``measured_json`` has it for one objective; empty text for ``None``.
+    """
     match measured:
         case {
             "measured_ms": float(found_ms),
@@ -236,16 +255,34 @@ def _lacking(run: Run, record: Record, name: str) -> list[Architecture]:
     return [one.architecture for one in record.history[-1].front if one.architecture not in there]
 
 
+def latencies_measured(run: Run, record: Record) -> dict[str, dict[Architecture, Anchored]]:
+    """Return all that was ever measured of a run's networks by its present tables, by the objectives' names.
+
+    Args:
+        run: The run.
+        record: What its newest checkpoint says.
+
+    Raises:
+        CheckpointError: The measurements are damaged, or of another run.
+    """
+    sessions = _sessions_of_tables(run, record)
+    return {name: _latencies(name, sessions) for name in run.config.searched_targets()}
+
+
 def _sessions(run: Run, record: Record) -> list[MeasuredSession]:
     """Return the sessions after the last generation, by the tables that the search went by."""
+    index = record.history[-1].index
+    return [one for one in _sessions_of_tables(run, record) if one.generation == index]
+
+
+def _sessions_of_tables(run: Run, record: Record) -> list[MeasuredSession]:
     tables = {
         name: record.fingerprint.get(table_key(run.config, name)) for name in run.config.searched_targets()
     }
-    index = record.history[-1].index
     return [
         one
         for one in run.measurements(make_space(run.config)).read()
-        if one.generation == index and one.target in tables and one.table == tables[one.target]
+        if one.target in tables and one.table == tables[one.target]
     ]
 
 

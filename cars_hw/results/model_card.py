@@ -48,6 +48,19 @@ class CardLatency(BaseModel):
         return (self.runtime, self.threads, kind) == (target.runtime, target.threads, wanted)
 
 
+class CardInput(BaseModel):
+    """What the file of a model card takes: images at once, and their type; cards had neither at first."""
+
+    batch: int | Literal["dynamic"] = 1
+    dtype: str = "float32"
+
+
+class CardOutput(BaseModel):
+    """What it gives for each class."""
+
+    are: Literal["logits", "probabilities"] = "logits"
+
+
 class ModelCard(BaseModel):
     """The part of a model card that is read back.
 
@@ -58,7 +71,9 @@ class ModelCard(BaseModel):
         architecture: The architecture in its text form.
         latency: The table of the search, or that of its first target.
         targets: The tables of all targets by the names of their objectives, where there are several.
-        quantisation: How a file of 8-bit integers was made; ``None`` for any other.
+        input: What the file takes.
+        output: What it gives.
+        quantisation: How a file of half precision or of 8-bit integers was made; ``None`` for any other.
     """
 
     sha256: str
@@ -67,7 +82,23 @@ class ModelCard(BaseModel):
     architecture: str
     latency: CardLatency = CardLatency()
     targets: dict[str, CardLatency] = {}
+    input: CardInput = CardInput()
+    output: CardOutput = CardOutput()
     quantisation: dict[str, JsonValue] | None = None
+
+    @property
+    def is_predictable(self) -> bool:
+        """Whether a table, which is of single images in float32, may predict the file.
+
+        One that takes any number of images is measured with one.
+        """
+        return self.quantisation is None and self.input.batch in (1, "dynamic")
+
+    @property
+    def beside_the_network(self) -> str:
+        """What else the file computes, which a prediction leaves out; empty where that is nothing."""
+        found = ["preprocessing"] if self.input.dtype == "uint8" else []
+        return " and ".join([*found, *(["softmax"] if self.output.are == "probabilities" else [])])
 
     def all_latencies(self) -> tuple[CardLatency, ...]:
         """Return the tables of all targets."""

@@ -1,20 +1,21 @@
 """Report: one self-contained static HTML page that shows a run. No script, nothing loaded from elsewhere."""
 
-import html
-import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-
-from matplotlib.figure import Figure
+from types import MappingProxyType
 
 from cars_hw.assembly import table_trust
 from cars_hw.config import SearchConfig
 from cars_hw.ledger import Json
 from cars_hw.networks.architecture import to_text
 from cars_hw.results import spending
-from cars_hw.results.exporter import make_folder
+from cars_hw.results.exporting.folders import make_folder
 from cars_hw.results.measured import as_measured, shown
+from cars_hw.results.picks import named_picks, reason
+from cars_hw.results.reporting.markup import COLOUR, FAINT, figure, svg, table, text
+from cars_hw.results.reporting.retrained import RetrainedMember, retrained_members
+from cars_hw.results.reporting.retrained_page import retrained_section
 from cars_hw.results.run_warnings import RunWarning, warnings_of_run
 from cars_hw.runs import Run
 from cars_hw.saving.record import Generation
@@ -32,8 +33,6 @@ th:last-child, td:last-child { text-align: left; font-family: ui-monospace, mono
 pre { background: #f6f8fa; padding: 1rem; overflow-x: auto; }
 """
 
-_COLOUR, _FAINT = "#0b6bcb", "#b9c4d0"
-
 
 def report(run: Run, to: str | Path | None = None) -> Path:
     """Write the page of a run, and return its path.
@@ -50,7 +49,14 @@ def report(run: Run, to: str | Path | None = None) -> Path:
     if to is not None:
         make_folder(path.parent)
     found, history = warnings_of_run(run, record), [*record.history[:-1], as_measured(run, record)]
-    return write_report(run.config, history, path, trust=table_trust(run.config), warnings=found)
+    return write_report(
+        run.config,
+        history,
+        path,
+        trust=table_trust(run.config),
+        warnings=found,
+        retrained=retrained_members(run),
+    )
 
 
 def report_json(run: Run) -> dict[str, Json]:
@@ -68,6 +74,8 @@ def report_json(run: Run) -> dict[str, Json]:
         "generation": history[-1].index,
         "objectives": list(history[-1].objectives),
         "front": front_json(last),
+        "picks": picks_json(last),
+        "retrained": {name: one.to_json() for name, one in retrained_members(run).items()},
         "speeds": speeds_json(last),
         "progress": [
             {"generation": one.index, "best_error": min(member.costs[0] for member in one.population)}
@@ -89,6 +97,15 @@ def front_json(generation: Generation) -> list[Json]:
     return found
 
 
+def picks_json(generation: Generation) -> dict[str, Json]:
+    """Return by the words for one member its number in the front, and why it is that one."""
+    front = shown(generation).front
+    return {
+        choice: {"number": number, "why": reason(front, choice)}
+        for choice, number in named_picks(front).items()
+    }
+
+
 def speeds_json(generation: Generation) -> list[Json]:
     """Return, in a line for each target, how far its device was off when the front was measured."""
     return [*shown(generation).speed_lines()]
@@ -106,6 +123,7 @@ def write_report(
     *,
     trust: str,
     warnings: Sequence[RunWarning] = (),
+    retrained: Mapping[str, RetrainedMember] = MappingProxyType({}),
 ) -> Path:
     """Write the page of a run and return its path.
 
@@ -115,26 +133,29 @@ def write_report(
         path: The page.
         trust: How far the latency table may be trusted.
         warnings: What makes the result less than it looks like; on top.
+        retrained: What was retrained, by its names.
 
     Raises:
         ExportError: The disk refuses.
     """
     last = history[-1]
     sections = [
-        f"<h1>{_text(config.strategy.name)} on {_text(config.space.name)}, {_text(config.data.name)}</h1>",
-        *(f'<p class="warning">{_text(str(found))}</p>' for found in warnings),
-        f"<p>{_text(str(last))}</p>",
-        f"<p>{_text(trust)}</p>",
+        f"<h1>{text(config.strategy.name)} on {text(config.space.name)}, {text(config.data.name)}</h1>",
+        *(f'<p class="warning">{text(str(found))}</p>' for found in warnings),
+        f"<p>{text(str(last))}</p>",
+        f"<p>{text(trust)}</p>",
         "<h2>The front</h2>",
         f'<div class="plots">{"".join(_front_plot(last, i) for i in range(1, len(last.objectives)))}</div>',
         _front_table(last),
+        _picks_list(last),
+        retrained_section(retrained),
         "<h2>Progress</h2>",
         f'<div class="plots">{_progress_plot(history)}</div>',
         "<h2>What was spent</h2>",
         _spending_table(last),
         _ledger_table(last),
         "<h2>Configuration</h2>",
-        f"<pre>{_text(config.to_toml())}</pre>",
+        f"<pre>{text(config.to_toml())}</pre>",
     ]
     page = (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>cars_hw run</title>'
@@ -150,72 +171,60 @@ def write_report(
 
 def _front_plot(generation: Generation, cost: int) -> str:
     """Draw error over one other cost: the population faint, the front on top."""
-    figure = Figure(figsize=(5.2, 3.6), layout="constrained")
-    axes = figure.add_subplot()
+    drawn = figure()
+    axes = drawn.add_subplot()
     for members, colour, label in (
-        (generation.population, _FAINT, "population"),
-        (generation.front, _COLOUR, "front"),
+        (generation.population, FAINT, "population"),
+        (generation.front, COLOUR, "front"),
     ):
         costs = [member.costs for member in members]
         axes.scatter([c[cost] for c in costs], [c[0] * 100 for c in costs], color=colour, label=label)
     axes.set_xlabel(generation.objectives[cost], parse_math=False)  # a name from a file is no formula
     axes.set_ylabel("error, %")
     axes.legend(frameon=False)
-    return _svg(figure)
+    return svg(drawn)
 
 
 def _progress_plot(history: Sequence[Generation]) -> str:
     """Draw the best and the median error of the population over generations."""
-    figure = Figure(figsize=(5.2, 3.6), layout="constrained")
-    axes = figure.add_subplot()
+    drawn = figure()
+    axes = drawn.add_subplot()
     indices = [generation.index for generation in history]
     errors = [sorted(member.costs[0] * 100 for member in generation.population) for generation in history]
-    axes.plot(indices, [values[0] for values in errors], color=_COLOUR, marker="o", label="best")
+    axes.plot(indices, [values[0] for values in errors], color=COLOUR, marker="o", label="best")
     axes.plot(
-        indices, [values[len(values) // 2] for values in errors], color=_FAINT, marker="o", label="median"
+        indices, [values[len(values) // 2] for values in errors], color=FAINT, marker="o", label="median"
     )
     axes.set_xlabel("generation")
     axes.set_ylabel("error, %")
     axes.legend(frameon=False)
-    return _svg(figure)
+    return svg(drawn)
 
 
 def _front_table(generation: Generation) -> str:
     last = shown(generation)
-    head = "".join(f"<th>{_text(name)}</th>" for name in ("#", *last.columns(), "architecture"))
-    rows = "".join(
-        "<tr>"
-        + "".join(f"<td>{_text(cell)}</td>" for cell in (str(i), *last.cells(member)))
-        + f"<td>{_text(to_text(member.architecture))}</td></tr>"
-        for i, member in enumerate(last.front)
+    rows = [
+        (str(i), *last.cells(member), to_text(member.architecture)) for i, member in enumerate(last.front)
+    ]
+    lines = "".join(f"<p>{text(line)}</p>" for line in last.speed_lines())
+    return f"{table(('#', *last.columns(), 'architecture'), rows)}{lines}"
+
+
+def _picks_list(generation: Generation) -> str:
+    """Say which members the picks are, and why."""
+    front = shown(generation).front
+    lines = (
+        f"<li><b>{text(choice)}</b>: member {number}, {text(reason(front, choice))}</li>"
+        for choice, number in named_picks(front).items()
     )
-    lines = "".join(f"<p>{_text(line)}</p>" for line in last.speed_lines())
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{lines}"
+    return f"<ul>{''.join(lines)}</ul>"
 
 
 def _spending_table(generation: Generation) -> str:
     columns, rows = spending.table(generation.ledger, generation.index + 1)
-    head = "".join(f"<th>{_text(name)}</th>" for name in (*columns[1:], columns[0]))
-    body = "".join(
-        f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in (*row[1:], row[0]))}</tr>" for row in rows
-    )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return table((*columns[1:], columns[0]), [(*row[1:], row[0]) for row in rows])
 
 
 def _ledger_table(generation: Generation) -> str:
-    rows = "".join(
-        f"<tr><td>{_text(name.replace('_', ' '))}</td><td>{_text(f'{value:.6g}')}</td></tr>"
-        for name, value in generation.ledger.items()
-    )
-    return f"<table><tbody>{rows}</tbody></table>"
-
-
-def _svg(figure: Figure) -> str:
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None})
-    content = buffer.getvalue()
-    return content[content.index("<svg") :]
-
-
-def _text(value: str) -> str:
-    return html.escape(value)
+    rows = [(name.replace("_", " "), f"{value:.6g}") for name, value in generation.ledger.items()]
+    return table((), rows)

@@ -19,6 +19,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
+from cars_hw.config import SearchConfig
 from cars_hw.errors import CheckpointError
 from cars_hw.ledger import Json
 from devices.foundation import read_regular, replace_file
@@ -143,6 +144,15 @@ class Retrained:
             return dict(load_arrays(content))
         except SafetensorError as error:
             raise CheckpointError(f"{path} was written by another version: {error}") from error
+
+    def is_of(self, config: SearchConfig) -> bool:
+        """Tell whether its space is that of ``config``; a setting that is newer than it is not compared."""
+        space, own = config.space, self.space.get("settings")
+        return (
+            self.space.get("name") == space.name
+            and isinstance(own, dict)
+            and all(space.settings.get(name) == value for name, value in own.items())
+        )
 
     def to_json(self) -> dict[str, Json]:
         """Return all figures by name."""

@@ -33,7 +33,7 @@ from cars_hw.retraining.records import (
     write_retrained,
 )
 from cars_hw.retraining.session import Outcome, Session
-from cars_hw.retraining.trainer import NetworkTrainer, array
+from cars_hw.retraining.trainer import NetworkTrainer, array, require_fit
 from cars_hw.runs import Run
 from cars_hw.saving.checkpoint import CheckpointFolder
 from cars_hw.saving.record import read_record
@@ -99,7 +99,7 @@ def retrain(
     Args:
         run: The run.
         members: Its networks by the names of their folders:
-            ``{"knee": pick(run.front(), "knee").architecture}``.
+            ``{"knee": pick(final_front(run), "knee").architecture}``.
         plan: How to train; that of the run's configuration if not given, and the defaults if it has none.
         to: Holds a folder for each; ``retrained`` in the run's folder if not given.
         from_supernet: Whether to begin with the search's weights, where their shapes fit.
@@ -176,9 +176,10 @@ def retrain_job(job: Job) -> dict[str, Json]:
     plan = config.retraining or RetrainingPlan()
     if job["searched_on"] not in ("", images.searched_on):
         raise CheckpointError(
-            f"{job['name']} was searched on other images than {images.data.name} holds now; a network of a "
-            "run is retrained on those of its search"
+            f"{job['name']} was searched on other images than {images.data.name} holds now; restore those, "
+            f"or retrain architecture {job['architecture']} without the run"
         )
+    require_fit(graph, images.data, plan)  # before anything is written, which a corrected plan would not fit
     with owned(folder):
         identity = bind(folder, _identity(job, config, images, graph))
         if is_finished(folder):

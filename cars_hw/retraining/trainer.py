@@ -62,7 +62,7 @@ class NetworkTrainer:
         *,
         initial: Mapping[str, NDArray[np.generic]] | None = None,
     ) -> None:
-        _check_fit(graph, data, plan)
+        require_fit(graph, data, plan)
         self.graph, self.data, self.plan = graph, data, plan
         self.steps = self.skipped = self._skipped_in_a_row = 0
         self.seen = EpochSums()
@@ -293,17 +293,14 @@ def has_bf16(device: torch.device) -> bool:
     return any(value is True for name, value in found.items() if name.endswith("bf16"))
 
 
-def classes_of(graph: Graph) -> int:
-    """Return how many classes a network tells apart."""
-    return operations.output_shape(graph.nodes[-1].spec)[1]
+def require_fit(graph: Graph, data: Data, plan: RetrainingPlan) -> None:
+    """Refuse what cannot be trained.
 
-
-def array(tensor: Tensor) -> NDArray[np.generic]:
-    """Return a copy of ``tensor``, of its shape, in the host's memory."""
-    return tensor.detach().cpu().numpy().copy(order="C")
-
-
-def _check_fit(graph: Graph, data: Data, plan: RetrainingPlan) -> None:
+    Raises:
+        ConfigError: The images are not of the network's shape, have other classes, or are fewer than a batch;
+            or torch has no such device.
+    """
+    usable_device(plan.torch_device)
     shape, classes = graph.nodes[0].spec.input_shape[1:], classes_of(graph)
     for images in (data.training, data.fitness):
         if images.image_shape != shape:
@@ -317,8 +314,19 @@ def _check_fit(graph: Graph, data: Data, plan: RetrainingPlan) -> None:
         )
     if plan.batch_size > len(data.training.labels):
         raise ConfigError(
-            f"batch_size {plan.batch_size} exceeds the {len(data.training.labels)} training images"
+            f"batch_size {plan.batch_size} exceeds the {len(data.training.labels)} training images; make "
+            "retraining.batch_size smaller"
         )
+
+
+def classes_of(graph: Graph) -> int:
+    """Return how many classes a network tells apart."""
+    return operations.output_shape(graph.nodes[-1].spec)[1]
+
+
+def array(tensor: Tensor) -> NDArray[np.generic]:
+    """Return a copy of ``tensor``, of its shape, in the host's memory."""
+    return tensor.detach().cpu().numpy().copy(order="C")
 
 
 def _take(network: Network, initial: Mapping[str, NDArray[np.generic]]) -> int:

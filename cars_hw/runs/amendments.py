@@ -27,7 +27,7 @@ class Change:
     """A key of the configuration with another value.
 
     Attributes:
-        key: Dotted: ``"search.generations"``.
+        key: Dotted: ``"search.generations"``; or that of a section that came or went as a whole.
         before: The value until then; ``None`` where there was none.
         after: The value from then on; ``None`` where there is none any more.
     """
@@ -37,8 +37,7 @@ class Change:
     after: JsonValue = None
 
     def __str__(self) -> str:
-        before, after = ("none" if value is None else value for value in (self.before, self.after))
-        return f"{self.key}: {before} -> {after}"
+        return f"{self.key}: {_shown(self.before)} -> {_shown(self.after)}"
 
 
 @dataclass(frozen=True)
@@ -131,6 +130,12 @@ def amended_values(values: Mapping[str, JsonValue], amendments: Sequence[Amendme
     return amended
 
 
+def _shown(value: JsonValue) -> str:
+    if isinstance(value, dict):
+        return f"a section of {len(value)} keys"
+    return "none" if value is None else str(value)
+
+
 def _last_number(folder: Path) -> int:
     """Return the largest number of an amendment in ``folder``, or 0."""
     try:
@@ -170,7 +175,9 @@ def _read(path: Path) -> Amendment:
 
 def _path(key: str) -> tuple[str, ...]:
     """Return the names of the sections that lead to ``key``, and its own; a cost's may have dots."""
-    section, _, rest = key.partition(".")
+    section, dot, rest = key.partition(".")
+    if not dot:
+        return (section,)
     if section == "limits":
         return section, rest
     parents = [section]

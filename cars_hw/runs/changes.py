@@ -47,6 +47,9 @@ _CHANGEABLE: Mapping[str, Mapping[str, _Objection]] = {
     "targets": _OF_TARGETS,
 }
 
+#: Decides nothing of a search: all of it may change, come and go.
+_RETRAINING = "retraining"
+
 #: A setting of a runtime that says where a program lies here, which is no condition of a measurement.
 _BINARY = re.compile(r"settings\.\w+_binary")
 
@@ -63,6 +66,8 @@ def changes_between(before: SearchConfig, after: SearchConfig, *, where: Path) -
         CheckpointError: A key may not change, or not to that value; the message names it and both values.
     """
     mine, other = flat(before.model_dump(mode="json")), flat(after.model_dump(mode="json"))
+    if before.retraining is None or after.retraining is None:  # a section that comes or goes, as a whole
+        mine, other = _with_section(mine, before), _with_section(other, after)
     changes = tuple(
         Change(key, mine.get(key), other.get(key)) for key in mine | other if mine.get(key) != other.get(key)
     )
@@ -95,12 +100,18 @@ def flat(values: Mapping[str, JsonValue], prefix: str = "") -> dict[str, JsonVal
     return found
 
 
+def _with_section(values: Mapping[str, JsonValue], config: SearchConfig) -> dict[str, JsonValue]:
+    """Return flat values of ``config`` with those of its retraining under one key."""
+    others = {key: value for key, value in values.items() if key.partition(".")[0] != _RETRAINING}
+    return {**others, _RETRAINING: None if config.retraining is None else config.retraining.values()}
+
+
 def _objection(change: Change, strategy: str) -> str | None:
     """Return what speaks against ``change``; ``None`` where nothing does."""
     section, _, name = change.key.partition(".")
     if section == "targets":
         name = name.partition(".")[2]
-    if section == "limits" or (section in ("latency", "targets") and _BINARY.fullmatch(name)):
+    if section in ("limits", _RETRAINING) or (section in ("latency", "targets") and _BINARY.fullmatch(name)):
         return None
     if change.key == "search.generations" and strategies.find(strategy).plans_by_rounds:
         return f"{strategy} plans by the number of generations from the first on, so that none can be added"

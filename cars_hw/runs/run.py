@@ -123,7 +123,8 @@ class Run:
 
         Args:
             values: Section by section; whatever they leave out is as it was stored. ``None`` takes a limit
-                away.
+                away, and for ``retraining`` the section. A retraining with a preset takes the place of the
+                stored one, whose keys all come from a preset too.
 
         Raises:
             UnknownNameError: A key that does not exist.
@@ -132,6 +133,9 @@ class Run:
         merged = merged_values(self.config.to_values(with_none=True), values)
         if isinstance(merged["limits"], dict):
             merged["limits"] = {name: most for name, most in merged["limits"].items() if most is not None}
+        retraining = values.get("retraining")
+        if isinstance(retraining, dict) and "preset" in retraining:
+            merged["retraining"] = retraining
         return resolved(SearchConfig.of(merged))
 
     def require(self, config: SearchConfig) -> None:

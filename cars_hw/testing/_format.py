@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from pydantic import JsonValue
 from torch import nn
 
 import devices
@@ -16,17 +17,21 @@ from cars_hw.testing._entries import measured
 from devices import Device
 from devices.foundation import plugin_name
 from profilers import (
+    Description,
     ExportError,
     FileFormat,
     MeasurementPlan,
     Profiler,
     ProfilingError,
     UnsupportedOperationError,
+    WithPreprocessing,
+    WithSoftmax,
     formats,
     runtimes,
 )
 
 _SHAPE = (1, 2, 6, 5)
+_PIXELS = np.random.default_rng(0).integers(0, 256, (4, *_SHAPE[1:]), dtype=np.uint8)
 _IMAGES = np.random.default_rng(0).standard_normal((4, *_SHAPE[1:]), dtype=np.float32)
 
 
@@ -106,6 +111,45 @@ class FormatContract:
         path.write_bytes(damage(file_format.lower(_network(), [_SHAPE])))
         with pytest.raises(ProfilingError, match=f"net{file_format.suffix}"):
             file_format.workload(path)
+
+    def test_a_file_takes_pixels_and_any_batch_or_names_what_it_cannot(self, file_format: FileFormat) -> None:
+        app = WithSoftmax(WithPreprocessing(_network(), (0.4, 0.5), (0.2, 0.25)))
+        try:
+            content = file_format.lower(app, [_SHAPE], input_dtype="uint8", is_batch_dynamic=True)
+        except UnsupportedOperationError as error:
+            assert "\n" not in str(error)  # noqa: PT017  (it may be refused or not)
+            return
+        with torch.inference_mode():
+            expected = app(torch.from_numpy(_PIXELS)).numpy()
+        for batch in (1, 3):
+            probabilities = file_format.run(content, _PIXELS, batch=batch)
+            np.testing.assert_allclose(probabilities, expected, rtol=1e-5, atol=1e-5)
+
+    def test_a_description_comes_back_or_is_refused_in_one_line(self, file_format: FileFormat) -> None:
+        content = file_format.lower(_network(), [_SHAPE])
+        assert file_format.embedded(content) is None
+        facts: dict[str, JsonValue] = {"weights": "retrained", "error": 0.25, "size": [6, 5]}
+        description = Description("knee", "A test.", facts, (0.0,) * 2, (1.0,) * 2, ("a", "b", "c", "d"))
+        try:
+            described = file_format.embed(content, description)
+        except ExportError as error:
+            assert str(error) == f"{self.name} files hold no description"  # noqa: PT017  (likewise)
+            return
+        assert file_format.embedded(described) == facts
+        np.testing.assert_array_equal(file_format.run(described, _IMAGES), file_format.run(content, _IMAGES))
+
+    def test_half_precision_is_written_or_refused_in_one_line(self, file_format: FileFormat) -> None:
+        content = file_format.lower(_network(), [_SHAPE])
+        if file_format.has_fp16:
+            exact = file_format.run(content, _IMAGES)
+            logits = file_format.run(file_format.halve(content), _IMAGES)
+            assert 0 < float(np.abs(logits - exact).max()) <= 1e-3 * float(np.abs(exact).max())
+        else:
+            with pytest.raises(
+                ExportError,
+                match=rf"^{re.escape(self.name)} files are not written with half-precision weights$",
+            ):
+                file_format.halve(content)
 
     def test_8_bit_integers_are_written_or_refused_in_one_line(self, file_format: FileFormat) -> None:
         content = file_format.lower(_network(), [_SHAPE])

@@ -66,7 +66,7 @@ class SearchContract:
         for member in generation.front:
             assert all(np.isfinite(member.costs))
             assert member.costs[1] == space.graph(member.architecture, "deploy").parameters()
-        export = opened.export_member("0", folder=tmp_path)
+        [export] = opened.export_member("0", folder=tmp_path).values()
         session = onnxruntime.InferenceSession(str(export.path), providers=["CPUExecutionProvider"])
         (logits,) = session.run(None, {session.get_inputs()[0].name: trainer.fitness[0][:1].numpy()})
         assert logits.shape == (1, space.classes)

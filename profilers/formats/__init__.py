@@ -3,9 +3,23 @@
 from pathlib import Path
 
 from devices.foundation import UnknownNameError, load_plugin, plugin_names
-from profilers.formats._format import FileFormat
+from profilers.formats._batches import Array, Images
+from profilers.formats._format import FileFormat, InputDtype
+from profilers.lowering.description import Description
 
-__all__ = ["DEFAULT", "FileFormat", "load", "names", "names_with_int8", "of_file", "runtimes"]
+__all__ = [
+    "DEFAULT",
+    "Array",
+    "Description",
+    "FileFormat",
+    "Images",
+    "InputDtype",
+    "load",
+    "names",
+    "names_with_int8",
+    "of_file",
+    "runtimes",
+]
 
 #: The format of files where the user names none.
 DEFAULT = "onnx"

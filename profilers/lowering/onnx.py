@@ -4,6 +4,7 @@ import io
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Literal
 
 import onnx
 import torch
@@ -19,7 +20,13 @@ OPSET = 17
 INPUT_NAME, OUTPUT_NAME = "input", "output"
 
 
-def lower(module: nn.Module, input_shapes: Sequence[tuple[int, ...]]) -> bytes:
+def lower(
+    module: nn.Module,
+    input_shapes: Sequence[tuple[int, ...]],
+    *,
+    input_dtype: Literal["float32", "uint8"] = "float32",
+    is_batch_dynamic: bool = False,
+) -> bytes:
     """Return ``module`` in evaluation mode as a checked ONNX model; equal modules give equal bytes.
 
     Constants are folded, and so is a batch normalisation into the convolution before it. The inputs are
@@ -28,13 +35,17 @@ def lower(module: nn.Module, input_shapes: Sequence[tuple[int, ...]]) -> bytes:
     Args:
         module: Takes tensors of ``input_shapes`` and returns one tensor. Its mode is the same afterwards.
         input_shapes: Shape of each input, with the batch first.
+        input_dtype: Of each input.
+        is_batch_dynamic: Whether the model takes any number of images at once, a size that it calls "batch".
 
     Raises:
         UnsupportedOperationError: An operation of the module has no form in ONNX.
     """
     names = [INPUT_NAME if i == 0 else f"{INPUT_NAME}_{i}" for i in range(len(input_shapes))]
     device = next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
-    inputs = tuple(torch.zeros(shape, device=device) for shape in input_shapes)
+    dtype = {"float32": torch.float32, "uint8": torch.uint8}[input_dtype]
+    inputs = tuple(torch.zeros(shape, dtype=dtype, device=device) for shape in input_shapes)
+    free = {name: {0: "batch"} for name in (*names, OUTPUT_NAME)} if is_batch_dynamic else None
     file = io.BytesIO()
     with evaluating(module), _legacy_exporter_allowed():
         try:
@@ -46,6 +57,7 @@ def lower(module: nn.Module, input_shapes: Sequence[tuple[int, ...]]) -> bytes:
                 opset_version=OPSET,
                 input_names=names,
                 output_names=[OUTPUT_NAME],
+                dynamic_axes=free,
             )
         except torch.onnx.errors.OnnxExporterError as error:
             reason = first_line(error)

@@ -3,7 +3,7 @@
 import inspect
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor, fx, nn
 
@@ -14,10 +14,16 @@ from profilers.lowering._tflite.flatbuffer import serialize
 from profilers.lowering._tflite.graph import Graph
 from profilers.lowering._tflite.handlers import FUNCTIONS, METHODS, MODULES, Handler
 from profilers.lowering._tflite.layers import Layers, Value
-from profilers.lowering._tflite.passes import simplify
+from profilers.lowering._tflite.passes import free_batch, require_floats, simplify
 
 
-def lower(module: nn.Module, input_shapes: Sequence[tuple[int, ...]]) -> bytes:
+def lower(
+    module: nn.Module,
+    input_shapes: Sequence[tuple[int, ...]],
+    *,
+    input_dtype: Literal["float32", "uint8"] = "float32",
+    is_batch_dynamic: bool = False,
+) -> bytes:
     """Return ``module`` in evaluation mode as a TFLite model; equal modules give equal bytes.
 
     Images are (n, h, w, c) inside and at the borders, where torch has (n, c, h, w). A batch normalisation is
@@ -27,21 +33,29 @@ def lower(module: nn.Module, input_shapes: Sequence[tuple[int, ...]]) -> bytes:
     Args:
         module: Takes tensors of ``input_shapes`` and returns one tensor. Its mode is the same afterwards.
         input_shapes: Shape of each input in torch's order, with the batch first.
+        input_dtype: Of each input. The module converts integers to float32 before all else.
+        is_batch_dynamic: Whether the file, which is made for one image, can be resized to any number.
 
     Raises:
         UnsupportedOperationError: An operation of the module has no form here.
     """
-    graph = written(module, input_shapes)
+    if is_batch_dynamic:
+        input_shapes = [(1, *shape[1:]) for shape in input_shapes]
+    graph = written(module, input_shapes, of_pixels=input_dtype == "uint8")
     simplify(graph)
+    require_floats(graph)
+    if is_batch_dynamic:
+        free_batch(graph)
     return serialize(graph)
 
 
-def written(module: nn.Module, input_shapes: Sequence[tuple[int, ...]]) -> Graph:
+def written(module: nn.Module, input_shapes: Sequence[tuple[int, ...]], *, of_pixels: bool = False) -> Graph:
     """Return ``module`` in evaluation mode as a graph of TFLite's operations, as they are written.
 
     Args:
         module: As ``lower`` takes it.
         input_shapes: Likewise.
+        of_pixels: Whether its inputs are 8-bit unsigned integers.
 
     Raises:
         UnsupportedOperationError: An operation of the module has no form here.
@@ -50,7 +64,10 @@ def written(module: nn.Module, input_shapes: Sequence[tuple[int, ...]]) -> Graph
     graph = Graph()
     with evaluating(module):
         traced = _traced(root, len(input_shapes))
-        inputs = [Value(graph.add_input(nhwc_shape(shape)), tuple(shape)) for shape in input_shapes]
+        inputs = [
+            Value(graph.add_input(nhwc_shape(shape), of_pixels=of_pixels), tuple(shape))
+            for shape in input_shapes
+        ]
         graph.output = _Walk(root, Layers(graph)).run(traced, inputs).tensor
     return graph
 

@@ -10,22 +10,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pytest
-
+from tests.fakes.environments import demand
 from tests.fakes.waiting import wait_for
 
 _CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cars_hw/adbd"
 
 #: The adb server looks for emulators there.
 _EMULATORS = range(5555, 5586)
-
-
-def demand(name: str, *, is_there: bool, remedy: str) -> None:
-    """Skip the test where a program is absent; fail it where CARS_HW_REQUIRE names it."""
-    if not is_there:
-        required = name in os.environ.get("CARS_HW_REQUIRE", "").split(",")
-        assert not required, f"CARS_HW_REQUIRE names {name}, which is not there"
-        pytest.skip(f"{name} is not there ({remedy})")
 
 
 def free_port() -> int:

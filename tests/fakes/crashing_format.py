@@ -6,11 +6,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from torch import nn
 
 from devices import DeviceError
 from profilers import FileFormat, ProfilingError, Workload
-from profilers.formats._format import Array
+from profilers.formats import Array, Images, InputDtype
 
 
 class Crashing(FileFormat):
@@ -21,11 +22,18 @@ class Crashing(FileFormat):
     runtime = "fake"
     packages = ()
 
-    def lower(self, module: nn.Module, input_shapes: Sequence[tuple[int, ...]]) -> bytes:
+    def lower(
+        self,
+        module: nn.Module,
+        input_shapes: Sequence[tuple[int, ...]],
+        *,
+        input_dtype: InputDtype = "float32",
+        is_batch_dynamic: bool = False,
+    ) -> bytes:
         return b""
 
-    def run(self, content: bytes, images: Array) -> Array:
-        return images
+    def run(self, content: bytes, images: Images, *, batch: int = 1) -> Array:
+        return images.astype(np.float32)
 
     def workload(self, path: Path) -> Workload:
         word = path.read_text()

@@ -65,6 +65,20 @@ def content(model: bytes) -> Content:
     )
 
 
+def types_of(model: bytes, code: str) -> set[tuple[str, str]]:
+    """Return the types of the first input and of the result of each operation ``code``."""
+    names = {number: name for name, number in vars(schema.TensorType).items() if not name.startswith("_")}
+    read = schema.ModelT.InitFromPackedBuf(model)
+    [graph] = read.subgraphs
+    wanted = [
+        operator
+        for operator in graph.operators
+        if _CODES[read.operatorCodes[operator.opcodeIndex].builtinCode] == code
+    ]
+    pairs = [(operator.inputs[0], operator.outputs[0]) for operator in wanted]
+    return {(names[graph.tensors[x].type], names[graph.tensors[y].type]) for x, y in pairs}
+
+
 def weight_offsets(model: bytes) -> list[int]:
     """Return where in the file the values of each constant start."""
     read = schema.Model.GetRootAs(model)
@@ -78,7 +92,7 @@ def with_custom_operation(model: bytes) -> bytes:
     code = read.operatorCodes[0]
     code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.CUSTOM
     code.customCode = "Warp"
-    return _packed(read)
+    return packed(read)
 
 
 def with_values_behind_the_tables(model: bytes) -> bytes:
@@ -91,7 +105,7 @@ def with_values_behind_the_tables(model: bytes) -> bytes:
         for buffer, content in zip(read.buffers, stored, strict=True):
             buffer.data, buffer.offset, buffer.size = None, end if content else 0, len(content)
             end += len(content)
-        tables = _packed(read)
+        tables = packed(read)
     return tables + b"".join(stored)
 
 
@@ -101,7 +115,7 @@ def with_external_values(model: bytes) -> bytes:
     read.externalBufferGroups = [schema.ExternalBufferGroupT(name="weights.bin")]
     read.externalBuffers = [schema.ExternalBufferT(id=1, group=0, offset=0, length=4)]
     read.subgraphs[0].tensors[-1].externalBuffer = 1
-    return _packed(read)
+    return packed(read)
 
 
 def with_input_shape(model: bytes, shape: tuple[int, ...]) -> bytes:
@@ -109,7 +123,7 @@ def with_input_shape(model: bytes, shape: tuple[int, ...]) -> bytes:
     read = schema.ModelT.InitFromPackedBuf(model)
     [graph] = read.subgraphs
     graph.tensors[graph.inputs[0]].shape = np.array(shape, dtype=np.int32)
-    return _packed(read)
+    return packed(read)
 
 
 def casting(kind: str, shape: tuple[int, ...] = (1, 8, 8, 3)) -> bytes:
@@ -131,10 +145,23 @@ def casting(kind: str, shape: tuple[int, ...] = (1, 8, 8, 3)) -> bytes:
         subgraphs=[graph],
         buffers=[schema.BufferT()],
     )
-    return _packed(model)
+    return packed(model)
 
 
-def _packed(read: schema.ModelT) -> bytes:
+def packed(read: schema.ModelT) -> bytes:
     builder = flatbuffers.Builder(1 << 12)
     builder.Finish(read.Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())
+
+
+def output_step(model: bytes) -> float:
+    """Return how much one step of the 8-bit integers is, of which the outputs of ``model`` are made."""
+    read = schema.ModelT.InitFromPackedBuf(model)
+    [graph] = read.subgraphs
+    [last] = [
+        operator
+        for operator in graph.operators
+        if _CODES[read.operatorCodes[operator.opcodeIndex].builtinCode] == "DEQUANTIZE"
+        and graph.tensors[operator.inputs[0]].buffer == 0
+    ]
+    return float(graph.tensors[last.inputs[0]].quantization.scale[0])

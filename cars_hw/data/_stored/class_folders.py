@@ -202,7 +202,8 @@ def _judge(name: str, path: str, listing: Listing, *, has_class: bool = False) -
     """Tell whether the file ``name`` is an image of a class; else say what it is."""
     if _READ.fullmatch(name):
         if not has_class:
-            listing.problems.append(Finding(printable(path), "is an image in no class's folder"))
+            reason = "is an image in no class's folder; move it into one that is named after its class"
+            listing.problems.append(Finding(printable(path), reason))
         return has_class
     if _NOT_READ.fullmatch(name):
         reason = "is of a format that is not read; convert it to JPEG, PNG, WebP or BMP"

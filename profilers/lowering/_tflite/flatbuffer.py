@@ -5,12 +5,13 @@ from typing import Any
 import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
+from numpy.typing import NDArray
 
 from profilers.lowering._tflite.graph import Graph, Operation
 
 INPUT_NAME, OUTPUT_NAME, SIGNATURE = "input", "output", "serving_default"
 
-_FILE_IDENTIFIER = b"TFL3"
+FILE_IDENTIFIER = b"TFL3"
 _SCHEMA_VERSION = 3
 
 #: The schema wants the values of a tensor to start at a multiple of it, within the file.
@@ -35,11 +36,16 @@ _OPTIONS = {
     "MUL": "MulOptions",
     "PAD": "PadOptions",
     "RESHAPE": "ReshapeOptions",
+    "SOFTMAX": "SoftmaxOptions",
     "STRIDED_SLICE": "StridedSliceOptions",
 }
 
-#: The versions that say what we use: dilated depthwise convolutions, and convolutions in groups.
-_VERSIONS = {"DEPTHWISE_CONV_2D": 2, "CONV_2D": 6}
+#: Options of which the schema's own value is not ours.
+_FIXED = {"SOFTMAX": {"beta": 1.0}}
+
+#: The versions that say what we use: dilated depthwise convolutions, convolutions in groups, and values of
+#: half precision.
+_VERSIONS = {"DEPTHWISE_CONV_2D": 2, "CONV_2D": 6, "DEQUANTIZE": 3}
 
 
 def serialize(graph: Graph) -> bytes:
@@ -81,8 +87,33 @@ def packed(model: Any) -> bytes:
     """Return a model of the schema as a file; the values of its tensors are aligned."""
     model.buffers = [each if each.data is None else _Values(each.data) for each in model.buffers]
     builder = flatbuffers.Builder(1 << 16)
-    builder.Finish(model.Pack(builder), file_identifier=_FILE_IDENTIFIER)
+    builder.Finish(model.Pack(builder), file_identifier=FILE_IDENTIFIER)
     return bytes(builder.Output())
+
+
+def unpacked(content: bytes) -> Any:
+    """Return a file, trusted, as a model of the schema that can be changed; all its values are in it."""
+    model = schema.ModelT.InitFromPackedBuf(content)
+    for buffer in model.buffers:
+        if buffer.data is None and buffer.offset > 1:  # behind the tables, as in large files of the quantizer
+            buffer.data = np.frombuffer(content, np.uint8, buffer.size, buffer.offset)
+    return model
+
+
+def place_of_code(model: Any, code: str) -> int:
+    """Return the place of the operation ``code`` in a model, which is added where it has none."""
+    wanted = operator_code(code)
+    numbers = [each.builtinCode for each in model.operatorCodes]
+    if wanted.builtinCode not in numbers:
+        model.operatorCodes.append(wanted)
+        return len(numbers)
+    return numbers.index(wanted.builtinCode)
+
+
+def add_values(model: Any, values: NDArray[np.generic]) -> int:
+    """Add what a tensor or an entry of a model holds; return its place."""
+    model.buffers.append(schema.BufferT(data=values.reshape(-1).view(np.uint8)))
+    return len(model.buffers) - 1
 
 
 def operator_code(code: str) -> Any:
@@ -127,10 +158,16 @@ def _names(graph: Graph) -> dict[int, str]:
 
 
 def _tensor(graph: Graph, tensor: int, name: str, *, buffer: int) -> Any:
-    dtype = graph.constants[tensor].dtype if tensor in graph.constants else np.dtype(np.float32)
-    return schema.TensorT(
-        shape=np.array(graph.shapes[tensor], dtype=np.int32), type=_TYPES[dtype], buffer=buffer, name=name
-    )
+    shape = np.array(graph.shapes[tensor], dtype=np.int32)
+    written = schema.TensorT(shape=shape, type=schema.TensorType.FLOAT32, buffer=buffer, name=name)
+    if tensor in graph.constants:
+        written.type = _TYPES[graph.constants[tensor].dtype]
+        return written
+    if tensor in graph.pixels:
+        written.type = schema.TensorType.UINT8
+    if graph.is_batch_free:
+        written.shapeSignature = np.array([-1, *shape[1:]], dtype=np.int32)
+    return written
 
 
 def _operator(operation: Operation, codes: list[str], numbers: dict[int, int]) -> Any:
@@ -142,7 +179,8 @@ def _operator(operation: Operation, codes: list[str], numbers: dict[int, int]) -
     kind = _OPTIONS.get(operation.code)
     if kind is not None:
         operator.builtinOptionsType = getattr(schema.BuiltinOptions, kind)
-        operator.builtinOptions = getattr(schema, f"{kind}T")(**operation.options)
+        options = _FIXED.get(operation.code, {}) | operation.options
+        operator.builtinOptions = getattr(schema, f"{kind}T")(**options)
     return operator
 
 

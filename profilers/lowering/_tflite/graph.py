@@ -63,6 +63,8 @@ class Graph:
         operations: In the order of execution.
         inputs: Tensors given from outside.
         output: The tensor that is the result.
+        pixels: Inputs of 8-bit unsigned integers; all else that is no constant is in float.
+        is_batch_free: Whether the first axis of all that is no constant may have any size.
     """
 
     shapes: list[tuple[int, ...]] = field(default_factory=list)
@@ -70,6 +72,8 @@ class Graph:
     operations: list[Operation] = field(default_factory=list)
     inputs: list[int] = field(default_factory=list)
     output: int = -1
+    pixels: set[int] = field(default_factory=set)
+    is_batch_free: bool = False
     _known: dict[bytes, int] = field(default_factory=dict, repr=False)
 
     def add_tensor(self, shape: tuple[int, ...]) -> int:
@@ -77,9 +81,11 @@ class Graph:
         self.shapes.append(shape)
         return len(self.shapes) - 1
 
-    def add_input(self, shape: tuple[int, ...]) -> int:
-        """Add a tensor that is given from outside."""
+    def add_input(self, shape: tuple[int, ...], *, of_pixels: bool = False) -> int:
+        """Add a tensor that is given from outside, in float or as 8-bit unsigned integers."""
         self.inputs.append(self.add_tensor(shape))
+        if of_pixels:
+            self.pixels.add(self.inputs[-1])
         return self.inputs[-1]
 
     def constant(self, values: Constant) -> int:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from profilers._layout import IMAGE_RANK
 from profilers.errors import UnsupportedOperationError
-from profilers.lowering._tflite.layers import Array, Layers, Value, Windows
+from profilers.lowering._tflite.layers import Array, Layers, Value, Windows, axis_in_tflite
 from profilers.lowering._tflite.window import Window
 
 Handler = Callable[..., Value | tuple[int, ...] | int]
@@ -86,6 +86,27 @@ def _gelu(layers: Layers, input: Value, approximate: str = "none") -> Value:
     return layers.activation(input, "GELU", {"approximate": approximate == "tanh"})
 
 
+def _softmax(layers: Layers, input: Value, dim: int | None = None, dtype: torch.dtype | None = None) -> Value:
+    rank = len(input.shape)
+    if dim is None or dtype not in (None, torch.float32) or axis_in_tflite(dim % rank, rank) != rank - 1:
+        raise UnsupportedOperationError(
+            f"softmax of {input.shape} over {dim} has no form in TFLite; only over channels or classes has"
+        )
+    return layers.softmax(input)
+
+
+def _to(layers: Layers, input: Value, dtype: object) -> Value:
+    if dtype != torch.float32:
+        raise UnsupportedOperationError(
+            f"conversion to {dtype!s:.40} has no form in TFLite; only to float32 has"
+        )
+    return layers.to_float(input)
+
+
+def _float(layers: Layers, input: Value) -> Value:
+    return layers.to_float(input)
+
+
 def _max_pool(layers: Layers, module: nn.MaxPool2d, x: Value) -> Value:
     windows = _pool_windows(module)
     if any(window.dilation != 1 for window in windows) or module.return_indices:
@@ -146,8 +167,10 @@ def _contiguous(layers: Layers, input: Value) -> Value:
 def _add(layers: Layers, input: _Operand, other: _Operand) -> Value:
     if isinstance(input, Value) and isinstance(other, int | float):
         return layers.scale_shift(input, _number(1), _number(other))
-    if isinstance(other, Value) and isinstance(input, int | float):
+    if isinstance(other, Value) and not isinstance(input, Value):
         return _add(layers, other, input)
+    if isinstance(input, Value) and isinstance(other, Tensor) and _is_by_channel(input, other):
+        return layers.scale_shift(input, _number(1), _array(other).reshape(-1))
     first, second = (each if isinstance(each, Value) else _constant(layers, each) for each in (input, other))
     if first.shape != second.shape:
         raise UnsupportedOperationError(f"add of {first.shape} and {second.shape} has no form in TFLite")
@@ -157,8 +180,10 @@ def _add(layers: Layers, input: _Operand, other: _Operand) -> Value:
 def _multiply(layers: Layers, input: _Operand, other: _Operand) -> Value:
     if isinstance(input, Value) and isinstance(other, int | float):
         return layers.scale_shift(input, _number(other), _number(0))
-    if isinstance(other, Value) and isinstance(input, int | float):
+    if isinstance(other, Value) and not isinstance(input, Value):
         return _multiply(layers, other, input)
+    if isinstance(input, Value) and isinstance(other, Tensor) and _is_by_channel(input, other):
+        return layers.scale_shift(input, _array(other).reshape(-1), _number(0))
     first, second = (each if isinstance(each, Value) else _constant(layers, each) for each in (input, other))
     if first.shape == (*second.shape[:2], 1, 1):
         first, second = second, first
@@ -224,6 +249,7 @@ MODULES: Mapping[type[nn.Module], Handler] = {
     nn.ReLU: lambda layers, module, x: layers.activation(x, "RELU"),
     nn.ReLU6: lambda layers, module, x: layers.activation(x, "RELU6"),
     nn.Sigmoid: lambda layers, module, x: _sigmoid(layers, x),
+    nn.Softmax: lambda layers, module, x: _softmax(layers, x, module.dim),
     nn.SiLU: lambda layers, module, x: _silu(layers, x),
 }
 
@@ -239,6 +265,7 @@ FUNCTIONS: Mapping[object, Handler] = {
     nn.functional.relu: _relu,
     nn.functional.relu6: _relu6,
     nn.functional.silu: _silu,
+    nn.functional.softmax: _softmax,
     torch.add: _add,
     torch.cat: _concatenate,
     torch.conv2d: _conv2d,
@@ -248,6 +275,7 @@ FUNCTIONS: Mapping[object, Handler] = {
     torch.mul: _multiply,
     torch.relu: _relu,
     torch.sigmoid: _sigmoid,
+    torch.softmax: _softmax,
     torch.zeros_like: _zeros_like,
 }
 
@@ -256,13 +284,22 @@ METHODS: Mapping[str, Handler] = {
     "contiguous": _contiguous,
     "div": _divide,
     "flatten": _flatten,
+    "float": _float,
     "mean": _mean,
     "mul": _multiply,
     "new_zeros": _new_zeros,
     "relu": _relu,
     "sigmoid": _sigmoid,
     "size": _size,
+    "softmax": _softmax,
+    "to": _to,
 }
+
+
+def _is_by_channel(image: Value, factors: Tensor) -> bool:
+    """Tell whether ``factors`` are one for each channel of an image, (1, c, 1, 1) or (c, 1, 1)."""
+    shape = tuple(factors.shape)
+    return len(image.shape) == IMAGE_RANK and shape in ((image.shape[1], 1, 1), (1, image.shape[1], 1, 1))
 
 
 def _is_plain_slice(index: object) -> bool:

@@ -125,6 +125,14 @@ class Layers:
         """Apply ``code``, an operation of TFLite on one tensor: RELU, RELU6, LOGISTIC, HARD_SWISH, GELU."""
         return self._add(code, (x.tensor,), x.shape, options)
 
+    def to_float(self, x: Value) -> Value:
+        """Convert pixels to float; what is in float already stays."""
+        return self._add("CAST", (x.tensor,), x.shape) if x.tensor in self.graph.pixels else x
+
+    def softmax(self, x: Value) -> Value:
+        """Turn what lies along the last axis of TFLite into probabilities."""
+        return self._add("SOFTMAX", (x.tensor,), x.shape)
+
     def hard_sigmoid(self, x: Value) -> Value:
         """Compute relu6(x + 3) / 6, for which TFLite has no operation."""
         shifted = self.scale_shift(x, *_numbers(1, 3))

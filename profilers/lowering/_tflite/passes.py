@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from profilers.errors import UnsupportedOperationError
 from profilers.lowering._tflite.graph import ACTIVATION, SCALE_SHIFT, Activation, Graph, Operation
 
 Floats = NDArray[np.float64]
@@ -15,6 +16,9 @@ _Scaling = Callable[[Graph, Operation, Sequence[Operation]], None]
 #: The axis of the output channels: CONV_2D has weights (c_out, h, w, c_in / groups), DEPTHWISE_CONV_2D
 #: (1, h, w, c_out), FULLY_CONNECTED (c_out, c_in).
 _CHANNEL_AXIS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": -1, "FULLY_CONNECTED": 0}
+
+#: In a mask, the bit of the first axis.
+_FIRST_AXIS = 1
 
 _ACTIVATIONS = {"RELU": Activation.RELU, "RELU6": Activation.RELU6}
 
@@ -34,6 +38,47 @@ def simplify_operations(graph: Graph) -> None:
     The graph says which operations are executed, and no longer what they compute.
     """
     _simplify(graph, lambda *_: None)
+
+
+def require_floats(graph: Graph) -> None:
+    """Check that pixels are converted before anything is computed of them.
+
+    Raises:
+        UnsupportedOperationError: They are not.
+    """
+    for operation in graph.operations:
+        if operation.code != "CAST" and graph.pixels.intersection(operation.inputs):
+            raise UnsupportedOperationError(
+                f"{operation.code} of 8-bit pixels has no form in TFLite; convert them to float32 first"
+            )
+
+
+def free_batch(graph: Graph) -> None:
+    """Let a simplified graph, written for one image, take any number of them.
+
+    Raises:
+        UnsupportedOperationError: Images are joined with what is known before.
+    """
+    for operation in graph.operations:
+        if operation.code == "CONCATENATION" and any(each in graph.constants for each in operation.inputs):
+            raise UnsupportedOperationError(
+                "a constant that is joined to a tensor has no form in TFLite for any number of images; "
+                "fix the batch"
+            )
+        if operation.code == "RESHAPE":
+            source, sizes = operation.inputs
+            shape = graph.constants[sizes].copy()
+            shape[0] = -1  # what follows from the number of values
+            operation.inputs = (source, graph.constant(shape))
+        if operation.code == "SLICE":
+            # A size of -1, for all that is there, would keep it out of XNNPACK; an open end does not.
+            source, begin, size = operation.inputs
+            end = graph.constant(graph.constants[begin] + graph.constants[size])
+            step = graph.constant(np.ones(len(graph.constants[begin]), dtype=np.int32))
+            operation.code, operation.inputs = "STRIDED_SLICE", (source, begin, end, step)
+        if operation.code == "STRIDED_SLICE":
+            operation.options["endMask"] = _FIRST_AXIS
+    graph.is_batch_free = True
 
 
 def _simplify(graph: Graph, scale_weights: _Scaling) -> None:

@@ -37,7 +37,7 @@ def read(content: bytes) -> tuple[Graph, frozenset[int]]:
         graph.add_tensor(tuple(int(written.Tensors(number).Shape(i)) for i in range(tensor.ShapeLength())))
         if tensor.Type() == schema.TensorType.INT8:
             integers.add(number)
-        buffer = _stored(content, model.Buffers(tensor.Buffer()))
+        buffer = stored(content, model.Buffers(tensor.Buffer()))
         if buffer:
             graph.constants[number] = _values(buffer, tensor, graph.shapes[number])
     graph.inputs = [int(written.Inputs(i)) for i in range(written.InputsLength())]
@@ -46,7 +46,34 @@ def read(content: bytes) -> tuple[Graph, frozenset[int]]:
     return graph, frozenset(integers)
 
 
-def _stored(content: bytes, buffer: Any) -> bytes:
+def batch_size(content: bytes) -> int:
+    """Return how many images the first input of a file, whose offsets are verified, takes at once."""
+    graph = schema.Model.GetRootAs(content).Subgraphs(0)
+    return int(graph.Tensors(graph.Inputs(0)).Shape(0))
+
+
+def names_at_borders(content: bytes) -> frozenset[str]:
+    """Return the names of the tensors that are computed of pixels alone, and of those of probabilities.
+
+    Args:
+        content: A TFLite file that we wrote.
+    """
+    graph, _ = read(content)
+    of_pixels: set[int] = set()
+    found = set()
+    for operation in graph.operations:
+        sources = [each for each in operation.inputs if each not in graph.constants]
+        is_by_channel = operation.code in ("MUL", "ADD") and of_pixels.issuperset(sources)
+        if operation.code == "CAST" or is_by_channel:
+            of_pixels.add(operation.output)
+            found.add(operation.output)
+        elif operation.code == "SOFTMAX":
+            found.add(operation.output)
+    written = schema.Model.GetRootAs(content).Subgraphs(0)
+    return frozenset(written.Tensors(place).Name().decode() for place in found)
+
+
+def stored(content: bytes, buffer: Any) -> bytes:
     """Return what a buffer holds, within the tables or, as the quantizer writes large files, behind them."""
     if buffer.DataLength():
         return bytes(buffer.DataAsNumpy())

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from profilers.lowering._tflite.flatbuffer import operator_code, packed
+from profilers.lowering._tflite.flatbuffer import add_values, packed, place_of_code, unpacked
 from profilers.lowering._tflite.graph import ACTIVATION, Activation, Graph, Operation
 
 _SPELLED = "HARD_SWISH"
@@ -42,7 +42,7 @@ def spelled_out_file(content: bytes) -> bytes:
     Args:
         content: A TFLite file that we wrote.
     """
-    model = schema.ModelT.InitFromPackedBuf(content)
+    model = unpacked(content)
     numbers = [code.builtinCode for code in model.operatorCodes]
     if schema.BuiltinOperator.HARD_SWISH not in numbers:
         return content
@@ -57,7 +57,7 @@ class _Rewriting:
 
     def __init__(self, model: Any, spelled: int) -> None:
         self._model, self._tensors, self._spelled = model, model.subgraphs[0].tensors, spelled
-        self._codes = {name: self._code(name) for name in ("ADD", "MUL")}
+        self._codes = {name: place_of_code(model, name) for name in ("ADD", "MUL")}
         self._shift, self._scale = (
             self._tensor(name, values.shape, values)
             for name, values in (("hard_swish_shift", _SHIFT), ("hard_swish_scale", _SCALE))
@@ -72,25 +72,15 @@ class _Rewriting:
         written = self._tensors[result]
         name = written.name.decode()
         shifted, gate = (self._tensor(f"{name}/{part}", written.shape) for part in ("shifted", "gate"))
+        for place in (shifted, gate):
+            self._tensors[place].shapeSignature = written.shapeSignature
         yield self._operator("ADD", (source, self._shift), shifted, Activation.RELU6)
         yield self._operator("MUL", (shifted, self._scale), gate, Activation.NONE)
         yield self._operator("MUL", (source, gate), result, Activation.NONE)
 
-    def _code(self, name: str) -> int:
-        """Return the place of the code of ``name``, which is added where there is none."""
-        numbers = [code.builtinCode for code in self._model.operatorCodes]
-        wanted = operator_code(name)
-        if wanted.builtinCode not in numbers:
-            self._model.operatorCodes.append(wanted)
-            return len(numbers)
-        return numbers.index(wanted.builtinCode)
-
     def _tensor(self, name: str, shape: Sequence[int], values: Any = None) -> int:
         """Add a float tensor, of known ``values`` if they are given; return its place."""
-        buffer = 0
-        if values is not None:
-            self._model.buffers.append(schema.BufferT(data=values.view(np.uint8)))
-            buffer = len(self._model.buffers) - 1
+        buffer = 0 if values is None else add_values(self._model, values)
         sizes = np.array(shape, dtype=np.int32)
         self._tensors.append(
             schema.TensorT(shape=sizes, type=schema.TensorType.FLOAT32, buffer=buffer, name=name)

@@ -70,6 +70,24 @@ class TfLiteModel:
         """Type of the numbers of each input: ``"float32"``."""
         return [np.dtype(tensor["dtype"]).name for tensor in self._inputs]
 
+    @property
+    def is_batch_dynamic(self) -> bool:
+        """Whether the first axis of its inputs may have any size."""
+        return all(len(t["shape_signature"]) and t["shape_signature"][0] == -1 for t in self._inputs)
+
+    def set_batch(self, n: int) -> None:
+        """Take ``n`` images at once from the next ``allocate`` on.
+
+        Raises:
+            ProfilingError: The file does not leave their number open.
+        """
+        try:
+            for tensor, shape in zip(self._inputs, self.input_shapes, strict=True):
+                self._interpreter.resize_tensor_input(tensor["index"], (n, *shape[1:]), strict=True)
+        except RuntimeError as error:
+            raise ProfilingError(first_line(error)) from error
+        self._inputs = self._interpreter.get_input_details()
+
     def declared_bytes(self) -> int:
         """Return how much memory the tensors take, as the file says."""
         with _readable_names():

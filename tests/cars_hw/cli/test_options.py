@@ -127,8 +127,10 @@ def test_what_init_writes_is_profiled_searched_exported_and_reported(
     assert {member["architecture"] for member in shown["front"]}
     assert shown["configuration"]["strategy"]["population_size"] == 16
     assert "never validated" in shown["trust"]
-    _run("export", "run", "--pick", "least:parameters")
+    _run("export", "run", "--pick", "least:parameters", "--pick", "latency_ms<=1e6 and parameters <= 1e9")
     assert Path("run/export/least:parameters.onnx").exists()
+    card = Path("run/export/latency_ms-1000000-and-parameters-1000000000.json")
+    assert json.loads(card.read_text())["pick"] == "latency_ms<=1000000 and parameters<=1000000000"
 
 
 def test_a_command_that_is_wrong_exits_with_2_and_one_of_ours_with_1(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cars_hw.cli._measuring import Lines, exporting_bar, measuring_bars, text
-from cars_hw.results.members import ExportProgress
+from cars_hw.results.exporting.progress import ExportProgress
 from profilers import Progress
 
 

@@ -184,6 +184,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("--pick=0 --pick=kneee", "did you mean 'knee'"),
         ("--pick=0 --pick=fastest", "did not minimise latency_ms"),
         ("--pick=0 --pick=999", "there is no member 999"),
+        ("--pick=0 --pick=parameters<=1", "parameters<=1; the smallest there is: parameters "),
         pytest.param("--pick=0 --pick=spread:0", "spread:0 picks no number", marks=pytest.mark.slow),
         ("--pick=0 --pick=999 --allow-infeasible", "there is no member 999"),
         pytest.param("--pick=0 --format=onx", "did you mean 'onnx'", marks=pytest.mark.slow),

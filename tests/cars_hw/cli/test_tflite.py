@@ -83,8 +83,10 @@ def test_a_member_is_exported_to_tflite_and_with_8_bit_integers(folder: Path, tm
     assert {path.name for path in tmp_path.iterdir()} == {
         "knee.tflite",
         "knee.tflite.json",
+        "knee.tflite.example.py",
         "knee.int8.tflite",
         "knee.int8.tflite.json",
+        "knee.int8.tflite.example.py",
     }
     card = read_card(tmp_path / "knee.int8.tflite")
     assert card is not None

@@ -65,8 +65,8 @@ def test_a_set_without_test_images_of_its_own_has_those_that_are_drawn() -> None
     ("labels", "split", "text"),
     [
         ([0, 0, 0, 0], Split(1), "mine has one class, 0; there is nothing to tell apart"),
-        ([0, 1, 0, 1], Split(3), "3 fitness images of mine; take 2 to 2"),
-        ([0, 1, 0, 1], Split(2, 3), "3 test images of mine; take 1 to 2"),
+        ([0, 1, 0, 1], Split(3), "3 fitness images of mine; set data.fitness_images to 2 to 2"),
+        ([0, 1, 0, 1], Split(2, 3), "3 test images of mine; set data.test_images to 1 to 2"),
     ],
 )
 def test_what_cannot_be_split_is_one_line(labels: list[int], split: Split, text: str) -> None:

@@ -11,7 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from cars_hw.ledger import Json
-from cars_hw.results.exporter import PARITY_TOLERANCE, Export, export_int8, export_network
+from cars_hw.results.exporter import export_network
+from cars_hw.results.exporting.files import Export, Source, written
+from cars_hw.results.exporting.images import NormalisedJudging
+from cars_hw.results.exporting.options import FileOptions
+from cars_hw.results.exporting.proof import PARITY_TOLERANCE
 from cars_hw.results.model_card import card_path, read_card
 from cars_hw.spaces.darts import Darts
 from cars_hw.weights.network import Network
@@ -86,10 +90,10 @@ _ONNX = formats.load("onnx")
 class Zipped(FileFormat):
     suffix, layout, runtime, packages = ".zonnx", "NCHW", "onnxruntime", ("onnx",)
 
-    def lower(self, module, input_shapes):
+    def lower(self, module, input_shapes, *, input_dtype="float32", is_batch_dynamic=False):
         return zlib.compress(_ONNX.lower(module, input_shapes))
 
-    def run(self, content, images):
+    def run(self, content, images, *, batch=1):
         return _ONNX.run(zlib.decompress(content), images)
 
     def workload(self, path):
@@ -108,8 +112,12 @@ def test_a_format_from_outside_is_one_file(tmp_path: Path, monkeypatch: pytest.M
     card = json.loads((tmp_path / "net.zonnx.json").read_bytes())
     assert card["input"]["layout"] == "NCHW"
     assert "onnx" in card["versions"]
-    with pytest.raises(ExportError, match=r"exporters_lab\.zipped files are not written with 8-bit integers"):
-        export_int8(export, _IMAGES, _LABELS, range_images=_IMAGES, max_error_growth_share=1.0)
+    for options, reason in (
+        (FileOptions("exporters_lab.zipped", max_error_growth_share=1.0), "with 8-bit integers"),
+        (FileOptions("exporters_lab.zipped", with_fp16=True), "in half precision"),
+    ):
+        with pytest.raises(ExportError, match=rf"exporters_lab\.zipped files are not written {reason}"):
+            options.loaded_format()
 
 
 class _Drifting(nn.Module):
@@ -137,10 +145,6 @@ def test_an_unwritable_place_is_one_clear_error(tmp_path: Path) -> None:
         export_network(_network(), _IMAGES, _LABELS, tmp_path / "file" / "net.onnx", card={})
 
 
-def _float_file(folder: Path, labels: Tensor) -> Export:
-    return export_network(_network(), _IMAGES, labels, folder / "net.tflite", card=_CARD)
-
-
 def _right_labels() -> Tensor:
     """Return what the network itself says: every other answer is an error."""
     with torch.inference_mode():
@@ -148,11 +152,21 @@ def _right_labels() -> Tensor:
     return labels
 
 
+def _written(
+    folder: Path, labels: Tensor, *, most_growth_share: float | None = None, ranges: Tensor = _IMAGES
+) -> dict[str, Export]:
+    """Write a TFLite file and, where the error may grow by something, that of 8-bit integers."""
+    source = Source(_network(), NormalisedJudging(_IMAGES, labels), NormalisedJudging(ranges, labels), _CARD)
+    options = FileOptions("tflite", max_error_growth_share=most_growth_share)
+    return written(source, folder / "net.tflite", formats.load("tflite"), options)
+
+
 def test_a_file_of_8_bit_integers_lies_beside_the_float_one_with_a_card(tmp_path: Path) -> None:
-    before = _float_file(tmp_path, _right_labels())
-    after = export_int8(before, _IMAGES, _right_labels(), range_images=_IMAGES, max_error_growth_share=0.2)
+    files = _written(tmp_path, _right_labels(), most_growth_share=0.2)
+    before, after = files[""], files["int8"]
     assert after.path == tmp_path / "net.int8.tflite"
-    assert before.error == 0.0
+    assert before.error == after.error_before == 0.0
+    assert after.error is not None
     assert after.error <= 0.2
     assert after.max_difference > before.max_difference
     logits = torch.cat([tflite_files.run(after.path.read_bytes(), image[None]) for image in _IMAGES])
@@ -169,16 +183,17 @@ def test_a_file_of_8_bit_integers_lies_beside_the_float_one_with_a_card(tmp_path
 
 
 def test_a_file_of_8_bit_integers_that_errs_more_is_not_written(tmp_path: Path) -> None:
-    before = _float_file(tmp_path, _right_labels())
+    _written(tmp_path, _right_labels())
     files = sorted(tmp_path.iterdir())
     too_dark = _IMAGES * 0.1  # activations of real images do not fit the ranges that these give
     with pytest.raises(ExportError, match=r"instead of 0\.00%, which grows by more than 1 points: not kept"):
-        export_int8(before, _IMAGES, _right_labels(), range_images=too_dark, max_error_growth_share=0.01)
+        _written(tmp_path, _right_labels(), ranges=too_dark, most_growth_share=0.01)
     assert sorted(tmp_path.iterdir()) == files
 
 
 def test_without_the_quantizer_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = _float_file(tmp_path, _LABELS)
-    monkeypatch.setitem(sys.modules, "ai_edge_quantizer", None)
+    packages = ("litert_quantizer", "ai_edge_quantizer")
+    for name in (*packages, *(one for one in sys.modules if one.partition(".")[0] in packages)):
+        monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(ExportError, match=r"pip install 'cars-hw\[int8\]'"):
-        export_int8(before, _IMAGES, _LABELS, range_images=_IMAGES, max_error_growth_share=1.0)
+        _written(tmp_path, _LABELS, most_growth_share=1.0)

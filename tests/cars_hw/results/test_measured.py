@@ -125,6 +125,9 @@ def test_the_page_its_json_and_the_cards_show_what_was_measured(opened: Run) -> 
     fastest = min(measured.front, key=lambda member: member.costs[2])
     assert from_text(card["architecture"], make_space(opened.config).choices) == fastest.architecture
     assert card["measured_of_the_deployed_network"]["latency_ms"]["measured_ms"] == fastest.costs[2]
+    on = card["measured_of_the_deployed_network"]["latency_ms"]["measured_on"]
+    assert (on["device"], on["threads"], on["delegate"]) == ("fake", 1, "cpu")
+    assert on["hardware"] == LatencyTable.open("table.jsonl").header.device.model
     predicted = measured.predicted_of(fastest)["latency_ms"]
     assert card["costs_of_the_deployed_network"]["latency_ms"] == predicted != fastest.costs[2]
 

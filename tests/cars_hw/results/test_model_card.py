@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cars_hw.results.model_card import card_path, read_card
+from cars_hw.results.model_card import ModelCard, card_path, read_card
 from profilers.errors import ExportError
 
 
@@ -56,3 +56,32 @@ def test_files_of_one_name_and_several_formats_have_cards_of_their_own() -> None
         "net.tflite.json",
         "net.int8.tflite.json",
     ]
+
+
+@pytest.mark.parametrize(
+    ("more", "is_predictable", "beside"),
+    [
+        ({}, True, ""),
+        ({"input": {"shape": [1, 3, 8, 8], "layout": "NCHW", "dtype": "float32"}}, True, ""),
+        ({"input": {"batch": "dynamic"}, "output": {"are": "probabilities"}}, True, "softmax"),
+        ({"input": {"dtype": "uint8", "batch": 1}}, True, "preprocessing"),
+        (
+            {"input": {"batch": 8, "dtype": "uint8"}, "output": {"are": "probabilities"}},
+            False,
+            "preprocessing and softmax",
+        ),
+        ({"quantisation": {"weights": "float16"}}, False, ""),
+    ],
+)
+def test_a_table_predicts_single_images_in_float_without_what_else_a_file_computes(
+    more: dict[str, object], is_predictable: bool, beside: str
+) -> None:
+    card = {
+        "sha256": "",
+        "scale": "search",
+        "space": {"name": "darts", "settings": {}},
+        "architecture": "0.1",
+    }
+    read = ModelCard.model_validate({**card, **more})
+    assert read.is_predictable is is_predictable
+    assert read.beside_the_network == beside

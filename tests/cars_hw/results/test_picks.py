@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cars_hw.candidate import Candidate, Front
-from cars_hw.results.picks import expanded, pick, spread
+from cars_hw.results.picks import expanded, file_stem, named_picks, pick, reason, spread
 from devices.foundation.errors import ConfigError, UnknownNameError
 
 _NAMES = ("error", "parameters", "latency_ms")
@@ -61,6 +61,152 @@ def test_a_number_in_other_digits_is_refused() -> None:
 def test_a_pick_by_a_cost_that_was_not_minimised_is_refused() -> None:
     with pytest.raises(ConfigError, match="did not minimise latency_ms"):
         pick(Front(_FRONT, ("error", "parameters", "macs")), "fastest")
+
+
+@pytest.mark.parametrize(
+    ("choice", "architecture"),
+    [
+        ("latency_ms<=1.15", 2),
+        ("latency_ms<=1.2", 1),
+        (" latency_ms  <= 1.2", 1),
+        ("error<=0.11", 0),
+        ("parameters<=2e2", 2),
+        ("latency_ms<=1.05 and parameters<=300", 3),
+        ("latency_ms<=3 and latency_ms<=1.1", 2),
+    ],
+)
+def test_the_most_accurate_within_limits_is_found(choice: str, architecture: int) -> None:
+    assert pick(Front(_FRONT, _NAMES), choice).architecture == (architecture,)
+
+
+def test_limits_are_on_the_latency_of_any_target() -> None:
+    front = Front(_FRONT, ("error", "latency_ms.old", "latency_ms.new-1"))
+    assert pick(front, "latency_ms.old<=300 and latency_ms.new-1<=1.1").architecture == (2,)
+    with pytest.raises(ConfigError, match=r"within latency_ms<=3; it minimised error, latency_ms\.old"):
+        pick(front, "latency_ms<=3")
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        ("latency_ms<=0.08", "latency_ms<=0.08; the smallest there is: latency_ms 1; raise the limit"),
+        (
+            "error<=0.2 and latency_ms<=0.08",
+            "error<=0.2 and latency_ms<=0.08; the smallest there is: latency_ms 1; raise the limit",
+        ),
+        (
+            "error<=0.2 and latency_ms<=1.1",
+            "each limit is met, but not all by one member; the smallest there is: error 0.1 and latency_ms 1",
+        ),
+        (
+            "macs<=1e6",
+            "the search did not minimise macs, so that nothing is known to be within macs<=1000000;",
+        ),
+        *(
+            (text, f"pick '{text}' sets no limit; write 'latency_ms<=0.08'")
+            for text in (
+                "latency_ms<0.08",
+                "latency_ms>=0.08",
+                "latency_ms=0.08",
+                "latency_ms<=",
+                "<=0.08",
+                "latency_ms<=nan",
+                "latency_ms<=1e999",
+                "latency_ms<=1, error<=1",
+                "latency_ms<=1 and knee",
+                "latency_ms<=\N{ARABIC-INDIC DIGIT SIX}",
+            )
+        ),
+    ],
+)
+def test_limits_that_are_none_or_that_nobody_is_within_are_refused_in_a_line(
+    choice: str, message: str
+) -> None:
+    with pytest.raises(ConfigError) as refused:
+        pick(Front(_FRONT, _NAMES), choice)
+    assert message in str(refused.value)
+    assert len(str(refused.value).splitlines()) == 1
+
+
+#: As measured: member 1 is faster and more accurate than 2, which is smaller; 4 is dominated in all costs.
+_MEASURED = (
+    Candidate((0,), (0.10, 900.0, 3.0)),
+    Candidate((1,), (0.14, 400.0, 1.3)),
+    Candidate((2,), (0.15, 300.0, 1.4)),
+    Candidate((3,), (0.30, 100.0, 1.1)),
+    Candidate((4,), (0.31, 950.0, 9.0)),
+)
+
+
+def test_the_knee_is_not_slower_and_less_accurate_than_another_as_measured() -> None:
+    assert pick(Front(_MEASURED, _NAMES), "knee").architecture == (2,)
+    assert pick(Front(_MEASURED, _NAMES, measured=["latency_ms"]), "knee").architecture == (1,)
+
+
+@given(
+    st.lists(st.tuples(*[st.integers(0, 6).map(float)] * 3), min_size=1, max_size=9),
+    st.sampled_from(["knee", "fastest", "smallest", "most-accurate", "latency_ms<=6", "spread:2"]),
+)
+def test_no_pick_is_dominated_in_measured_costs(costs: list[tuple[float, float, float]], choice: str) -> None:
+    members = [Candidate((i,), each) for i, each in enumerate(costs)]
+    front = Front(sorted(members, key=lambda one: one.costs), _NAMES, measured=["latency_ms"])
+    for one in expanded(front, [choice]):
+        found = pick(front, one).costs
+        assert not any(_dominates(other.costs, found) for other in front)
+        if choice == "knee":
+            assert not any(_dominates(other.costs[::2], found[::2]) for other in front)
+
+
+def _dominates(better: tuple[float, ...], worse: tuple[float, ...]) -> bool:
+    return better != worse and all(a <= b for a, b in zip(better, worse, strict=True))
+
+
+def test_dominated_members_neither_stretch_the_scale_nor_are_spread_over() -> None:
+    front = Front(_MEASURED, _NAMES, measured=["latency_ms"])
+    assert spread(front, 9) == [0, 1, 2, 3]
+    assert pick(Front(_MEASURED[:4], _NAMES, measured=["latency_ms"]), "knee") is pick(front, "knee")
+
+
+def test_each_pick_says_why_it_is_this_member() -> None:
+    front = Front(_MEASURED, _NAMES, measured=["latency_ms"])
+    knee = reason(front, "knee")
+    assert knee.startswith(
+        "the closest to the least of each cost: error, parameters, latency_ms (measured), "
+    )
+    assert "among the 3 of 5 members that no other is better than in error and measured latency" in knee
+    distances = [math.hypot(0.2, 0.375, 0.2 / 1.9), math.hypot(1.0, 0.0, 0.0)]
+    assert f"its distance is {distances[0]:.3f}, that of the next, member 3, {distances[1]:.3f}" in knee
+    assert reason(front, "fastest") == "the least latency_ms of 5 members"
+    assert reason(front, "latency_ms<=1.4") == "the least error of the 3 of 5 members with latency_ms<=1.4"
+    assert reason(front, "3") == "chosen by its number"
+    assert reason(Front(_MEASURED[:1], _NAMES), "knee").endswith("each scaled to 0..1")
+
+
+def test_every_cost_of_a_front_has_a_word_that_picks_by_it() -> None:
+    names = ("error", "latency_ms.old", "my_lab.bytes")
+    found = named_picks(Front(_FRONT, names))
+    assert list(found) == ["knee", "most-accurate", "fastest.old", "least:my_lab.bytes"]
+    assert all(_FRONT[number] is pick(Front(_FRONT, names), choice) for choice, number in found.items())
+
+
+@pytest.mark.parametrize(
+    ("choice", "stem"),
+    [
+        ("latency_ms<=0.08", "latency_ms-0.08"),
+        ("latency_ms <= 8e-2 and parameters<=1e6", "latency_ms-0.08-and-parameters-1000000"),
+        ("../../x,y<=1e30", "x-y-1e30"),
+        ("7", "member-007"),
+        ("knee", "knee"),
+        ("least:parameters", "least:parameters"),
+        ("least:../x", "least:..-x"),
+    ],
+)
+def test_files_of_a_pick_have_a_safe_name(choice: str, stem: str) -> None:
+    assert file_stem(choice) == stem
+
+
+def test_limits_are_spelled_in_one_way() -> None:
+    assert expanded(_FRONT, ["latency_ms <=.50", "latency_ms<=5e-1"]) == ["latency_ms<=0.5"]
 
 
 def line(*positions: float) -> list[Candidate]:

@@ -48,6 +48,7 @@ def test_the_page_shows_every_member_of_the_front_and_three_plots(tmp_path: Path
     parser = _Parser()
     parser.feed(page)
     assert parser.tags.count("svg") == 3
+    assert "Retrained" not in page
 
 
 def test_the_page_states_both_counts_of_what_was_spent(tmp_path: Path) -> None:

@@ -46,13 +46,18 @@ def test_members_of_a_run_are_retrained_kept_and_not_trained_again(folder: Path)
     assert first.status == 0, first.err
     assert "knee: epoch 2 of 2: loss" in first.err
     assert "knee by class" in first.out
+    assert "latency_ms measured (95 %)" in first.out
+    assert "with shared weights" in first.out
     assert "chosen by the images that judge it" in first.err
     kept = cars_hw.retrained_of(folder / "run")
     assert list(kept) == ["knee", "member-000"]
     before = {path: path.stat().st_mtime_ns for path in folder.glob("run/retrained/*/[!.]*")}
     again = run(*words, "--json")
     assert "epoch" not in again.err
-    assert {name: one.to_json() for name, one in kept.items()} == _json(again)
+    beside = cars_hw.retrained_members(cars_hw.Run.open("run"))
+    assert {name: one.to_json() for name, one in beside.items()} == _json(again)
+    assert {name: one.retrained for name, one in beside.items()} == kept
+    assert [one.number for one in beside.values()][1] == 0
     assert {path: path.stat().st_mtime_ns for path in before} == before
     [knee] = [one for name, one in kept.items() if name == "knee"]
     assert (knee.images.judged_on, knee.images.are_unseen, knee.images.judging) == (
@@ -139,6 +144,25 @@ def test_a_run_is_not_retrained_on_other_images_than_it_was_searched_on(folder: 
     with pytest.raises(cars_hw.CheckpointError, match="was searched on other images than digits holds now"):
         cars_hw.retrain(moved, {"first": opened.front()[0].architecture}, plan)
     assert not (folder / "run" / "retrained" / "first").exists()
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (
+            "batch_size=1738",
+            "batch_size 1738 exceeds the 1737 training images; make retraining.batch_size smaller",
+        ),
+        ("torch_device=xyz", "xyz"),
+    ],
+)
+def test_a_plan_that_does_not_fit_leaves_nothing_in_the_way_of_another(
+    folder: Path, value: str, message: str
+) -> None:
+    refused = run("retrain", "run", *_SHORT, "--set", f"retraining.{value}")
+    assert refused.status == 1
+    assert message in refused.err
+    assert not (folder / "run" / "retrained").exists()
 
 
 @pytest.mark.parametrize(

@@ -134,6 +134,27 @@ def test_a_search_that_plans_by_its_rounds_is_not_extended_but_takes_other_limit
     assert cars_hw.amended(planning, {"limits": {"parameters": 1e6}}).config.limits == {"parameters": 1e6}
 
 
+def test_how_members_are_retrained_may_come_change_and_go_and_the_search_goes_on(run: Run) -> None:
+    section: dict[str, JsonValue] = {"preset": "small", "epochs": 5, "cutout": 3}
+    plan = cars_hw.RetrainingPlan.checked("retraining", section)
+    record = run.record()
+    warnings = warnings_of_run(run, record)
+    found = cars_hw.amended(run, {"retraining": section})
+    assert found.config.retraining == plan
+    came = f"after generation 1: retraining: none -> a section of {len(plan.values())} keys"
+    assert str(found.amendments[0]).endswith(came)
+    found = cars_hw.amended(found, {"retraining": {"epochs": 7}})
+    assert str(found.amendments[1]).endswith("after generation 1: retraining.epochs: 5 -> 7")
+    found = cars_hw.amended(found, {"retraining": {"preset": "evnas-imagenet"}})
+    assert found.config.retraining == cars_hw.RetrainingPlan.checked("x", {"preset": "evnas-imagenet"})
+    again = Run.open("run")
+    assert again == found
+    assert warnings_of_run(again, again.record()) == warnings
+    assert again.record() == record, "its checkpoint is still this run's"
+    assert cars_hw.amended(found, {"retraining": None}).config.retraining is None
+    assert Run.open("run").config.retraining is None
+
+
 def test_another_address_of_the_same_kind_of_device_is_taken(run: Run) -> None:
     found = cars_hw.amended(run, {"latency": {"device": "cpu:elsewhere"}})
     assert found.config.latency.device == "cpu:elsewhere"

@@ -46,14 +46,23 @@ class PackedOnnx(FileFormat):
     runtime = "my_lab.packed_onnx"
     packages = ("onnx", "onnxruntime")
 
-    def lower(self, module: nn.Module, input_shapes: Sequence[tuple[int, ...]]) -> bytes:
+    def lower(
+        self,
+        module: nn.Module,
+        input_shapes: Sequence[tuple[int, ...]],
+        *,
+        input_dtype: formats.InputDtype = "float32",
+        is_batch_dynamic: bool = False,
+    ) -> bytes:
         with _EXPORTING:
-            return zlib.compress(formats.load("onnx").lower(module, input_shapes))
+            onnx = formats.load("onnx")
+            content = onnx.lower(
+                module, input_shapes, input_dtype=input_dtype, is_batch_dynamic=is_batch_dynamic
+            )
+            return zlib.compress(content)
 
-    def run(self, content: bytes, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        session = _session(content)
-        name = session.get_inputs()[0].name
-        return np.concatenate([session.run(None, {name: image})[0] for image in images[:, None]])
+    def run(self, content: bytes, images: formats.Images, *, batch: int = 1) -> NDArray[np.float32]:
+        return formats.load("onnx").run(zlib.decompress(content), images, batch=batch)
 
     def workload(self, path: Path) -> Workload:
         try:

@@ -1,0 +1,1 @@
+"""What an export is made of: the weights, the images that verify it, its proof, its card, its example."""

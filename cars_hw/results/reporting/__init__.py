@@ -1,0 +1,1 @@
+"""What a run has to show: what was retrained of it, and parts of its page."""

@@ -174,6 +174,7 @@ _VERBS = [
     "bench file --format tflite",
     "bench file.onnx",
     "bench --config config.toml --genotype file",
+    "export --config config.toml --genotype file",
     "bench --config file --architecture 0.0",
     "bench model.onnx --config config.toml",
     "demo --run file",

@@ -19,6 +19,7 @@ from cars_hw.results.exporting.images import PixelJudging
 from cars_hw.results.exporting.options import FileOptions
 from cars_hw.results.model_card import card_path
 from profilers import formats
+from tests.fakes.command_line import run
 from tests.fakes.image_files import image_file, write_files
 
 _CLASSES = ("a b", "caf\u00e9's", "\u732b")
@@ -37,9 +38,8 @@ Example = Callable[[Path, list[Path]], list[str]]
 pytestmark = pytest.mark.filterwarnings("ignore:Palette images with Transparency")
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of images: grey, CMYK, with a palette, held sideways, of several sizes and formats."""
+def _files(prefix: str = "") -> dict[str, bytes]:
+    """Return images: grey, CMYK, with a palette, held sideways, of several sizes and formats."""
     kinds: list[tuple[str, str, str, int | None]] = [
         ("1.png", "PNG", "L", None),
         ("2.jpg", "JPEG", "CMYK", None),
@@ -51,21 +51,26 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("8.png", "PNG", "RGBA", None),
         ("9.png", "PNG", "1", None),
     ]
-    files = {
-        f"{label}/{name}": image_file(
+    return {
+        f"{prefix}{label}/{name}": image_file(
             100 * k + i, kind=kind, mode=mode, size=(10 + 3 * (i % 4), 22 - 4 * (i % 3)), orientation=held
         )
         for k, label in enumerate(_CLASSES)
         for i, (name, kind, mode, held) in enumerate(kinds)
     }
-    return write_files(tmp_path_factory.mktemp("messy"), files)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of such images."""
+    return write_files(tmp_path_factory.mktemp("messy"), _files())
 
 
 @pytest.fixture
 def classes(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Example:
     """Run an example here, and return what it says of each file."""
 
-    def run(example: Path, files: list[Path]) -> list[str]:
+    def ran(example: Path, files: list[Path]) -> list[str]:
         monkeypatch.setattr(sys, "argv", [str(example), *map(str, files)])
         capsys.readouterr()
         runpy.run_path(str(example), run_name="__main__")
@@ -73,7 +78,7 @@ def classes(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
         assert [line.rpartition(": ")[0] for line in lines] == list(map(str, files))
         return [line.rpartition(": ")[2] for line in lines]
 
-    return run
+    return ran
 
 
 def _network(images: ImageSet) -> nn.Module:
@@ -181,3 +186,68 @@ def test_class_names_are_data_in_the_example_and_no_code(
     export = _exported(hostile, tmp_path, FileOptions("onnx"))[""]
     assert export.example is not None
     assert set(classes(export.example, sorted(folder.glob("*/*")))) <= set(names)
+
+
+_SEARCH = """
+[space]
+name = "nasbench201"
+deploy = "search"
+channels = 2
+cells = 1
+image_size = 8
+image_width = 12
+classes = 3
+[data]
+name = "folder"
+path = "photos"
+fitness_images = 6
+image_size = 8
+image_width = 12
+resize = "crop"
+[training]
+batch_size = 8
+crop_padding = 1
+recalibration_images = 8
+[search]
+objectives = ["error", "parameters"]
+warm_up_epochs = 1
+epochs_per_generation = 0
+generations = 0
+[strategy]
+name = "random_search"
+population_size = 2
+[retraining]
+preset = "small"
+epochs = 2
+batch_size = 8
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [("--format=onnx",), ("--format=tflite", "--with-preprocessing")])
+def test_from_a_folder_to_a_file_the_example_has_the_accuracy_of_the_retraining(
+    words: tuple[str, ...], classes: Example, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    more = {
+        f"train/{label}/{i}.png": image_file(9 * i + k) for k, label in enumerate(_CLASSES) for i in range(9)
+    }
+    write_files(Path("photos"), {**more, **_files("test/")})
+    Path("search.toml").write_text(_SEARCH)
+    for command in (
+        ("search", "--config=search.toml", "--run=run", "-q"),
+        ("retrain", "run", "--pick=0", "-q"),
+        ("export", "run", "--pick=0", "--allow-infeasible", "-q", *words),
+    ):
+        done = run(*command)
+        assert done.status in (0, 3), done.err
+    [example] = Path("run/export").glob("*.example.py")
+    files = sorted(Path("photos/test").glob("*/*"))
+    found = classes(example, files)
+    wrong = [name != file.parent.name for name, file in zip(found, files, strict=True)]
+    [card] = (json.loads(path.read_bytes()) for path in Path("run/export").glob("*.json"))
+    assert card["weights_are"] == "retrained"
+    assert card["verified"]["judged_on"] == "test images"
+    assert card["verified"]["error"] == pytest.approx(sum(wrong) / len(files))
+    assert card["retrained"]["error"] == pytest.approx(card["verified"]["error"])
+    assert card["output"]["classes"] == list(_CLASSES)

@@ -31,7 +31,7 @@ from cars_hw.results.exporting.weights import (
     subject_untrained,
 )
 from cars_hw.results.measured import MeasuredGeneration, as_measured
-from cars_hw.results.picks import expanded, file_stem, pick
+from cars_hw.results.picks import expanded, file_stem, pick, reason
 from cars_hw.results.run_warnings import RunWarning, excess_text, excesses, violations_json, warnings_of_run
 from cars_hw.retraining.images import RetrainingImages, retraining_images
 from cars_hw.retraining.records import RETRAINED, Retrained
@@ -116,7 +116,7 @@ class RestoredRun:
         """
         made_by, member = options.loaded_format(), pick(self.front, choice)
         subject = self._subject(choice, member)
-        card = {"pick": choice, "scale": self.wanted.scale, **self._card(member, subject)}
+        card = {"pick": choice, **self._card(choice, member, subject)}
         done = written(_source(subject, card), _path(file_stem(choice), folder, made_by), made_by, options)
         measured = self.generation.measured_json(member) if self._is_deployed else {}
         return {f"{choice} {word}".strip(): replace(one, measured=measured) for word, one in done.items()}
@@ -203,7 +203,7 @@ class RestoredRun:
             raise self._lacks_weights((choice,))
         return subject_of_search(self.trainer, member.architecture, self.generation.index)
 
-    def _card(self, member: Candidate, subject: Subject) -> dict[str, Json]:
+    def _card(self, choice: str, member: Candidate, subject: Subject) -> dict[str, Json]:
         config, generation = self.run.config, self.generation
         measured = generation.measured_json(member)
         targets = config.latency_targets()
@@ -218,6 +218,8 @@ class RestoredRun:
             if isinstance(values, dict)
         }
         return {
+            "picked_as": reason(self.front, choice),
+            "scale": self.wanted.scale,
             **network_card(config, self.space, member.architecture, subject),
             "costs_of_the_deployed_network": dict(generation.predicted_of(member)),
             **({"measured_of_the_deployed_network": latencies} if latencies else {}),

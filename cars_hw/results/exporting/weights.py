@@ -187,20 +187,9 @@ def find_retrained(
     folders = [folder] if is_finished(folder) else sorted(one for one in folder.glob("*") if is_finished(one))
     for one in sorted(folders, key=lambda one: one.name != name):
         found = read_retrained(one)
-        if found.architecture == to_text(architecture) and _is_in(found, config):
+        if found.architecture == to_text(architecture) and found.is_of(config):
             return found
     return None
-
-
-def _is_in(retrained: Retrained, config: SearchConfig) -> bool:
-    """Tell whether the space of a retraining is that of ``config``; a setting that is new is not compared."""
-    there, settings = retrained.space, config.space.settings
-    own = there.get("settings")
-    return (
-        there.get("name") == config.space.name
-        and isinstance(own, dict)
-        and all(settings.get(name) == value for name, value in own.items())
-    )
 
 
 def _on(data: Data, network: nn.Module, graph: Graph, weights: Weights, *, seed: int) -> Subject:

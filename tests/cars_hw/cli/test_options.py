@@ -130,7 +130,9 @@ def test_what_init_writes_is_profiled_searched_exported_and_reported(
     _run("export", "run", "--pick", "least:parameters", "--pick", "latency_ms<=1e6 and parameters <= 1e9")
     assert Path("run/export/least:parameters.onnx").exists()
     card = Path("run/export/latency_ms-1000000-and-parameters-1000000000.json")
-    assert json.loads(card.read_text())["pick"] == "latency_ms<=1000000 and parameters<=1000000000"
+    told = json.loads(card.read_text())
+    assert told["pick"] == "latency_ms<=1000000 and parameters<=1000000000"
+    assert told["picked_as"].startswith("the least error of the ")
 
 
 def test_a_command_that_is_wrong_exits_with_2_and_one_of_ours_with_1(

@@ -1,5 +1,6 @@
 """Settings of all tests: hypothesis is reproducible, brief, and has no deadline on a shared machine."""
 
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -19,8 +20,26 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# The libraries that the tests load make millions of objects that are never garbage. To look through all these
+# takes the collector half a second, many times a run: see ``pytest_collection_finish``.
+gc.disable()
+
 settings.register_profile("reproducible", max_examples=60, deadline=None, derandomize=True, database=None)
 settings.load_profile("reproducible")
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector look only at what the tests themselves make."""
+    gc.freeze()
+    gc.enable()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Let it look no more at what outlives a file of tests: caches, and libraries that were loaded late."""
+    if nextitem is None or nextitem.path != item.path:
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.fixture

@@ -11,6 +11,8 @@ from scripts import structure
 
 _ROOT = Path(__file__).parents[1]
 
+Modules = dict[str, structure.Module]
+
 
 def figure(root: Path, name: str) -> structure.Figure:
     (found,) = (one for one in structure.figures(root) if one.name.startswith(name))
@@ -26,6 +28,11 @@ def checkout(folder: Path, **files: str) -> Path:
         for parent in path.relative_to(folder).parents[:-1]:
             (folder / parent / "__init__.py").touch()
     return folder
+
+
+@pytest.fixture(scope="module")
+def modules() -> Modules:
+    return structure.read_modules(_ROOT)
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +66,7 @@ def test_every_function_says_what_it_returns(ours: dict[str, structure.Figure]) 
     assert (typed.value, typed.found) == (100.0, ())
 
 
-def test_the_folders_of_plug_ins_are_found_by_what_loads_from_them() -> None:
-    modules = structure.read_modules(_ROOT)
+def test_the_folders_of_plug_ins_are_found_by_what_loads_from_them(modules: Modules) -> None:
     folders = structure.plugin_folders(modules)
     assert {"devices", "profilers.runtimes", "cars_hw.data", "cars_hw.spaces", "cars_hw.strategies"} <= set(
         folders
@@ -70,8 +76,7 @@ def test_the_folders_of_plug_ins_are_found_by_what_loads_from_them() -> None:
     assert "devices.foundation" not in plugins
 
 
-def test_no_plug_in_of_the_search_knows_one_of_any_kind() -> None:
-    modules = structure.read_modules(_ROOT)
+def test_no_plug_in_of_the_search_knows_one_of_any_kind(modules: Modules) -> None:
     plugins = structure.plugins_of(modules, structure.plugin_folders(modules))
     ours = [name for name in plugins if name.startswith("cars_hw.")]
     assert structure.plugin_imports(structure.find_imports(modules), ours) == []
@@ -186,8 +191,7 @@ def test_a_plug_in_that_reaches_one_of_its_kind_is_found(tmp_path: Path, importe
 
 
 @pytest.mark.slow
-def test_a_violation_put_into_a_copy_of_our_own_plug_ins_is_found(tmp_path: Path) -> None:
-    modules = structure.read_modules(_ROOT)
+def test_a_violation_put_into_a_copy_of_our_own_plug_ins_is_found(modules: Modules, tmp_path: Path) -> None:
     plugins = structure.plugins_of(modules, structure.plugin_folders(modules))
     for module in modules.values():
         copy = tmp_path / module.path.relative_to(_ROOT)

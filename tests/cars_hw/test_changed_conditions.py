@@ -27,9 +27,9 @@ from latency_tables import (
     TableMismatchError,
 )
 from tests.fakes import updating
-from tests.fakes.configurations import TINY
+from tests.fakes.configurations import TINIEST
 
-_CONFIG = f"""{TINY}
+_CONFIG = f"""{TINIEST}
 [search]
 objectives = ["error", "parameters", "latency_ms"]
 warm_up_epochs = 0.1
@@ -44,7 +44,7 @@ runtime = "fake"
 """
 _MEMBERS = Front([Candidate((0,), (0.2, 3.0, 1.0))])
 _GENERATION = Generation(1, _MEMBERS, _MEMBERS, ("error", "parameters", "latency_ms"), {"steps": 9}, 1.0)
-_ARCHITECTURE = ".".join(["0"] * 24)
+_ARCHITECTURE = ".".join(["0"] * 6)
 _OLD, _NEW = f"kernel '{updating.OLD}'", f"kernel '{updating.NEW}'"
 
 

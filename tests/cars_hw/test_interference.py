@@ -19,6 +19,7 @@ from cars_hw.ledger import Json
 from cars_hw.results.model_card import card_content, read_card
 from cars_hw.runs import Run
 from devices.foundation import CarsHwError, StorageError
+from tests.fakes import command_line
 from tests.fakes.flips import silent_flips
 from tests.fakes.owners import another_owner
 from tests.fakes.waiting import wait_for
@@ -61,11 +62,10 @@ def test_a_verb_that_writes_into_anothers_run_is_refused_in_one_line_and_changes
 ) -> None:
     with another_owner(run) as owner:
         before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
-        verb = _verb(*arguments)
-        _, said = verb.communicate(timeout=120)
-        assert verb.returncode == 1, said
-        assert f"run is being written by process {owner.pid}; wait until that has ended" in said
-        assert len(said.splitlines()) == 1
+        done = command_line.run(*arguments)
+        assert done.status == 1, done.err
+        assert f"run is being written by process {owner.pid}; wait until that has ended" in done.err
+        assert len(done.err.splitlines()) == 1
         assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
 

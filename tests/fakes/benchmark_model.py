@@ -4,6 +4,8 @@ No part of the product: a phone runs the real tool. ``fakes.programs`` makes a p
 another generation of the tool or a fault chosen below.
 """
 
+from __future__ import annotations
+
 import math
 import os
 import struct
@@ -11,8 +13,9 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
-import numpy as np
-from ai_edge_litert.interpreter import Interpreter, OpResolverType
+if sys.argv[1:] != ["--help"]:  # which is asked for most often, and needs neither
+    import numpy as np
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 #: "new": protos and percentiles; "old": neither; "compiled": the CompiledModel tool; "quiet": that one on a
 #: device where it logs elsewhere.

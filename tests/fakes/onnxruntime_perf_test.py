@@ -3,22 +3,23 @@
 No part of the product: a phone runs the real tool. ``fakes.programs`` makes a program of this file.
 """
 
+from __future__ import annotations
+
 import getopt
 import os
 import sys
 import time
 from collections.abc import Sequence
 
-import numpy as np
-import onnxruntime
+if sys.argv[1:] != ["--help"]:  # which is asked for most often, and needs neither
+    import numpy as np
+    import onnxruntime
 
 #: What goes wrong: see ``fakes.programs``.
 FAULT = ""
 
-_LEVELS = {
-    "0": onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL,
-    "99": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL,
-}
+#: By what the tool takes: the name of a level of ONNX Runtime.
+_LEVELS = {"0": "ORT_DISABLE_ALL", "99": "ORT_ENABLE_ALL"}
 
 _USAGE = "perf_test [options...] model_path [result_file]"
 
@@ -42,7 +43,8 @@ def main(arguments: Sequence[str]) -> int:
         return 1
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = int(options["-x"])
-    settings.graph_optimization_level = _LEVELS[options["-o"]]
+    level = getattr(onnxruntime.GraphOptimizationLevel, _LEVELS[options["-o"]])
+    settings.graph_optimization_level = level
     if "-u" in options:
         settings.optimized_model_filepath = options["-u"]
     if "-p" in options and FAULT != "unprofiled":

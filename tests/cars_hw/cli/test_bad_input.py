@@ -11,16 +11,16 @@ import pytest
 import devices
 from cars_hw.cli import main
 from cars_hw.cli._statuses import NOTHING_USABLE
-from cars_hw.spaces.darts import Darts
+from cars_hw.spaces.nasbench201 import Nasbench201
 from cars_hw.testing._tables import write_table
 from latency_tables.measurement import Failure, FailureStatus
 from latency_tables.table import LatencyTable
 from profilers import runtimes
 from profilers.profiler import Profiler
-from tests.fakes.configurations import TINY
+from tests.fakes.configurations import TINIEST
 
-_SPACE = Darts(deploy="search", channels=2, cells=3, image_size=8, image_channels=1)
-_CONFIG = f"""{TINY}
+_SPACE = Nasbench201(deploy="search", channels=2, cells=1, image_size=8, image_channels=1)
+_CONFIG = f"""{TINIEST}
 [search]
 warm_up_epochs = 0.01
 epochs_per_generation = 0.01
@@ -117,7 +117,7 @@ def test_a_table_of_another_processor_is_refused_unless_the_user_says_so(
 def test_a_missing_entry_is_named_with_the_command_that_measures_it(refuse: Refuse) -> None:
     line = refuse(*_SEARCH, "--set", "space.channels=4")
     assert "no latency for" in line
-    assert "cars-hw profile --space=darts" in line
+    assert "cars-hw profile --space=nasbench201" in line
     assert "--set=space.channels=4" in line
     assert "--table=table.jsonl" in line
 
@@ -197,7 +197,7 @@ def test_a_folder_without_a_run_is_refused(refuse: Refuse) -> None:
 def test_a_run_that_deploys_a_larger_network_does_not_export_the_small_one(
     refuse: Refuse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    override = ("--set", 'search.objectives=["error", "parameters"]', "--set", "space.deploy=cifar")
+    override = ("--set", 'search.objectives=["error", "parameters"]', "--set", "space.deploy=nasbench201")
     monkeypatch.setattr(sys, "argv", ["cars-hw", *_SEARCH, *override])
     main_that_ends(main)
     assert "retrain" in refuse("export", "run")
@@ -215,7 +215,7 @@ def test_a_model_that_is_none_is_refused(refuse: Refuse) -> None:
     assert "model.tflite is no TFLite model" in refuse("bench", "model.tflite")
 
 
-@pytest.mark.parametrize("text", ["1.2", "99." * 23 + "0", "a", "", "-1", "0" * 5000])
+@pytest.mark.parametrize("text", ["1.2", "99." * 5 + "0", "a", "", "-1", "0" * 5000])
 def test_an_architecture_that_is_none_is_refused(text: str, refuse: Refuse) -> None:
     assert len(refuse("bench", "--config", "config.toml", f"--architecture={text}")) < 300
 

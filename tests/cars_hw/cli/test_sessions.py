@@ -16,7 +16,7 @@ from profilers.profiler import Profiler
 from tests.fakes import programs
 from tests.fakes.adb_daemon import real_daemon
 from tests.fakes.command_line import Done, printed_commands, run
-from tests.fakes.configurations import TINY
+from tests.fakes.configurations import TINIEST, TINY
 from tests.fakes.played_phone import PlayedPhone
 
 _SHORT = """
@@ -80,10 +80,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def _write(path: str, device: str, runtime: str, *, table: str, more: str = "") -> str:
+def _write(path: str, device: str, runtime: str, *, table: str, more: str = "", space: str = TINY) -> str:
     """Write a configuration of seconds in place of that which ``init`` wrote."""
     latency = f'[latency]\ndevice = "{device}"\nruntime = "{runtime}"\ntable = "{table}"\n'
-    Path(path).write_text(f"{TINY}{_SHORT}{more or latency}")
+    Path(path).write_text(f"{space}{_SHORT}{more or latency}")
     return path
 
 
@@ -91,7 +91,7 @@ def test_every_command_of_a_session_on_the_fake_device_works_as_printed(folder: 
     session = Session()
     session("devices", "--device", "fake")
     begun = session("init", f"{_HOSTILE}.toml"[1:], "--device", "fake")
-    config = _write(f"{_HOSTILE}.toml"[1:], "fake", "fake", table="-t 'able'.jsonl")
+    config = _write(f"{_HOSTILE}.toml"[1:], "fake", "fake", table="-t 'able'.jsonl", space=TINIEST)
     refused = session("search", f"--config={config}", "--run=r", status=FAILED)
     assert not Path("r").exists()
     assert [words[0] for words in refused.commands] == ["profile"]

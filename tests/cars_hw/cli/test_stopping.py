@@ -17,11 +17,11 @@ from cars_hw.cli import app
 from cars_hw.errors import CheckpointError
 from devices.foundation import ConfigError
 from tests.fakes import raising_signals
-from tests.fakes.configurations import TINY
+from tests.fakes.configurations import TINIEST, TINY
 from tests.fakes.waiting import wait_for
 
 _GOLDEN = Path(__file__).parents[2] / "golden" / "before-the-moves"
-_CONFIG = f"""{TINY}
+_CONFIG = f"""{TINIEST}
 [search]
 objectives = ["error", "parameters", "tests.fakes.raising_signals"]
 warm_up_epochs = 0
@@ -145,8 +145,10 @@ def _saved(run: Path) -> set[str]:
     return {path.name for path in (run / "checkpoints").glob("[0-9]*")}
 
 
-_LONGER = _CONFIG.replace("warm_up_epochs = 0\n", "warm_up_epochs = 3\ncheckpoint_every_s = 0.1\n").replace(
-    ', "tests.fakes.raising_signals"', ""
+_LONGER = (
+    _CONFIG.replace(TINIEST, TINY)
+    .replace("warm_up_epochs = 0\n", "warm_up_epochs = 3\ncheckpoint_every_s = 0.1\n")
+    .replace(', "tests.fakes.raising_signals"', "")
 )
 
 

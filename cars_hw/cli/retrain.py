@@ -63,7 +63,7 @@ def retrain(
     ] = None,
     preset: Annotated[
         str | None,
-        typer.Option(help=f"How to train: {', '.join(PRESETS)}; takes the place of the run's [retraining]."),
+        typer.Option(help=f"How to train: {', '.join(PRESETS)}; takes the place of the run's own plan."),
     ] = None,
     from_supernet: Annotated[
         bool,

@@ -41,9 +41,8 @@ def test_the_settings_of_the_page_are_keys_of_a_configuration() -> None:
     from _page import edited, settings
 
     config = SearchConfig.of(tomllib.loads(edited("", settings())))
-    assert config.retraining is not None
-    assert config.retraining.preset == "small"
-    assert config.space.settings["stem_stride"] == 2
+    assert config.data.fitness_images == settings()["data.fitness_images"]
+    assert config.search.generations == settings()["search.generations"]
 
 
 def test_a_setting_takes_the_place_of_the_one_in_its_section() -> None:

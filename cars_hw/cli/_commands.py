@@ -18,11 +18,13 @@ from devices.foundation import CarsHwError
 from latency_tables import MissingEntryError, TableError, TableMismatchError
 
 if TYPE_CHECKING:
+    from cars_hw.networks.architecture import Architecture
     from cars_hw.results.bench import Bench
     from cars_hw.results.exporting.files import Export
     from cars_hw.results.run_warnings import RunWarning
     from cars_hw.runs import Run
     from cars_hw.saving.record import Generation
+    from cars_hw.spaces import SearchSpace
 
 #: Words of a command, after the program's name.
 Command = tuple[str, ...]
@@ -72,7 +74,7 @@ def free_folder(path: Path) -> Path:
 
 
 def after_search(run: "Run", generation: "Generation") -> list[Command]:
-    """Return what to do with a finished run that has a usable member."""
+    """Return what to do with a finished run that has a usable member: it is retrained, and then exported."""
     from cars_hw.assembly import make_space
     from cars_hw.results.picks import pick
     from cars_hw.results.run_warnings import excesses
@@ -81,9 +83,36 @@ def after_search(run: "Run", generation: "Generation") -> list[Command]:
     if excesses(run.config, generation, pick(generation.front, choice)):
         within = (i for i, one in enumerate(generation.front) if not excesses(run.config, generation, one))
         choice = str(next(within))  # the most accurate one
-    scale = () if make_space(run.config).deploys_search_graph else ("--scale=search",)
     path, allowed = argument(run.path), _allowed(run.config.outside_names())
-    return [("export", path, "--pick", choice, *scale, *allowed), ("report", path, *allowed)]
+    member = pick(generation.front, choice).architecture
+    if _deploys_for_own_images(make_space(run.config), member):
+        plan = () if run.config.retraining else ("--preset", "small")
+        retrain: Command = ("retrain", path, "--pick", choice, *plan, *allowed)
+        home = [retrain, after_retraining(run, [choice])]
+    else:  # no images are known that it could be retrained on
+        home = [("export", path, "--pick", choice, "--scale=search", *allowed)]
+    return [*home, ("report", path, *allowed)]
+
+
+def after_retraining(
+    run: "Run", picks: Iterable[str], *, to: Path | None = None, is_feasible: bool = True
+) -> Command:
+    """Return the command that exports what was retrained of a run.
+
+    Args:
+        run: The run.
+        picks: Its members, as they were named.
+        to: Where they were kept; the run's own place if not given.
+        is_feasible: Whether all of them are within the limits of the search.
+    """
+    return (
+        "export",
+        argument(run.path),
+        *(word for one in picks for word in ("--pick", one)),
+        *([] if to is None else [f"--retrained={to}"]),
+        *([] if is_feasible else ["--allow-infeasible"]),
+        *_allowed(run.config.outside_names()),
+    )
 
 
 def after_export(run: "Run", exports: "Mapping[str, Export]", *, again: Command) -> list[Command]:
@@ -185,6 +214,17 @@ def explained(error: CarsHwError) -> str:
         preset = [] if error.has_plan else ["--preset", "small"]
         return f"{error}: run `{shlex.join(['cars-hw', 'retrain', argument(error.run), *picks, *preset])}`"
     return str(error)
+
+
+def _deploys_for_own_images(space: "SearchSpace", member: "Architecture") -> bool:
+    """Tell whether the deployed network takes the images of the search, and tells their classes apart."""
+    from cars_hw.networks.operations import output_shape
+
+    small, large = space.graph(member, "search").nodes, space.deployed(member).nodes
+    return (small[0].spec.input_shape, output_shape(small[-1].spec)) == (
+        large[0].spec.input_shape,
+        output_shape(large[-1].spec),
+    )
 
 
 def _targets(config: SearchConfig) -> list[LatencySection]:

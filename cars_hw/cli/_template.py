@@ -17,6 +17,7 @@ from cars_hw.errors import DataError
 from cars_hw.resolution import resolved
 from cars_hw.spaces import SearchSpace
 from cars_hw.strategies import Strategy
+from cars_hw.weights.retraining_plan import RetrainingPlan
 from devices.foundation import ConfigError, Settings, load_plugin, settings_type
 
 _WIDTH = 100
@@ -26,6 +27,8 @@ _MOST_PADDING = 64
 _LARGEST = 64
 #: Settings of a network that is searched in minutes, where the space has them.
 _SMALL: Mapping[str, int | str] = {"deploy": "search", "channels": 8, "cells": 3, "stages": 2, "depth": 1}
+#: Images of this height and width or more are searched on at half of it, where the space has a stride for it.
+_LARGE = 64
 _ENTRY = re.compile(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", re.MULTILINE)
 
 
@@ -47,6 +50,8 @@ def small_space(space: str, data: str, path: Path | None) -> dict[str, JsonValue
     for size in range(side, side + _MOST_PADDING):
         for channels_of_space in (8, 16, 24, 32):
             tried = {**settings, "image_size": size}
+            if "stem_stride" in known and size >= _LARGE:
+                tried["stem_stride"] = 2
             if "channels" in known:
                 tried["channels"] = channels_of_space
             try:
@@ -98,6 +103,8 @@ def configuration(
         values["data.path"] = str(data_path)
     if data_sets.open_set(data, data_path).has_any_size:
         values["data.resize"] = "crop"
+        values["retraining.preset"] = "small"
+        values["retraining.batch_size"] = max(2, min(128, (n - fitness) // 4))
     return resolved(SearchConfig.load(None, values))
 
 
@@ -123,12 +130,21 @@ def to_commented_toml(config: SearchConfig) -> str:
         "data": settings_type(load_plugin("cars_hw.data", config.data.name, DataSet, what="data set")),
     }
     blocks = ["# A search; `cars-hw search --help` names the options that override it."]
-    for name, values in config.to_values(with_none=True).items():
+    sections = config.to_values(with_none=True)
+    if config.retraining is not None:
+        sections["retraining"] = _beside_preset(config.retraining)
+    for name, values in sections.items():
         if not isinstance(values, dict) or not values:
             continue
         section = type(getattr(config, name))
         blocks.append(_block(name, values, (section, plugins.get(name, Settings))))
     return "\n\n".join(blocks) + "\n"
+
+
+def _beside_preset(plan: RetrainingPlan) -> dict[str, JsonValue]:
+    """Return the preset of ``plan`` and what differs from it: whoever changes the preset changes the rest."""
+    usual = RetrainingPlan(preset=plan.preset).values()
+    return {key: value for key, value in plan.values().items() if key == "preset" or value != usual[key]}
 
 
 def _block(name: str, values: Mapping[str, JsonValue], models: tuple[type[BaseModel], ...]) -> str:

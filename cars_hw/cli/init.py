@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cars_hw.cli._commands import free_folder, next_commands
+from cars_hw.cli._commands import Command, free_folder, next_commands
 from cars_hw.cli._needs import require_known
 from cars_hw.cli._options import QuietOption
 from cars_hw.cli._output import say
@@ -54,8 +54,10 @@ def init(
     say(f"wrote {path}")
     named = (f"--config={path}", f"--table={config.latency.table}")
     folder = free_folder(Path("runs", path.stem))
+    check: Command = ("data", "check", f"--config={path}")
+    look = [check] if config.data.resize else []  # these are images that somebody put together
     say(
         next_commands(
-            ("profile", *named), ("table", "validate", *named), ("search", *named, f"--run={folder}")
+            *look, ("profile", *named), ("table", "validate", *named), ("search", *named, f"--run={folder}")
         )
     )

@@ -11,6 +11,7 @@ import typer
 from pydantic import JsonValue
 from rich.progress import TaskID
 
+from cars_hw.cli._commands import Command, after_retraining, next_commands
 from cars_hw.cli._interruption import Interrupt, command, name_of, taken_by
 from cars_hw.cli._needs import require_given
 from cars_hw.cli._options import (
@@ -62,7 +63,7 @@ def retrain(
     ] = None,
     preset: Annotated[
         str | None,
-        typer.Option(help=f"How to train: {', '.join(PRESETS)}; takes the place of the run's [retraining]."),
+        typer.Option(help=f"How to train: {', '.join(PRESETS)}; takes the place of the run's own plan."),
     ] = None,
     from_supernet: Annotated[
         bool,
@@ -94,7 +95,7 @@ def retrain(
     monitor, beside = Monitor(told.show), dict[str, "RetrainedMember"]()
     with told.bars(), _ended_by_signals(monitor):
         if run is not None:
-            found, beside = _of_run(
+            found, beside, then = _of_run(
                 run,
                 pick or ["knee"],
                 _section_of_run(config, given),
@@ -114,7 +115,10 @@ def retrain(
             _require_plan(resolved.retraining)
             folder = Path("retrained") if to is None else to
             found = retrain_without_search(resolved, {name: member}, to=folder, monitor=monitor)
+            then = _export_without_search(architecture, genotype, to=to, config=config, overrides=overrides)
     _show(found, beside, as_json=json)
+    if not json:
+        say(next_commands(then))
 
 
 def _of_run(
@@ -126,8 +130,8 @@ def _of_run(
     from_supernet: bool,
     allow_plugin: Sequence[str],
     monitor: "Monitor",
-) -> "tuple[dict[str, Retrained], dict[str, RetrainedMember]]":
-    """Retrain members of a run; return them, and what the run says of them.
+) -> "tuple[dict[str, Retrained], dict[str, RetrainedMember], Command]":
+    """Retrain members of a run; return them, what the run says of them, and what exports them.
 
     Args:
         path: Its folder.
@@ -141,21 +145,42 @@ def _of_run(
     from cars_hw.results.measured import as_measured
     from cars_hw.results.picks import expanded, file_stem, pick
     from cars_hw.results.reporting.retrained import retrained_members
+    from cars_hw.results.run_warnings import excesses
     from cars_hw.retraining.retrain import retrain as retrain_members
     from cars_hw.runs import Run
 
     opened = Run.open(path, allow_plugins=allow_plugin)
-    front = as_measured(opened, opened.record()).front
-    members = {file_stem(one): pick(front, one).architecture for one in expanded(front, picks)}
+    generation = as_measured(opened, opened.record())
+    chosen = {file_stem(one): pick(generation.front, one) for one in expanded(generation.front, picks)}
     found = retrain_members(
         opened,
-        members,
+        {name: member.architecture for name, member in chosen.items()},
         _plan(opened, section),
         to=to,
         from_supernet=from_supernet,
         monitor=monitor,
     )
-    return found, retrained_members(opened, found)
+    is_feasible = not any(excesses(opened.config, generation, member) for member in chosen.values())
+    then = after_retraining(opened, picks, to=to, is_feasible=is_feasible)
+    return found, retrained_members(opened, found), then
+
+
+def _export_without_search(
+    architecture: str | None,
+    genotype: Path | None,
+    *,
+    to: Path | None,
+    config: Path | None,
+    overrides: Sequence[str] | None,
+) -> Command:
+    """Return the command that exports what was retrained of no run, by the words that named it."""
+    return (
+        "export",
+        f"--architecture={architecture}" if genotype is None else f"--genotype={genotype}",
+        *([] if to is None else [f"--retrained={to}"]),
+        *([] if config is None else [f"--config={config}"]),
+        *(f"--set={text}" for text in overrides or [] if not text.startswith(f"{_SECTION}.")),
+    )
 
 
 def _section_of_run(config: Path | None, given: dict[str, JsonValue]) -> dict[str, JsonValue] | None:

@@ -94,7 +94,7 @@ def search(
         typer.Option(
             "--resume",
             help="Go on from the run's newest checkpoint; more generations, other limits, tables of the same "
-            "conditions, addresses of devices and a [retraining] may be given.",
+            "conditions, addresses of devices and how to retrain may be given.",
         ),
     ] = False,
     allow_infeasible: AllowInfeasibleOption = False,

@@ -119,7 +119,8 @@ class RestoredRun:
         card = {"pick": choice, **self._card(choice, member, subject)}
         done = written(_source(subject, card), _path(file_stem(choice), folder, made_by), made_by, options)
         measured = self.generation.measured_json(member) if self._is_deployed else {}
-        return {f"{choice} {word}".strip(): replace(one, measured=measured) for word, one in done.items()}
+        done[""] = replace(done[""], measured=measured)  # of the float file alone: others take another time
+        return {f"{choice} {word}".strip(): one for word, one in done.items()}
 
     def require_exportable(
         self, choices: Sequence[str], *, folder: Path, options: FileOptions, allow_infeasible: bool

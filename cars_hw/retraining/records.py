@@ -7,6 +7,7 @@ weights and of itself.
 
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -241,6 +242,19 @@ def bind(folder: Path, identity: Mapping[str, Json]) -> str:
     else:
         _write(path, json.dumps(identity, indent=1, allow_nan=False).encode() + b"\n")
     return _digest(identity)
+
+
+def unbind(folder: Path) -> None:
+    """Take away what was begun in ``folder``, so that another retraining may be: the plan goes last.
+
+    Raises:
+        CheckpointError: The disk refuses.
+    """
+    try:
+        shutil.rmtree(folder / CHECKPOINTS)
+        (folder / _PLAN).unlink()
+    except OSError as error:
+        raise CheckpointError(f"cannot empty {folder}: {error.strerror}; delete it") from error
 
 
 def _require_same(folder: Path, there: Mapping[str, Json], wanted: Mapping[str, Json]) -> None:

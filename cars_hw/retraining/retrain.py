@@ -30,10 +30,11 @@ from cars_hw.retraining.records import (
     bind,
     is_finished,
     read_retrained,
+    unbind,
     write_retrained,
 )
 from cars_hw.retraining.session import Outcome, Session
-from cars_hw.retraining.trainer import NetworkTrainer, array, require_fit
+from cars_hw.retraining.trainer import DivergedError, NetworkTrainer, array, require_fit
 from cars_hw.runs import Run
 from cars_hw.saving.checkpoint import CheckpointFolder
 from cars_hw.saving.record import read_record
@@ -109,7 +110,8 @@ def retrain(
         What was kept of each, by its name.
 
     Raises:
-        ConfigError: The images do not fit the deployed network or the plan, or the training diverged.
+        ConfigError: The images do not fit the deployed network or the plan; or the training diverged, and
+            nothing is kept of it.
         CheckpointError: A folder holds another retraining, or a damaged one; the run has no generation that
             is complete, or was searched on other images.
         StorageError: Somebody else writes into a folder.
@@ -188,7 +190,11 @@ def retrain_job(job: Job) -> dict[str, Json]:
         checkpoints = CheckpointFolder(folder / CHECKPOINTS, within=folder)
         with checkpoints.owned():
             session = Session(job["name"], trainer, checkpoints, identity=identity, monitor=current())
-            outcome = session.run()
+            try:
+                outcome = session.run()
+            except DivergedError:
+                unbind(folder)  # it would diverge again; a corrected plan may have the place
+                raise
         record = _record(job, config, images, trainer, outcome)
         tensors = trainer.kept().state_dict()
         return write_retrained(record, {name: array(one) for name, one in tensors.items()}).to_json()

@@ -72,7 +72,7 @@ class Session:
 
         Raises:
             CheckpointError: The checkpoint is damaged, or of another retraining; or the disk refuses.
-            ConfigError: The training diverged.
+            DivergedError: The training diverged.
             Ended: The monitor asked for it; what was done is saved.
         """
         self._start_s = self._clock()

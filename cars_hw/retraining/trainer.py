@@ -35,6 +35,10 @@ _EMA_START = 10
 _AUXILIARY_STREAM = 1
 
 
+class DivergedError(ConfigError):
+    """A training whose loss or gradient is not finite any more."""
+
+
 class NetworkTrainer:
     """One network and the images that it is trained and judged on.
 
@@ -253,7 +257,7 @@ class NetworkTrainer:
         self.skipped += 1
         self._skipped_in_a_row += 1
         if self._skipped_in_a_row == _MOST_SKIPPED:
-            raise ConfigError(
+            raise DivergedError(
                 f"no loss or gradient was finite in the last {_MOST_SKIPPED} steps, of {self.steps + 1}: the "
                 f"training diverged; give a smaller learning_rate than {self.plan.learning_rate:g}"
             )

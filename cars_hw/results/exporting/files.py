@@ -39,7 +39,8 @@ class Export:
             was made of a float one, to that.
         error: Share of the images that the file classifies wrongly; ``None`` where none have labels.
         file_format: Name of its format.
-        measured: What was measured of the member of a front that it is, by the names of latencies.
+        measured: What was measured of the member of a front that it is, by the names of latencies; nothing
+            of a file that was made of a float one.
         weights: ``"retrained"``, ``"search"`` or ``"untrained"``; empty where that was not told.
         judged_on: Which images judged it; empty where that was not told.
         images: How many verified it.

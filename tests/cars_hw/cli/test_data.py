@@ -1,6 +1,7 @@
 """``cars-hw data check``, and what ``init`` makes of a folder of images."""
 
 import json
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -65,4 +66,27 @@ def test_init_makes_a_configuration_for_a_folder_of_any_sizes(tmp_path: Path) ->
     assert rule is not None
     assert (rule.mode, rule.height) == ("crop", config.space.settings["image_size"])
     assert config.space.settings["classes"] == 3
+    assert [words[:2] for words in done.commands] == [
+        ("data", "check"),
+        ("profile", f"--config={file}"),
+        ("table", "validate"),
+        ("search", f"--config={file}"),
+    ]
+    assert run(*done.commands[0]).status == 0
+    section = tomllib.loads(file.read_text())["retraining"]
+    assert section == {"preset": "small", "batch_size": 6}
     assert len(data.load_split("folder", config.data.split, path=str(path), rule=rule).training.labels) == 27
+
+
+@pytest.mark.parametrize("space", ["darts", "mobilenet", "nse"])
+@pytest.mark.parametrize(("side", "stride"), [(48, 1), (64, 2), (300, 2)])
+def test_init_searches_on_large_images_at_half_of_their_size(
+    tmp_path: Path, space: str, side: int, stride: int
+) -> None:
+    files = {f"{label}/{i}.png": image_file(i, size=(side, side)) for label in "ab" for i in range(4)}
+    path = write_files(tmp_path / "images", files)
+    file = tmp_path / "a.toml"
+    done = run("init", str(file), "--data", "folder", "--data-path", str(path), "--space", space)
+    assert done.status == 0, done.err
+    settings = SearchConfig.load(file).space.settings
+    assert (settings["image_size"], settings["stem_stride"]) == (min(side, 64), stride)

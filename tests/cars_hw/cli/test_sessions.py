@@ -1,5 +1,6 @@
 """Sessions: every command that a message prints works as it stands, until no message names another one."""
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -37,6 +38,7 @@ _IN_A_HURRY = {
     "table validate": ("--spread-s=0", "--precision=0.5", "--max-drift=100", "--allow-changed=speed"),
     "bench": ("--spread-s=0", "--allow-changed=speed"),
     "search": ("--allow-changed=speed",),
+    "retrain": ("--set=retraining.epochs=2", "--set=retraining.batch_size=400"),
 }
 
 
@@ -96,8 +98,11 @@ def test_every_command_of_a_session_on_the_fake_device_works_as_printed(folder: 
     assert not Path("r").exists()
     assert [words[0] for words in refused.commands] == ["profile"]
     session.follow()
-    assert session.verbs() >= {"init", "profile", "table validate", "search", "export", "report", "bench"}
+    verbs = {"init", "profile", "table validate", "search", "retrain", "export", "report", "bench"}
+    assert session.verbs() >= verbs
     assert len(begun.commands) == 3
+    [card] = Path("runs").glob("*/export/knee.json")
+    assert json.loads(card.read_bytes())["weights_are"] == "retrained"
 
 
 def test_a_command_that_is_printed_in_another_way_would_be_found() -> None:
@@ -188,7 +193,10 @@ def test_every_command_of_a_session_with_targets_limits_and_a_plug_in_works_as_p
     config = _write("c d.toml", "", "", table="", more=more)
     text = Path(config).read_text()
     text = text.replace("[search]", '[search]\nobjectives = ["error", "latency_ms", "macs"]')
-    text = text.replace('deploy = "search"', 'name = "tests.fakes.command_line_space"\ndeploy = "cifar"')
+    larger = 'deploy = "cifar"\ndeploy_channels = 4\ndeploy_cells = 4\ndeploy_image_size = 16\n'
+    larger += 'deploy_image_channels = 1\nname = "tests.fakes.command_line_space"'
+    text = text.replace("image_size = 8", "image_size = 16").replace('deploy = "search"', larger)
+    text = text.replace("[data]", "[data]\nimage_size = 16")
     Path(config).write_text(text)
     session = Session()
     for _ in range(2):
@@ -196,5 +204,6 @@ def test_every_command_of_a_session_with_targets_limits_and_a_plug_in_works_as_p
         session.follow()
     session("search", f"--config={config}", "--run=r 1")
     session.follow()
-    assert any("--scale=search" in words for words in session.ran)
+    assert {"retrain", "export"} <= session.verbs()
+    assert not any("--scale=search" in words for words in session.ran)
     assert any("--allow-plugin=tests.fakes.command_line_space" in words for words in session.ran)

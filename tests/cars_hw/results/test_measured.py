@@ -120,9 +120,12 @@ def test_the_page_its_json_and_the_cards_show_what_was_measured(opened: Run) -> 
     page = cars_hw.report(opened).read_text()
     assert "latency_ms measured (95 %)" in page
     assert str(shown["front"]).count("measured_interval_ms") == len(measured.front)
-    [export] = cars_hw.export(opened, ["fastest"]).values()
-    card = json.loads(export.path.with_suffix(".json").read_bytes())
     fastest = min(measured.front, key=lambda member: member.costs[2])
+    options = cars_hw.FileOptions(with_fp16=True)
+    export, halved = cars_hw.export(opened, ["fastest"], options=options).values()
+    assert export.to_json()["measured"] == measured.measured_json(fastest)
+    assert "measured" not in halved.to_json()  # nobody measured that file
+    card = json.loads(export.path.with_suffix(".json").read_bytes())
     assert from_text(card["architecture"], make_space(opened.config).choices) == fastest.architecture
     assert card["measured_of_the_deployed_network"]["latency_ms"]["measured_ms"] == fastest.costs[2]
     on = card["measured_of_the_deployed_network"]["latency_ms"]["measured_on"]

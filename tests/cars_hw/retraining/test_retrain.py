@@ -49,6 +49,7 @@ def test_members_of_a_run_are_retrained_kept_and_not_trained_again(folder: Path)
     assert "latency_ms measured (95 %)" in first.out
     assert "with shared weights" in first.out
     assert "chosen by the images that judge it" in first.err
+    assert first.commands == [("export", "run", "--pick", "knee", "--pick", "0")]
     kept = cars_hw.retrained_of(folder / "run")
     assert list(kept) == ["knee", "member-000"]
     before = {path: path.stat().st_mtime_ns for path in folder.glob("run/retrained/*/[!.]*")}
@@ -191,6 +192,36 @@ def test_bad_input_is_one_line(folder: Path, words: tuple[str, ...], message: st
     assert line.startswith("cars-hw: ")
     with pytest.raises(cars_hw.CarsHwError, match=message):
         raise cars_hw.CarsHwError(line)
+
+
+def test_what_was_retrained_elsewhere_of_no_run_is_exported_by_the_command_that_is_printed(
+    folder: Path,
+) -> None:
+    (folder / "a b.json").write_text(json.dumps({"code": "421301"}))
+    words = ("--config=config.toml", "--set=retraining.epochs=2", "--set=data.seed=1")
+    [command] = run("retrain", "--genotype=a b.json", "--to=own place", *words).commands
+    assert command == (
+        "export",
+        "--genotype=a b.json",
+        "--retrained=own place",
+        "--config=config.toml",
+        "--set=data.seed=1",
+    )
+    assert _json(run(*command, "--json"))["a b"]["weights"] == "retrained"
+
+
+def test_a_retraining_that_diverged_leaves_its_folder_to_another_plan(folder: Path) -> None:
+    wild = (
+        "--set=retraining.learning_rate=1e30",
+        "--set=retraining.epochs=4",
+        "--set=retraining.clip_norm=1e30",
+    )
+    diverged = run("retrain", "run", *_SHORT, *wild)
+    assert diverged.status == 1
+    assert "the training diverged; give a smaller learning_rate than 1e+30" in diverged.err
+    assert not (folder / "run/retrained/knee/retraining.json").exists()
+    mended = run("retrain", "run", *_SHORT, "--json")
+    assert _json(mended)["knee"]["skipped_steps"] == 0
 
 
 def test_another_plan_in_the_same_folder_is_refused_by_its_key(folder: Path) -> None:

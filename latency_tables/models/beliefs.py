@@ -152,12 +152,12 @@ def update(prior: Prior, counts: Floats, networks_s: Floats) -> Beliefs:
         networks_s: The networks, net of one call, (k,); positive.
     """
     noise = chosen_noise(prior, counts, networks_s)
-    inverse = np.linalg.inv(_covariance(prior, counts, networks_s, noise))
+    whitening = _whitening(prior, counts, networks_s, noise)
     return Beliefs(
         noise,
         (counts @ prior.shared_s).T,
-        inverse @ (networks_s - counts @ prior.mean_s),
-        np.linalg.cholesky(inverse),
+        whitening @ (whitening.T @ (networks_s - counts @ prior.mean_s)),
+        whitening,
     )
 
 
@@ -180,7 +180,8 @@ def leave_one_out(prior: Prior, counts: Floats, networks_s: Floats, noise: float
 
     Arguments as those of ``update``.
     """
-    inverse = np.linalg.inv(_covariance(prior, counts, networks_s, noise))
+    whitening = _whitening(prior, counts, networks_s, noise)
+    inverse = whitening @ whitening.T
     return inverse @ (networks_s - counts @ prior.mean_s) / np.sqrt(np.diag(inverse))
 
 
@@ -189,6 +190,12 @@ def factor_of(alone_s: Floats, counts: Floats, networks_s: Floats) -> float:
     return common_factor(counts @ alone_s, networks_s) if len(networks_s) else 1.0
 
 
-def _covariance(prior: Prior, counts: Floats, networks_s: Floats, noise: float) -> Floats:
-    """Return S, (k, k)."""
-    return counts @ prior.with_networks(counts) + np.diag((noise * networks_s) ** 2)
+def _whitening(prior: Prior, counts: Floats, networks_s: Floats, noise: float) -> Floats:
+    """Return W with W Wᵀ = S⁻¹, (k, k).
+
+    Of S = L Lᵀ it is L⁻ᵀ. S itself is factored, since its inverse, computed, need not be positive definite: in
+    networks of less than a dispatch's deviation, what they share is many orders above what is their own.
+    """
+    covariance = counts @ prior.with_networks(counts) + np.diag((noise * networks_s) ** 2)
+    whitening: Floats = np.linalg.inv(np.linalg.cholesky(covariance)).T
+    return whitening

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from latency_tables.models.beliefs import NOISES, Prior, chosen_noise, factor_of, leave_one_out
+from latency_tables.models.beliefs import NOISES, Prior, chosen_noise, factor_of, leave_one_out, update
 
 Floats = NDArray[np.float64]
 
@@ -44,6 +44,22 @@ def test_the_noise_is_the_smallest_that_the_networks_do_not_contradict() -> None
         chosen.append(noise)
     assert chosen == sorted(chosen)
     assert chosen[0] < chosen[-1] == 0.05
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_networks_far_shorter_than_a_dispatch_may_take_are_believed(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    counts = rng.multinomial(40, np.full(12, 1 / 12), 12).astype(float)
+    alone_s, networks_s = rng.uniform(1e-9, 2e-9, 12), rng.normal(6.3e-8, 6e-10, 12)
+    prior = Prior.of(alone_s, rng.integers(0, 7, 12), np.zeros(12), np.full(12, True), 1.0)
+    beliefs = update(prior, counts, networks_s)
+    r = prior.shared_s.shape[1]
+    mean_s, own, shared_s, explained = np.split(beliefs.rows(prior, counts), [1, 2, 2 + r], axis=1)
+    together, less = (np.sum((counts @ columns) ** 2, axis=1) for columns in (shared_s, explained))
+    variances = counts**2 @ own[:, 0] + together - less
+    errors = (counts @ mean_s)[:, 0] - networks_s
+    assert np.all(variances > 0)
+    assert np.mean(errors**2) < np.mean(variances + (beliefs.noise * networks_s) ** 2)
 
 
 @pytest.mark.parametrize("n", [0, 1, 2])

@@ -193,8 +193,8 @@ def factor_of(alone_s: Floats, counts: Floats, networks_s: Floats) -> float:
 def _whitening(prior: Prior, counts: Floats, networks_s: Floats, noise: float) -> Floats:
     """Return W with W Wᵀ = S⁻¹, (k, k).
 
-    Of S = L Lᵀ it is L⁻ᵀ. S itself is factored, since its inverse, computed, need not be positive definite: in
-    networks of less than a dispatch's deviation, what they share is many orders above what is their own.
+    Of S = L Lᵀ it is L⁻ᵀ. S itself is factored, since its inverse, computed, need not be positive definite:
+    in networks of less than a dispatch's deviation, what they share is many orders above what is their own.
     """
     covariance = counts @ prior.with_networks(counts) + np.diag((noise * networks_s) ** 2)
     whitening: Floats = np.linalg.inv(np.linalg.cholesky(covariance)).T

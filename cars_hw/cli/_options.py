@@ -59,6 +59,18 @@ BinaryOption = Annotated[
         "--benchmark-binary", help="The runtime's benchmark program for a phone: benchmark_model, ..."
     ),
 ]
+PickOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="knee, fastest, most-accurate, ..., 'latency_ms<=5', spread:N, all, or a number; repeatable."
+    ),
+]
+ArchitectureOption = Annotated[
+    str | None, typer.Option(help="Instead of a run: an architecture of the space, 0.3.6...")
+]
+GenotypeOption = Annotated[
+    Path | None, typer.Option(help="Instead: a published genotype, its edges in JSON or as logs have them.")
+]
 AllowPluginOption = Annotated[
     list[str] | None,
     typer.Option(

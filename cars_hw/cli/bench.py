@@ -15,6 +15,7 @@ from cars_hw.cli._options import (
     BinaryOption,
     ConfigOption,
     DeviceOption,
+    GenotypeOption,
     JsonOption,
     QuietOption,
     RuntimeOption,
@@ -46,10 +47,7 @@ def bench(
     architecture: Annotated[
         str | None, typer.Option(help="Instead of a file: an architecture of the space, untrained, 0.3.6...")
     ] = None,
-    genotype: Annotated[
-        Path | None,
-        typer.Option(help="Instead: a published genotype, its edges in JSON or as logs have them."),
-    ] = None,
+    genotype: GenotypeOption = None,
     file_format: Annotated[
         str | None,
         typer.Option("--format", help="Of the model file, where its suffix does not tell: my_lab.openvino."),

@@ -11,8 +11,11 @@ from cars_hw.cli._needs import require_given
 from cars_hw.cli._options import (
     AllowInfeasibleOption,
     AllowPluginOption,
+    ArchitectureOption,
     ConfigOption,
+    GenotypeOption,
     JsonOption,
+    PickOption,
     QuietOption,
     SetOption,
     named_network,
@@ -41,19 +44,9 @@ _OF_A_RUN = "--pick, --scale, --weights and --allow-infeasible are of a run; nam
 
 def export(
     run: Annotated[Path | None, typer.Argument(help="Folder of a run.")] = None,
-    pick: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="knee, fastest, most-accurate, ..., 'latency_ms<=5', spread:N, all, or a number; repeatable."
-        ),
-    ] = None,
-    architecture: Annotated[
-        str | None, typer.Option(help="Instead of a run: an architecture of the space, 0.3.6...")
-    ] = None,
-    genotype: Annotated[
-        Path | None,
-        typer.Option(help="Instead: a published genotype, its edges in JSON or as logs have them."),
-    ] = None,
+    pick: PickOption = None,
+    architecture: ArchitectureOption = None,
+    genotype: GenotypeOption = None,
     to: Annotated[
         Path | None, typer.Option("--to", help="Folder of the files; RUN/export, or ./export, if left out.")
     ] = None,

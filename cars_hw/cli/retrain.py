@@ -16,8 +16,11 @@ from cars_hw.cli._interruption import Interrupt, command, name_of, taken_by
 from cars_hw.cli._needs import require_given
 from cars_hw.cli._options import (
     AllowPluginOption,
+    ArchitectureOption,
     ConfigOption,
+    GenotypeOption,
     JsonOption,
+    PickOption,
     QuietOption,
     SetOption,
     named_network,
@@ -48,19 +51,9 @@ _MOST_CLASSES = 20
 
 def retrain(
     run: Annotated[Path | None, typer.Argument(help="Folder of a run.")] = None,
-    pick: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="knee, fastest, most-accurate, ..., 'latency_ms<=5', spread:N, all, or a number; repeatable."
-        ),
-    ] = None,
-    architecture: Annotated[
-        str | None, typer.Option(help="Instead of a run: an architecture of the space, 0.3.6...")
-    ] = None,
-    genotype: Annotated[
-        Path | None,
-        typer.Option(help="Instead: a published genotype, its edges in JSON or as logs have them."),
-    ] = None,
+    pick: PickOption = None,
+    architecture: ArchitectureOption = None,
+    genotype: GenotypeOption = None,
     preset: Annotated[
         str | None,
         typer.Option(help=f"How to train: {', '.join(PRESETS)}; takes the place of the run's own plan."),

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from cars_hw.data._check import Check
-from cars_hw.data._image_set import DataSet, ImageSet, Progressed
+from cars_hw.data._image_set import ImageSet
 from cars_hw.data._resize import ResizeRule
 from cars_hw.data._stored.class_folders import ImageFile, Listing, identity, listed, read_content
 from cars_hw.data._stored.decoding import Load
@@ -20,6 +20,7 @@ from cars_hw.data._stored.reading import (
     Contents,
     Look,
     Part,
+    StoredDataSet,
     StoredSettings,
     first_of,
     read_part,
@@ -28,35 +29,20 @@ from cars_hw.errors import DataError
 from devices.foundation import printable
 
 
-class Folder(DataSet):
+class Folder(StoredDataSet):
     """Images in folders that are named after their classes."""
 
     settings: StoredSettings
-    has_any_size = True
-
-    def read(self) -> ImageSet:
-        return self.read_by(None)
 
     def read_by(self, rule: ResizeRule | None) -> ImageSet:
         listing = self._listing()
         return self._decoded(rule, listing, listing.training)
 
-    def read_test(self) -> ImageSet | None:
-        return self.read_test_by(None)
-
     def read_test_by(self, rule: ResizeRule | None) -> ImageSet | None:
         listing = self._listing()
         return None if listing.test is None else self._decoded(rule, listing, listing.test)
 
-    def check(
-        self, rule: ResizeRule | None = None, progressed: Progressed = lambda _done, _of: None
-    ) -> Check:
-        return self._looked_at(Look(rule, progressed=progressed))
-
-    def survey(self) -> Check:
-        return self._looked_at(Look(whole=False))
-
-    def _looked_at(self, look: Look) -> Check:
+    def looked_at(self, look: Look) -> Check:
         listing = listed(self._root())
         found = {"training": listing.training, "test": listing.test or []}
         known = set(listing.class_names)

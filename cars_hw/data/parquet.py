@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cars_hw.data._check import Check
-from cars_hw.data._image_set import DataSet, ImageSet, Progressed
+from cars_hw.data._image_set import ImageSet
 from cars_hw.data._resize import ResizeRule
 from cars_hw.data._stored.parquet_rows import Rows
-from cars_hw.data._stored.reading import Look, Part, StoredSettings, read_part
+from cars_hw.data._stored.reading import Look, Part, StoredDataSet, StoredSettings, read_part
 from cars_hw.errors import DataError
 
 _TEST = re.compile(r"(?:^|[/_.-])(?:test|testing)(?=[/_.-])", re.IGNORECASE)
@@ -32,35 +32,20 @@ class ParquetSettings(StoredSettings):
     label_column: str = "label"
 
 
-class Parquet(DataSet):
+class Parquet(StoredDataSet):
     """Rows of an image and a label."""
 
     settings: ParquetSettings
-    has_any_size = True
-
-    def read(self) -> ImageSet:
-        return self.read_by(None)
 
     def read_by(self, rule: ResizeRule | None) -> ImageSet:
         rows = self._rows()
         return self._decoded(rule, rows["training"], rows["training"].class_names)
 
-    def read_test(self) -> ImageSet | None:
-        return self.read_test_by(None)
-
     def read_test_by(self, rule: ResizeRule | None) -> ImageSet | None:
         rows = self._rows()
         return self._decoded(rule, rows["test"], rows["training"].class_names) if "test" in rows else None
 
-    def check(
-        self, rule: ResizeRule | None = None, progressed: Progressed = lambda _done, _of: None
-    ) -> Check:
-        return self._looked_at(Look(rule, progressed=progressed))
-
-    def survey(self) -> Check:
-        return self._looked_at(Look(whole=False))
-
-    def _looked_at(self, look: Look) -> Check:
+    def looked_at(self, look: Look) -> Check:
         rows = self._rows()
         names = rows["training"].class_names
         parts = {role: (_part(one, names), one) for role, one in rows.items()}

@@ -78,6 +78,40 @@ class Contents(ABC):
         """Yield what tells all contents from any others."""
 
 
+class StoredDataSet(DataSet):
+    """Images of any size in files; a subclass says which parts there are."""
+
+    has_any_size = True
+
+    def read(self) -> ImageSet:
+        return self.read_by(None)
+
+    def read_test(self) -> ImageSet | None:
+        return self.read_test_by(None)
+
+    @abstractmethod
+    def read_by(self, rule: ResizeRule | None) -> ImageSet: ...
+
+    @abstractmethod
+    def read_test_by(self, rule: ResizeRule | None) -> ImageSet | None: ...
+
+    def check(
+        self, rule: ResizeRule | None = None, progressed: Progressed = lambda _done, _of: None
+    ) -> Check:
+        return self.looked_at(Look(rule, progressed=progressed))
+
+    def survey(self) -> Check:
+        return self.looked_at(Look(whole=False))
+
+    @abstractmethod
+    def looked_at(self, look: "Look") -> Check:
+        """Return what ``look`` finds in all parts.
+
+        Raises:
+            DataError: Nothing can be said of the images one by one.
+        """
+
+
 def read_part(
     owner: DataSet, settings: StoredSettings, rule: ResizeRule | None, part: Part, contents: Contents
 ) -> ImageSet:

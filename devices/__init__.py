@@ -1,14 +1,29 @@
 """Hardware to measure on: one file per kind of device."""
 
-from devices._device import Completed, Device, DeviceInfo, DeviceState, HostDevice, RemoteDevice, ThreadUse
+from devices._device import (
+    Accelerator,
+    Adapter,
+    Completed,
+    Conversation,
+    Device,
+    DeviceInfo,
+    DeviceState,
+    HostDevice,
+    RemoteDevice,
+    RemoteHost,
+    ThreadUse,
+)
 from devices._errors import DeviceError, DeviceLostError, DeviceTimeoutError
 from devices.fake import Fake
 from devices.foundation.errors import CarsHwError
 from devices.foundation.plugins import load_plugin, plugin_names
 
 __all__ = [
+    "Accelerator",
+    "Adapter",
     "CarsHwError",
     "Completed",
+    "Conversation",
     "Device",
     "DeviceError",
     "DeviceInfo",
@@ -18,6 +33,7 @@ __all__ = [
     "Fake",
     "HostDevice",
     "RemoteDevice",
+    "RemoteHost",
     "ThreadUse",
     "addresses",
     "connect",

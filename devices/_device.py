@@ -102,6 +102,11 @@ class DeviceState:
         affinity: Processors that a measured program may use.
         cpuset: Name of the set of processors that the system confines programs to.
         threads: Threads that the device is held quiet for; ``None`` when it is not.
+        memory_clock_mhz: Clock of a card's memory.
+        base_clock_mhz: Clock that a card is built to sustain.
+        power_w: What a card draws.
+        throttling: Names of what holds clocks down now: heat, power, a low voltage.
+        other_processes: How many processes of others use a card.
     """
 
     clock_mhz: float | None = None
@@ -120,6 +125,11 @@ class DeviceState:
     affinity: tuple[int, ...] = ()
     cpuset: str | None = None
     threads: int | None = None
+    memory_clock_mhz: float | None = None
+    base_clock_mhz: float | None = None
+    power_w: float | None = None
+    throttling: tuple[str, ...] = ()
+    other_processes: int | None = None
 
     def mean_clock_mhz(self, before: "DeviceState") -> float | None:
         """Return the mean clock since ``before``; ``None`` where that is unknown, or it restarted."""
@@ -212,6 +222,13 @@ class Device(ABC):
         """
         return None
 
+    def why_untimed(self) -> str | None:
+        """Return why times of this device say nothing of any hardware; ``None``: they are latencies.
+
+        What runs on such a device, one that only plays a card in software, is checked and never timed.
+        """
+        return None
+
     def pause(self, seconds: float) -> None:
         """Let the device rest."""
         time.sleep(seconds)
@@ -241,12 +258,58 @@ class HostDevice(Device):
         """Return what this thread has had of its processor; ``None`` where that is not known."""
         return None
 
+    def disturbance(self) -> str | None:
+        """Return what the hardware reports now by which the block that just ended does not count.
+
+        ``None``: nothing, or it reports nothing. Asked after each block: it takes a millisecond at most.
+        """
+        return None
+
+    def energy_j(self) -> float | None:
+        """Return the joules that the hardware has used since some moment; ``None``: it does not tell."""
+        return None
+
     def worker_address(self) -> str | None:
         """Return how a process connects to the same hardware that has the affinity of this thread.
 
         ``None``, as here: it cannot, or what it measures there is not the same.
         """
         return None
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """Which of a machine's graphics cards a device is, by the names that drivers and runtimes know.
+
+    Attributes:
+        name: As its driver reports it.
+        vendor_id: PCI's number of its maker: 0x10de is NVIDIA, 0x1002 AMD, 0x8086 Intel.
+        device_id: The maker's number of the product.
+        number: Among the cards of this maker, in the order in which its driver lists them.
+        uuid: As the driver writes it; empty where it has none.
+        pci: ``domain:bus:device.function``; empty where it is not known.
+        is_software: Whether a processor plays it.
+    """
+
+    name: str
+    vendor_id: int
+    device_id: int
+    number: int = 0
+    uuid: str = ""
+    pci: str = ""
+    is_software: bool = False
+
+
+class Accelerator(HostDevice):
+    """A graphics card of this machine, whose work runs beside the thread that gives it.
+
+    ``synchronize`` waits for nothing that a runtime has queued by itself: runtimes wait for their own work.
+    """
+
+    @property
+    @abstractmethod
+    def adapter(self) -> Adapter:
+        """Which card it is: a runtime that runs on another one measures nothing of this device."""
 
 
 @dataclass(frozen=True)
@@ -301,3 +364,47 @@ class RemoteDevice(Device):
     @abstractmethod
     def scratch(self) -> AbstractContextManager[str]:
         """Make a fresh folder of a random name for the results of one run; leaving removes it."""
+
+
+class Conversation(ABC):
+    """A program that runs on a remote device and answers what it is asked; leaving it ends the program."""
+
+    @abstractmethod
+    def write(self, content: bytes) -> None:
+        """Write all of ``content`` to the program's standard input.
+
+        Raises:
+            DeviceLostError: The device was lost, or the program has ended.
+        """
+
+    @abstractmethod
+    def read(self, n: int, *, timeout_s: float) -> bytes:
+        """Return up to ``n`` bytes of its standard output, not trusted; none where it has ended.
+
+        Raises:
+            DeviceTimeoutError: Nothing came for so long.
+        """
+
+    @abstractmethod
+    def last_words(self) -> str:
+        """Return the end of what it wrote to its standard error, not trusted."""
+
+
+class RemoteHost(RemoteDevice):
+    """A remote device that runs Python, and programs of ours that answer: a board, another machine."""
+
+    @abstractmethod
+    def converse(
+        self, argv: Sequence[str], *, environment: Mapping[str, str] | None = None
+    ) -> AbstractContextManager[Conversation]:
+        """Start a program, on the processors that ``quiet`` chose; no shell takes ``argv`` apart.
+
+        Nothing is asked of the device for each message. The program ends when its standard input does.
+
+        Raises:
+            DeviceError: It cannot be started, or the device was lost.
+        """
+
+    @abstractmethod
+    def python(self) -> str:
+        """Return the Python that programs of ours run under, as the address names it."""

@@ -155,6 +155,7 @@ class FailureStatus(StrEnum):
     TIMEOUT = "timeout"
     CRASHED = "crashed"
     WRONG_OUTPUT = "wrong_output"
+    UNTIMED = "untimed"
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         ProfilingError,
         ThrottledError,
         UnsupportedOperationError,
+        UntimedError,
         WrongOutputError,
     )
     from profilers.filling import (
@@ -80,6 +81,7 @@ __all__ = [
     "ThrottledError",
     "UnitCounter",
     "UnsupportedOperationError",
+    "UntimedError",
     "WithPreprocessing",
     "WithSoftmax",
     "Workload",
@@ -132,6 +134,7 @@ _HOMES = {
     "USUAL": "profilers.plan",
     "UnitCounter": "profilers.runtimes._runtime",
     "UnsupportedOperationError": "profilers.errors",
+    "UntimedError": "profilers.errors",
     "Workload": "profilers.runtimes._runtime",
     "WithPreprocessing": "profilers.lowering.borders",
     "WithSoftmax": "profilers.lowering.borders",

@@ -25,6 +25,11 @@ def recorded(before: DeviceState, after: DeviceState) -> Conditions:
         "affinity": _joined(after.affinity),
         "cpuset": after.cpuset,
         "threads": after.threads,
+        "memory_clock_mhz": after.memory_clock_mhz,
+        "base_clock_mhz": after.base_clock_mhz,
+        "power_w": after.power_w,
+        "throttling": _joined(before.throttling + after.throttling),
+        "other_processes": _highest(before.other_processes, after.other_processes),
     }
     return {name: value for name, value in found.items() if value is not None}
 

@@ -48,5 +48,9 @@ class WrongOutputError(ProfilingError):
     """The runtime executes the operation, but its numbers differ from the reference."""
 
 
+class UntimedError(ProfilingError):
+    """An operation that ran and was right, on a device whose times say nothing of any hardware."""
+
+
 class ExportError(CarsHwError):
     """A network that was not written, or that failed its parity check."""

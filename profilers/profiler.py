@@ -14,7 +14,7 @@ from latency_tables import Conditions, Entry, KeyedBy, LatencyTable, Measurement
 from profilers._gate import Gate, OpenGate, SentinelGate
 from profilers._sampling.sampling import Sampling, failure
 from profilers._sampling.unfinished import Unfinished, clocks_of, measuring_key
-from profilers.errors import BusyError, ThrottledError
+from profilers.errors import BusyError, ThrottledError, UntimedError
 from profilers.plan import USUAL, MeasurementPlan, Quality
 from profilers.progress.report import OnStep, Step, ignore_step
 from profilers.runtimes._runtime import Runtime, Workload
@@ -269,12 +269,19 @@ class Profiler:
         self.taken_up += earlier is not None
         try:
             worker.load(position, workload)
+            self._require_timed(workload.spec)
             return Sampling(
                 workload.spec, worker, position, device=self.device, plan=self.plan, earlier=earlier
             )
         except MEASURING_ERRORS as error:
             worker.unload(position)
             return failure(workload.spec, error)
+
+    def _require_timed(self, spec: OpSpec) -> None:
+        """Raise ``UntimedError`` where what was loaded, and was right, is not to be timed."""
+        reason = self.device.why_untimed()
+        if reason is not None:
+            raise UntimedError(f"{spec} runs and is right, but {reason}")
 
     def _before_each(self) -> None:
         self._unfinished.keep_if_due()

@@ -10,6 +10,7 @@
     │   └── DeviceTimeoutError          a program on it took longer than it may
     ├── ProfilingError          a measurement that did not come about
     │   ├── UnsupportedOperationError   the runtime cannot execute an operation
+    │   ├── UntimedError                it ran and was right, where times say nothing
     │   ├── FellBackError               it executes it elsewhere than was required
     │   ├── ThrottledError              the device was too hot, for longer than is waited
     │   ├── GarbledOutputError          what a program wrote cannot be trusted

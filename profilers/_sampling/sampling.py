@@ -16,6 +16,7 @@ from profilers.errors import (
     FellBackError,
     ThrottledError,
     UnsupportedOperationError,
+    UntimedError,
     WrongOutputError,
 )
 from profilers.plan import MeasurementPlan
@@ -257,6 +258,8 @@ def failure(spec: OpSpec, error: CarsHwError) -> Failure:
             status = FailureStatus.THROTTLED
         case WrongOutputError():
             status = FailureStatus.WRONG_OUTPUT
+        case UntimedError():
+            status = FailureStatus.UNTIMED
         case DeviceTimeoutError():
             status = FailureStatus.TIMEOUT
         case _:

@@ -58,10 +58,11 @@ def mean_of_block(run: Callable[[int], None], n: int, device: HostDevice) -> Tim
     run(n)
     device.synchronize()
     latency_s = (device.clock_s() - start_s) / n
-    after = device.thread_use()
+    after, disturbance = device.thread_use(), device.disturbance()
     if before is None or after is None:
-        return Timed.of(latency_s, None)
-    return Timed.of(latency_s, ThreadUse(after.switches - before.switches, cpu_s=after.cpu_s - before.cpu_s))
+        return Timed.of(latency_s, None, disturbance)
+    used = ThreadUse(after.switches - before.switches, cpu_s=after.cpu_s - before.cpu_s)
+    return Timed.of(latency_s, used, disturbance)
 
 
 def _fits(shape: Sequence[int | str | None], wanted: Sequence[int]) -> bool:

@@ -69,15 +69,21 @@ class OperatorTime(NamedTuple):
 
 
 class Timed(tuple[float, ...]):
-    """Seconds per call of a block, and what its thread had of the processor, where that is known."""
+    """Seconds per call of a block, with what tells whether it counts, where that is known.
+
+    Attributes:
+        used: What its thread had of the processor.
+        disturbance: What the hardware reports by which it does not count.
+    """
 
     used: ThreadUse | None = None
+    disturbance: str | None = None
 
     @classmethod
-    def of(cls, latency_s: float, used: ThreadUse | None) -> Self:
+    def of(cls, latency_s: float, used: ThreadUse | None, disturbance: str | None = None) -> Self:
         """Return what is known of a block by its mean latency."""
         timed = cls((latency_s,))
-        timed.used = used
+        timed.used, timed.disturbance = used, disturbance
         return timed
 
 

@@ -96,7 +96,11 @@ def _ran(worker: ThisProcess, place: int, n: int, progress: int) -> Mapping[str,
     if not isinstance(found, Block):
         return _told(found)
     used = found.used
-    return {"latency_s": found.latency_s, "used": None if used is None else [used.switches, used.cpu_s]}
+    return {
+        "latency_s": found.latency_s,
+        "used": None if used is None else [used.switches, used.cpu_s],
+        "disturbance": found.disturbance,
+    }
 
 
 def _told(error: CarsHwError) -> Mapping[str, object]:

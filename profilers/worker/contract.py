@@ -30,16 +30,20 @@ class Block:
         calls: How many calls.
         used: What the thread had of its processor meanwhile; ``None`` where that is not known.
         process: Number of the process that ran it, among those of a worker; ``None``: this one.
+        disturbance: What the hardware reported by which it does not count.
     """
 
     latency_s: float
     calls: int = 1
     used: ThreadUse | None = None
     process: int | None = None
+    disturbance: str | None = None
 
     @property
     def is_undisturbed(self) -> bool:
-        """Whether nothing else ran on the processor meanwhile, as far as that is known."""
+        """Whether nothing else ran there meanwhile and nothing slowed it down, as far as that is known."""
+        if self.disturbance is not None:
+            return False
         if self.used is None or not self.used.switches:
             return True
         block_s = self.latency_s * self.calls

@@ -54,5 +54,6 @@ class ThisProcess(Worker):
             latencies_s = self._samplers[place](n)
         except MEASURING_ERRORS as error:
             return error
-        used = latencies_s.used if isinstance(latencies_s, Timed) else None
-        return Block(fmean(latencies_s), n, used)
+        if not isinstance(latencies_s, Timed):
+            return Block(fmean(latencies_s), n)
+        return Block(fmean(latencies_s), n, latencies_s.used, disturbance=latencies_s.disturbance)

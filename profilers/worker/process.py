@@ -236,10 +236,16 @@ class WorkerProcess:
             case {"error": str(kind), "message": str(message)}:
                 error = _error({"error": kind, "message": message})
                 return error if isinstance(error, MEASURING_ERRORS) else ProfilingError(str(error))
-            case {"latency_s": float(latency_s), "used": None}:
-                return Block(latency_s, n, None, self.number)
-            case {"latency_s": float(latency_s), "used": [int(switches), float(cpu_s)]}:
-                return Block(latency_s, n, ThreadUse(switches, cpu_s), self.number)
+            case {"latency_s": float(latency_s), "used": used, "disturbance": None | str() as disturbance}:
+                return Block(latency_s, n, self._thread_use(used), self.number, disturbance)
+        raise self._garbled(found)
+
+    def _thread_use(self, found: object) -> ThreadUse | None:
+        match found:
+            case None:
+                return None
+            case [int(switches), float(cpu_s)]:
+                return ThreadUse(switches, cpu_s)
         raise self._garbled(found)
 
     def _garbled(self, found: object) -> WorkerEndedError:

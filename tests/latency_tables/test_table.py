@@ -438,7 +438,7 @@ def test_an_entry_of_a_large_table_takes_less_than_its_line(tmp_path: Path) -> N
 
 
 @pytest.mark.slow
-def test_a_table_of_200_000_entries_opens_in_5_s_and_300_mb() -> None:
+def test_a_table_of_200_000_entries_opens_in_six_times_json_and_300_mb() -> None:
     script = Path(__file__).parents[2] / "benchmarks" / "table_size.py"
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

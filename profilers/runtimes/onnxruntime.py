@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnxruntime
 
-from devices import Device, DeviceError, Fake, HostDevice, RemoteDevice
+from devices import Device, DeviceError, Fake, HostDevice, RemoteDevice, RemoteHost
 from devices.foundation import first_line
 from latency_tables import Conditions, ExecutedGraph, OpSpec, Setting
 from profilers.errors import ProfilingError, UnsupportedOperationError
+from profilers.runtimes._board.onnxruntime import BoardOrt, OrtExecution
 from profilers.runtimes._host import mean_of_block, require_float32, require_inputs
+from profilers.runtimes._on_board import Execution
 from profilers.runtimes._onnxruntime.breakdown import (
     operator_times,
     profiled_calls,
@@ -62,16 +64,22 @@ class OnnxRuntime(Runtime):
     def __init__(self, threads: int = 1, **settings: object) -> None:
         super().__init__(threads, **settings)
         self._remote = RemoteOrt(threads, self.settings)
+        self._boards = BoardOrt(self.on_board)
 
     def header_settings(self) -> Mapping[str, Setting]:
         provider = self.settings.provider
         return {} if provider == "cpu" else {"provider": provider}
 
     def version(self, device: Device) -> str:
+        if isinstance(device, RemoteHost):
+            return self._boards.version(device)
         if isinstance(device, RemoteDevice):
             return self._remote.version(device)
         self._host(device)
         return str(onnxruntime.__version__)
+
+    def on_board(self) -> Execution:
+        return OrtExecution(self.threads, self.settings.provider)
 
     def lowered(self, workload: Workload) -> LoweredModel:
         if isinstance(workload.source, LoweredModel):
@@ -87,7 +95,11 @@ class OnnxRuntime(Runtime):
         require_float32(spec)
         model, reference = self._lowered(workload)
         is_optimised = _is_optimised(workload)
-        if isinstance(device, RemoteDevice):
+        if isinstance(device, RemoteHost):
+            lowered = LoweredModel(model, is_optimised, reference)
+            with self._boards.prepared(lowered, spec, device) as on_board:
+                yield on_board
+        elif isinstance(device, RemoteDevice):
             with self._remote.prepared(model, spec, device, is_optimised=is_optimised) as there:
                 yield there
         elif host is not None:
@@ -109,7 +121,9 @@ class OnnxRuntime(Runtime):
     def executed_each(self, workloads: Iterable[Workload], device: Device) -> Iterator[ExecutedGraph]:
         self._require_shown()
         models = map(self._model_of, workloads)
-        if isinstance(device, RemoteDevice):
+        if isinstance(device, RemoteHost):
+            graphs = self._boards.optimised(models, device)
+        elif isinstance(device, RemoteDevice):
             graphs = self._remote.optimised(models, device)
         else:
             self._host(device)
@@ -120,6 +134,8 @@ class OnnxRuntime(Runtime):
     def breakdown(self, workload: Workload, device: Device) -> Sequence[OperatorTime]:
         spec, model, is_optimised = workload.spec, self._model(workload), _is_optimised(workload)
         require_float32(spec)
+        if isinstance(device, RemoteHost):
+            return self._boards.breakdown(LoweredModel(model, is_optimised), spec, device)
         if isinstance(device, RemoteDevice):
             return self._remote.breakdown(model, spec, device, is_optimised=is_optimised)
         host = self._host(device)

@@ -11,11 +11,11 @@ from devices._adb.reconnection import Reconnecting
 from devices._adb.transport import Transport
 from devices._android import clock, identity, readiness, sensors
 from devices._android.clock import Clock
-from devices._android.cores import CHOICES, chosen
 from devices._android.folder import Folder, noexec_mount
 from devices._android.programs import Programs
 from devices._android.readiness import Fitness
 from devices._android.shell import Shell
+from devices._cores import CHOICES, chosen
 from devices._device import Completed, DeviceInfo, DeviceState, RemoteDevice
 from devices._errors import DeviceError
 from devices._kinds import kinds, listed, processors

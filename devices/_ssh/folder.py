@@ -1,0 +1,147 @@
+"""Our one folder on a board: files named by their SHA-256, and a fresh sub-folder for each run."""
+
+import hashlib
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from devices._errors import DeviceError, DeviceLostError
+from devices._ssh.shell import Shell
+from devices.foundation.text import one_line
+
+#: Where it is, as a script says it: below the user's own files, which programs may be run from.
+PATH = 'printf %s "${XDG_CACHE_HOME:-$HOME/.cache}/cars_hw_board"'
+
+#: Slowest transfer that is waited for, in bytes a second: a wireless board at the edge of its network.
+_SLOWEST = 100_000
+
+#: Makes the folder ours ($1), and prints the hash of a file in it ($2), given the mode $3 if it is there.
+_PREPARE = """
+said=$(mkdir -p -m 700 "$1" 2>&1)
+if [ -L "$1" ]; then echo link; exit 1; fi
+if ! [ -d "$1" ]; then echo "missing $said"; exit 1; fi
+if ! [ -O "$1" ]; then echo foreign; exit 1; fi
+chmod 700 "$1"
+if [ -f "$2" ] && ! [ -L "$2" ]; then chmod "$3" "$2" && sha256sum "$2"; fi
+exit 0
+"""
+
+#: Writes standard input to the file $1, and gives it the name $2 and the mode $4 if its hash is $3.
+_INSTALL = """
+umask 077
+cat > "$1" && found=$(sha256sum "$1") && [ "${found%% *}" = "$3" ] &&
+  chmod "$4" "$1" && mv -f "$1" "$2" && exit 0
+rm -f "$1"
+exit 1
+"""
+
+#: Prints what the file $1 holds, and one byte more than $2 at most.
+_READ = """
+[ -f "$1" ] || { echo "no such file" >&2; exit 1; }
+head -c "$(($2 + 1))" "$1"
+"""
+
+_REFUSALS = {
+    "link": "is a link, through which we could overwrite other files; remove it",
+    "missing": "cannot be made",
+    "foreign": "belongs to another user; remove it as that user",
+}
+
+
+class Folder:
+    """Our folder on a board; nothing is written outside of it.
+
+    Args:
+        shell: The board's shell.
+        path: Where it is.
+    """
+
+    def __init__(self, shell: Shell, path: str) -> None:
+        self.path = path
+        self._shell = shell
+
+    def prepare(self) -> None:
+        """Make the folder, or make sure that it is ours.
+
+        Raises:
+            DeviceError: It is a link, another user's, or cannot be made.
+        """
+        self._hash_of(self.path, "700")
+
+    def push(self, content: bytes, *, executable: bool) -> str:
+        """Write ``content`` to a file named by its SHA-256, unless that is there; return its path.
+
+        It is written under another name first, and hashed on the board: a file of a right name is whole.
+
+        Raises:
+            DeviceError: The board is full or refuses, or was lost; nothing is left of the file.
+        """
+        sha256, mode = hashlib.sha256(content).hexdigest(), "700" if executable else "600"
+        path = f"{self.path}/{sha256}"
+        if self._hash_of(path, mode) == sha256:
+            return path
+        temporary = f"{self.path}/new-{secrets.token_hex(8)}"
+        words = (temporary, path, sha256, mode)
+        timeout_s = 60.0 + len(content) / _SLOWEST
+        try:
+            done = self._shell.script(_INSTALL, *words, content=content, timeout_s=timeout_s)
+        except DeviceError as error:
+            if not isinstance(error, DeviceLostError):
+                with suppress(DeviceError):
+                    self._shell.script('rm -f "$1"', temporary)
+            raise
+        if done.exit_status != 0:
+            said = one_line(done.stderr) or "its hash is wrong"
+            raise DeviceError(
+                f"{path} did not arrive whole ({said}): free space on the board, or check the network"
+            )
+        return path
+
+    def pull(self, path: str, max_bytes: int) -> bytes:
+        """Return the content of a file.
+
+        Raises:
+            DeviceError: There is no such file, it is larger than ``max_bytes``, or the board was lost.
+        """
+        done = self._shell.script(_READ, path, str(max_bytes), timeout_s=60.0 + max_bytes / _SLOWEST)
+        if done.exit_status != 0:
+            said = one_line(done.stderr) or "it cannot be read"
+            raise DeviceError(f"{one_line(path)} cannot be pulled from the board: {said}")
+        if len(done.stdout) > max_bytes:
+            raise DeviceError(f"{one_line(path)} on the board has more than {max_bytes} bytes")
+        return done.stdout
+
+    @contextmanager
+    def scratch(self) -> Iterator[str]:
+        """Make a fresh sub-folder of a random name; leaving removes it, at the latest the next connection.
+
+        Raises:
+            DeviceError: It cannot be made.
+        """
+        self.prepare()
+        path = f"{self.path}/run-{secrets.token_hex(8)}"
+        if self._shell.script('mkdir -p -m 700 "$1"', path).exit_status != 0:
+            raise DeviceError(f"{path} cannot be made on the board; free space there")
+        try:
+            yield path
+        finally:
+            with suppress(DeviceError):
+                self._shell.script('rm -rf "$1"', path)
+
+    def remove_leftovers(self) -> None:
+        """Remove what crashed processes of ours left half-written, and their results.
+
+        Raises:
+            DeviceError: The board was lost.
+        """
+        self._shell.script('rm -rf "$1"/new-* "$1"/run-*', self.path)
+
+    def _hash_of(self, path: str, mode: str) -> str:
+        """Return the SHA-256 of a file in our folder, empty where it is absent."""
+        done = self._shell.script(_PREPARE, self.path, path, mode)
+        word, _, said = done.stdout.decode(errors="replace").strip().partition(" ")
+        if done.exit_status != 0:
+            why = _REFUSALS.get(word, _REFUSALS["missing"])
+            reason = f" ({one_line(said)}); free space there, or mend its rights" if word == "missing" else ""
+            raise DeviceError(f"{self.path} on the board {why}{reason}")
+        return word

@@ -19,6 +19,7 @@ class LocalBoard(LocalRemote, RemoteHost):
 
     Args:
         folder: In which everything lies.
+        packages: Where Python there finds packages before its own.
 
     Attributes:
         interpreter: The Python of the board.
@@ -26,8 +27,9 @@ class LocalBoard(LocalRemote, RemoteHost):
         is_lost: Whether the board cannot be reached any more.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, packages: Path | None = None) -> None:
         super().__init__(folder)
+        self._packages = str(packages or "")
         self.interpreter = sys.executable
         self.conversations: list[LocalConversation] = []
         self.is_lost = False
@@ -55,12 +57,12 @@ class LocalBoard(LocalRemote, RemoteHost):
                 stdout=subprocess.PIPE,
                 stderr=words,
                 bufsize=0,
-                env={**os.environ, "PYTHONPATH": "", **(environment or {})},
+                env={**os.environ, "PYTHONPATH": self._packages, **(environment or {})},
             ) as process,
         ):
             self.conversations.append(LocalConversation(process, words.fileno()))
             yield self.conversations[-1]
-            process.stdin.close()  # type: ignore[union-attr]
+            self.conversations[-1].end_input()
 
 
 class LocalConversation(Conversation):
@@ -88,6 +90,10 @@ class LocalConversation(Conversation):
         if not select.select([self._answers], [], [], timeout_s)[0]:
             raise DeviceTimeoutError(f"nothing came in {timeout_s:g} s")
         return os.read(self._answers.fileno(), n)
+
+    def end_input(self) -> None:
+        """End its standard input; a second time does nothing."""
+        self._asking.close()
 
     def last_words(self) -> str:
         return os.pread(self._words, 1 << 16, 0).decode(errors="replace")

@@ -24,7 +24,7 @@ def why_incomplete(device: RemoteHost) -> str | None:
         try:
             found = program.ask({"do": "look"}).fields
         except ProgramEndedError as ended:
-            raise DeviceError(f"{device.python()} does not run our program on the board: {ended}") from ended
+            raise does_not_run(device, ended) from ended
     has_numpy = isinstance(found.get("numpy"), str)
     if has_numpy and any(isinstance(found.get(name), str) for name in _RUNTIMES):
         return None
@@ -34,6 +34,14 @@ def why_incomplete(device: RemoteHost) -> str | None:
     packages = [*([] if has_numpy else ["numpy"]), _RUNTIMES["onnxruntime"]]
     missing = "no runtime" if has_numpy else "no numpy"
     return f"{install(device, missing, packages)} (or {_RUNTIMES['tflite']})"
+
+
+def does_not_run(device: RemoteHost, ended: ProgramEndedError) -> DeviceError:
+    """Return what is said of a Python on a board that does not run the program."""
+    return DeviceError(
+        f"{device.python()} on the board does not run the program that measures ({ended}); "
+        "it needs Python 3.8 or later: name one by ?python=/path"
+    )
 
 
 def install(device: RemoteHost, missing: str, packages: Sequence[str]) -> str:

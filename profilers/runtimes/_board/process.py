@@ -14,7 +14,7 @@ from latency_tables import Conditions, OpSpec
 from profilers._messages import Message
 from profilers.errors import GarbledOutputError, ProfilingError
 from profilers.runtimes._board.conversation import MissingPackageError, Program, ProgramEndedError, told
-from profilers.runtimes._board.installed import install
+from profilers.runtimes._board.installed import does_not_run, install
 from profilers.runtimes._on_board import Execution, Loaded
 from profilers.runtimes._reference import INPUT_TYPES, Values
 from profilers.runtimes._runtime import LoweredModel, Timed
@@ -133,14 +133,14 @@ class BoardProcess:
 
     def _begun(self) -> str:
         execution = self._execution
-        fields = {"do": "begin", "runtime": execution.name, "limit_s": math.ceil(self._limit_s)}
+        fields = {"do": "begin", "runtime": execution.name, "limit_s": self._limit_s}
         try:
             answer = self._program.ask({**fields, **execution.options}).fields
         except MissingPackageError as error:
             text = install(self._device, f"no {one_line(error.module, 40)}", execution.packages)
             raise DeviceError(text) from error
         except ProgramEndedError as ended:
-            raise DeviceError(f"the program that measures does not start on the board: {ended}") from ended
+            raise does_not_run(self._device, ended) from ended
         match answer:
             case {"version": str(version)} if _VERSION.fullmatch(version):
                 return version

@@ -12,7 +12,7 @@ from devices._cores import CHOICES, chosen
 from devices._device import Completed, Conversation, DeviceInfo, DeviceState, RemoteHost
 from devices._errors import DeviceError
 from devices._kinds import kinds, listed, processors
-from devices._ssh import folder, identity
+from devices._ssh import folder, identity, transfer
 from devices._ssh.connection import Connection
 from devices._ssh.folder import Folder
 from devices._ssh.programs import Programs
@@ -86,7 +86,7 @@ class Ssh(RemoteHost):
         self._serial_hash = identity.serial_hash(self._reports["serial"], self._reports["machine_id"])
         self._kinds = kinds(self._reports["kinds"], self._reports["cpuinfo"], step=_FAVOUR)
         self._processors = self._chosen()
-        self._folder = Folder(self._shell, _our_folder(self._reports["folder"]))
+        self._folder = Folder(connection, self._shell, _our_folder(self._reports["folder"]))
         self._programs = Programs(
             connection, self._shell, folder=self._folder.path, processors=self._processors
         )
@@ -188,7 +188,7 @@ class Ssh(RemoteHost):
         return self._python
 
     def pull(self, path: str, *, max_bytes: int) -> bytes:
-        return self._folder.pull(path, max_bytes)
+        return transfer.pull(self._connection, path, max_bytes)
 
     def scratch(self) -> AbstractContextManager[str]:
         return self._folder.scratch()

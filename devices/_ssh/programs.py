@@ -18,6 +18,7 @@ from devices._errors import DeviceError, DeviceLostError
 from devices._kinds import listed
 from devices._ssh.connection import Connection
 from devices._ssh.conversation import SshConversation
+from devices._ssh.scripts import Script
 from devices._ssh.shell import Shell
 from devices.foundation.text import one_line
 
@@ -136,8 +137,10 @@ class Programs:
         words = self._words(mark, pid_file, argv, environment)
         if not self._connection.is_alive():
             self._connection.reconnect()
-        channel, frame = self._connection.start(_PROLOGUE + _CONVERSE, *words)
-        conversation = SshConversation(channel, self._connection.host, marks=(frame, mark))
+        script = Script.of(_PROLOGUE + _CONVERSE, words)
+        conversation = SshConversation(
+            self._connection.start(script), self._connection.host, marks=(script.mark, mark)
+        )
         try:
             before = conversation.started()
             self._own_words(before, mark)

@@ -31,11 +31,9 @@ class Shell:
         self._connection = connection
         self.boot_id: str | None = None
 
-    def script(
-        self, text: str, *words: str, content: bytes | None = None, timeout_s: float = ANSWER_S
-    ) -> Completed:
-        """Run a script as ``Connection.answer`` does."""
-        return self._connection.answer(text, *words, content=content, timeout_s=timeout_s)
+    def script(self, text: str, *words: str, timeout_s: float = ANSWER_S) -> Completed:
+        """Run a script as ``Connection.ask`` does."""
+        return self._connection.ask(text, *words, timeout_s=timeout_s)
 
     def texts(self, commands: Mapping[str, str]) -> dict[str, str]:
         """Run all ``commands`` at once; return what each wrote, by name, empty where it failed.
@@ -51,7 +49,7 @@ class Shell:
         asked = {"boot": _BOOT, **commands}
         parts = [f'echo; echo "$1"; ( {command} ) 2>/dev/null' for command in asked.values()]
         lines = "\n".join(["R=$2", *parts, 'echo; echo "$1"'])
-        answer = self._connection.answer(lines, mark, self.root).stdout
+        answer = self._connection.ask(lines, mark, self.root).stdout
         sections = answer.decode(errors="replace").split(f"\n{mark}\n")
         if len(sections) != len(asked) + 2:
             raise DeviceError("the board's answer is cut short; check the network and try again")

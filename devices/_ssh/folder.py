@@ -1,5 +1,6 @@
 """Our one folder on a board: files named by their SHA-256, and a fresh sub-folder for each run."""
 
+import getpass
 import hashlib
 import secrets
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from devices._errors import DeviceError, DeviceLostError
 from devices._ssh import transfer
 from devices._ssh.connection import Connection
 from devices._ssh.shell import Shell
+from devices.foundation.owners import Owner
 from devices.foundation.text import one_line
 
 #: Where it is, as a script says it: below the user's own files, which programs may be run from.
@@ -42,6 +44,12 @@ _REFUSALS = {
 }
 
 
+def this_machine() -> str:
+    """Return a name of this machine and its user, which says nothing of either."""
+    name = f"{Owner.this_process().machine} {getpass.getuser()}"
+    return hashlib.sha256(b"cars_hw: a machine " + name.encode()).hexdigest()[:8]
+
+
 class Folder:
     """Our folder on a board; nothing is written outside of it.
 
@@ -49,10 +57,12 @@ class Folder:
         connection: The way to it.
         shell: The board's shell.
         path: Where it is.
+        machine: Begins the name of all that is there for a while: other machines leave it alone.
     """
 
-    def __init__(self, connection: Connection, shell: Shell, path: str) -> None:
+    def __init__(self, connection: Connection, shell: Shell, path: str, machine: str) -> None:
         self.path = path
+        self._machine = machine
         self._connection, self._shell = connection, shell
 
     def prepare(self) -> None:
@@ -75,7 +85,7 @@ class Folder:
         path = f"{self.path}/{sha256}"
         if self._hash_of(path, mode) == sha256:
             return path
-        temporary = f"{self.path}/new-{secrets.token_hex(8)}"
+        temporary = f"{self.path}/{self._machine}-new-{secrets.token_hex(8)}"
         try:
             transfer.push(self._connection, content, temporary)
             done = self._shell.script(_INSTALL, temporary, path, sha256, mode, timeout_s=_DISK_S)
@@ -106,7 +116,7 @@ class Folder:
             DeviceError: It cannot be made.
         """
         self.prepare()
-        path = f"{self.path}/run-{secrets.token_hex(8)}"
+        path = f"{self.path}/{self._machine}-run-{secrets.token_hex(8)}"
         if self._shell.script('mkdir -p -m 700 "$1"', path).exit_status != 0:
             raise DeviceError(f"{path} cannot be made on the board; free space there")
         try:
@@ -116,12 +126,13 @@ class Folder:
                 self._shell.script('rm -rf "$1"', path)
 
     def remove_leftovers(self) -> None:
-        """Remove what crashed processes of ours left half-written, and their results.
+        """Remove what crashed processes of this machine left half-written, and their results.
 
         Raises:
             DeviceError: The board was lost.
         """
-        self._shell.script('rm -rf "$1"/new-* "$1"/run-*', self.path)
+        begin = f"{self.path}/{self._machine}"
+        self._shell.script('rm -rf "$1"-new-* "$1"-run-*', begin, timeout_s=_DISK_S)
 
     def _hash_of(self, path: str, mode: str) -> str:
         """Return the SHA-256 of a file in our folder, empty where it is absent."""

@@ -12,38 +12,15 @@ from devices._cores import CHOICES, chosen
 from devices._device import Completed, Conversation, DeviceInfo, DeviceState, RemoteHost
 from devices._errors import DeviceError
 from devices._kinds import kinds, listed, processors
-from devices._ssh import folder, identity
+from devices._ssh import folder, identity, readiness, sensors, transfer
+from devices._ssh import reports as asked
+from devices._ssh.clock import Clock
 from devices._ssh.connection import Connection
 from devices._ssh.folder import Folder
 from devices._ssh.programs import Programs
+from devices._ssh.readiness import Fitness
 from devices._ssh.shell import Shell
 from devices.foundation import locks
-
-_CPU = 'cd "$R"/sys/devices/system/cpu && '
-_IDENTITY = {
-    "folder": folder.PATH,
-    "model": 'cat "$R"/proc/device-tree/model',
-    "compatible": "tr '\\\\0' ' ' < \"$R\"/proc/device-tree/compatible",
-    "serial": 'cat "$R"/proc/device-tree/serial-number',
-    "machine_id": 'cat "$R"/etc/machine-id',
-    "release": 'cat "$R"/etc/os-release',
-    "kernel": "uname -sr",
-    "machine": "uname -m",
-    "program": "od -An -tx1 -N20 /bin/sh",
-    "cpuinfo": 'cat "$R"/proc/cpuinfo',
-    "status": "cat /proc/self/status",
-    "online": _CPU + "cat online",
-    "present": _CPU + "cat present",
-    "kinds": _CPU
-    + "grep -s . /dev/null cpu[0-9]*/cpu_capacity cpu[0-9]*/cpufreq/cpuinfo_max_freq "
-    + "cpu[0-9]*/cpufreq/related_cpus",
-}
-_STATE = {
-    "zones": 'cat "$R"/sys/class/thermal/thermal_zone*/temp',
-    "load": 'cat "$R"/proc/loadavg',
-    "stat": 'head -n 1 "$R"/proc/stat',
-    "ticks": "getconf CLK_TCK || echo 100",
-}
 
 _HOW_TO_CHOOSE = f"write ?cores= and one of {', '.join(CHOICES)}"
 
@@ -64,6 +41,7 @@ class Ssh(RemoteHost):
         connection: The connection; made anew where it breaks, and closed with the device.
         cores: Which processors programs run on.
         python: The board's Python.
+        machine: What tells apart what several machines leave on one board; empty: this machine's own.
         root: Where ``proc``, ``sys`` and ``etc`` are; empty on a board.
         sleep: Lets seconds pass.
 
@@ -77,20 +55,24 @@ class Ssh(RemoteHost):
         *,
         cores: str = "big",
         python: str = "python3",
+        machine: str = "",
         root: str = "",
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._connection, self._cores, self._python, self._sleep = connection, cores, python, sleep
         self._shell = Shell(connection, root)
-        self._reports = self._shell.texts(_IDENTITY)
+        self._reports = self._shell.texts(asked.IDENTITY)
         self._serial_hash = identity.serial_hash(self._reports["serial"], self._reports["machine_id"])
         self._kinds = kinds(self._reports["kinds"], self._reports["cpuinfo"], step=_FAVOUR)
         self._processors = self._chosen()
-        self._folder = Folder(self._shell, _our_folder(self._reports["folder"]))
+        path, ours = _our_folder(self._reports["folder"]), machine or folder.this_machine()
+        self._folder = Folder(connection, self._shell, path, ours)
         self._programs = Programs(
-            connection, self._shell, folder=self._folder.path, processors=self._processors
+            connection, self._shell, files=f"{path}/{ours}", processors=self._processors
         )
+        self._clock = Clock(self._shell, record=f"{path}/{ours}.governors", processors=self._processors)
         self._threads: int | None = None
+        self._fitness_at_start: Fitness | None = None
         self._recover()
 
     @classmethod
@@ -126,26 +108,37 @@ class Ssh(RemoteHost):
         return self._shell.boot_id or ""
 
     def state(self) -> DeviceState:
-        first = self._processors[0]
-        scaling = {
-            name: f'cat "$R"/sys/devices/system/cpu/cpu{first}/cpufreq/{name}'
-            for name in ("scaling_cur_freq", "scaling_governor")
-        }
-        reports = self._shell.texts({**_STATE, **scaling})
-        steal, ticks = _proc.steal_ticks(reports["stat"]), _proc.number(reports["ticks"])
+        reports = self._shell.texts(asked.state(self._processors[0]))
+        heat = sensors.heat(reports["heat"])
+        steal, ticks = _proc.steal_ticks(reports["stat"]), _proc.number(self._reports["ticks"])
         return DeviceState(
-            clock_mhz=_proc.scaling_mhz(reports["scaling_cur_freq"]),
-            governor=identity.plain(reports["scaling_governor"]) or None,
-            temperature_c=_proc.hottest_c(reports["zones"].splitlines()),
+            clock_mhz=_proc.scaling_mhz(reports["clock"]),
+            residency_s=_proc.residency_s(reports["residency"]),
+            governor=identity.plain(reports["governor"]) or None,
+            is_clock_fixed=self._clock.is_fixed,
+            temperature_c=heat.hottest_c,
+            cooling=heat.cooling,
+            throttling=sensors.power(reports["throttled"], reports["alarms"]).throttling,
             load=_proc.number(reports["load"].partition(" ")[0]),
             steal_s=steal / ticks if steal is not None and ticks else None,
             affinity=self._processors,
             threads=self._threads,
         )
 
+    def why_not_ready(self) -> str | None:
+        now = self._fitness()
+        return readiness.why_not_ready(now, self._fitness_at_start or now)
+
+    def signs_of_heat(self) -> str | None:
+        now = self._fitness()
+        return readiness.signs_of_heat(now, self._fitness_at_start or now)
+
     @contextmanager
     def quiet(self, threads: int) -> Iterator[None]:
-        """Keep everybody else on this machine from measuring on the board meanwhile.
+        """Hold the clock by the governor ``performance``, where we may choose it.
+
+        Nobody else on this machine measures on the board meanwhile. If the board is lost, or this process
+        dies, the next connection to it restores the governor.
 
         Raises:
             DeviceError: There are fewer such cores than threads, or somebody measures on the board already.
@@ -160,11 +153,13 @@ class Ssh(RemoteHost):
             if not is_ours:
                 raise DeviceError("another process measures on this board now; wait until it has ended")
             self._folder.prepare()
+            self._fitness_at_start = self._fitness()
             self._threads = threads
             try:
-                yield
+                with self._clock.fixed():
+                    yield
             finally:
-                self._threads = None
+                self._threads, self._fitness_at_start = None, None
 
     def pause(self, seconds: float) -> None:
         self._sleep(seconds)
@@ -188,13 +183,23 @@ class Ssh(RemoteHost):
         return self._python
 
     def pull(self, path: str, *, max_bytes: int) -> bytes:
-        return self._folder.pull(path, max_bytes)
+        return transfer.pull(self._connection, path, max_bytes)
 
     def scratch(self) -> AbstractContextManager[str]:
         return self._folder.scratch()
 
     def close(self) -> None:
         self._connection.close()
+
+    def _fitness(self) -> Fitness:
+        has_tegrastats = bool(self._reports["tegrastats"].strip())
+        reports = self._shell.texts(asked.fitness(self._processors, has_tegrastats=has_tegrastats))
+        return Fitness(
+            sensors.heat(reports["heat"]),
+            sensors.power(reports["throttled"], reports["alarms"]),
+            sensors.tegra(reports.get("tegra", "")),
+            tuple(dict.fromkeys(map(identity.plain, reports["governors"].split()))),
+        )
 
     def _chosen(self) -> tuple[int, ...]:
         """Return the processors of the chosen kind that are awake, and that the board lets us use."""
@@ -217,6 +222,7 @@ class Ssh(RemoteHost):
             if is_ours and self._shell.script(ours, self._folder.path).exit_status == 0:
                 self._programs.end_leftovers()
                 self._folder.remove_leftovers()
+                self._clock.release()
 
     def _lock_name(self) -> str:
         return f"ssh {self._shell.boot_id or self._serial_hash or self._connection.host}"

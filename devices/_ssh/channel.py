@@ -5,10 +5,11 @@ import os
 import selectors
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import IO
 
-from devices._errors import DeviceError
+from devices._errors import DeviceError, DeviceTimeoutError
 
 _PART_BYTES = 1 << 16
 
@@ -33,6 +34,7 @@ class Channel:
 
     Args:
         argv: Its words.
+        folder: Where it runs.
 
     Attributes:
         output: What came on its standard output and was not taken yet.
@@ -43,7 +45,7 @@ class Channel:
         DeviceError: There is no such client here.
     """
 
-    def __init__(self, argv: Sequence[str]) -> None:
+    def __init__(self, argv: Sequence[str], *, folder: Path) -> None:
         self.output, self.errors = bytearray(), bytearray()
         try:  # in a session of its own: the Ctrl-C that ends us must leave us the time to end what runs there
             self._process = subprocess.Popen(  # noqa: S603  (the system's ssh; words, no shell)
@@ -52,6 +54,7 @@ class Channel:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 bufsize=0,
+                cwd=folder,
                 start_new_session=True,
             )
         except FileNotFoundError as error:
@@ -78,6 +81,11 @@ class Channel:
     def is_ended(self) -> bool:
         """Whether both outputs have ended: nothing comes any more."""
         return not self._receiving
+
+    @property
+    def exit_status(self) -> int | None:
+        """The client's own, once it is closed: negative where a signal ended it."""
+        return self._process.returncode
 
     @property
     def is_sending(self) -> bool:
@@ -111,6 +119,30 @@ class Channel:
             else:
                 self._read(key.fd, key.data)
         return bool(ready)
+
+    def move_until(self, is_enough: Callable[[], bool], timeout_s: float) -> bool:
+        """Move until it is enough; tell whether it came to that before the end, or before ``timeout_s``."""
+        deadline = Deadline(timeout_s)
+        while not is_enough():
+            if self.is_ended or not (self.move(deadline.left_s()) or deadline.left_s()):
+                return False
+        return True
+
+    def run(self, timeout_s: float, most_bytes: int) -> None:
+        """Receive until the program ends.
+
+        Raises:
+            DeviceTimeoutError: It took longer than ``timeout_s``.
+            DeviceError: It writes more than ``most_bytes``.
+        """
+
+        def is_enough() -> bool:
+            return self.is_ended or len(self.output) + len(self.errors) > most_bytes
+
+        if not self.move_until(is_enough, timeout_s):
+            raise DeviceTimeoutError(f"a program on the board took longer than {timeout_s:g} s")
+        if not self.is_ended:
+            raise DeviceError(f"a program on the board wrote more than {most_bytes >> 20} MiB; it was ended")
 
     def _write(self) -> None:
         try:

@@ -1,9 +1,10 @@
 """One connection to a board, by the system's ``ssh``: its user's keys, configuration and jump hosts.
 
-The first client, the master, makes it and holds it open; each command is another client that goes through
-the master's socket, some 10 ms. Passwords are not asked for, and host keys that are unknown not accepted.
+The first client, the master, makes it and holds it open; a program is another client that goes through the
+master's socket. Passwords are not asked for, and host keys that are unknown not accepted.
 
-On the board the master's own session waits for the end of its standard input, which comes however we end:
+On the board the master's own session is a shell that answers small questions, in a millisecond where a
+client takes ten and a slow start-up file 150. It ends with its standard input, which comes however we end:
 the connection closes with this process, be it killed.
 """
 
@@ -11,18 +12,18 @@ import logging
 import os
 import random
 import re
-import secrets
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from devices._device import Completed
 from devices._errors import DeviceError, DeviceLostError, DeviceTimeoutError
-from devices._ssh.channel import Channel, Deadline
+from devices._ssh.channel import Channel
 from devices._ssh.complaints import explained
-from devices._ssh.quoting import command_line
+from devices._ssh.scripts import Script, without_marks
 
 logger = logging.getLogger(__name__)
 
@@ -32,39 +33,37 @@ CONFIG_VARIABLE = "CARS_HW_SSH_CONFIG"
 #: Seconds for connecting, through jump hosts too, and for a command that we only ask with.
 CONNECT_S, ANSWER_S = 30.0, 30.0
 
-#: Most that a command may write, in bytes.
-_MOST_BYTES = 16 << 20
-
 _ATTEMPTS = 3
 _FIRST_PAUSE_S = 0.5
 
 #: How long a client may take to report the end of what it was told to end.
 _GRACE_S = 2.0
 
-_SAFETY = ("-T", "-a", "-x", *(f"-o{option}" for option in ("BatchMode=yes", "EscapeChar=none")))
 _MASTER = (
-    *("StrictHostKeyChecking=yes", "ControlMaster=yes", "ControlPersist=no", "ConnectTimeout=10"),
-    *("ServerAliveInterval=5", "ServerAliveCountMax=3", "ClearAllForwardings=yes", "PermitLocalCommand=no"),
-    *("RemoteCommand=none", "RequestTTY=no", "UpdateHostKeys=no"),
+    *("BatchMode=yes", "StrictHostKeyChecking=yes", "ControlMaster=yes", "ControlPersist=no"),
+    *("ConnectTimeout=10", "ServerAliveInterval=5", "ServerAliveCountMax=3", "ClearAllForwardings=yes"),
+    *("ForwardAgent=no", "ForwardX11=no", "PermitLocalCommand=no", "RemoteCommand=none", "RequestTTY=no"),
+    *("EscapeChar=none", "UpdateHostKeys=no"),
 )
 
 #: Where the socket is gone, a client would connect by itself: it must not.
-_CLIENT = ("ControlMaster=no", "ProxyCommand=false", "LogLevel=ERROR")
+_CLIENT = ("BatchMode=yes", "ControlMaster=no", "ProxyCommand=false", "LogLevel=ERROR", "EscapeChar=none")
 
-#: Succeeds where a command of ours leads its process group, as sshd arranges, so that it can be ended whole.
+#: Goes on where a command of ours leads its process group, as sshd arranges, so that it can be ended whole.
 _KEEPER = """
 read -r stat < "/proc/$$/stat" || { echo "it has no /proc" >&2; exit 1; }
 set -- $$ ${stat##*) }
-[ "$1" = "$4" ] || { echo "its SSH server gives no command a process group; use OpenSSH's" >&2; exit 1; }
+[ "$1" = "$4" ] || { echo "its SSH server gives commands no process group: install OpenSSH's" >&2; exit 1; }
 echo ready
-cat > /dev/null
+while IFS= read -r line; do eval "$(printf "$line")" </dev/null; done
 """
 
-_OWN_LINE = re.compile(rb"[0-9a-f]{16} (starts|ended [0-9]{1,3})")
-
 _HOST = re.compile(
-    r"(?:[A-Za-z0-9_][A-Za-z0-9._-]{0,63}@)?(?:[A-Za-z0-9_][A-Za-z0-9._-]{0,252}|[0-9A-Fa-f:.]{2,45}(?:%[A-Za-z0-9._-]{1,15})?)"
+    r"(?:[A-Za-z0-9_][A-Za-z0-9._-]{0,63}@)?"
+    r"(?:[A-Za-z0-9_][A-Za-z0-9._-]{0,252}|[0-9A-Fa-f:.]{2,45}(?:%[A-Za-z0-9._-]{1,15})?)"
 )
+
+Answer = TypeVar("Answer")
 
 
 class Connection:
@@ -85,7 +84,7 @@ class Connection:
             raise DeviceError(f"{host[:64]!r} is no host; write ssh:HOST or ssh:USER@HOST")
         self.host = host
         self._pause = pause
-        self._folder = Path(tempfile.mkdtemp(prefix="cars-hw-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="cars-hw-"))
         self._master: Channel | None = None
         try:
             self._connect()
@@ -93,50 +92,78 @@ class Connection:
             self.close()
             raise
 
-    def answer(
-        self,
-        script: str,
-        *words: str,
-        content: bytes | None = None,
-        timeout_s: float = ANSWER_S,
-        before_again: Callable[[], object] = lambda: None,
-    ) -> Completed:
-        """Run a script in the board's ``sh`` to its end; connect anew once where the connection breaks.
+    def ask(self, text: str, *words: str, timeout_s: float = ANSWER_S) -> Completed:
+        """Run a small script in the shell that waits on the board; connect anew once where that is lost.
 
         Args:
-            script: Does no harm when it is run twice; finds ``words`` in ``$1``, ``$2`` and so on.
+            text: Does no harm when it is run twice; finds ``words`` in ``$1``, ``$2`` and so on.
             words: Taken as they are.
-            content: What it reads on its standard input; ``None``: that stays open, and empty.
-            timeout_s: After that it is left, and its standard input closed.
+            timeout_s: After that the connection is given up.
+
+        Raises:
+            DeviceTimeoutError: It took longer.
+            DeviceLostError: The connection broke, and could not be made anew.
+        """
+        return self.retried(lambda: self._ask(Script.of(text, words), timeout_s))
+
+    def answer(
+        self,
+        text: str,
+        *words: str,
+        timeout_s: float,
+        most_bytes: int = 16 << 20,
+        before_again: Callable[[], object] = lambda: None,
+    ) -> Completed:
+        """Run a script as a command of its own; connect anew once where the connection breaks.
+
+        Args:
+            text: Does no harm when it is run twice; finds ``words`` in ``$1``, ``$2`` and so on.
+            words: Taken as they are.
+            timeout_s: After that it is left, and its standard input, which is empty until then, closed.
+            most_bytes: After that it is left, too.
             before_again: Called when it is to be run a second time.
 
         Raises:
             DeviceTimeoutError: It took longer.
             DeviceLostError: The connection broke, and could not be made anew.
-            DeviceError: It wrote more than 16 MiB, or was killed there.
+            DeviceError: It wrote more than ``most_bytes``, or was killed there.
         """
+        return self.retried(lambda: self._answer(Script.of(text, words), timeout_s, most_bytes), before_again)
+
+    def retried(self, ask: Callable[[], Answer], before_again: Callable[[], object] = lambda: None) -> Answer:
+        """Return what ``ask`` does, asked once more where the connection breaks, over a new one."""
         try:
-            return self._answer(script, words, content, timeout_s)
+            return ask()
         except DeviceLostError as error:
             logger.warning("%s; connecting again", error)
         self.reconnect()
         before_again()
-        return self._answer(script, words, content, timeout_s)
+        return ask()
 
-    def start(self, script: str, *words: str) -> tuple[Channel, str]:
-        """Start a script; return its client, and the mark that stands around what it writes.
+    def start(self, script: Script) -> Channel:
+        """Start a script as a command of its own; return its client.
+
+        Raises:
+            DeviceLostError: The connection is broken.
+        """
+        return self.client("ssh", [f"-S{self.socket}", "-T"], script.command_line())
+
+    def client(self, program: str, options: Sequence[str], *words: str) -> Channel:
+        """Start a client that goes through the master, in our folder.
 
         Raises:
             DeviceLostError: The connection is broken.
         """
         if not self.is_alive():
-            raise self._lost()
-        mark = secrets.token_hex(8)
-        line = command_line(script, words, mark)
-        options = [f"-o{option}" for option in _CLIENT]
-        return Channel(
-            ["ssh", "-Fnone", f"-S{self._socket}", *_SAFETY, *options, "--", self._name, line]
-        ), mark
+            raise self.lost()
+        argv = [program, "-Fnone", *options, *(f"-o{option}" for option in _CLIENT)]
+        host = self.host.rpartition("@")[2]  # stands for the connection alone
+        return Channel([*argv, "--", host, *words], folder=self.folder)
+
+    @property
+    def socket(self) -> Path:
+        """Where clients find the master."""
+        return self.folder / "s"
 
     def is_alive(self) -> bool:
         """Tell whether the connection is up, as far as ssh has noticed."""
@@ -146,12 +173,16 @@ class Connection:
             pass
         return not self._master.is_ended
 
+    def lost(self, said: bytes = b"") -> DeviceLostError:
+        """Return the error of a connection that broke, by what a client has ``said``."""
+        words = said + b"\n" + (bytes(self._master.errors) if self._master else b"")
+        return DeviceLostError(f"the connection to {self.host} broke ({explained(without_marks(words))[0]})")
+
     def reconnect(self) -> None:
         """Connect anew, in at most three attempts with a growing pause.
 
         Raises:
             DeviceLostError: The board did not come back.
-            DeviceError: It came back, but refuses us.
         """
         for attempt in range(_ATTEMPTS):
             if attempt:
@@ -165,96 +196,65 @@ class Connection:
 
     def close(self) -> None:
         """Close the connection and all that runs over it; a second time does nothing."""
+        self._drop(_GRACE_S)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _drop(self, grace_s: float = 0.0) -> None:
         master, self._master = self._master, None
         if master is not None:
-            master.close(_GRACE_S)
-        shutil.rmtree(self._folder, ignore_errors=True)
-
-    @property
-    def _socket(self) -> Path:
-        return self._folder / "s"
-
-    @property
-    def _name(self) -> str:
-        """The host without user, which stands for the connection alone."""
-        return self.host.rpartition("@")[2]
+            master.close(grace_s)
 
     def _connect(self) -> None:
-        if self._master is not None:
-            self._master.close()
-        self._socket.unlink(missing_ok=True)
-        mark = secrets.token_hex(8)
+        self._drop()
+        self.folder.mkdir(mode=0o700, exist_ok=True)
+        self.socket.unlink(missing_ok=True)
+        script = Script.of(_KEEPER)
         config = os.environ.get(CONFIG_VARIABLE)
-        options = [f"-o{option}" for option in _MASTER]
-        argv = ["ssh", *([f"-F{config}"] if config else []), f"-S{self._socket}", *_SAFETY, *options]
-        master = self._master = Channel([*argv, "--", self.host, command_line(_KEEPER, (), mark)])
-        deadline = Deadline(CONNECT_S)
-        while f"\n{mark}\nready\n".encode() not in master.output and not master.is_ended:
-            if not master.move(deadline.left_s()) and not deadline.left_s():
-                break
-        if master.is_ended or not master.output:
-            raise self._unreachable(bytes(master.errors), mark)
-        master.output.clear()
+        options = [*([f"-F{config}"] if config else []), f"-S{self.socket}", *(f"-o{one}" for one in _MASTER)]
+        master = Channel(["ssh", *options, "--", self.host, script.command_line()], folder=self.folder)
+        self._master, ready = master, script.before_output() + b"ready\n"
+        if not master.move_until(lambda: ready in master.output, CONNECT_S):
+            raise self._unreachable(bytes(master.errors), script)
 
-    def _answer(
-        self, script: str, words: tuple[str, ...], content: bytes | None, timeout_s: float
-    ) -> Completed:
-        channel, mark = self.start(script, *words)
-        try:
-            exchange(channel, content, timeout_s)
-        finally:
-            channel.close(0.0 if channel.is_ended else _GRACE_S)
-        done = completed(bytes(channel.output), bytes(channel.errors), mark)
+    def _ask(self, script: Script, timeout_s: float) -> Completed:
+        if not self.is_alive() or (master := self._master) is None:
+            raise self.lost()
+        master.output.clear()
+        master.errors.clear()
+        master.send(script.request())
+        if not master.move_until(lambda: script.has_ended(master.output, master.errors), timeout_s):
+            if master.is_ended:
+                raise self.lost()
+            self._drop()
+            raise DeviceTimeoutError(f"{self.host} did not answer within {timeout_s:g} s")
+        output = bytes(master.output[: -len(script.before_output())])
+        done = script.completed(output, bytes(master.errors))
         if done is None:
-            raise self._unfinished(bytes(channel.errors), mark)
+            raise DeviceError(f"{self.host} answers with what it was not asked; connect again")
         return done
 
-    def _unfinished(self, said: bytes, mark: str) -> DeviceError:
+    def _answer(self, script: Script, timeout_s: float, most_bytes: int) -> Completed:
+        channel = self.start(script)
+        try:
+            channel.run(timeout_s, most_bytes)
+        finally:
+            channel.close(0.0 if channel.is_ended else _GRACE_S)
+        done = script.completed(bytes(channel.output), bytes(channel.errors))
+        if done is None:
+            raise self._unfinished(bytes(channel.errors), script)
+        return done
+
+    def _unfinished(self, said: bytes, script: Script) -> DeviceError:
         """Return why a command ended without a status."""
-        if mark.encode() in said and self.is_alive():
+        if script.before_errors() in said and self.is_alive():
             return DeviceError(
                 f"a program on {self.host} was killed together with its shell; free memory there"
             )
-        return self._lost(said)
+        return self.lost(said)
 
-    def _lost(self, said: bytes = b"") -> DeviceLostError:
-        lines = (said + (bytes(self._master.errors) if self._master else b"")).splitlines()
-        words = b"\n".join(line for line in lines if not _OWN_LINE.fullmatch(line))
-        return DeviceLostError(f"the connection to {self.host} broke ({explained(words)[0]})")
-
-    def _unreachable(self, said: bytes, mark: str) -> DeviceError:
-        _, starts, after = said.partition(f"{mark} starts\n".encode())
+    def _unreachable(self, said: bytes, script: Script) -> DeviceError:
+        _, starts, after = said.partition(script.before_errors())
         if starts:
-            reason = after.partition(f"\n{mark}".encode())[0].decode(errors="replace")
-            return DeviceError(f"{self.host} cannot be measured on: {explained(reason)[0]}")
+            return DeviceError(f"{self.host} cannot be measured on: {explained(without_marks(after))[0]}")
         reason, remedy = explained(said)
         return DeviceError(f"{self.host} cannot be reached ({reason}): {remedy.format(host=self.host)}")
-
-
-def exchange(channel: Channel, content: bytes | None, timeout_s: float) -> None:
-    """Send ``content`` and the end of it, and receive until the program ends.
-
-    Raises:
-        DeviceTimeoutError: It took longer than ``timeout_s``.
-        DeviceError: It writes more than 16 MiB.
-    """
-    deadline = Deadline(timeout_s)
-    channel.send(content or b"")
-    while not channel.is_ended:
-        if content is not None and not channel.is_sending:
-            channel.end_input()
-        if not channel.move(deadline.left_s()) and not deadline.left_s():
-            raise DeviceTimeoutError(f"a program on the board took longer than {timeout_s:g} s")
-        if len(channel.output) + len(channel.errors) > _MOST_BYTES:
-            raise DeviceError("a program on the board wrote more than 16 MiB; it was ended")
-
-
-def completed(output: bytes, errors: bytes, mark: str) -> Completed | None:
-    """Return what stands between the marks, and the status after them; ``None`` where there is none."""
-    ended = re.search(rb"\n%s ended ([0-9]{1,3})\n\Z" % mark.encode(), errors)
-    starts = errors.find(f"\n{mark} starts\n".encode())
-    first = output.find(f"\n{mark}\n".encode())
-    if ended is None or starts < 0 or first < 0:
-        return None
-    stderr = errors[starts + len(f"\n{mark} starts\n") : ended.start()]
-    return Completed(output[first + len(f"\n{mark}\n") :], stderr, int(ended[1]))

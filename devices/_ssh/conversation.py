@@ -38,10 +38,11 @@ class SshConversation(Conversation):
         """
         channel, before = self._channel, b"\n%s\n" % self._frame
         word = b"\n%s starts\n" % self._mark
-        deadline = Deadline(ANSWER_S)
-        while not channel.is_ended and not (before in channel.output and word in channel.errors):
-            if not channel.move(deadline.left_s()) and not deadline.left_s():
-                raise DeviceTimeoutError(f"no program starts on {self._host} within {ANSWER_S:g} s")
+        has_started = channel.move_until(
+            lambda: before in channel.output and word in channel.errors, ANSWER_S
+        )
+        if not has_started and not channel.is_ended:
+            raise DeviceTimeoutError(f"no program starts on {self._host} within {ANSWER_S:g} s")
         start = channel.errors.find(b"\n%s starts\n" % self._frame)
         if before not in channel.output or start < 0:
             raise DeviceLostError(f"the connection to {self._host} broke before a program started")
@@ -62,7 +63,7 @@ class SshConversation(Conversation):
     def read(self, n: int, *, timeout_s: float) -> bytes:
         output, deadline = self._channel.output, Deadline(timeout_s)
         while not output and not self._channel.is_ended:
-            if not self._moved(deadline.left_s()) and not deadline.left_s():
+            if not (self._moved(deadline.left_s()) or deadline.left_s()):
                 raise DeviceTimeoutError(f"a program on {self._host} said nothing for {timeout_s:g} s")
         part = bytes(memoryview(output)[:n])
         del output[: len(part)]

@@ -1,19 +1,20 @@
 """Our one folder on a board: files named by their SHA-256, and a fresh sub-folder for each run."""
 
+import getpass
 import hashlib
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from devices._errors import DeviceError, DeviceLostError
+from devices._ssh import transfer
+from devices._ssh.connection import Connection
 from devices._ssh.shell import Shell
+from devices.foundation.owners import Owner
 from devices.foundation.text import one_line
 
 #: Where it is, as a script says it: below the user's own files, which programs may be run from.
 PATH = 'printf %s "${XDG_CACHE_HOME:-$HOME/.cache}/cars_hw_board"'
-
-#: Slowest transfer that is waited for, in bytes a second: a wireless board at the edge of its network.
-_SLOWEST = 100_000
 
 #: Makes the folder ours ($1), and prints the hash of a file in it ($2), given the mode $3 if it is there.
 _PREPARE = """
@@ -26,20 +27,15 @@ if [ -f "$2" ] && ! [ -L "$2" ]; then chmod "$3" "$2" && sha256sum "$2"; fi
 exit 0
 """
 
-#: Writes standard input to the file $1, and gives it the name $2 and the mode $4 if its hash is $3.
+#: Gives the file $1 the name $2 and the mode $4 if its hash is $3, or finds that it was given it already.
 _INSTALL = """
-umask 077
-cat > "$1" && found=$(sha256sum "$1") && [ "${found%% *}" = "$3" ] &&
-  chmod "$4" "$1" && mv -f "$1" "$2" && exit 0
-rm -f "$1"
-exit 1
+found=$(sha256sum "$1" 2>/dev/null || sha256sum "$2") || exit 1
+[ "${found%% *}" = "$3" ] || { echo "its hash is wrong" >&2; exit 1; }
+[ ! -f "$1" ] || { chmod "$4" "$1" && mv -f "$1" "$2"; }
 """
 
-#: Prints what the file $1 holds, and one byte more than $2 at most.
-_READ = """
-[ -f "$1" ] || { echo "no such file" >&2; exit 1; }
-head -c "$(($2 + 1))" "$1"
-"""
+#: Seconds that a hash or a removal may take, on a slow card.
+_DISK_S = 120.0
 
 _REFUSALS = {
     "link": "is a link, through which we could overwrite other files; remove it",
@@ -48,17 +44,26 @@ _REFUSALS = {
 }
 
 
+def this_machine() -> str:
+    """Return a name of this machine and its user, which says nothing of either."""
+    name = f"{Owner.this_process().machine} {getpass.getuser()}"
+    return hashlib.sha256(b"cars_hw: a machine " + name.encode()).hexdigest()[:8]
+
+
 class Folder:
     """Our folder on a board; nothing is written outside of it.
 
     Args:
+        connection: The way to it.
         shell: The board's shell.
         path: Where it is.
+        machine: Begins the name of all that is there for a while: other machines leave it alone.
     """
 
-    def __init__(self, shell: Shell, path: str) -> None:
+    def __init__(self, connection: Connection, shell: Shell, path: str, machine: str) -> None:
         self.path = path
-        self._shell = shell
+        self._machine = machine
+        self._connection, self._shell = connection, shell
 
     def prepare(self) -> None:
         """Make the folder, or make sure that it is ours.
@@ -80,36 +85,28 @@ class Folder:
         path = f"{self.path}/{sha256}"
         if self._hash_of(path, mode) == sha256:
             return path
-        temporary = f"{self.path}/new-{secrets.token_hex(8)}"
-        words = (temporary, path, sha256, mode)
-        timeout_s = 60.0 + len(content) / _SLOWEST
+        temporary = f"{self.path}/{self._machine}-new-{secrets.token_hex(8)}"
         try:
-            done = self._shell.script(_INSTALL, *words, content=content, timeout_s=timeout_s)
+            transfer.push(self._connection, content, temporary)
+            done = self._shell.script(_INSTALL, temporary, path, sha256, mode, timeout_s=_DISK_S)
+            if done.exit_status != 0:
+                raise DeviceError(f"{path} did not arrive whole ({one_line(done.stderr)})")
         except DeviceError as error:
-            if not isinstance(error, DeviceLostError):
-                with suppress(DeviceError):
-                    self._shell.script('rm -f "$1"', temporary)
-            raise
-        if done.exit_status != 0:
-            said = one_line(done.stderr) or "its hash is wrong"
-            raise DeviceError(
-                f"{path} did not arrive whole ({said}): free space on the board, or check the network"
-            )
+            if isinstance(error, DeviceLostError):
+                raise
+            raise self._refused(error, temporary) from error
         return path
 
-    def pull(self, path: str, max_bytes: int) -> bytes:
-        """Return the content of a file.
-
-        Raises:
-            DeviceError: There is no such file, it is larger than ``max_bytes``, or the board was lost.
-        """
-        done = self._shell.script(_READ, path, str(max_bytes), timeout_s=60.0 + max_bytes / _SLOWEST)
-        if done.exit_status != 0:
-            said = one_line(done.stderr) or "it cannot be read"
-            raise DeviceError(f"{one_line(path)} cannot be pulled from the board: {said}")
-        if len(done.stdout) > max_bytes:
-            raise DeviceError(f"{one_line(path)} on the board has more than {max_bytes} bytes")
-        return done.stdout
+    def _refused(self, error: DeviceError, temporary: str) -> DeviceError:
+        """Remove what arrived of a file, and return what hindered the rest."""
+        free = ""
+        with suppress(DeviceError):
+            self._shell.script('rm -f "$1"', temporary, timeout_s=_DISK_S)
+            done = self._shell.script(
+                'df -Pk "$1" | { read -r head; read -r a b c free e; echo "$free"; }', self.path
+            )
+            free = f"; {int(done.stdout) >> 10} MiB are free there" if done.stdout.strip().isdigit() else ""
+        return DeviceError(f"{error}{free}: free space on the board, or check the network")
 
     @contextmanager
     def scratch(self) -> Iterator[str]:
@@ -119,7 +116,7 @@ class Folder:
             DeviceError: It cannot be made.
         """
         self.prepare()
-        path = f"{self.path}/run-{secrets.token_hex(8)}"
+        path = f"{self.path}/{self._machine}-run-{secrets.token_hex(8)}"
         if self._shell.script('mkdir -p -m 700 "$1"', path).exit_status != 0:
             raise DeviceError(f"{path} cannot be made on the board; free space there")
         try:
@@ -129,12 +126,13 @@ class Folder:
                 self._shell.script('rm -rf "$1"', path)
 
     def remove_leftovers(self) -> None:
-        """Remove what crashed processes of ours left half-written, and their results.
+        """Remove what crashed processes of this machine left half-written, and their results.
 
         Raises:
             DeviceError: The board was lost.
         """
-        self._shell.script('rm -rf "$1"/new-* "$1"/run-*', self.path)
+        begin = f"{self.path}/{self._machine}"
+        self._shell.script('rm -rf "$1"-new-* "$1"-run-*', begin, timeout_s=_DISK_S)
 
     def _hash_of(self, path: str, mode: str) -> str:
         """Return the SHA-256 of a file in our folder, empty where it is absent."""

@@ -18,6 +18,7 @@ from devices._errors import DeviceError, DeviceLostError
 from devices._kinds import listed
 from devices._ssh.connection import Connection
 from devices._ssh.conversation import SshConversation
+from devices._ssh.scripts import Script
 from devices._ssh.shell import Shell
 from devices.foundation.text import one_line
 
@@ -90,15 +91,15 @@ class Programs:
     Args:
         connection: The way to it.
         shell: The board's shell, asked once already.
-        folder: Path of our folder there.
+        files: What the paths of their files begin with, in our folder there.
         processors: Where all programs run.
     """
 
     def __init__(
-        self, connection: Connection, shell: Shell, *, folder: str, processors: Sequence[int]
+        self, connection: Connection, shell: Shell, *, files: str, processors: Sequence[int]
     ) -> None:
         self._connection, self._shell = connection, shell
-        self._folder, self._processors = folder, tuple(processors)
+        self._files, self._processors = files, tuple(processors)
 
     def run(
         self, argv: Sequence[str], *, timeout_s: float, environment: Mapping[str, str] | None = None
@@ -136,8 +137,10 @@ class Programs:
         words = self._words(mark, pid_file, argv, environment)
         if not self._connection.is_alive():
             self._connection.reconnect()
-        channel, frame = self._connection.start(_PROLOGUE + _CONVERSE, *words)
-        conversation = SshConversation(channel, self._connection.host, marks=(frame, mark))
+        script = Script.of(_PROLOGUE + _CONVERSE, words)
+        conversation = SshConversation(
+            self._connection.start(script), self._connection.host, marks=(script.mark, mark)
+        )
         try:
             before = conversation.started()
             self._own_words(before, mark)
@@ -153,13 +156,13 @@ class Programs:
         Raises:
             DeviceError: The board was lost.
         """
-        self._shell.script('set -- "$1"/*.pid' + _END, self._folder)
+        self._shell.script('set -- "$1"-*.pid' + _END, self._files)
 
     def _end(self, pid_file: str) -> None:
         self._shell.script(_END, pid_file)
 
     def _names(self) -> tuple[str, str]:
-        return secrets.token_hex(8), f"{self._folder}/{secrets.token_hex(8)}.pid"
+        return secrets.token_hex(8), f"{self._files}-{secrets.token_hex(8)}.pid"
 
     def _words(
         self, mark: str, pid_file: str, argv: Sequence[str], environment: Mapping[str, str] | None
@@ -184,7 +187,7 @@ class Programs:
         if reason == "restarted":
             return DeviceLostError("the board restarted; connect again, what was measured before is kept")
         if reason == "no space":
-            return DeviceError(f"{self._folder} on the board cannot be written to{told}; free space there")
+            return DeviceError(f"{self._files}-* on the board cannot be written to{told}; free space there")
         return DeviceError(
             f"a program started for processors {listed(self._processors)} "
             f"{one_line(reason, 64) or 'did not start'}{told}; install util-linux there, or ask for other "

@@ -60,9 +60,12 @@ class LocalBoard(LocalRemote, RemoteHost):
                 env={**os.environ, "PYTHONPATH": self._packages, **(environment or {})},
             ) as process,
         ):
-            self.conversations.append(LocalConversation(process, words.fileno()))
-            yield self.conversations[-1]
-            self.conversations[-1].end_input()
+            conversation = LocalConversation(process, words.fileno())
+            self.conversations.append(conversation)
+            try:
+                yield conversation
+            finally:
+                conversation.end_input()
 
 
 class LocalConversation(Conversation):

@@ -26,7 +26,7 @@ class SessionOptions:
 
 class InferenceSession:
     def __init__(self, content: bytes, options: object, providers: list[str]) -> None:
-        self._do = content.decode()
+        self._do = content.decode(errors="replace")
         self._bound: list[Any] = []
         if self._do == "load":
             _crash()

@@ -10,6 +10,7 @@ from typing import Self
 
 from devices._device import Accelerator, Adapter, DeviceInfo, DeviceState
 from devices._errors import DeviceError
+from devices._gpu import vulkan
 from devices._gpu.cards import SOFTWARE, Card, cards
 
 _ADDRESS = re.compile(r"[a-z0-9]{1,16}(:[0-9]{1,3})?")
@@ -41,6 +42,19 @@ class Gpu(Accelerator):
     @property
     def adapter(self) -> Adapter:
         return self._card.adapter
+
+    def shown_by_vulkan(self) -> Sequence[Adapter]:
+        return [
+            Adapter(
+                card.name,
+                card.vendor_id,
+                card.device_id,
+                uuid=card.uuid,
+                pci=card.pci,
+                is_software=card.is_software,
+            )
+            for card in vulkan.cards()
+        ]
 
     def info(self) -> DeviceInfo:
         return DeviceInfo(

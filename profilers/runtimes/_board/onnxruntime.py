@@ -14,10 +14,12 @@ from profilers.runtimes._onnxruntime.breakdown import (
     units_by_name,
 )
 from profilers.runtimes._onnxruntime.remote_graphs import Model
+from profilers.runtimes._onnxruntime.settings import OnnxRuntimeSettings
 from profilers.runtimes._reference import (
     Array,
     Values,
     as_float32,
+    batched,
     check_outputs,
     input_shapes,
     made_up_inputs,
@@ -33,19 +35,21 @@ class OrtExecution(Execution):
 
     Args:
         threads: Threads of one call.
-        provider: What executes; on boards, the processors.
+        settings: Of the runtime; on boards, the processors execute.
 
     Raises:
-        DeviceError: Something else.
+        DeviceError: They say something else.
     """
 
     name = "onnxruntime"
     packages = ("numpy", "onnxruntime")
 
-    def __init__(self, threads: int, provider: str) -> None:
-        if provider != "cpu":
-            raise DeviceError(f"provider {provider} is not for boards; use cpu there")
-        self._threads = threads
+    def __init__(self, threads: int, settings: OnnxRuntimeSettings) -> None:
+        if settings.provider != "cpu":
+            raise DeviceError(f"provider {settings.provider} is not for boards; use cpu there")
+        if settings.mode != "warm":
+            raise DeviceError(f"mode {settings.mode} is not for boards; leave it out")
+        self._threads, self._batch = threads, settings.batch
 
     @property
     def options(self) -> Mapping[str, object]:
@@ -54,7 +58,7 @@ class OrtExecution(Execution):
 
     def inputs(self, spec: OpSpec) -> Sequence[Values]:
         """Return random inputs in torch's order."""
-        return made_up_inputs(spec)
+        return made_up_inputs(batched(spec, self._batch))
 
     def checked(self, spec: OpSpec, loaded: Loaded, reference: Array | None) -> Conditions:
         """Return nothing: a session of one provider has no choice."""

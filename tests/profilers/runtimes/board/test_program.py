@@ -21,6 +21,7 @@ from profilers.runtimes._board.conversation import ProgramEndedError
 from profilers.runtimes._board.installed import why_incomplete
 from profilers.runtimes._board.onnxruntime import OrtExecution
 from profilers.runtimes._board.process import BoardProcess
+from profilers.runtimes._onnxruntime.settings import OnnxRuntimeSettings
 from profilers.runtimes._runtime import LoweredModel, Timed
 from tests.fakes.board_packages import onnxruntime as stand_in
 from tests.fakes.local_board import LocalBoard
@@ -29,7 +30,7 @@ from tests.fakes.processes import is_running
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="boards run Linux")
 
 _SPEC = OpSpec.of("x", (1, 2, 3, 3))
-_ORT = OrtExecution(1, "cpu")
+_ORT = OrtExecution(1, OnnxRuntimeSettings())
 
 
 @pytest.fixture
@@ -236,7 +237,7 @@ def test_a_board_that_has_one_runtime_lacks_nothing(board: LocalBoard) -> None:
 
 def test_settings_that_are_for_phones_are_refused_on_boards() -> None:
     with pytest.raises(DeviceError, match="provider nnapi is not for boards; use cpu there"):
-        OrtExecution(1, "nnapi")
+        OrtExecution(1, OnnxRuntimeSettings(provider="nnapi"))
 
 
 def test_the_program_is_one_file_of_python_3_8_that_needs_no_package_to_be_read() -> None:

@@ -60,12 +60,9 @@ def phone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PlayedPhone:
 
 
 @pytest.fixture
-def sshd(
-    tmp_path_factory: pytest.TempPathFactory, own_cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Sshd]:
+def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
     """An SSH server of our own on loopback, which ``ssh:board`` reaches."""
     with serving(tmp_path_factory.mktemp("sshd")) as server:
-        monkeypatch.setenv("CARS_HW_SSH_CONFIG", str(server.config))
         yield server
 
 

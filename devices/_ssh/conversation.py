@@ -10,7 +10,7 @@ from devices.foundation.text import one_line
 _STALL_S = 60.0
 
 #: How long a program may take to end after its input has.
-_END_S = 5.0
+_END_S = 2.0
 
 #: What is kept of its standard error, and of output that nobody has read yet.
 _MOST_ERRORS, _MOST_OUTPUT = 1 << 16, 1 << 30

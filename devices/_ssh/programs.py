@@ -47,7 +47,7 @@ read -r stat < "/proc/$$/stat"
 echo "$$ $(born "$stat")" > "$pid_file" || refuse "no space"
 """
 
-#: Beside the program its standard input is waited for; what the program leaves in its group ends with it.
+#: Beside the program the connection's standard input is waited for, whose end ends the whole process group.
 _RUN = """
 exec 3<&0
 ( cat <&3; kill -9 "-$$" ) >/dev/null 2>&1 &

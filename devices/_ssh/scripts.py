@@ -56,12 +56,13 @@ class Script:
         return cls(framed.encode(errors="surrogateescape"), mark)
 
     def command_line(self) -> str:
-        """Return the line by which any shell runs it.
+        """Return the line by which any shell runs it, and then ends all that is left of its process group.
 
         Raises:
             DeviceError: The line would be too long.
         """
-        escaped = re.sub(rb"[^A-Za-z]", lambda match: b"\\%03o" % match[0][0], self.text).decode()
+        text = self.text + b'kill -9 "-$$" 2>/dev/null\n'
+        escaped = re.sub(rb"[^A-Za-z]", lambda match: b"\\%03o" % match[0][0], text).decode()
         line = f"exec sh -c 'eval \"$(printf \"$1\")\"' sh '{escaped}'"
         if len(line) > _MAX_BYTES:
             raise DeviceError(

@@ -30,9 +30,6 @@ _NOW = {0: "under-voltage", 1: "a capped clock", 2: "throttling", 3: "the soft t
 
 _TEMPERATURE = re.compile(r"(?:^| )([A-Za-z][A-Za-z0-9_]{0,31})@(-?[0-9]{1,4}(?:\.[0-9]{1,4})?)C(?= |$)")
 
-#: What the whole module draws: Nano and TX2; Xavier; Orin.
-_POWER = re.compile(r"(?:^| )(?:POM_5V_IN|VDD_IN|VIN_SYS_5V0) ([0-9]{1,7})(?:mW)?/[0-9]{1,7}(?:mW)?(?= |$)")
-
 
 @dataclass(frozen=True)
 class Heat:
@@ -70,11 +67,9 @@ class Tegra:
 
     Attributes:
         temperatures_c: By sensor.
-        power_w: What the module draws.
     """
 
     temperatures_c: Mapping[str, float] = field(default_factory=dict)
-    power_w: float | None = None
 
     @property
     def hottest(self) -> tuple[str, float] | None:
@@ -134,8 +129,7 @@ def tegra(tegrastats: str) -> Tegra:
         for name, text in _TEMPERATURE.findall(line)
         if not _CONSTANT.search(name) and _COLDEST_C <= float(text) <= _HOTTEST_C
     }
-    drawn = _POWER.search(line)
-    return Tegra(temperatures_c, int(drawn[1]) / 1e3 if drawn else None)
+    return Tegra(temperatures_c)
 
 
 def _slowed_from_c(files: Mapping[str, str]) -> float:

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from tests.fakes.environments import demand
 
 _SERVER = "/usr/sbin/sshd"
@@ -44,9 +46,13 @@ class Sshd:
         self.start()
 
     @property
-    def ours(self) -> Path:
+    def board_folder(self) -> Path:
         """Our folder on the board."""
         return self.cache / "cars_hw_board"
+
+    def ours(self) -> list[str]:
+        """List what is in our folder on the board."""
+        return sorted(path.name for path in self.board_folder.iterdir()) if self.board_folder.is_dir() else []
 
     @property
     def is_running(self) -> bool:
@@ -73,6 +79,7 @@ class Sshd:
                     f"IdentityFile {self.folder / key}",
                     "IdentitiesOnly yes",
                     "IdentityAgent none",
+                    "KexAlgorithms curve25519-sha256",
                     f"UserKnownHostsFile {self.folder / 'known_hosts'}",
                     "GlobalKnownHostsFile /dev/null",
                     "",
@@ -85,12 +92,19 @@ class Sshd:
         public = (self.folder / f"{key}.pub").read_text()
         (self.folder / "known_hosts").write_text(f"board {public}" if is_known else "")
 
-    def start(self, *options: str) -> None:
-        """Start the server, and wait until it takes connections."""
+    def start(self, *, sftp: str = "internal-sftp", home: Path | None = None) -> None:
+        """Start the server, and wait until it takes connections.
+
+        Args:
+            sftp: The command that takes files.
+            home: Of its user, where that is not ``folder``; our folder is then below it.
+        """
         if os.getuid() == 0:  # Debian's sshd confines its unprivileged part there
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+        path = f"{self.folder / 'bin'}:/usr/local/bin:/usr/bin:/bin"
+        places = [f"HOME={home}"] if home else [f"HOME={self.folder}", f"XDG_CACHE_HOME={self.cache}"]
+        environment = " ".join(_quoted(word) for word in (*places, f"PATH={path}"))
         settings = [
-            *options,
             f"ListenAddress=127.0.0.1:{self._port}",
             f"HostKey={self.folder / 'host'}",
             f"AuthorizedKeysFile={self.folder / 'authorized'}",
@@ -98,8 +112,8 @@ class Sshd:
             *("PasswordAuthentication=no", "KbdInteractiveAuthentication=no", "PrintMotd=no"),
             *(
                 "UseDNS=no",
-                f"SetEnv=HOME={self.folder} XDG_CACHE_HOME={self.cache}",
-                "Subsystem=sftp internal-sftp",
+                f"SetEnv={environment}",
+                f"Subsystem=sftp {sftp}",
             ),
         ]
         argv = [_SERVER, "-D", "-e", "-f", "/dev/null", *(f"-o{setting}" for setting in settings)]
@@ -118,6 +132,21 @@ class Sshd:
             self._process.wait()
             self._process = None
 
+    def stop_for_good(self) -> None:
+        """Stop the server, and break every connection, as a board does that loses its power."""
+        self.cut()
+        self.stop()
+
+    @contextmanager
+    def silent(self) -> Iterator[None]:
+        """Have every connection fall silent without an end, as where a cable is pulled, until left."""
+        sessions = _children(self.pid)
+        for pid in sessions:
+            os.kill(pid, signal.SIGSTOP)
+        yield
+        for pid in sessions:
+            os.kill(pid, signal.SIGCONT)
+
     def cut(self) -> None:
         """Break every connection of the running server, as a network does that is lost."""
         for pid in _children(self.pid):
@@ -127,15 +156,27 @@ class Sshd:
 
 @contextmanager
 def sshd(folder: Path) -> Iterator[Sshd]:
-    """Serve until left; skip where there is no sshd, unless CARS_HW_REQUIRE names it."""
+    """Serve until left, as ``ssh:board`` of this process, whose locks lie in ``folder``.
+
+    Skips the test where there is no sshd, unless CARS_HW_REQUIRE names it.
+    """
     demand("sshd", is_there=Path(_SERVER).exists(), remedy="install openssh-server")
     server = Sshd(folder)
-    try:
-        yield server
-    finally:
-        if server.is_running:
-            server.cut()
-        server.stop()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CARS_HW_SSH_CONFIG", str(server.config))
+        patch.setenv("XDG_CACHE_HOME", str(folder / "locks"))
+        try:
+            yield server
+        finally:
+            if server.is_running:
+                server.cut()
+            server.stop()
+
+
+def _quoted(word: str) -> str:
+    """Return a word as sshd's configuration takes it."""
+    escaped = word.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def _children(pid: int) -> list[int]:

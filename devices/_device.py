@@ -311,6 +311,10 @@ class Accelerator(HostDevice):
     def adapter(self) -> Adapter:
         """Which card it is: a runtime that runs on another one measures nothing of this device."""
 
+    def shown_by_vulkan(self) -> Sequence[Adapter]:
+        """Return the cards that Vulkan shows: one of them a runtime on Vulkan takes, by itself."""
+        return [self.adapter]
+
 
 @dataclass(frozen=True)
 class Completed:

@@ -9,13 +9,13 @@ from typing import Self
 from devices import _adb, _proc
 from devices._adb.reconnection import Reconnecting
 from devices._adb.transport import Transport
-from devices._android import clock, identity, readiness, sensors
+from devices._android import identity, readiness, sensors
 from devices._android.clock import Clock
-from devices._android.cores import CHOICES, chosen
 from devices._android.folder import Folder, noexec_mount
 from devices._android.programs import Programs
 from devices._android.readiness import Fitness
 from devices._android.shell import Shell
+from devices._cores import CHOICES, chosen
 from devices._device import Completed, DeviceInfo, DeviceState, RemoteDevice
 from devices._errors import DeviceError
 from devices._kinds import kinds, listed, processors
@@ -149,7 +149,7 @@ class Android(RemoteDevice):
         heat, battery = fitness.heat, fitness.battery
         return DeviceState(
             clock_mhz=_proc.scaling_mhz(reports["scaling_cur_freq"]),
-            residency_s=clock.residency_s(reports["stats/time_in_state"]),
+            residency_s=_proc.residency_s(reports["stats/time_in_state"]),
             governor=identity.plain(reports["scaling_governor"]) or None,
             is_clock_fixed=self._clock.is_fixed,
             temperature_c=heat.hottest_c or sensors.zones_c(reports["zones"].splitlines()),

@@ -12,8 +12,8 @@ from dataclasses import replace
 
 from devices._adb.reconnection import Reconnecting
 from devices._adb.transport import quoted
-from devices._android.cores import mask
 from devices._android.shell import Shell
+from devices._cores import mask
 from devices._device import Completed
 from devices._errors import DeviceError, DeviceLostError, DeviceTimeoutError
 from devices._kinds import listed

@@ -21,6 +21,8 @@ from profilers.units.counter import NetworkNode
 if TYPE_CHECKING:
     from torch import nn
 
+    from profilers.runtimes._on_board import Execution
+
 
 @dataclass(frozen=True)
 class LoweredModel:
@@ -192,6 +194,14 @@ class Runtime(ABC):
         raise UnsupportedOperationError(
             f"{workload.spec}: {plugin_name(type(self))} runs in this process only"
         )
+
+    def on_board(self) -> Execution | None:
+        """Return how the program on a board executes as this runtime does; ``None``: it cannot.
+
+        Raises:
+            DeviceError: It cannot by the settings of this one.
+        """
+        return None
 
     @abstractmethod
     def prepare(self, workload: Workload, device: Device) -> AbstractContextManager[Sampler]:

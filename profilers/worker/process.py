@@ -15,10 +15,10 @@ from devices import DeviceError, DeviceTimeoutError, ThreadUse
 from devices.foundation import CarsHwError, plugin_name
 from latency_tables import Conditions, OpSpec, TableError
 from profilers import errors
+from profilers._messages import PLACE, Message, receive, send
 from profilers.errors import GarbledOutputError, ProfilingError
 from profilers.runtimes._runtime import LoweredModel, Runtime
 from profilers.worker.contract import MEASURING_ERRORS, Block, MeasuringError
-from profilers.worker.messages import PLACE, Message, receive, send
 
 #: Longest that an answer takes. A message of blocks takes seconds; loading the largest models, a minute.
 LIMIT_S = 600.0

@@ -30,6 +30,8 @@ def key(
         (key("Conv", weights=((16, 8, 3, 3),), domain=_NCHWC), "convolution"),
         (key("Conv", _NCHW, _NCHW, weights=((8, 8, 1, 1), (8,)), domain=_NCHWC), "pointwise"),
         (key("Conv", weights=((8, 1, 3, 3),), group=8), "depthwise"),
+        (key("NhwcFusedConv", _NHWC, weights=((8, 1, 3, 3), (8,)), out=_NHWC, group=8), "depthwise"),
+        (key("NhwcFusedConv", _NHWC, weights=((8, 8, 3, 3), (8,)), out=_NHWC), "convolution"),
         (key("Conv", weights=((8, 1, 1, 1),), group=8), "depthwise"),
         (key("Conv", weights=((8, 2, 3, 3),), group=4), "convolution"),
         (key("Conv", (1, 1, 28, 28), weights=((8, 1, 3, 3),)), "convolution"),

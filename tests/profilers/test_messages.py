@@ -5,8 +5,8 @@ import struct
 
 import pytest
 
+from profilers._messages import Message, receive, send
 from profilers.errors import GarbledOutputError
-from profilers.worker.messages import Message, receive, send
 
 
 def sent(fields: dict[str, object], *contents: bytes) -> bytes:

@@ -1,0 +1,233 @@
+"""A latency table, a search and its cost on one NVIDIA card, in at most 8 minutes and without any registry.
+
+On a machine with Python 3.12, torch for CUDA, onnxruntime and numpy: ``--wheels FILE`` installs what else is
+needed, into the folder of this benchmark, from the archive that ``scripts/gpu_wheels.py`` packs. Images are
+generated. Each stage is a process with a time limit (``_gpu_stages.py``): the card; a table of ``darts``
+under torch; its validation; rates of steps and evaluations; a search; its export by a process that sees no
+card; what a search at the paper's scale would take. A stage that fails, or reaches its limit, is recorded,
+and the others go on. Another call goes on where this one ended. What was found is stored with its hash in
+``benchmarks/results``; ``--quick`` shows that again.
+
+``--dry-run`` shows on a processor that everything runs. Its figures are none of a card: they are not stored.
+"""
+
+import hashlib
+import os
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from _gpu_session import Session, Stage
+from _rows import Row, finish, option_parser, store, stored
+
+_ROOT = Path(__file__).parents[1]
+_RESULTS = "gpu"
+_PACKAGES = ("cars_hw", "profilers", "latency_tables", "devices")
+_MINUTES = 8.0
+_DAY_S = 86_400
+#: CARS' own count, which takes the evaluation of a generation for that of one member.
+_PAPER_DAYS = 0.4
+#: Seconds that each stage may take; the sum is below ``_MINUTES``.
+_LIMITS_S = {
+    "card": 30,
+    "profile": 130,
+    "validate": 75,
+    "steps": 60,
+    "search": 75,
+    "export": 45,
+    "paper": 60,
+}
+_NEEDS = {"validate": ("profile",), "export": ("search",)}
+
+
+def main() -> None:
+    """Run what is missing, and print the rows."""
+    parser = option_parser(__doc__ or "")
+    parser.add_argument("--dry-run", action="store_true", help="on a processor, to see that it runs")
+    parser.add_argument("--wheels", type=Path, metavar="FILE", help="archive of wheels to install first")
+    parser.add_argument("--folder", type=Path, help="of everything that is kept")
+    parser.add_argument("--minutes", type=float, default=_MINUTES, help="all that this call may take")
+    options = parser.parse_args()
+    if options.quick:
+        finish(list(rows(stored(_RESULTS), source="stored")), options)
+    if options.dry_run and options.json is not None:
+        sys.exit("a dry run has no figures of a card: leave --json out")
+    folder = options.folder or _ROOT / "runs" / ("benchmark_gpu_dry" if options.dry_run else "benchmark_gpu")
+    folder.mkdir(parents=True, exist_ok=True)
+    environment = {"PYTHONPATH": os.pathsep.join(map(str, (_ROOT, folder / "site")))}
+    session = Session(folder, 60 * options.minutes, environment=environment, tell=_tell)
+    if options.wheels is not None:
+        install(options.wheels, folder)
+        _tell(f"wheels installed after {session.spent_s:.1f} s")
+    raw = measured(session, stages(folder, is_dry=options.dry_run), is_dry=options.dry_run)
+    found = list(rows(raw, source="fresh"))
+    if options.dry_run:
+        _tell("dry run: no card was used; these figures are of a processor, and are not stored")
+    else:
+        store(_RESULTS, raw)
+    finish(found, options)
+
+
+def stages(folder: Path, *, is_dry: bool) -> list[Stage]:
+    """Return the stages in their order."""
+    script = str(Path(__file__).parent / "_gpu_stages.py")
+    dry = ["--dry-run"] if is_dry else []
+    return [
+        Stage(
+            name,
+            limit_s,
+            [sys.executable, script, name, "--folder", str(folder), *dry],
+            environment={"CUDA_VISIBLE_DEVICES": ""} if name == "export" or is_dry else {},
+            needs=_NEEDS.get(name, ()),
+        )
+        for name, limit_s in _LIMITS_S.items()
+    ]
+
+
+def measured(session: Session, planned: Sequence[Stage], *, is_dry: bool) -> dict[str, Any]:
+    """Return what each stage came to, the first of which tells on what.
+
+    Raises:
+        SystemExit: There is no card, and no dry run is asked for; or the first stage fails.
+    """
+    first, *others = planned
+    card = session.once(first)
+    if not card["result"]:
+        sys.exit(f"{first.name}: {card['status']}: {card['reason']}")
+    if not card["result"]["card"] and not is_dry:
+        sys.exit(
+            f"torch {card['result']['torch']} finds no CUDA card here; --dry-run shows on a processor that "
+            "everything runs"
+        )
+    _tell(f"{card['result']['card'] or 'no card'}, torch {card['result']['torch']}")
+    session.identity = {**_identity(card["result"]), "source": source_digest(), "is_dry": is_dry}
+    outcomes = {first.name: card, **session.run(others)}
+    return {"is_dry": is_dry, "seconds": session.spent_s, "stages": outcomes}
+
+
+def install(archive: Path, folder: Path) -> None:
+    """Install the wheels of ``archive`` into ``folder/site``, once.
+
+    Raises:
+        SystemExit: The archive cannot be read, or pip refuses it.
+    """
+    site, stamp = folder / "site", folder / "site.sha256"
+    if not archive.is_file():
+        sys.exit(f"{archive} is missing; scripts/gpu_wheels.py packs it")
+    digest = hashlib.sha256(archive.read_bytes()).hexdigest()
+    if stamp.exists() and stamp.read_text() == digest:
+        return
+    wheels = folder / "wheels"
+    with tarfile.open(archive, "r:xz") as packed:
+        packed.extractall(wheels, filter="data")
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-compile"]
+    command += ["--upgrade", "--target", str(site), *map(str, sorted(wheels.glob("*.whl")))]
+    if subprocess.run(command, check=False).returncode:
+        sys.exit(f"the wheels of {archive} could not be installed: see above")
+    stamp.write_text(digest)
+
+
+def source_digest() -> str:
+    """Return the SHA-256 of everything that is measured, and measures."""
+    sha = hashlib.sha256()
+    paths = [path for package in _PACKAGES for path in (_ROOT / package).rglob("*.py")]
+    for path in sorted([*paths, *Path(__file__).parent.glob("_gpu_*.py")]):
+        sha.update(f"{path.relative_to(_ROOT)}\0".encode() + path.read_bytes())
+    return sha.hexdigest()
+
+
+def rows(raw: Mapping[str, Any], source: str) -> Iterator[Row]:
+    """Yield the figures of ``raw``, as far as its stages came."""
+    outcomes = raw["stages"]
+    done = sum(one["status"] == "done" for one in outcomes.values())
+    yield Row("gpu.stages", done, "stages", f">= {len(_LIMITS_S)}", source=source)
+    yield Row("gpu.minutes", raw["seconds"] / 60, "min", f"<= {_MINUTES:g}", source=source)
+    found = {name: one["result"] for name, one in outcomes.items() if one["result"]}
+    for name, figures in (("profile", _profile_rows), ("validate", _validate_rows), ("steps", _step_rows)):
+        if name in found:
+            yield from figures(found[name], source)
+    if "search" in found:
+        rounds = found["search"]["generations"]
+        yield Row("gpu.search_s", found["search"]["seconds"], "s", n=len(rounds), source=source)
+        yield Row("gpu.front", len(rounds[-1]["front"]), "members", source=source)
+    for name, one in found.get("export", {}).items():
+        yield Row(f"gpu.export_difference.{name}", one["max_difference"], n=one["images"], source=source)
+    for name, one in found.get("paper", {}).items():
+        days, by_paper = paper_days(one)
+        yield Row(f"gpu.paper_days.{name}", days, "days", source=source)
+        yield Row(
+            f"gpu.paper_days_by_its_count.{name}",
+            by_paper,
+            "days",
+            peer=_PAPER_DAYS,
+            peer_name="published",
+            source=source,
+        )
+
+
+def paper_days(one: Mapping[str, Any]) -> tuple[float, float]:
+    """Return the days of a search by CARS at its paper's scale, reckoned from a few steps and evaluations.
+
+    Warm-up trains new paths, which cost what the first pass over the timed architectures did; generations
+    train members again and again, each once at the price of the first pass. Members and as many offspring
+    are evaluated in each generation, the offspring also with the weights from before.
+
+    Returns:
+        With every evaluation; and as the paper counts, with one a generation.
+    """
+    first_s, later_s = one["step_s"][0], median(one["step_s"][1:])
+    generations, population = one["generations"], one["population"]
+    training_s = one["warm_up_steps"] * first_s + one["steps"] * generations * later_s
+    training_s += generations * population * max(first_s - later_s, 0.0)
+    evaluation_s = median(one["evaluation_s"])
+    every = population + generations * 3 * population
+    return (
+        (training_s + every * evaluation_s) / _DAY_S,
+        (training_s + (1 + generations) * evaluation_s) / _DAY_S,
+    )
+
+
+def _profile_rows(found: Mapping[str, Any], source: str) -> Iterator[Row]:
+    yield Row("gpu.profile_s", found["seconds"], "s", n=len(found["entries"]), source=source)
+    yield Row("gpu.profile_failures", len(found.get("failures", ())), "entries", source=source)
+
+
+def _validate_rows(found: Mapping[str, Any], source: str) -> Iterator[Row]:
+    error, floor = found["prediction_error"], found["floor"]
+    n = error["n"]
+    yield Row(
+        "gpu.rmspe",
+        error["rmspe_percent"],
+        "%",
+        floor=floor["rmspe_percent"],
+        peer=error["constant_rmspe_percent"],
+        peer_name="constant predictor",
+        n=n,
+        source=source,
+    )
+    yield Row("gpu.within_10", error["within_10_percent"], "%", n=n, source=source)
+    yield Row("gpu.kendall_tau", error["kendall_tau"], floor=floor["kendall_tau"], n=n, source=source)
+
+
+def _step_rows(found: Mapping[str, Any], source: str) -> Iterator[Row]:
+    for name, one in found.items():
+        steps_s = one["step_s"][1:]
+        yield Row(f"gpu.steps_per_s.{name}", 1 / median(steps_s), "1/s", n=len(steps_s), source=source)
+        images = [one["fitness_images"] / seconds for seconds in one["evaluation_s"]]
+        yield Row(f"gpu.evaluated_images_per_s.{name}", median(images), "1/s", n=len(images), source=source)
+
+
+def _identity(card: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: card[name] for name in ("card", "python", "torch", "cuda", "numpy", "onnxruntime")}
+
+
+def _tell(line: str) -> None:
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,192 @@
+"""The benchmark for a card, and what it needs on a machine without a registry; no test needs a card."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from cars_hw import data
+
+if TYPE_CHECKING:
+    from _gpu_session import Session, Stage
+
+_ROOT = Path(__file__).parents[1]
+_GRACE_S = 0.3
+
+
+@pytest.fixture(autouse=True)
+def _benchmarks_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(_ROOT / "benchmarks"))
+
+
+def session(folder: Path, seconds: float = 60.0) -> "Session":
+    from _gpu_session import Session
+
+    return Session(folder, seconds, environment={}, tell=lambda _: None, grace_s=_GRACE_S)
+
+
+def stage(name: str, code: str, limit_s: float = 30.0, needs: tuple[str, ...] = ()) -> "Stage":
+    """Return a stage that runs ``code``."""
+    from _gpu_session import Stage
+
+    return Stage(name, limit_s, [sys.executable, "-S", "-c", code], needs=needs)
+
+
+def writing(folder: Path, name: str, found: object) -> str:
+    """Return code that writes what a stage has found."""
+    return f"import pathlib; pathlib.Path({str(folder / name)!r} + '.json').write_text({json.dumps(found)!r})"
+
+
+def test_a_stage_that_fails_is_recorded_with_its_last_line_and_the_others_go_on(tmp_path: Path) -> None:
+    outcomes = session(tmp_path).run(
+        [
+            stage("first", "print('so far'); raise SystemExit('no such card')"),
+            stage("second", writing(tmp_path, "second", {"figure": 3})),
+            stage("third", "pass", needs=("first",)),
+        ]
+    )
+    assert outcomes["first"]["status"] == "failed"
+    assert outcomes["first"]["reason"] == "exit status 1: no such card"
+    assert (outcomes["second"]["status"], outcomes["second"]["result"]) == ("done", {"figure": 3})
+    assert (outcomes["third"]["status"], outcomes["third"]["reason"]) == ("left out", "it needs first")
+
+
+def test_a_stage_at_its_limit_puts_things_back_and_keeps_what_it_had_found(tmp_path: Path) -> None:
+    code = f"""
+import time
+{writing(tmp_path, "slow", {"steps": 2})}
+try:
+    time.sleep(60)
+except KeyboardInterrupt:
+    print("put back")
+"""
+    outcome = session(tmp_path).run([stage("slow", code, limit_s=3 * _GRACE_S)])["slow"]
+    assert (outcome["status"], outcome["result"]) == ("stopped", {"steps": 2})
+    assert (tmp_path / "slow.log").read_text() == "put back\n"
+    assert outcome["seconds"] < 10
+
+
+def test_a_stage_that_does_not_end_when_interrupted_is_killed(tmp_path: Path) -> None:
+    code = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); time.sleep(60)"
+    outcome = session(tmp_path).run([stage("deaf", code, limit_s=2 * _GRACE_S)])["deaf"]
+    assert outcome["status"] == "stopped"
+    assert outcome["seconds"] < 10
+
+
+def test_no_stage_begins_when_the_time_of_the_session_is_over(tmp_path: Path) -> None:
+    outcome = session(tmp_path, seconds=_GRACE_S).run([stage("late", "raise SystemExit('ran')")])["late"]
+    assert (outcome["status"], outcome["seconds"]) == ("left out", 0.0)
+
+
+def test_a_stage_that_is_done_is_not_run_again_unless_something_else_is_measured(tmp_path: Path) -> None:
+    marks = tmp_path / "marks"
+    code = f"open({str(marks)!r}, 'a').write('x')"
+    for identity in ("one", "one", "another"):
+        again = session(tmp_path)
+        again.identity = {"card": identity}
+        again.run([stage("counted", code)])
+    assert marks.read_text() == "xx"
+
+
+def test_without_a_card_nothing_is_measured_and_the_dry_run_is_named(tmp_path: Path) -> None:
+    import gpu
+
+    found = {"card": "", "torch": "2.13.0", "python": "", "cuda": None, "numpy": "", "onnxruntime": ""}
+    planned = [stage("card", writing(tmp_path, "card", found)), stage("other", "print('ran')")]
+    with pytest.raises(SystemExit, match=r"torch 2\.13\.0 finds no CUDA card here; --dry-run"):
+        gpu.measured(session(tmp_path), planned, is_dry=False)
+    assert not (tmp_path / "other.log").exists()
+    raw = gpu.measured(session(tmp_path), planned, is_dry=True)
+    assert (raw["is_dry"], raw["stages"]["other"]["status"]) == (True, "done")
+
+
+def test_a_dry_run_writes_no_rows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import gpu
+
+    monkeypatch.setattr(sys, "argv", ["gpu.py", "--dry-run", f"--json={tmp_path / 'rows.json'}"])
+    with pytest.raises(SystemExit, match="a dry run has no figures of a card"):
+        gpu.main()
+
+
+def test_the_stages_fit_into_the_time() -> None:
+    import gpu
+
+    assert sum(one.limit_s for one in gpu.stages(Path("folder"), is_dry=False)) <= 8 * 60
+
+
+@pytest.mark.slow
+def test_a_dry_run_goes_through_all_stages_and_says_that_it_used_no_card(tmp_path: Path) -> None:
+    command = [sys.executable, "benchmarks/gpu.py", "--dry-run", f"--folder={tmp_path}"]
+    done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=False)
+    assert "dry run: no card was used" in done.stdout
+    assert "gpu.stages: 7 stages" in done.stdout, f"{done.stdout[-2000:]}{done.stderr[-2000:]}"
+
+
+def test_a_search_at_the_papers_scale_is_reckoned_from_steps_and_evaluations() -> None:
+    import gpu
+
+    found = {
+        "step_s": [3.0, 1.0, 1.0],
+        "evaluation_s": [2.0, 2.0],
+        "warm_up_steps": 10,
+        "steps": 5,
+        "generations": 4,
+        "population": 8,
+    }
+    # 10 new paths at 3 s, 4 x 5 steps at 1 s, 4 x 8 members that cost 2 s more at first: 114 s of training;
+    # 8 + 4 x 3 x 8 = 104 evaluations, or 5 by the paper's count.
+    assert gpu.paper_days(found) == pytest.approx(((114 + 208) / 86_400, (114 + 10) / 86_400))
+
+
+def test_generated_images_have_ten_classes_alike_and_are_the_same_everywhere() -> None:
+    found = data.read("benchmarks._gpu_images", images=200)
+    assert found.images.shape == (200, 3, 32, 32)
+    assert np.bincount(found.labels).tolist() == [20] * 10
+    again = data.read("benchmarks._gpu_images", images=200)
+    assert (found.images == again.images).all()
+    means = np.stack([found.images[found.labels == label].mean(axis=0) for label in range(10)])
+    nearest = ((found.images[:, None] - means) ** 2).sum(axis=(2, 3, 4)).argmin(axis=1)
+    assert (nearest == found.labels).mean() > 0.9
+
+
+def test_what_the_machine_has_does_not_travel() -> None:
+    wheels = _wheels_script()
+    names = [one.partition(">")[0] for one in wheels.requirements()]
+    assert {"onnx", "pymoo", "pydantic", "scipy"} <= set(names)
+    assert not {"torch", "onnxruntime", "numpy", "matplotlib", "adb-shell"} & set(names)
+    assert wheels.is_left_out("numpy-2.4.6-cp312-cp312-manylinux_2_28_x86_64.whl")
+    assert wheels.is_left_out("ai_edge_litert-2.3.0-cp312-cp312-manylinux_2_27_x86_64.whl")
+    assert not wheels.is_left_out("nvidia_ml_py-13.615.71-py3-none-any.whl")
+
+
+def test_packed_wheels_hold_what_they_held(tmp_path: Path) -> None:
+    wheel, archive = tmp_path / "one-1.0-py3-none-any.whl", tmp_path / "wheels.tar.xz"
+    with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as written:
+        written.writestr("one/__init__.py", "VALUE = 1\n" * 1000)
+        written.writestr("one-1.0.dist-info/RECORD", "")
+    _wheels_script().pack([wheel], archive)
+    with tarfile.open(archive) as packed:
+        packed.extractall(tmp_path / "out", filter="data")
+    with zipfile.ZipFile(wheel) as before, zipfile.ZipFile(tmp_path / "out" / wheel.name) as after:
+        assert after.testzip() is None
+        assert {one: after.read(one) for one in after.namelist()} == {
+            one: before.read(one) for one in before.namelist()
+        }
+        assert {one.compress_type for one in after.infolist()} == {zipfile.ZIP_STORED}
+
+
+def _wheels_script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("gpu_wheels", _ROOT / "scripts" / "gpu_wheels.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

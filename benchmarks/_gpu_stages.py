@@ -263,7 +263,7 @@ def export(scale: Scale, folder: Path) -> Iterator[Found]:
 def paper(scale: Scale, folder: Path) -> Iterator[Found]:
     """Time steps and evaluations at the size of the search of CARS' paper, and count what it would take."""
     del folder
-    generated = {
+    generated: Found = {
         "data": {"name": _IMAGES, "fitness_images": 25_000},
         "search.torch_device": scale.torch_device,
     }

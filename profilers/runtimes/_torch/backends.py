@@ -18,7 +18,7 @@ def computing(settings: TorchSettings) -> Iterator[None]:
     precision = "tf32" if settings.dtype == "tf32" else "ieee"
     with ExitStack() as restored:
         _set(restored, backends.cuda.matmul, "fp32_precision", precision)
-        _set(restored, backends.cudnn.conv, "fp32_precision", precision)
+        _set(restored, backends.cudnn.conv, "fp32_precision", precision)  # type: ignore[attr-defined]
         _set(restored, backends.cudnn, "enabled", True)
         _set(restored, backends.cudnn, "benchmark", settings.cudnn_benchmark == "on")
         _set(restored, backends.cudnn, "deterministic", False)

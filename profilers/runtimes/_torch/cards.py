@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 
 from devices import Adapter, DeviceError
+from profilers.errors import ProfilingError
 
 #: Larger than the second-level cache of any card, or twice that where it is known.
 _CACHES_BYTES = 256 << 20
@@ -49,12 +50,7 @@ def number_of(adapter: Adapter, cards: Sequence[Identity]) -> int:
             f"this torch ({torch.__version__}) runs on no card; install one that is built for CUDA to run on "
             f"{adapter.name}"
         )
-    if adapter.uuid:
-        found = [i for i, card in enumerate(cards) if _same(card.uuid, adapter.uuid)]
-    if not (adapter.uuid and found) and adapter.pci:
-        found = [i for i, card in enumerate(cards) if _same(card.pci, adapter.pci)]
-    if not (adapter.uuid or adapter.pci):
-        found = [i for i, card in enumerate(cards) if card.name == adapter.name]
+    found = [number for number, card in enumerate(cards) if _is(card, adapter)]
     if len(found) != 1:
         names = ", ".join(card.name for card in cards)
         raise DeviceError(
@@ -97,7 +93,7 @@ class CudaCard:
 
     def between_s(self, first: torch.cuda.Event, last: torch.cuda.Event) -> float:
         """Return the seconds between two marks."""
-        return first.elapsed_time(last) / 1e3
+        return float(first.elapsed_time(last)) / 1e3
 
     def empty_caches(self) -> None:
         """Queue a write of more than the caches hold."""
@@ -112,9 +108,9 @@ class CudaCard:
         """
         graph = torch.cuda.CUDAGraph()
         try:
-            with torch.cuda.graph(graph, stream=self._stream):
+            with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
                 run(1)
-        except RuntimeError:  # CUDA's errors have no other class
+        except (RuntimeError, ProfilingError):  # CUDA's errors have no class of their own
             return None
 
         def replay(n: int) -> None:
@@ -127,14 +123,20 @@ class CudaCard:
 def _identity(number: int) -> Identity:
     properties = torch.cuda.get_device_properties(number)
     bus = [getattr(properties, f"pci_{part}_id", None) for part in ("domain", "bus", "device")]
-    pci = "" if None in bus else "{:08x}:{:02x}:{:02x}.0".format(*bus)
-    return Identity(properties.name, str(getattr(properties, "uuid", "") or ""), pci)
+    domain, *numbers = [f"{number:02x}" for number in bus if number is not None] or [""]
+    pci = f"{domain}:{':'.join(numbers)}.0" if len(numbers) == len(bus) - 1 else ""
+    return Identity(properties.name, str(getattr(properties, "uuid", "")), pci)
 
 
-def _same(one: str, other: str) -> bool:
-    """Tell whether two texts of an identity mean one card: prefixes, zeros and dashes differ."""
-    return bool(one) and bool(other) and _plain(one) == _plain(other)
+def _is(card: Identity, adapter: Adapter) -> bool:
+    """Tell whether they are one card, by the most telling of what both know."""
+    if card.uuid and adapter.uuid:
+        return _plain(card.uuid) == _plain(adapter.uuid)
+    if card.pci and adapter.pci:
+        return _plain(card.pci) == _plain(adapter.pci)
+    return card.name == adapter.name
 
 
 def _plain(text: str) -> str:
+    """Return the text of an identity without what differs between those who write it."""
     return text.lower().removeprefix("gpu-").replace("-", "").lstrip("0")

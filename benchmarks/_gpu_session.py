@@ -24,6 +24,7 @@ class Stage:
     Attributes:
         name: Of its files: ``NAME.json``, which it writes, and ``NAME.log``.
         limit_s: Seconds that it may take, those for putting things back among them.
+        folder: Of its files. One that is done there is not run again.
         command: What it runs. It writes what it has found so far into ``NAME.json``, as often as it likes.
         environment: Variables of its own.
         needs: Stages that must be done before.
@@ -31,6 +32,7 @@ class Stage:
 
     name: str
     limit_s: float
+    folder: Path
     command: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
     needs: Sequence[str] = ()
@@ -40,29 +42,23 @@ class Session:
     """Runs stages one after another until the time is over.
 
     Args:
-        folder: Where everything is kept.
         seconds: All that the session may take.
         environment: Variables of every stage.
         tell: Gets a line of progress.
         grace_s: Seconds of its limit that a stage has to put things back after it is interrupted, before it
             is killed. A stage is not begun for less than twice as many.
-
-    Attributes:
-        identity: On what results hold: those of another identity are made anew. Set before stages run.
     """
 
     def __init__(
         self,
-        folder: Path,
         seconds: float,
         *,
         environment: Mapping[str, str],
         tell: Callable[[str], None],
         grace_s: float = 10.0,
     ) -> None:
-        self._folder, self._environment, self._tell = folder, dict(environment), tell
+        self._environment, self._tell = dict(environment), tell
         self._start_s, self._seconds, self._grace_s = time.monotonic(), seconds, grace_s
-        self.identity: Mapping[str, Any] = {}
 
     @property
     def spent_s(self) -> float:
@@ -79,15 +75,14 @@ class Session:
         """
         outcomes: dict[str, dict[str, Any]] = {}
         for stage in stages:
-            there = self._kept(stage)
+            there = _kept(stage)
             if there is not None:
                 self._tell(f"{stage.name}: done before")
                 outcomes[stage.name] = there
                 continue
             self._tell(f"{stage.name}: at most {self._limit_s(stage):.0f} s")
-            outcome = {**self._outcome(stage, outcomes), "identity": self.identity}
-            whole_json(self._folder / f"{stage.name}.outcome.json", outcome)
-            outcomes[stage.name] = outcome
+            outcomes[stage.name] = outcome = self._outcome(stage, outcomes)
+            whole_json(_outcome_path(stage), outcome)
             reason = f": {outcome['reason']}" if outcome["reason"] else ""
             self._tell(f"{stage.name}: {outcome['status']} after {outcome['seconds']:.1f} s{reason}")
         return outcomes
@@ -95,14 +90,6 @@ class Session:
     def once(self, stage: Stage) -> dict[str, Any]:
         """Run ``stage`` whether it was done before or not, and return what it came to."""
         return self._outcome(stage, {})
-
-    def _kept(self, stage: Stage) -> dict[str, Any] | None:
-        """Return what an earlier session left of a stage that is done, where it holds here."""
-        path = self._folder / f"{stage.name}.outcome.json"
-        if not path.exists():
-            return None
-        outcome: dict[str, Any] = json.loads(path.read_text())
-        return outcome if outcome["status"] == "done" and outcome["identity"] == self.identity else None
 
     def _outcome(self, stage: Stage, before: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         lacking = [name for name in stage.needs if before.get(name, {}).get("status") != "done"]
@@ -113,15 +100,16 @@ class Session:
             return _ended("left out", "the time of the session is over", 0.0, {})
         start_s = time.monotonic()
         status, reason = self._ran(stage, limit_s - self._grace_s)
-        return _ended(status, reason, time.monotonic() - start_s, self._result(stage))
+        return _ended(status, reason, time.monotonic() - start_s, _result(stage))
 
     def _limit_s(self, stage: Stage) -> float:
         return min(stage.limit_s, self._seconds - self.spent_s)
 
     def _ran(self, stage: Stage, limit_s: float) -> tuple[str, str]:
         """Run the process of a stage; return its status, and the reason of one that is not done."""
-        (self._folder / f"{stage.name}.json").unlink(missing_ok=True)
-        log = self._folder / f"{stage.name}.log"
+        stage.folder.mkdir(parents=True, exist_ok=True)
+        _result_path(stage).unlink(missing_ok=True)
+        log = stage.folder / f"{stage.name}.log"
         with log.open("w") as output:
             process = subprocess.Popen(
                 list(stage.command),
@@ -141,13 +129,6 @@ class Session:
             return "failed", f"exit status {process.returncode}: {_last_line(log)}"
         return "done", ""
 
-    def _result(self, stage: Stage) -> dict[str, Any]:
-        path = self._folder / f"{stage.name}.json"
-        if not path.exists():
-            return {}
-        found: dict[str, Any] = json.loads(path.read_text())
-        return found
-
 
 def whole_json(path: Path, content: object) -> None:
     """Write ``content`` so that whoever reads the file finds all of it, or what was there before."""
@@ -155,6 +136,31 @@ def whole_json(path: Path, content: object) -> None:
     aside = path.with_suffix(".new")
     aside.write_text(json.dumps(content, indent=1) + "\n")
     aside.replace(path)
+
+
+def _kept(stage: Stage) -> dict[str, Any] | None:
+    """Return what an earlier session left of a stage that is done."""
+    path = _outcome_path(stage)
+    if not path.exists():
+        return None
+    outcome: dict[str, Any] = json.loads(path.read_text())
+    return outcome if outcome["status"] == "done" else None
+
+
+def _result(stage: Stage) -> dict[str, Any]:
+    path = _result_path(stage)
+    if not path.exists():
+        return {}
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found
+
+
+def _outcome_path(stage: Stage) -> Path:
+    return stage.folder / f"{stage.name}.outcome.json"
+
+
+def _result_path(stage: Stage) -> Path:
+    return stage.folder / f"{stage.name}.json"
 
 
 def _ended(status: str, reason: str, seconds: float, result: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The stages of ``gpu.py``: each in a process of its own, since one that fails is to cost no other.
 
-usage: python benchmarks/_gpu_stages.py STAGE --folder DIR [--dry-run]
+usage: python benchmarks/_gpu_stages.py STAGE --folder DIR [--dry-run] [--leave-clocks]
 
 A stage yields what it has found so far, each time all of it; the last of these is in ``DIR/STAGE.json``
 however the process ends.
@@ -8,6 +8,8 @@ however the process ends.
 
 import argparse
 import hashlib
+import importlib
+import itertools
 import platform
 import shutil
 import signal
@@ -38,6 +40,9 @@ from cars_hw.weights.supernet_trainer import SuperNetTrainer  # noqa: E402
 
 Found = dict[str, Any]
 
+#: Of single images, by which the search is made; and of many at once, which keep a card busy.
+TABLE, BATCHED = "table", "batched"
+
 _IMAGES = "benchmarks._gpu_images"
 _PAPER = _ROOT / "configs" / "cars-cifar10.toml"
 #: What a card is asked for, as its own program names it.
@@ -55,7 +60,7 @@ class Scale:
     Attributes:
         torch_device: Where weights are trained.
         device: What latency is measured on.
-        runtime_settings: Of the runtime ``torch``.
+        tables: Settings of the runtime ``torch``, by the names of tables.
         space: Settings of the space ``darts``.
         quality: Of latencies.
         networks: Whole networks that validate the table.
@@ -72,7 +77,7 @@ class Scale:
 
     torch_device: str
     device: str
-    runtime_settings: Mapping[str, Any]
+    tables: Mapping[str, Mapping[str, Any]]
     space: Mapping[str, Any]
     quality: Quality
     networks: int
@@ -86,8 +91,14 @@ class Scale:
     variants: Mapping[str, Mapping[str, Any]]
     paper: Mapping[str, Any] = field(default_factory=dict)
 
-    def config(self, folder: Path, **changes: object) -> SearchConfig:
-        """Return the configuration of the small search; ``changes`` of sections, by their names."""
+    def config(self, folder: Path, table: str = TABLE, **changes: Mapping[str, Any]) -> SearchConfig:
+        """Return the configuration of the small search.
+
+        Args:
+            folder: Of the tables.
+            table: The name of one.
+            changes: Of sections, by their names.
+        """
         sections: dict[str, Any] = {
             "space": {"name": "darts", **self.space},
             "strategy": {"name": "cars", "population_size": self.population},
@@ -100,21 +111,21 @@ class Scale:
                 "torch_device": self.torch_device,
             },
             "latency": {
-                "table": str(folder / "table.jsonl"),
+                "table": str(folder / f"{table}.jsonl"),
                 "device": self.device,
                 "runtime": "torch",
-                "settings": dict(self.runtime_settings),
+                "settings": dict(self.tables[table]),
             },
         }
         for name, values in changes.items():
-            sections[name] = {**sections[name], **dict(values)} if isinstance(values, Mapping) else values
+            sections[name] = {**sections[name], **values}
         return SearchConfig.of(sections)
 
 
 CARD = Scale(
     torch_device="cuda",
     device="gpu:nvidia:0",
-    runtime_settings={},
+    tables={TABLE: {}, BATCHED: {"batch": 64}},
     space={"deploy": "cifar"},
     quality=Quality(spread_s=3.0, keep_every_s=2.0),
     networks=12,
@@ -131,7 +142,7 @@ CARD = Scale(
 DRY = Scale(
     torch_device="cpu",
     device="cpu",
-    runtime_settings={},
+    tables={TABLE: {}, BATCHED: {"batch": 2}},
     space={"deploy": "search", "channels": 4, "cells": 3, "image_size": 32},
     quality=Quality(precision=0.5, spread_s=0.0, keep_every_s=2.0, processes=0),
     networks=3,
@@ -179,9 +190,9 @@ def card(scale: Scale, folder: Path) -> Iterator[Found]:
     yield found
 
 
-def profile(scale: Scale, folder: Path) -> Iterator[Found]:
-    """Measure the table of ``darts`` under torch; an earlier one goes on."""
-    config, start_s = scale.config(folder), time.perf_counter()
+def profile(scale: Scale, folder: Path, table: str = TABLE) -> Iterator[Found]:
+    """Measure a table of ``darts`` under torch; an earlier one goes on."""
+    config, start_s = scale.config(folder, table), time.perf_counter()
     try:
         filled = cars_hw.profile(config, quality=scale.quality)
     except KeyboardInterrupt:  # at the time limit; what is finished is in the table
@@ -208,10 +219,10 @@ def _held(config: SearchConfig) -> Found:
     }
 
 
-def validate(scale: Scale, folder: Path) -> Iterator[Found]:
-    """Hold the table against whole networks."""
+def validate(scale: Scale, folder: Path, table: str = TABLE) -> Iterator[Found]:
+    """Hold a table against whole networks."""
     start_s = time.perf_counter()
-    report = cars_hw.validate(scale.config(folder), networks=scale.networks, quality=scale.quality)
+    report = cars_hw.validate(scale.config(folder, table), networks=scale.networks, quality=scale.quality)
     if report is None:
         raise SystemExit("the table could not be validated")
     yield {"seconds": time.perf_counter() - start_s, "says": str(report), **asdict(report)}
@@ -234,9 +245,9 @@ def search(scale: Scale, folder: Path) -> Iterator[Found]:
     if _is_whole(scale, folder):
         objectives.append("latency_ms")
     run = Run.create(folder / "run", scale.config(folder, search={"objectives": objectives}))
-    opened, start_s = cars_hw.open_search(run), time.perf_counter()
+    opened = cars_hw.open_search(run)
     found: Found = {"objectives": objectives, "generations": []}
-    for generation in opened.run():
+    for generation in itertools.chain(tuple(opened.history), opened.run()):
         found["generations"].append(
             {
                 "index": generation.index,
@@ -244,7 +255,8 @@ def search(scale: Scale, folder: Path) -> Iterator[Found]:
                 "front": [list(member.costs) for member in generation.front],
             }
         )
-        yield {**found, "seconds": time.perf_counter() - start_s, "ledger": dict(generation.ledger)}
+        seconds = sum(one["seconds"] for one in found["generations"])
+        yield {**found, "seconds": seconds, "ledger": dict(generation.ledger)}
 
 
 def export(scale: Scale, folder: Path) -> Iterator[Found]:
@@ -281,7 +293,15 @@ def paper(scale: Scale, folder: Path) -> Iterator[Found]:
 
 
 STAGES: dict[str, Callable[[Scale, Path], Iterator[Found]]] = {
-    one.__name__: one for one in (card, profile, validate, steps, search, export, paper)
+    "card": card,
+    "profile": profile,
+    "validate": validate,
+    "steps": steps,
+    "search": search,
+    "export": export,
+    "paper": paper,
+    "profile_batched": partial(profile, table=BATCHED),
+    "validate_batched": partial(validate, table=BATCHED),
 }
 
 
@@ -345,6 +365,14 @@ def _nvidia_smi() -> str:
     return done.stdout or done.stderr
 
 
+def _leave_clocks() -> None:
+    """Take what sets clocks out of NVIDIA's library: they are as with a driver that permits nothing."""
+    library = importlib.import_module("pynvml")
+    for name in ("nvmlDeviceSetGpuLockedClocks", "nvmlDeviceResetGpuLockedClocks"):
+        if hasattr(library, name):
+            delattr(library, name)
+
+
 def main() -> None:
     """Run one stage."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # also where whoever started it ignores it
@@ -352,7 +380,10 @@ def main() -> None:
     parser.add_argument("stage", choices=STAGES)
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--dry-run", action="store_true")
+    parser.add_argument("--leave-clocks", action="store_true")
     options = parser.parse_args()
+    if options.leave_clocks:
+        _leave_clocks()
     for found in STAGES[options.stage](DRY if options.dry_run else CARD, options.folder):
         whole_json(options.folder / f"{options.stage}.json", found)
 

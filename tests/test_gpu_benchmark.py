@@ -27,17 +27,17 @@ def _benchmarks_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(_ROOT / "benchmarks"))
 
 
-def session(folder: Path, seconds: float = 60.0) -> "Session":
+def session(seconds: float = 60.0) -> "Session":
     from _gpu_session import Session
 
-    return Session(folder, seconds, environment={}, tell=lambda _: None, grace_s=_GRACE_S)
+    return Session(seconds, environment={}, tell=lambda _: None, grace_s=_GRACE_S)
 
 
-def stage(name: str, code: str, limit_s: float = 30.0, needs: tuple[str, ...] = ()) -> "Stage":
+def stage(folder: Path, name: str, code: str, limit_s: float = 30.0, *needs: str) -> "Stage":
     """Return a stage that runs ``code``."""
     from _gpu_session import Stage
 
-    return Stage(name, limit_s, [sys.executable, "-S", "-c", code], needs=needs)
+    return Stage(name, limit_s, folder, [sys.executable, "-S", "-c", code], needs=needs)
 
 
 def writing(folder: Path, name: str, found: object) -> str:
@@ -46,11 +46,11 @@ def writing(folder: Path, name: str, found: object) -> str:
 
 
 def test_a_stage_that_fails_is_recorded_with_its_last_line_and_the_others_go_on(tmp_path: Path) -> None:
-    outcomes = session(tmp_path).run(
+    outcomes = session().run(
         [
-            stage("first", "print('so far'); raise SystemExit('no such card')"),
-            stage("second", writing(tmp_path, "second", {"figure": 3})),
-            stage("third", "pass", needs=("first",)),
+            stage(tmp_path, "first", "print('so far'); raise SystemExit('no such card')"),
+            stage(tmp_path, "second", writing(tmp_path, "second", {"figure": 3})),
+            stage(tmp_path, "third", "pass", 30.0, "first"),
         ]
     )
     assert outcomes["first"]["status"] == "failed"
@@ -68,7 +68,7 @@ try:
 except KeyboardInterrupt:
     print("put back")
 """
-    outcome = session(tmp_path).run([stage("slow", code, limit_s=3 * _GRACE_S)])["slow"]
+    outcome = session().run([stage(tmp_path, "slow", code, limit_s=3 * _GRACE_S)])["slow"]
     assert (outcome["status"], outcome["result"]) == ("stopped", {"steps": 2})
     assert (tmp_path / "slow.log").read_text() == "put back\n"
     assert outcome["seconds"] < 10
@@ -76,36 +76,54 @@ except KeyboardInterrupt:
 
 def test_a_stage_that_does_not_end_when_interrupted_is_killed(tmp_path: Path) -> None:
     code = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); time.sleep(60)"
-    outcome = session(tmp_path).run([stage("deaf", code, limit_s=2 * _GRACE_S)])["deaf"]
+    outcome = session().run([stage(tmp_path, "deaf", code, limit_s=2 * _GRACE_S)])["deaf"]
     assert outcome["status"] == "stopped"
     assert outcome["seconds"] < 10
 
 
 def test_no_stage_begins_when_the_time_of_the_session_is_over(tmp_path: Path) -> None:
-    outcome = session(tmp_path, seconds=_GRACE_S).run([stage("late", "raise SystemExit('ran')")])["late"]
+    outcome = session(seconds=_GRACE_S).run([stage(tmp_path, "late", "raise SystemExit('ran')")])["late"]
     assert (outcome["status"], outcome["seconds"]) == ("left out", 0.0)
 
 
-def test_a_stage_that_is_done_is_not_run_again_unless_something_else_is_measured(tmp_path: Path) -> None:
+def test_a_stage_that_is_done_in_a_folder_is_not_run_there_again(tmp_path: Path) -> None:
     marks = tmp_path / "marks"
-    code = f"open({str(marks)!r}, 'a').write('x')"
-    for identity in ("one", "one", "another"):
-        again = session(tmp_path)
-        again.identity = {"card": identity}
-        again.run([stage("counted", code)])
+    found_out = writing(tmp_path / "one", "counted", {"figure": 1})
+    code = f"open({str(marks)!r}, 'a').write('x'); {found_out}"
+    found = [session().run([stage(tmp_path / name, "counted", code)]) for name in ("one", "one", "another")]
     assert marks.read_text() == "xx"
+    assert found[0] == found[1]
 
 
-def test_without_a_card_nothing_is_measured_and_the_dry_run_is_named(tmp_path: Path) -> None:
+def test_a_stage_that_was_stopped_is_run_again(tmp_path: Path) -> None:
+    folder = tmp_path / "one"
+    session().run([stage(folder, "counted", "raise SystemExit(1)")])
+    assert session().run([stage(folder, "counted", "pass")])["counted"]["status"] == "done"
+
+
+def test_without_a_card_nothing_is_measured_and_the_dry_run_is_named() -> None:
     import gpu
 
-    found = {"card": "", "torch": "2.13.0", "python": "", "cuda": None, "numpy": "", "onnxruntime": ""}
-    planned = [stage("card", writing(tmp_path, "card", found)), stage("other", "print('ran')")]
+    facts = {"card": "", "torch": "2.13.0", "python": "", "cuda": None, "numpy": "", "onnxruntime": ""}
+    told = {"status": "done", "reason": "", "result": facts}
     with pytest.raises(SystemExit, match=r"torch 2\.13\.0 finds no CUDA card here; --dry-run"):
-        gpu.measured(session(tmp_path), planned, is_dry=False)
-    assert not (tmp_path / "other.log").exists()
-    raw = gpu.measured(session(tmp_path), planned, is_dry=True)
-    assert (raw["is_dry"], raw["stages"]["other"]["status"]) == (True, "done")
+        gpu.identity_of(told, {"--dry-run": False})
+    assert gpu.identity_of(told, {"--dry-run": True})["card"] == ""
+
+
+def test_a_machine_of_which_nothing_can_be_told_ends_the_benchmark_with_the_reason() -> None:
+    import gpu
+
+    told = {"status": "failed", "reason": "exit status 1: No module named 'pydantic'", "result": {}}
+    with pytest.raises(SystemExit, match="card: failed: exit status 1: No module named 'pydantic'"):
+        gpu.identity_of(told, {"--dry-run": True})
+
+
+def test_what_another_card_gave_is_not_gone_on_with(tmp_path: Path) -> None:
+    import gpu
+
+    folders = {gpu.folder_of(tmp_path, {"card": card, "torch": "2.13.0"}) for card in ("one", "one", "other")}
+    assert len(folders) == 2
 
 
 def test_a_dry_run_writes_no_rows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -119,7 +137,7 @@ def test_a_dry_run_writes_no_rows(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 def test_the_stages_fit_into_the_time() -> None:
     import gpu
 
-    assert sum(one.limit_s for one in gpu.stages(Path("folder"), is_dry=False)) <= 8 * 60
+    assert sum(gpu.LIMITS_S.values()) <= 8 * 60
 
 
 @pytest.mark.slow
@@ -127,7 +145,7 @@ def test_a_dry_run_goes_through_all_stages_and_says_that_it_used_no_card(tmp_pat
     command = [sys.executable, "benchmarks/gpu.py", "--dry-run", f"--folder={tmp_path}"]
     done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=False)
     assert "dry run: no card was used" in done.stdout
-    assert "gpu.stages: 7 stages" in done.stdout, f"{done.stdout[-2000:]}{done.stderr[-2000:]}"
+    assert "gpu.stages: 9 stages" in done.stdout, f"{done.stdout[-2000:]}{done.stderr[-2000:]}"
 
 
 def test_a_search_at_the_papers_scale_is_reckoned_from_steps_and_evaluations() -> None:

@@ -14,11 +14,13 @@ class PlayedCard(Accelerator):
 
     Attributes:
         reported: What disturbs blocks that end now.
+        used_j: Joules that it has used, each time one more than the time before; ``None``: it does not tell.
     """
 
     def __init__(self, adapter: Adapter) -> None:
         self._adapter = adapter
         self.reported: str | None = None
+        self.used_j: float | None = None
 
     @classmethod
     def connect(cls, address: str) -> Self:
@@ -45,3 +47,8 @@ class PlayedCard(Accelerator):
 
     def disturbance(self) -> str | None:
         return self.reported
+
+    def energy_j(self) -> float | None:
+        if self.used_j is not None:
+            self.used_j += 1
+        return self.used_j

@@ -62,6 +62,13 @@ def test_nothing_is_said_of_launches_where_calls_cannot_be_recorded() -> None:
     assert sampler(QueuedCard(), is_recordable=False).facts() == {"launches": 60}
 
 
+def test_a_call_costs_its_share_of_what_the_card_used_where_that_is_told() -> None:
+    device = PlayedCard(CARD)
+    device.used_j = 100.0
+    facts = sampler(QueuedCard(work_s=1e-3), device).facts()
+    assert facts["energy_j_per_call"] == pytest.approx(1 / 500, rel=0.01)  # a joule in half a second
+
+
 def test_a_warm_block_gives_one_mean_and_a_cold_one_each_latency() -> None:
     warm = sampler(QueuedCard(work_s=1e-4, miss_s=2e-4))(8)
     cold = sampler(QueuedCard(work_s=1e-4, miss_s=2e-4), is_cold=True)(8)

@@ -28,9 +28,9 @@ _DTYPES = {
     "float16": torch.float16,
 }
 
-#: Times the tolerances of float32. Numbers of 8, 10 and 11 bits differ by 4e-3, 1e-3 and 5e-4, and whole
-#: networks add up to ten times that.
-_SLACK = {"float32": 1.0, "tf32": 100.0, "bfloat16": 400.0, "float16": 100.0}
+#: Times the tolerances of float32. Seen on a processor: operations need up to 8 in float16 and 62 in
+#: bfloat16, untrained networks of the size that is searched less. tf32 rounds nearly as float16 does.
+_SLACK = {"float32": 1.0, "tf32": 50.0, "bfloat16": 200.0, "float16": 50.0}
 
 
 class Model:
@@ -59,8 +59,8 @@ class Model:
         self._spec = spec
         images = _inputs(spec, settings.batch)
         module = build().eval()
-        reference = torch_output(module, images)
         with self._failing(UnsupportedOperationError), torch.inference_mode():
+            reference = torch_output(module, images)
             self._module = _placed(module, settings, device)
             self._inputs = [_placed_image(image, settings, device) for image in images]
             with _Launches() as counted:

@@ -125,7 +125,7 @@ _MODULES: Mapping[str, Callable[[Unit], nn.Module]] = {
     "mul": _binary_module(operator.mul),
     "div": _binary_module(operator.truediv),
     "getitem": _slice_module,
-    "contiguous": lambda _: _Called(Tensor.contiguous),
+    "contiguous": lambda _: _Called(lambda first: first.contiguous()),
 }
 
 

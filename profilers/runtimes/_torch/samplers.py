@@ -17,6 +17,7 @@ from profilers.runtimes._torch.timing import (
     busy_share,
     cold_s,
     empty_s,
+    energy_j_per_call,
     warm_s,
     warm_up,
 )
@@ -95,16 +96,21 @@ class CardSampler(Generic[MarkT]):
         return timed
 
     def facts(self) -> Conditions:
-        """Return how many launches a call has, and whether they, not the card, say how long it takes."""
+        """Return what a call costs beside time, and whether its launches say how long it takes.
+
+        ``launches``: how many it has. ``busy_share``: for which share of a warm call the card works;
+        ``launch_bound``: whether that is below ``LEAST_BUSY``. ``energy_j_per_call``, in a row of warm calls.
+        """
         return self._facts
 
     def _judged(self, replay: Run | None) -> Conditions:
         facts: dict[str, int | float | bool] = {"launches": self._launches}
+        latency_s = self._warm_s(self._run, _JUDGED_CALLS)
         if replay is not None:
-            replayed_s = self._warm_s(replay, _JUDGED_CALLS)
-            share = busy_share(self._warm_s(self._run, _JUDGED_CALLS), replayed_s)
+            share = busy_share(latency_s, self._warm_s(replay, _JUDGED_CALLS))
             facts |= {"busy_share": round(share, 3), "launch_bound": share < LEAST_BUSY}
-        return facts
+        joules = energy_j_per_call(self._card, self._run, latency_s, self._device.energy_j)
+        return facts if joules is None else {**facts, "energy_j_per_call": joules}
 
     def _warm_s(self, run: Run, n: int) -> float:
         return warm_s(self._card, run, n, launches=self._launches, marks_s=self._marks_s)

@@ -22,6 +22,6 @@ class TorchSettings(Settings):
 
     layout: Literal["channels_last", "contiguous"] = "channels_last"
     dtype: Literal["float32", "tf32", "bfloat16", "float16"] = "float32"
-    batch: int = Field(1, ge=1, le=4096)
+    batch: int = Field(default=1, ge=1, le=4096)
     mode: Literal["warm", "cold"] = "warm"
     cudnn_benchmark: Literal["on", "off"] = "on"

@@ -16,6 +16,9 @@ from typing import Any
 
 _LONGEST_REASON = 400
 
+#: Passes over timed architectures in which they are new: in the third, CUDA graphs are recorded.
+NEW_PASSES = 3
+
 
 @dataclass(frozen=True)
 class Stage:

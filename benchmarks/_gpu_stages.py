@@ -14,155 +14,36 @@ import platform
 import shutil
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-_ROOT = Path(__file__).parents[1]
-if str(_ROOT) not in sys.path:  # a machine without a registry runs the checkout as it lies there
-    sys.path.insert(0, str(_ROOT))
+import numpy as np
+import onnxruntime
+import torch
+from _gpu_scales import BATCHED, CARD, DRY, IMAGES, TABLE, Scale
+from _gpu_session import whole_json
 
-import numpy as np  # noqa: E402
-import onnxruntime  # noqa: E402
-import torch  # noqa: E402
-from _gpu_session import whole_json  # noqa: E402
-
-import cars_hw  # noqa: E402
-import devices  # noqa: E402
-from cars_hw import LatencyTable, Quality, Run, SearchConfig  # noqa: E402
-from cars_hw.assembly import make_schedule, make_space, make_trainer  # noqa: E402
-from cars_hw.networks.architecture import Architecture  # noqa: E402
-from cars_hw.weights.supernet_trainer import SuperNetTrainer  # noqa: E402
+import cars_hw
+import devices
+from cars_hw import LatencyTable, Run, SearchConfig
+from cars_hw.assembly import make_schedule, make_space, make_trainer
+from cars_hw.networks.architecture import Architecture
+from cars_hw.weights.supernet_trainer import SuperNetTrainer
 
 Found = dict[str, Any]
 
-#: Of single images, by which the search is made; and of many at once, which keep a card busy.
-TABLE, BATCHED = "table", "batched"
-
-_IMAGES = "benchmarks._gpu_images"
-_PAPER = _ROOT / "configs" / "cars-cifar10.toml"
+#: Steps before any is timed: libraries load and choose in the first.
+_WARM_UPS = 3
 #: What a card is asked for, as its own program names it.
 _ASKED = (
     "name,driver_version,memory.total,clocks.sm,clocks.max.sm,temperature.gpu,power.draw,pstate,"
     "clocks_event_reasons.active"
 )
 _ASKED_WITHIN_S = 20
-
-
-@dataclass(frozen=True)
-class Scale:
-    """How large everything is.
-
-    Attributes:
-        torch_device: Where weights are trained.
-        device: What latency is measured on.
-        tables: Settings of the runtime ``torch``, by the names of tables.
-        space: Settings of the space ``darts``.
-        quality: Of latencies.
-        networks: Whole networks that validate the table.
-        images: Of the search, 1 in 4 of them for fitness.
-        batch_size: Of its steps.
-        population: Of its strategy.
-        generations: After warm-up.
-        members: Architectures whose steps are timed.
-        passes: How often each is trained: what is done once for each architecture is in the first pass.
-        evaluated: Of them, how many are evaluated.
-        variants: How weights are trained, by name: keys of ``training``.
-        paper: What is changed of the configuration at the paper's scale.
-    """
-
-    torch_device: str
-    device: str
-    tables: Mapping[str, Mapping[str, Any]]
-    space: Mapping[str, Any]
-    quality: Quality
-    networks: int
-    images: int
-    batch_size: int
-    population: int
-    generations: int
-    members: int
-    passes: int
-    evaluated: int
-    variants: Mapping[str, Mapping[str, Any]]
-    paper: Mapping[str, Any] = field(default_factory=dict)
-
-    def config(self, folder: Path, table: str = TABLE, **changes: Mapping[str, Any]) -> SearchConfig:
-        """Return the configuration of the small search.
-
-        Args:
-            folder: Of the tables.
-            table: The name of one.
-            changes: Of sections, by their names.
-        """
-        sections: dict[str, Any] = {
-            "space": {"name": "darts", **self.space},
-            "strategy": {"name": "cars", "population_size": self.population},
-            "data": {"name": _IMAGES, "images": self.images, "fitness_images": self.images // 4},
-            "training": {"batch_size": self.batch_size},
-            "search": {
-                "warm_up_epochs": 2,
-                "epochs_per_generation": 2,
-                "generations": self.generations,
-                "torch_device": self.torch_device,
-            },
-            "latency": {
-                "table": str(folder / f"{table}.jsonl"),
-                "device": self.device,
-                "runtime": "torch",
-                "settings": dict(self.tables[table]),
-            },
-        }
-        for name, values in changes.items():
-            sections[name] = {**sections[name], **values}
-        return SearchConfig.of(sections)
-
-
-CARD = Scale(
-    torch_device="cuda",
-    device="gpu:nvidia:0",
-    tables={TABLE: {}, BATCHED: {"batch": 64}},
-    space={"deploy": "cifar"},
-    quality=Quality(spread_s=3.0, keep_every_s=2.0),
-    networks=12,
-    images=8000,
-    batch_size=128,
-    population=16,
-    generations=3,
-    members=16,
-    passes=3,
-    evaluated=4,
-    variants={"float32": {}},
-)
-#: That everything runs, in a minute of a processor.
-DRY = Scale(
-    torch_device="cpu",
-    device="cpu",
-    tables={TABLE: {}, BATCHED: {"batch": 2}},
-    space={"deploy": "search", "channels": 4, "cells": 3, "image_size": 32},
-    quality=Quality(precision=0.5, spread_s=0.0, keep_every_s=2.0, processes=0),
-    networks=3,
-    images=200,
-    batch_size=16,
-    population=4,
-    generations=1,
-    members=2,
-    passes=2,
-    evaluated=1,
-    variants={"float32": {}},
-    paper={
-        "space.channels": 4,
-        "space.cells": 3,
-        "data.images": 400,
-        "data.fitness_images": 100,
-        "training.batch_size": 16,
-        "search.torch_device": "cpu",
-    },
-)
 
 
 def card(scale: Scale, folder: Path) -> Iterator[Found]:
@@ -264,7 +145,7 @@ def export(scale: Scale, folder: Path) -> Iterator[Found]:
     if torch.cuda.is_available():
         raise SystemExit("this process sees a card; it is to show that none is needed")
     del scale
-    run = Run.open(folder / "run", allow_plugins=[_IMAGES])
+    run = Run.open(folder / "run", allow_plugins=[IMAGES])
     written = cars_hw.export(run, ["knee"], to=folder / "export", scale="search", weights="search")
     yield {
         name: {**one.to_json(), "sha256": hashlib.sha256(one.path.read_bytes()).hexdigest()}
@@ -275,14 +156,9 @@ def export(scale: Scale, folder: Path) -> Iterator[Found]:
 def paper(scale: Scale, folder: Path) -> Iterator[Found]:
     """Time steps and evaluations at the size of the search of CARS' paper, and count what it would take."""
     del folder
-    generated: Found = {
-        "data": {"name": _IMAGES, "fitness_images": 25_000},
-        "search.torch_device": scale.torch_device,
-    }
     found: Found = {}
-    for name, values in scale.variants.items():
-        training = {f"training.{key}": value for key, value in values.items()}
-        config = SearchConfig.load(_PAPER, {**generated, **scale.paper, **training})
+    for name in scale.in_paper:
+        config = scale.paper_config(name)
         trainer = make_trainer(config, make_space(config))
         schedule = make_schedule(config, len(trainer.data.training.labels))
         population = int(str(config.strategy.settings["population_size"]))
@@ -308,6 +184,8 @@ STAGES: dict[str, Callable[[Scale, Path], Iterator[Found]]] = {
 def _rates(trainer: SuperNetTrainer, members: Sequence[Architecture], scale: Scale) -> Found:
     """Return seconds of each step, by passes, and of each evaluation; bytes of the card's memory at most."""
     on_card = scale.torch_device != "cpu"
+    for _ in range(_WARM_UPS):
+        trainer.step([_members(trainer, len(members) + 1)[-1]])
     if on_card:
         torch.cuda.reset_peak_memory_stats()
     passes = [
@@ -318,6 +196,7 @@ def _rates(trainer: SuperNetTrainer, members: Sequence[Architecture], scale: Sca
         _timed(partial(trainer.accuracy, member), on_card=on_card) for member in members[: scale.evaluated]
     ]
     return {
+        "loss": float(trainer.step([members[0]])),
         "batch_size": trainer.plan.batch_size,
         "fitness_images": len(trainer.data.fitness.labels),
         "step_s": [seconds / len(members) for seconds in passes],

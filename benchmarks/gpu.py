@@ -19,10 +19,10 @@ import sys
 import tarfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 from typing import Any
 
-from _gpu_session import Session, Stage
+from _gpu_session import NEW_PASSES, Session, Stage
 from _rows import Row, finish, option_parser, store, stored
 
 _ROOT = Path(__file__).parents[1]
@@ -215,17 +215,19 @@ def rows(raw: Mapping[str, Any], source: str) -> Iterator[Row]:
 def paper_days(one: Mapping[str, Any]) -> tuple[float, float]:
     """Return the days of a search by CARS at its paper's scale, reckoned from a few steps and evaluations.
 
-    Warm-up trains new paths, which cost what the first pass over the timed architectures did; generations
-    train members again and again, each once at the price of the first pass. Members and as many offspring
-    are evaluated in each generation, the offspring also with the weights from before.
+    Warm-up trains new paths, as the first pass over the timed architectures did. A generation trains its
+    members again and again: each as often as there were new passes at their price, since that is how CUDA
+    graphs come about, and from then on as in later passes. Members and as many offspring are evaluated in
+    each generation, the offspring also with the weights from before.
 
     Returns:
         With every evaluation; and as the paper counts, with one a generation.
     """
-    first_s, later_s = one["step_s"][0], median(one["step_s"][1:])
+    new_s, later_s = one["step_s"][:NEW_PASSES], median(one["step_s"][NEW_PASSES:])
     generations, population = one["generations"], one["population"]
-    training_s = one["warm_up_steps"] * first_s + one["steps"] * generations * later_s
-    training_s += generations * population * max(first_s - later_s, 0.0)
+    times = min(one["steps"] / population, NEW_PASSES)  # that a member is trained in a generation, at most
+    generation_s = population * times * fmean(new_s) + (one["steps"] - population * times) * later_s
+    training_s = one["warm_up_steps"] * new_s[0] + generations * generation_s
     evaluation_s = median(one["evaluation_s"])
     every = population + generations * 3 * population
     return (
@@ -263,7 +265,7 @@ def _validate_rows(found: Mapping[str, Any], which: str, source: str) -> Iterato
 
 def _step_rows(found: Mapping[str, Any], source: str) -> Iterator[Row]:
     for name, one in found.items():
-        steps_s = one["step_s"][1:]
+        steps_s = one["step_s"][NEW_PASSES:]
         yield Row(f"gpu.steps_per_s.{name}", 1 / median(steps_s), "1/s", n=len(steps_s), source=source)
         images = [one["fitness_images"] / seconds for seconds in one["evaluation_s"]]
         yield Row(f"gpu.evaluated_images_per_s.{name}", median(images), "1/s", n=len(images), source=source)

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from cars_hw import data
+from profilers import runtimes
 
 if TYPE_CHECKING:
     from _gpu_session import Session, Stage
@@ -140,6 +141,29 @@ def test_the_stages_fit_into_the_time() -> None:
     assert sum(gpu.LIMITS_S.values()) <= 8 * 60
 
 
+@pytest.mark.parametrize("name", ["CARD", "DRY"])
+def test_what_is_measured_can_be_configured(tmp_path: Path, name: str) -> None:
+    import _gpu_scales
+
+    scale: _gpu_scales.Scale = getattr(_gpu_scales, name)
+    trained = {str(scale.config(tmp_path, training=values).training) for values in scale.variants.values()}
+    assert len(trained) == len(scale.variants)
+    for variant in scale.in_paper:
+        assert scale.paper_config(variant).search.torch_device == scale.torch_device
+    setups = [scale.config(tmp_path, table).latency for table in scale.tables]
+    headers = [runtimes.load(one.runtime, 1, **one.settings).header_settings() for one in setups]
+    assert len(headers) == len({str(header) for header in headers}) == 2
+
+
+def test_the_search_at_the_papers_scale_is_the_papers() -> None:
+    from _gpu_scales import CARD
+
+    config = CARD.paper_config("float32")
+    search = config.search
+    assert (search.warm_up_epochs, search.epochs_per_generation, search.generations) == (50, 10, 45)
+    assert (config.strategy.settings["population_size"], config.data.fitness_images) == (128, 25_000)
+
+
 @pytest.mark.slow
 def test_a_dry_run_goes_through_all_stages_and_says_that_it_used_no_card(tmp_path: Path) -> None:
     command = [sys.executable, "benchmarks/gpu.py", "--dry-run", f"--folder={tmp_path}"]
@@ -152,16 +176,16 @@ def test_a_search_at_the_papers_scale_is_reckoned_from_steps_and_evaluations() -
     import gpu
 
     found = {
-        "step_s": [3.0, 1.0, 1.0],
+        "step_s": [3.0, 3.0, 6.0, 1.0, 1.0],
         "evaluation_s": [2.0, 2.0],
         "warm_up_steps": 10,
-        "steps": 5,
+        "steps": 40,
         "generations": 4,
         "population": 8,
     }
-    # 10 new paths at 3 s, 4 x 5 steps at 1 s, 4 x 8 members that cost 2 s more at first: 114 s of training;
+    # 10 new paths at 3 s; 4 times 8 members at 3 + 3 + 6 s and the 16 other steps at 1 s: 478 s of training;
     # 8 + 4 x 3 x 8 = 104 evaluations, or 5 by the paper's count.
-    assert gpu.paper_days(found) == pytest.approx(((114 + 208) / 86_400, (114 + 10) / 86_400))
+    assert gpu.paper_days(found) == pytest.approx(((478 + 208) / 86_400, (478 + 10) / 86_400))
 
 
 def test_generated_images_have_ten_classes_alike_and_are_the_same_everywhere() -> None:

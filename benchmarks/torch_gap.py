@@ -37,11 +37,8 @@ SPACES: Mapping[str, Mapping[str, int | str]] = {
     "nse": {"deploy": "search"},
 }
 
-#: What is compared with ONNX Runtime, by the end of its claim.
-TORCH: Mapping[str, Mapping[str, str]] = {
-    "channels_last": {"layout": "channels_last"},
-    "contiguous": {"layout": "contiguous"},
-}
+#: Of torch's images, each compared with ONNX Runtime.
+LAYOUTS = ("channels_last", "contiguous")
 _DEPLOYED = "onnxruntime"
 
 #: By space, for each network the seconds of each block under each runtime.
@@ -70,7 +67,7 @@ class _ProcessorTime:
 
 def loaded() -> dict[str, Runtime]:
     """Return every runtime by its name in the results."""
-    by_torch = {name: runtimes.load("torch", **settings) for name, settings in TORCH.items()}
+    by_torch = {layout: runtimes.load("torch", layout=layout) for layout in LAYOUTS}
     return {_DEPLOYED: runtimes.load(_DEPLOYED), **by_torch}
 
 
@@ -110,7 +107,7 @@ def ratios(networks: Sequence[Mapping[str, Sequence[float]]], name: str) -> NDAr
 
 def rows(raw: Raw, source: str) -> list[Row]:
     """Return the median ratio of each space and way, with its interval."""
-    return [_row(ratios(raw[space], name), f"{space}.{name}", source) for space in raw for name in TORCH]
+    return [_row(ratios(raw[space], name), f"{space}.{name}", source) for space in raw for name in LAYOUTS]
 
 
 def _row(found: NDArray[np.float64], what: str, source: str) -> Row:

@@ -152,7 +152,7 @@ def _numbered(found: Sequence[Card]) -> Iterator[Card]:
 def _claim(
     unclaimed: list[VulkanCard], *, pci: str, uuid: str = "", ids: tuple[int, int] | None = None
 ) -> VulkanCard | None:
-    """Take a card out of those that Vulkan shows, once for each of its drivers; return it as the first has it.
+    """Take a card out of those that Vulkan shows, once for each of its drivers; return the first of these.
 
     Args:
         unclaimed: What Vulkan shows; what is taken is missing afterwards.

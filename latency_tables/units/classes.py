@@ -2,8 +2,8 @@
 
 ONNX has images as (n, c, h, w) and weights of convolutions as (out, in, h, w); ONNX Runtime's blocked layout
 (``com.microsoft.nchwc``) is told in the same order. TFLite has images as (n, h, w, c) and weights as
-(out, h, w, in), those of a depthwise convolution as (1, h, w, out). torch has the shapes of ONNX. An operator
-that is not known here is of the rest and multiplies nothing; it is never refused.
+(out, h, w, in), those of a depthwise convolution as (1, h, w, out). An operator that is not known here is of
+the rest and multiplies nothing; it is never refused.
 """
 
 import math

@@ -23,9 +23,8 @@ if TYPE_CHECKING:  # torch takes seconds, which who lists runtimes need not spen
 class Torch(Runtime):
     """torch as networks are written: module by module, nothing fused and nothing dropped.
 
-    On processors it is several times slower than a runtime that deploys networks: see
-    benchmarks/torch_gap.py. ``prepare`` starts the threads that compute, which keep the affinity of that
-    moment: call it inside of the device's ``quiet``.
+    ``prepare`` starts the threads that compute, which keep the affinity of that moment: call it inside of the
+    device's ``quiet``.
 
     Args:
         threads: Threads of one call; on a card, 1 queues the calls.
@@ -37,6 +36,14 @@ class Torch(Runtime):
 
     def header_settings(self) -> Mapping[str, Setting]:
         return self.settings.values()
+
+    def caution(self, kind: str) -> str:
+        if kind == "gpu":
+            return ""
+        return (
+            "torch's eager mode takes 4 to 12 times as long on a processor as a runtime that deploys "
+            "networks (benchmarks/torch_gap.py): for what ships, profile onnxruntime or tflite"
+        )
 
     def version(self, device: Device) -> str:
         import torch

@@ -1,5 +1,6 @@
 """A card that is a queue: it works beside a host that takes time to give it work; nothing is computed."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 
@@ -9,6 +10,7 @@ class QueuedCard:
 
     Attributes:
         launch_s: What the host takes to queue a call.
+        replay_s: What the host takes to have a recording repeated.
         work_s: What the card takes for a call whose data are in its caches.
         miss_s: What it takes longer where they are not.
         mark_s: What the card takes for a mark.
@@ -19,6 +21,7 @@ class QueuedCard:
     """
 
     launch_s: float = 1e-6
+    replay_s: float = 1e-6
     work_s: float = 1e-4
     miss_s: float = 0.0
     mark_s: float = 1e-6
@@ -35,10 +38,15 @@ class QueuedCard:
             self._work("call", self.work_s + (self.miss_s if self._is_cold else 0.0))
             self._is_cold = False
 
-    def replay(self, n: int) -> None:
-        """Queue calls that the card has beforehand: the host gives each in no time."""
-        for _ in range(n):
-            self._work("replay", self.work_s)
+    def recorded(self, calls: int) -> Callable[[int], None]:
+        """Return what queues so many calls that the card has beforehand, as one launch."""
+
+        def replay(n: int) -> None:
+            for _ in range(n):
+                self.host_s += self.replay_s
+                self._work("replay", calls * self.work_s)
+
+        return replay
 
     def mark(self) -> float:
         """Queue a mark, which is the time when the card is through with it."""

@@ -101,15 +101,15 @@ class CudaCard:
             self._flushed = torch.empty(self._flushed_bytes, dtype=torch.int8, device=self.device)
         self._flushed.zero_()
 
-    def recorded(self, run: Callable[[int], None]) -> Callable[[int], None] | None:
-        """Return what has the card repeat one call of ``run`` without being given it anew.
+    def recorded(self, run: Callable[[int], None], calls: int) -> Callable[[int], None] | None:
+        """Return what has the card repeat ``calls`` calls of ``run`` without being given them anew.
 
-        ``None``: the call cannot be recorded, as one that waits for a result.
+        ``None``: they cannot be recorded, as a call that waits for a result.
         """
         graph = torch.cuda.CUDAGraph()
         try:
             with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
-                run(1)
+                run(calls)
         except (RuntimeError, ProfilingError):  # CUDA's errors have no class of their own
             return None
 

@@ -15,6 +15,7 @@ from profilers.runtimes._torch.timing import (
     MarkT,
     Run,
     busy_share,
+    calls_between,
     cold_s,
     empty_s,
     energy_j_per_call,
@@ -61,7 +62,8 @@ class CardSampler(Generic[MarkT]):
         computing: The state of torch.
         launches: Of one call.
         is_cold: Whether the caches are emptied before each call.
-        recorded: Returns what has the card repeat a call by itself; ``None`` where it cannot be recorded.
+        recorded: Returns what has the card repeat so many calls by itself; ``None`` where they cannot be
+            recorded.
 
     Raises:
         ProfilingError: The module does not run, or seems to take no time.
@@ -76,14 +78,14 @@ class CardSampler(Generic[MarkT]):
         *,
         launches: int,
         is_cold: bool,
-        recorded: Callable[[Run], Run | None],
+        recorded: Callable[[Run, int], Run | None],
     ) -> None:
         self._run, self._card, self._device, self._computing = run, card, device, computing
         self._launches, self._is_cold = launches, is_cold
         with computing():
             warm_up(card, run, time.perf_counter)
             self._marks_s = empty_s(card)
-            self._facts = self._judged(recorded(run))
+            self._facts = self._judged(recorded)
 
     def __call__(self, n: int) -> Sequence[float]:
         """Run ``n`` calls as one block; return the latency of each where caches are cold, else their mean."""
@@ -103,11 +105,13 @@ class CardSampler(Generic[MarkT]):
         """
         return self._facts
 
-    def _judged(self, replay: Run | None) -> Conditions:
+    def _judged(self, recorded: Callable[[Run, int], Run | None]) -> Conditions:
         facts: dict[str, int | float | bool] = {"launches": self._launches}
         latency_s = self._warm_s(self._run, _JUDGED_CALLS)
+        calls = calls_between(self._launches)  # giving a recording takes the host a while, too
+        replay = recorded(self._run, calls)
         if replay is not None:
-            share = busy_share(latency_s, self._warm_s(replay, _JUDGED_CALLS))
+            share = busy_share(latency_s, self._warm_s(replay, _JUDGED_CALLS) / calls)
             facts |= {"busy_share": round(share, 3), "launch_bound": share < LEAST_BUSY}
         joules = energy_j_per_call(self._card, self._run, latency_s, self._device.energy_j)
         return facts if joules is None else {**facts, "energy_j_per_call": joules}

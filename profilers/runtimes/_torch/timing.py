@@ -89,13 +89,18 @@ def warm_s(card: Card[MarkT], run: Run, n: int, *, launches: int, marks_s: float
     Raises:
         ProfilingError: It seems to take no time.
     """
-    calls = max(n, math.ceil(LEAST_LAUNCHES / max(1, launches)))
+    calls = max(n, calls_between(launches))
     run(1)
     first = card.mark()
     run(calls)
     last = card.mark()
     card.wait()
     return _without_marks(card.between_s(first, last), marks_s) / calls
+
+
+def calls_between(launches: int) -> int:
+    """Return how many calls of so many launches each have at least ``LEAST_LAUNCHES``."""
+    return math.ceil(LEAST_LAUNCHES / max(1, launches))
 
 
 def cold_s(card: Card[MarkT], run: Run, n: int, *, marks_s: float) -> tuple[float, ...]:

@@ -43,7 +43,7 @@ def sampler(
         Counted(),
         launches=launches,
         is_cold=is_cold,
-        recorded=lambda _: card.replay if is_recordable else None,
+        recorded=lambda _, calls: card.recorded(calls) if is_recordable else None,
     )
 
 
@@ -56,6 +56,11 @@ def test_a_card_that_waits_for_launches_is_said_to() -> None:
     facts = sampler(QueuedCard(launch_s=2e-4, work_s=1e-4)).facts()
     assert facts["launch_bound"] is True
     assert facts["busy_share"] == pytest.approx(0.5, abs=0.05)
+
+
+def test_a_call_of_one_short_kernel_waits_for_its_launch() -> None:
+    facts = sampler(QueuedCard(launch_s=1e-5, replay_s=1e-5, work_s=2e-6), launches=1).facts()
+    assert facts["busy_share"] == pytest.approx(0.2, abs=0.05)
 
 
 def test_nothing_is_said_of_launches_where_calls_cannot_be_recorded() -> None:

@@ -83,7 +83,7 @@ class Session:
                 self._tell(f"{stage.name}: done before")
                 outcomes[stage.name] = there
                 continue
-            self._tell(f"{stage.name}: at most {self._limit_s(stage):.0f} s")
+            self._tell(f"{stage.name}: at most {max(self._limit_s(stage), 0):.0f} s")
             outcomes[stage.name] = outcome = self._outcome(stage, outcomes)
             whole_json(_outcome_path(stage), outcome)
             reason = f": {outcome['reason']}" if outcome["reason"] else ""

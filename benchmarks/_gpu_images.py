@@ -27,8 +27,8 @@ class Generated(DataSet):
     def read(self) -> ImageSet:
         self.require_no_path()
         rng = np.random.default_rng(0)
-        patterns = rng.integers(64, 192, (_CLASSES, 3, 4, 4)).repeat(8, axis=2).repeat(8, axis=3)
+        coarse = rng.integers(0, 128, (_CLASSES, 3, 4, 4), dtype=np.uint8)
         labels = np.arange(self.settings.images) % _CLASSES
-        noise = rng.integers(-64, 64, (self.settings.images, 3, _SIDE, _SIDE), dtype=np.int16)
-        images = (patterns[labels] + noise).astype(np.uint8)
+        images = rng.integers(0, 128, (self.settings.images, 3, _SIDE, _SIDE), dtype=np.uint8)
+        images += coarse.repeat(_SIDE // 4, axis=2).repeat(_SIDE // 4, axis=3)[labels]
         return ImageSet(self.name, images, labels, flips=True, source="generated")

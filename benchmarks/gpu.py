@@ -36,14 +36,14 @@ _PAPER_DAYS = 0.4
 #: Seconds that each stage may take; the sum is below ``_MINUTES``.
 LIMITS_S = {
     "card": 30,
-    "profile": 90,
-    "validate": 50,
+    "profile": 85,
+    "validate": 55,
     "steps": 60,
-    "search": 60,
-    "export": 40,
-    "paper": 60,
-    "profile_batched": 60,
-    "validate_batched": 30,
+    "search": 50,
+    "export": 35,
+    "paper": 55,
+    "profile_batched": 65,
+    "validate_batched": 45,
 }
 #: Facts of card and software on which figures depend.
 _IDENTITY = ("card", "python", "torch", "cuda", "numpy", "onnxruntime")

@@ -4,10 +4,12 @@ import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 
 from cars_hw.weights.training_plan import Precision
+from devices.foundation import ConfigError
 
 _HALVES: dict[Precision, torch.dtype] = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -49,30 +51,53 @@ class Arithmetic:
         """Let torch's back ends for CUDA do what this says until left; on other devices, change nothing.
 
         Algorithms for convolutions are timed and the fastest kept, unless they have to be deterministic.
+
+        Raises:
+            ConfigError: They have to be, and torch has none for an operation.
         """
         if self.device.type != "cuda":
             yield
             return
-        cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
-        convolutions = cudnn.conv  # type: ignore[attr-defined]  # torch puts an object in the module's place
-        before = (
-            cudnn.deterministic,
-            cudnn.benchmark,
-            convolutions.fp32_precision,
-            matmul.fp32_precision,
-            torch.are_deterministic_algorithms_enabled(),
-            torch.is_deterministic_algorithms_warn_only_enabled(),
-        )
-        numbers = "ieee" if self.precision == "float32" else "tf32"
-        cudnn.deterministic, cudnn.benchmark = self.deterministic, not self.deterministic
-        convolutions.fp32_precision = matmul.fp32_precision = numbers
-        if self.deterministic:
-            # What cuBLAS asks for; it reads this when it first multiplies.
-            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.use_deterministic_algorithms(self.deterministic)
-        try:
-            yield
-        finally:
-            cudnn.deterministic, cudnn.benchmark = before[:2]
-            convolutions.fp32_precision, matmul.fp32_precision = before[2:4]
-            torch.use_deterministic_algorithms(before[4], warn_only=before[5])
+        with _restored_back_ends():
+            cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+            cudnn.deterministic, cudnn.benchmark = self.deterministic, not self.deterministic
+            numbers = "ieee" if self.precision == "float32" else "tf32"
+            _convolutions().fp32_precision = matmul.fp32_precision = numbers
+            if self.deterministic:
+                # What cuBLAS asks for; it reads this when it first multiplies.
+                os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+                torch.use_deterministic_algorithms(True)
+            try:
+                yield
+            except RuntimeError as error:
+                if not self.deterministic or "deterministic" not in str(error):
+                    raise
+                raise ConfigError(
+                    f"training.deterministic is true, and torch says: {str(error).partition('. ')[0][:200]}; "
+                    "leave it out, or search on a CPU"
+                ) from error
+
+
+@contextmanager
+def _restored_back_ends() -> Iterator[None]:
+    """Put everything that ``Arithmetic.chosen`` sets back to what it was."""
+    cudnn, matmul, convolutions = torch.backends.cudnn, torch.backends.cuda.matmul, _convolutions()
+    choice = cudnn.deterministic, cudnn.benchmark
+    numbers = convolutions.fp32_precision, matmul.fp32_precision
+    is_deterministic = torch.are_deterministic_algorithms_enabled()
+    warns_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    try:
+        yield
+    finally:
+        cudnn.deterministic, cudnn.benchmark = choice
+        convolutions.fp32_precision, matmul.fp32_precision = numbers
+        torch.use_deterministic_algorithms(is_deterministic, warn_only=warns_only)
+
+
+class _HasNumbers(Protocol):
+    fp32_precision: str
+
+
+def _convolutions() -> _HasNumbers:
+    found: _HasNumbers = torch.backends.cudnn.conv  # type: ignore[attr-defined]  # of an object in its place
+    return found

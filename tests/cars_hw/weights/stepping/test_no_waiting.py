@@ -46,7 +46,7 @@ _OPERATIONS = frozenset(
 
 class _Operations(TorchDispatchMode):
     def __init__(self, found: list[str]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._found = found
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
@@ -202,8 +202,9 @@ def test_an_evaluation_needs_nothing_that_is_on_the_device_until_it_is_settled(d
 def test_gradients_of_options_are_read_from_the_device_they_are_on(digits: Data) -> None:
     supernet, _ = _elsewhere()
     images, rows = _images(digits), torch.arange(16)
+    chosen, other = _pair()
     with pytest.raises((RuntimeError, NotImplementedError), match=r"tolist|meta"):
-        option_gradients(supernet, *_pair(), images.batch(rows), images.labels_of(rows))
+        option_gradients(supernet, chosen, other, images.batch(rows), images.labels_of(rows))
 
 
 def _pair() -> list[Architecture]:

@@ -105,7 +105,9 @@ def test_a_clock_that_a_killed_process_left_is_let_go_by_whoever_opens_the_card(
     module.done.clear()
     record.write_bytes(content)
     nvidia(module, proc, 1)
-    assert module.done == []
+    [found, _] = cards([], library=Nvml(module), drm=Path("/nonexistent"))
+    Gpu(found, family=Family(4000, proc=proc))
+    assert module.done == [], "neither another card nor a worker lets it go"
     nvidia(module, proc)
     assert module.done == [("nvmlDeviceResetGpuLockedClocks",)]
     assert not record.exists()
@@ -137,6 +139,16 @@ def test_a_clock_below_three_quarters_of_what_it_sustains_disturbs(
     card = nvidia(module, proc)
     assert (card.disturbance() is None) == counts
     assert card.why_not_ready() is None, "an idle card has a low clock"
+
+
+def test_while_the_clock_is_held_the_highest_seen_since_counts(module: FakeNvml, proc: Path) -> None:
+    """A card may sustain 700 MHz where the driver names 1095; workers see it held by who started them."""
+    card, worker = nvidia(module, proc), nvidia(module, proc)
+    with card.quiet(1):
+        for mhz, counts in ((700, True), (524, False), (526, True), (1095, True), (700, False)):
+            module.cards[0]["nvmlDeviceGetClockInfo", 1] = mhz
+            assert [device.disturbance() is None for device in (card, worker)] == [counts] * 2
+    assert "below 75 % of the 1095 MHz" in str(card.disturbance())
 
 
 def test_a_card_that_throttles_disturbs_and_explains(module: FakeNvml, proc: Path) -> None:

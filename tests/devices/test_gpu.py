@@ -56,6 +56,13 @@ def test_an_update_of_the_driver_leaves_it_the_same_device(module: FakeNvml, pro
     assert not before.includes(nvidia(module, proc, 1).info())
 
 
+def test_two_cards_of_one_kind_are_two_devices(module: FakeNvml, proc: Path) -> None:
+    module.cards[1] = module.cards[0] | {"nvmlDeviceGetUUID": "GPU-00000000-0000-0000-0000-000000000001"}
+    one, other = nvidia(module, proc).info(), nvidia(module, proc, 1).info()
+    assert one.identity() == other.identity()
+    assert not one.includes(other)
+
+
 def test_its_state_has_what_nvidia_smi_shows(module: FakeNvml, proc: Path) -> None:
     state = nvidia(module, proc).state()
     assert (state.clock_mhz, state.base_clock_mhz, state.memory_clock_mhz) == (1095, 1095, 1215)

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import torch
+from _gpu_clocks import leave_clocks
 from _gpu_scales import BATCHED, CARD, DRY, IMAGES, TABLE, Scale
 from _gpu_session import whole_json
 
@@ -244,14 +245,6 @@ def _nvidia_smi() -> str:
     return done.stdout or done.stderr
 
 
-def _leave_clocks() -> None:
-    """Take what sets clocks out of NVIDIA's library: they are as with a driver that permits nothing."""
-    library = importlib.import_module("pynvml")
-    for name in ("nvmlDeviceSetGpuLockedClocks", "nvmlDeviceResetGpuLockedClocks"):
-        if hasattr(library, name):
-            delattr(library, name)
-
-
 def main() -> None:
     """Run one stage."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # also where whoever started it ignores it
@@ -262,7 +255,7 @@ def main() -> None:
     parser.add_argument("--leave-clocks", action="store_true")
     options = parser.parse_args()
     if options.leave_clocks:
-        _leave_clocks()
+        leave_clocks(importlib.import_module("pynvml"))
     for found in STAGES[options.stage](DRY if options.dry_run else CARD, options.folder):
         whole_json(options.folder / f"{options.stage}.json", found)
 

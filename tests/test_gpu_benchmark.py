@@ -14,7 +14,11 @@ import numpy as np
 import pytest
 
 from cars_hw import data
+from devices._gpu.nvidia import Nvidia
+from devices._gpu.nvml import Nvml
+from devices._gpu.processes import Family
 from profilers import runtimes
+from tests.fakes.nvml import FakeNvml, smi_cards
 
 if TYPE_CHECKING:
     from _gpu_session import Session, Stage
@@ -186,6 +190,21 @@ def test_a_search_at_the_papers_scale_is_reckoned_from_steps_and_evaluations() -
     # 10 new paths at 3 s; 4 times 8 members at 3 + 3 + 6 s and the 16 other steps at 1 s: 478 s of training;
     # 8 + 4 x 3 x 8 = 104 evaluations, or 5 by the paper's count.
     assert gpu.paper_days(found) == pytest.approx(((478 + 208) / 86_400, (478 + 10) / 86_400))
+
+
+def test_a_card_whose_settings_are_not_ours_keeps_its_clock() -> None:
+    from _gpu_clocks import leave_clocks
+
+    fake = FakeNvml(*smi_cards())
+    for leaves in (False, True):
+        if leaves:
+            leave_clocks(fake)
+        fake.done.clear()
+        card = Nvidia(Nvml(fake), str(fake.cards[0]["nvmlDeviceGetUUID"]), Family())
+        assert card.hold() is not leaves
+        card.restore({"locked_clocks": "none"})
+        card.close()
+        assert bool(fake.done) is not leaves
 
 
 def test_generated_images_have_ten_classes_alike_and_are_the_same_everywhere() -> None:

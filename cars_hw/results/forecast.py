@@ -215,7 +215,7 @@ def measuring_time(
 
 def training_left(schedule: Schedule, ledger: Ledger) -> Span | None:
     """Return how long the steps of a search may take that are left; ``None`` before the first."""
-    taken = ledger.steps + ledger.skipped_steps
+    taken = ledger.tried_steps
     if not taken:
         return None
     left_s = max(0, schedule.total_steps - taken) * ledger.training_s / taken
@@ -267,7 +267,7 @@ class Announcements:
 
     def step(self, ledger: Ledger) -> None:
         """Say, once, how long the training alone may take: evaluations come later."""
-        taken = ledger.steps + ledger.skipped_steps
+        taken = ledger.tried_steps
         if self._begun_at is None:
             self._begun_at = taken
         left = training_left(self.schedule, ledger)

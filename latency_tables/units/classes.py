@@ -1,4 +1,4 @@
-"""What kind of work a unit does, and how much: by the names of ONNX, ONNX Runtime and TFLite.
+"""What kind of work a unit does, and how much: by the names of ONNX, ONNX Runtime, TFLite and torch.
 
 ONNX has images as (n, c, h, w) and weights of convolutions as (out, in, h, w); ONNX Runtime's blocked layout
 (``com.microsoft.nchwc``) is told in the same order. Where its channels come last (``com.ms.internal.nhwc``,
@@ -21,22 +21,24 @@ UNIT_CLASSES: tuple[UnitClass, ...] = get_args(UnitClass)
 
 _CHANNELS_LAST = "com.ms.internal.nhwc"
 _FUSED_CHANNELS_LAST = "NhwcFusedConv"
-_CONVOLUTIONS = {"Conv", "FusedConv", "ConvInteger", "QLinearConv", _FUSED_CHANNELS_LAST}
+_CONVOLUTIONS = {"Conv", "FusedConv", "ConvInteger", "QLinearConv", "Conv2d", _FUSED_CHANNELS_LAST}
 _TFLITE_CONVOLUTION, _TFLITE_DEPTHWISE = "CONV_2D", "DEPTHWISE_CONV_2D"
 _TRANSPOSED, _TFLITE_TRANSPOSED = "ConvTranspose", "TRANSPOSE_CONV"
-_PRODUCTS = {"Gemm", "MatMul", "FusedMatMul", "FusedGemm", "BATCH_MATMUL"}
+_PRODUCTS = {"Gemm", "MatMul", "FusedMatMul", "FusedGemm", "BATCH_MATMUL", "Linear"}
 _TFLITE_PRODUCT = "FULLY_CONNECTED"
 _POOLS = {
     *("MaxPool", "AveragePool", "LpPool", "GlobalMaxPool", "GlobalAveragePool", "GlobalLpPool", "ReduceMean"),
     *("MAX_POOL_2D", "AVERAGE_POOL_2D", "L2_POOL_2D", "MEAN"),
+    *("MaxPool2d", "AvgPool2d", "AdaptiveAvgPool2d"),
 }
 _NORMS = {
     *("BatchNormalization", "InstanceNormalization", "GroupNormalization", "LayerNormalization"),
     *("SkipLayerNormalization", "LRN", "L2_NORMALIZATION", "LOCAL_RESPONSE_NORMALIZATION"),
+    "BatchNorm2d",
 }
 #: With a constant, they are what is left of a batch normalisation that no convolution took in.
 _SCALINGS = {"Add", "Sub", "Mul", "Div", "ADD", "SUB", "MUL", "DIV"}
-_REORDERS = {"ReorderInput", "ReorderOutput", "Transpose", "TRANSPOSE"}
+_REORDERS = {"ReorderInput", "ReorderOutput", "Transpose", "TRANSPOSE", "contiguous"}
 
 
 class UnitWork(NamedTuple):

@@ -181,6 +181,14 @@ class Runtime(ABC):
         """Return those settings that make latencies incomparable: they are part of a table's header."""
         return {}
 
+    def caution(self, kind: str) -> str:
+        """Return what whoever reads its latencies on a kind of device must know; empty, as here: nothing.
+
+        Args:
+            kind: The device's plug-in: ``"cpu"``.
+        """
+        return ""
+
     @abstractmethod
     def version(self, device: Device) -> str:
         """Return the version that runs on ``device``."""

@@ -35,7 +35,7 @@ def _trainer(digits: Data) -> SuperNetTrainer:
 
 def _train(trainer: SuperNetTrainer, space: Darts, n: int = 3) -> list[float]:
     rng = np.random.default_rng(7)
-    return [trainer.step([space.sample(rng)]) for _ in range(n)]
+    return [float(trainer.step([space.sample(rng)])) for _ in range(n)]
 
 
 def _live_bytes() -> int:

@@ -57,6 +57,12 @@ def key(
         (key("Relu"), "rest"),
         (key("Concat", _NCHW, _NCHW, out=(1, 16, 32, 32), axis=1), "rest"),
         (key("PAD"), "rest"),
+        (key("Conv2d", weights=((8, 1, 3, 3),), group=8), "depthwise"),
+        (key("Conv2d", weights=((16, 8, 1, 1), (16,))), "pointwise"),
+        (key("BatchNorm2d", weights=((8,),) * 2), "norm"),
+        (key("AdaptiveAvgPool2d", out=(1, 8, 1, 1)), "pool"),
+        (key("contiguous"), "reorder"),
+        (key("Linear", (1, 64), weights=((10, 64), (10,)), out=(1, 10)), "rest"),
         (key("Conv"), "rest"),  # without weights, nothing is known of it
         (key("SomethingOfNextYear", weights=((3, 3), ())), "rest"),
     ],

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from devices import Device, DeviceError, Fake, HostDevice, RemoteDevice
+from devices import Accelerator, Device, DeviceError, Fake, HostDevice, RemoteDevice
 from latency_tables import ExecutedGraph, OpSpec, Setting, SpecError, TableError
 from profilers.errors import ProfilingError, UnsupportedOperationError
 from profilers.runtimes._host import require_float32
@@ -136,7 +136,8 @@ class TfLite(Runtime):
             return lower(workload.source(), workload.spec.input_shapes)
 
     def _host(self, device: Device) -> HostDevice:
-        if not isinstance(device, HostDevice) or isinstance(device, Fake):  # whose clock stands still
+        # The clock of the first stands still; on the second it would run nothing.
+        if not isinstance(device, HostDevice) or isinstance(device, Fake | Accelerator):
             raise DeviceError(
                 f"TFLite is measured on this machine or on a phone, not on {device.info().kind}; use cpu"
             )

@@ -8,10 +8,11 @@ import devices
 from cars_hw.testing import DeviceContract
 from devices import Device, DeviceError
 from tests.fakes.played_phone import PlayedPhone
+from tests.fakes.vulkan import swiftshader
 
 
 class TestEveryLocalDevice(DeviceContract):
-    @pytest.fixture(autouse=True, params=[name for name in devices.names() if name != "android"])
+    @pytest.fixture(autouse=True, params=[name for name in devices.names() if name not in ("android", "gpu")])
     def _choose(self, request: pytest.FixtureRequest) -> None:
         self.name = request.param
 
@@ -31,6 +32,30 @@ class TestAPlayedPhone(DeviceContract):
 
     def device(self) -> Device:
         return self.phone.device()
+
+
+class TestAPlayedCard(DeviceContract):
+    name = "gpu"
+
+    @pytest.fixture(autouse=True)
+    def _play(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("VK_ICD_FILENAMES", swiftshader())
+
+    def device(self) -> Device:
+        return devices.connect("gpu:software")
+
+
+@pytest.mark.gpu
+class TestACard(DeviceContract):
+    """The only card here; where there are several, none of them."""
+
+    name = "gpu"
+
+    def device(self) -> Device:
+        try:
+            return super().device()
+        except DeviceError as error:
+            pytest.skip(f"gpu: {error}")
 
 
 @pytest.mark.phone

@@ -42,8 +42,8 @@ _NVIDIA, _GOOGLE = 0x10DE, 0x1AE0
 _CUDA_VISIBLE, _CUDA_ORDER = "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"
 
 
-#: The WebGPU plug-in shares one device among all sessions of a process; two threads that use it at once end in
-#: a segmentation fault.
+#: The WebGPU plug-in shares one device among all sessions of a process; two threads that use it at once end
+#: in a segmentation fault.
 _ALONE = threading.RLock()
 
 
@@ -174,13 +174,16 @@ def require_webgpu_on(adapter: Adapter, visible: Sequence[Adapter]) -> None:
                 f"WebGPU does not run on {adapter.name}: let VK_DRIVER_FILES name the driver of SwiftShader, "
                 "which browsers bring"
             )
-    elif not any(_is_same(adapter, card) for card in real):
+        return
+    mine = [card for card in real if _is_same(adapter, card)]
+    if not mine:
         raise DeviceError(f"WebGPU runs by Vulkan, which does not show {adapter.name}: install its driver")
-    elif len(real) > 1:
-        others = ", ".join(card.name for card in real if not _is_same(adapter, card))
+    others = [card for card in real if card not in mine]
+    others += mine[1:] if any(card.pci != mine[0].pci or not card.pci for card in mine[1:]) else []
+    if others:
         raise DeviceError(
-            f"WebGPU does not tell whether it runs on {adapter.name} or on {others}: let VK_DRIVER_FILES "
-            "name the driver of one"
+            f"WebGPU does not tell whether it runs on {adapter.name} or on {others[0].name}: let "
+            "VK_DRIVER_FILES name the driver of one"
         )
 
 

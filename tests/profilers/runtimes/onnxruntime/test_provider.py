@@ -24,6 +24,7 @@ NVIDIA, AMD, GOOGLE = 0x10DE, 0x1002, 0x1AE0
 
 FIRST = Adapter("RTX", NVIDIA, 0x2684, 0, uuid="GPU-1f2e", pci="0000:01:00.0")
 SECOND = Adapter("RTX", NVIDIA, 0x2684, 1, uuid="GPU-77aa", pci="0000:02:00.0")
+PLACELESS = Adapter("RTX", NVIDIA, 0x2684)
 RADEON = Adapter("Radeon", AMD, 0x744C, 0, pci="0000:03:00.0")
 PLAYED = Adapter("SwiftShader", GOOGLE, 0xC0DE, is_software=True)
 LLVMPIPE = Adapter("llvmpipe", 0x10005, 0, is_software=True)
@@ -76,7 +77,7 @@ def test_hardware_that_a_provider_does_not_list_is_refused(card: Adapter | None,
 
 @pytest.mark.parametrize(
     ("card", "visible"),
-    [(FIRST, [FIRST, PLAYED]), (RADEON, [RADEON]), (PLAYED, [PLAYED, LLVMPIPE])],
+    [(FIRST, [FIRST, PLAYED]), (RADEON, [RADEON, RADEON]), (PLAYED, [PLAYED, LLVMPIPE])],  # by two drivers
 )
 def test_webgpu_runs_on_the_only_card_that_it_can_take(card: Adapter, visible: Sequence[Adapter]) -> None:
     require_webgpu_on(card, visible)
@@ -87,6 +88,7 @@ def test_webgpu_runs_on_the_only_card_that_it_can_take(card: Adapter, visible: S
     [
         (FIRST, [FIRST, RADEON], "does not tell whether it runs on RTX or on Radeon: let VK_DRIVER_FILES"),
         (FIRST, [FIRST, SECOND], "does not tell whether it runs on RTX or on RTX: let VK_DRIVER_FILES"),
+        (PLACELESS, [PLACELESS] * 2, "does not tell whether it runs on RTX or on RTX"),
         (FIRST, [PLAYED], "Vulkan, which does not show RTX: install its driver"),
         (FIRST, [], "Vulkan, which does not show RTX: install its driver"),
         (PLAYED, [FIRST, PLAYED], "would run on RTX, not on SwiftShader: let VK_DRIVER_FILES"),

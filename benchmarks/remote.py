@@ -33,7 +33,7 @@ def main(options: argparse.Namespace) -> None:
         raw[name] = measured()
     if fresh:
         store(_RESULTS, raw)
-    found = []
+    found: list[Row] = []
     for name, one in raw.items():
         _, rows = PARTS[name]
         found += rows(one, "fresh" if name in fresh else "stored")

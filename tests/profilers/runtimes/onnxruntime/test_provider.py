@@ -156,8 +156,8 @@ def test_the_cold_mode_is_refused_where_there_is_no_card() -> None:
 
 def test_what_makes_latencies_incomparable_is_part_of_the_header_where_it_is_not_the_default() -> None:
     assert OnnxRuntime().header_settings() == {}
-    settings = {"provider": "webgpu", "batch": 8, "mode": "cold"}
-    assert OnnxRuntime(**settings).header_settings() == settings
+    settings = OnnxRuntime(provider="webgpu", batch=8, mode="cold").header_settings()
+    assert settings == {"provider": "webgpu", "batch": 8, "mode": "cold"}
 
 
 def test_what_a_provider_that_compiles_networks_executes_is_not_shown() -> None:

@@ -16,11 +16,12 @@ from cars_hw.networks.graph import network_spec
 from cars_hw.weights import modules
 from cars_hw.weights.network import Network
 from devices import Accelerator, DeviceError
+from devices.cpu import Cpu
 from latency_tables import FailureStatus, LatencyTable, OpSpec, Unit
 from profilers import MeasurementPlan, Profiler, Workload
 from profilers.errors import FellBackError, ProfilingError, UnsupportedOperationError
 from profilers.runtimes._onnxruntime.providers.provider import provider_on
-from profilers.runtimes._onnxruntime.providers.sampler import CardSampler
+from profilers.runtimes._onnxruntime.providers.sampler import CardSampler, CardWork, Loading
 from profilers.runtimes._onnxruntime.session import quiet_options
 from profilers.runtimes._runtime import LoweredModel
 from profilers.runtimes.onnxruntime import OnnxRuntime
@@ -84,8 +85,6 @@ def test_a_node_that_another_provider_ran_is_found_in_the_profile(card: Accelera
 
         def session(self, content, options, *, is_strict=True):  # type: ignore[no-untyped-def]
             return provider_on("webgpu", card).session(content, options, is_strict=False)
-
-    from profilers.runtimes._onnxruntime.providers.sampler import Loading
 
     nodes = [helper.make_node("Relu", ["x"], ["a"]), helper.make_node("Softsign", ["a"], ["y"])]
     workload = model(*nodes)
@@ -157,15 +156,11 @@ def test_a_card_runs_no_provider_of_processors(card: Accelerator) -> None:
 
 
 def test_a_processor_runs_no_webgpu() -> None:
-    from devices.cpu import Cpu
-
     with pytest.raises(DeviceError, match="provider webgpu runs on graphics cards"):
         next(OnnxRuntime(provider="webgpu").executed_each([CONV], Cpu.connect("")))
 
 
 def test_a_failure_while_running_names_the_operation(card: Accelerator) -> None:
-    from profilers.runtimes._onnxruntime.providers.sampler import CardWork
-
     provider = provider_on("webgpu", card)
     content = model(helper.make_node("Relu", ["x"], ["y"])).source
     assert isinstance(content, LoweredModel)
@@ -176,17 +171,19 @@ def test_a_failure_while_running_names_the_operation(card: Accelerator) -> None:
 
 
 _TWICE = """
-import threading
+import sys, threading
+from pathlib import Path
 import devices
 from latency_tables import OpSpec
 from profilers import Workload, runtimes
-from tests.fakes.modules import conv
+
+workload = Workload(OpSpec.of("model", (1, 8, 12, 12)), Path(sys.argv[1]))
 
 def run():
     with devices.connect("gpu:software") as card:
         runtime = runtimes.load("onnxruntime", provider="webgpu")
-        runtime.counter(lambda spec: conv())
-        with runtime.prepare(Workload(OpSpec.of("conv", (1, 8, 12, 12)), conv), card) as sampler:
+        runtime.executed(workload, card)
+        with runtime.prepare(workload, card) as sampler:
             assert sampler(2)[0] > 0
 
 threads = [threading.Thread(target=run) for _ in range(4)]
@@ -199,30 +196,31 @@ print("ran")
 """
 
 _NO_CARD = """
-from devices import Adapter, DeviceError
+import sys
+from pathlib import Path
+from devices import Accelerator, Adapter, DeviceError
 from devices.cpu import Cpu
-from devices import Accelerator
 from latency_tables import OpSpec
 from profilers import Workload, runtimes
-from tests.fakes.modules import conv
 
 class Vanished(Cpu, Accelerator):
     adapter = Adapter("SwiftShader", 0x1AE0, 0xC0DE, is_software=True)
 
-card = Vanished.connect("")
+workload, card = Workload(OpSpec.of("model", (1, 8, 12, 12)), Path(sys.argv[1])), Vanished.connect("")
 try:
-    with runtimes.load("onnxruntime", provider="webgpu").prepare(
-        Workload(OpSpec.of("conv", (1, 8, 12, 12)), conv), card
-    ):
+    with runtimes.load("onnxruntime", provider="webgpu").prepare(workload, card):
         print("it ran on something")
 except DeviceError as error:
     print(error)
 """
 
 
-def run_python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run ``code`` in a process of its own."""
-    argv: Sequence[str] = [sys.executable, "-c", code]
+def run_python(code: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run ``code`` in a process of its own, which is given the path of a model."""
+    relu = model(helper.make_node("Relu", ["x"], ["y"])).source
+    assert isinstance(relu, LoweredModel)
+    (folder / "model.onnx").write_bytes(relu.content)
+    argv: Sequence[str] = [sys.executable, "-c", code, str(folder / "model.onnx")]
     root = str(Path(__file__).parents[4])
     return subprocess.run(
         argv,
@@ -233,14 +231,16 @@ def run_python(code: str, **environment: str) -> subprocess.CompletedProcess[str
     )
 
 
-def test_a_process_registers_the_library_once_whoever_asks_for_it(card: Accelerator) -> None:
-    done = run_python(_TWICE, VK_ICD_FILENAMES=str(DRIVER))
+def test_a_process_registers_the_library_once_and_runs_in_many_threads(
+    card: Accelerator, tmp_path: Path
+) -> None:
+    done = run_python(_TWICE, tmp_path, VK_ICD_FILENAMES=str(DRIVER))
     assert (done.returncode, done.stdout) == (0, "ran\n"), done.stderr
 
 
 def test_a_missing_card_is_said_and_nothing_runs_on_the_processor_instead(
     card: Accelerator, tmp_path: Path
 ) -> None:
-    done = run_python(_NO_CARD, VK_ICD_FILENAMES=str(tmp_path / "none.json"), VK_DRIVER_FILES="")
+    done = run_python(_NO_CARD, tmp_path, VK_ICD_FILENAMES=str(tmp_path / "none.json"), VK_DRIVER_FILES="")
     assert "provider webgpu does not run on SwiftShader: " in done.stdout, done.stderr
     assert done.returncode == 0

@@ -17,6 +17,7 @@ from devices._errors import DeviceError
 from devices._gpu import readiness, vulkan
 from devices._gpu.cards import Card, cards, chosen
 from devices._gpu.clocks import Clocks
+from devices._gpu.driver import Pulse
 from devices._gpu.processes import Family
 from devices.foundation.files import cache_folder, read_regular
 
@@ -48,18 +49,14 @@ class Gpu(Accelerator):
         self._serial_hash = _hash(self.adapter.uuid or self.adapter.pci)
         self._driver = card.open(self._family)
         self._quiet_threads: int | None = None
+        self._highest_mhz: float | None = None
         name = f"{card.address} {self._serial_hash}"
         file = f"{hashlib.sha256(name.encode()).hexdigest()[:16]}.json"
         self._clocks = Clocks(
             self._driver, name=f"gpu {name}", record=(records or cache_folder() / "clocks") / file
         )
-        if card.hint and self._family.root == os.getpid():
-            logger.warning("%s: %s", self.adapter.name, card.hint)
-        try:
-            self._clocks.recover()
-        except BaseException:
-            self._driver.close()
-            raise
+        if self._family.root == os.getpid():  # a worker finds the card as the process has it that started it
+            self._begin()
 
     @classmethod
     def connect(cls, address: str) -> Self:
@@ -148,7 +145,8 @@ class Gpu(Accelerator):
         return None
 
     def disturbance(self) -> str | None:
-        return readiness.disturbance(self._driver.pulse())
+        pulse = self._driver.pulse()
+        return readiness.disturbance(pulse, self._sustained_mhz(pulse))
 
     def energy_j(self) -> float | None:
         return self._driver.energy_j()
@@ -165,6 +163,27 @@ class Gpu(Accelerator):
 
     def close(self) -> None:
         self._driver.close()
+
+    def _begin(self) -> None:
+        """Undo what a crashed process left, and say what is not known of the card."""
+        try:
+            self._clocks.recover()
+        except BaseException:
+            self._driver.close()
+            raise
+        if self._card.hint:
+            logger.warning("%s: %s", self.adapter.name, self._card.hint)
+
+    def _sustained_mhz(self, pulse: Pulse) -> float | None:
+        """Return the clock that a block is held against: while it is held, the highest seen since.
+
+        A driver holds it where heat and power allow, which may be far below the clock that it names.
+        """
+        if not self._clocks.are_held():
+            self._highest_mhz = None
+            return pulse.base_clock_mhz
+        self._highest_mhz = max(self._highest_mhz or 0.0, pulse.clock_mhz or 0.0) or None
+        return self._highest_mhz
 
     def _held(self) -> AbstractContextManager[None]:
         """Hold the clock of a card; one that a processor plays has none, and may serve several at once."""

@@ -94,8 +94,13 @@ def chosen(address: str, found: Sequence[Card]) -> Card:
         return matching[0]
     name, known = f"gpu:{address}" if address else "gpu", ", ".join(f"gpu:{card.address}" for card in found)
     if not known:
+        driver = (
+            "SwiftShader (Debian's chromium), name it by VK_ICD_FILENAMES"
+            if SOFTWARE in name
+            else "its driver"
+        )
         raise DeviceError(
-            f"there is no graphics card for {name}: install its driver, and Vulkan's loader (libvulkan1)"
+            f"there is no graphics card for {name}: install {driver}, and Vulkan's loader (libvulkan1)"
         )
     if matching:
         raise DeviceError(f"{name} may be any of several cards; name one that is here: {known}")
@@ -163,8 +168,7 @@ def _claim(
     claimed = [
         card
         for card in unclaimed
-        if not card.is_software
-        and (pci == card.pci if card.pci else (uuid and uuid == card.uuid) or ids == _ids(card))
+        if (pci == card.pci if card.pci else (uuid and uuid == card.uuid) or ids == _ids(card))
     ]
     unclaimed[:] = [card for card in unclaimed if card not in claimed]
     return claimed[0] if claimed else None

@@ -58,9 +58,16 @@ class Clocks:
                 return
             try:
                 self.is_held = self._driver.hold()
+                if not self.is_held:
+                    self._forget()
                 yield
             finally:
-                self._let_go(settings)
+                if self.is_held:
+                    self._let_go(settings)
+
+    def are_held(self) -> bool:
+        """Tell whether the clock is held now, by this process or the one that it measures for."""
+        return self.is_held or self._record.exists()
 
     def recover(self) -> None:
         """Let the clock go that a process left held which was killed, unless another measures now."""
@@ -102,9 +109,9 @@ class Clocks:
         return True
 
     def _let_go(self, settings: Mapping[str, str]) -> None:
-        was_held, self.is_held = self.is_held, False
+        self.is_held = False
         try:
-            if not was_held or self._driver.restore(settings):
+            if self._driver.restore(settings):
                 self._forget()
             else:
                 self._warn()

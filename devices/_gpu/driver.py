@@ -10,7 +10,7 @@ class Pulse:
 
     Attributes:
         clock_mhz: Present clock of its processors; ``None`` too where they sleep.
-        base_clock_mhz: Clock that it is built to sustain, or is held at.
+        base_clock_mhz: Clock that it is built to sustain.
         throttling: Names of what holds its clock down.
         others: How many processes of others work on it.
     """

@@ -57,16 +57,14 @@ class Intel(Driver):
 
     def __init__(self, files: Files, layout: Layout, clients: Clients) -> None:
         self._files, self._layout, self._clients = files, layout, clients
-        self._held_mhz: float | None = None
 
     def pulse(self) -> Pulse:
         self._files.require_in_place()
         # 0 is the clock of an engine that sleeps (RC6).
         return Pulse(
-            self._files.number(self._layout.present) or None,
-            self._held_mhz,
-            self._throttling(),
-            self._clients.busy(),
+            clock_mhz=self._files.number(self._layout.present) or None,
+            throttling=self._throttling(),
+            others=self._clients.busy(),
         )
 
     def readings(self) -> Readings:
@@ -89,13 +87,9 @@ class Intel(Driver):
         Where heat or power holds it down all the same, the card says so, and blocks do not count.
         """
         most = self._files.text(self._layout.most)
-        if not _is_clock(most) or not self._files.write(self._layout.least, most):
-            return False
-        self._held_mhz = float(most)
-        return True
+        return _is_clock(most) and self._files.write(self._layout.least, most)
 
     def restore(self, settings: Mapping[str, str]) -> bool:
-        self._held_mhz = None
         least = settings.get("least_mhz", "")
         return _is_clock(least) and self._files.write(self._layout.least, least)
 

@@ -23,6 +23,9 @@ _LEAST_SHARE = 0.02
 #: Seconds for which a list of who has the card open is used; making one looks at every file of every process.
 _FRESH_S = 5.0
 
+#: Seconds between two counts, at the least.
+_COUNTED_S = 0.1
+
 _ENGINE = re.compile(r"^drm-(engine|cycles|total-cycles)-([a-z0-9]{1,32}):\s*([0-9]{1,19})", re.MULTILINE)
 _CLIENT = re.compile(r"^drm-client-id:\s*([0-9]{1,19})\s*$", re.MULTILINE)
 _CARD = re.compile(r"^drm-pdev:\s*([0-9a-fA-F:.]{1,16})\s*$", re.MULTILINE)
@@ -80,12 +83,22 @@ class Clients:
         self._pci, self._family, self._now_s = pci, family, now_s
         self._files: list[tuple[int, Path]] = []
         self._listed_s: float | None = None
+        self._counted_s: float | None = None
+        self._busy: int | None = None
         self._used: dict[tuple[int, str], _Uses] = {}
 
     def busy(self) -> int | None:
-        """Return how many worked on the card since this was asked last; ``None`` at the first time."""
-        is_first = self._listed_s is None
+        """Return how many worked on the card since this was asked last; ``None`` at the first time.
+
+        Drivers count in steps of some milliseconds: asked too soon, it returns what it did before.
+        """
         now_s = self._now_s()
+        if self._counted_s is None or now_s - self._counted_s >= _COUNTED_S:
+            self._busy = self._count(now_s, is_first=self._counted_s is None)
+            self._counted_s = now_s
+        return self._busy
+
+    def _count(self, now_s: float, *, is_first: bool) -> int | None:
         if self._listed_s is None or now_s - self._listed_s > _FRESH_S:
             self._files, self._listed_s = list(self._open_files()), now_s
         before, self._used = self._used, dict(self._uses(now_s))

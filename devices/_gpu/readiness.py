@@ -6,18 +6,23 @@ from devices._gpu.driver import Pulse
 _LEAST_CLOCK = 0.75
 
 
-def disturbance(now: Pulse) -> str | None:
-    """Return why the block that just ended does not count; ``None``: it does."""
+def disturbance(now: Pulse, sustained_mhz: float | None) -> str | None:
+    """Return why the block that just ended does not count; ``None``: it does.
+
+    Args:
+        now: What the card reports.
+        sustained_mhz: The clock that it sustains; ``None`` where that is not known.
+    """
     if now.others:
         return f"{_counted(now.others)} on the card"
     if now.throttling:
         return f"the card throttles: {', '.join(now.throttling)}"
-    if now.clock_mhz is None or now.base_clock_mhz is None:
+    if now.clock_mhz is None or sustained_mhz is None:
         return None
-    if now.clock_mhz < _LEAST_CLOCK * now.base_clock_mhz:
+    if now.clock_mhz < _LEAST_CLOCK * sustained_mhz:
         return (
             f"the card's clock is {now.clock_mhz:.0f} MHz, below {100 * _LEAST_CLOCK:.0f} % of the "
-            f"{now.base_clock_mhz:.0f} MHz that it sustains"
+            f"{sustained_mhz:.0f} MHz that it sustains"
         )
     return None
 

@@ -10,9 +10,8 @@ from devices import _proc
 from devices._errors import DeviceLostError
 from devices.foundation.files import read_regular
 
-#: Where they are. Beside the cards stand their connectors, ``card0-DP-1``.
+#: Where they are. Beside the cards stand their connectors, ``card0-DP-1``, which are on no bus.
 DRM = Path("/sys/class/drm")
-_CARD = re.compile(r"card[0-9]{1,4}")
 
 _LINE = re.compile(r"^(DRIVER|PCI_SLOT_NAME)=([0-9A-Za-z_.:-]{1,64})$", re.MULTILINE)
 _HEX = re.compile(r"0x[0-9a-f]{1,8}")
@@ -103,9 +102,7 @@ def _cards(drm: Path) -> Iterator[DrmCard]:
         files = Files(folder)
         lines = dict(_LINE.findall(files.text("device/uevent")))
         vendor, device = files.text("device/vendor"), files.text("device/device")
-        if not (_CARD.fullmatch(folder.name) and _HEX.fullmatch(vendor) and _HEX.fullmatch(device)):
-            continue
-        if "DRIVER" in lines and "PCI_SLOT_NAME" in lines:
+        if _HEX.fullmatch(vendor) and _HEX.fullmatch(device) and lines.keys() == {"DRIVER", "PCI_SLOT_NAME"}:
             memory = files.number("device/mem_info_vram_total")
             yield DrmCard(
                 folder,

@@ -56,6 +56,13 @@ def test_an_update_of_the_driver_leaves_it_the_same_device(module: FakeNvml, pro
     assert not before.includes(nvidia(module, proc, 1).info())
 
 
+def test_two_cards_of_one_kind_are_two_devices(module: FakeNvml, proc: Path) -> None:
+    module.cards[1] = module.cards[0] | {"nvmlDeviceGetUUID": "GPU-00000000-0000-0000-0000-000000000001"}
+    one, other = nvidia(module, proc).info(), nvidia(module, proc, 1).info()
+    assert one.identity() == other.identity()
+    assert not one.includes(other)
+
+
 def test_its_state_has_what_nvidia_smi_shows(module: FakeNvml, proc: Path) -> None:
     state = nvidia(module, proc).state()
     assert (state.clock_mhz, state.base_clock_mhz, state.memory_clock_mhz) == (1095, 1095, 1215)
@@ -105,7 +112,9 @@ def test_a_clock_that_a_killed_process_left_is_let_go_by_whoever_opens_the_card(
     module.done.clear()
     record.write_bytes(content)
     nvidia(module, proc, 1)
-    assert module.done == []
+    [found, _] = cards([], library=Nvml(module), drm=Path("/nonexistent"))
+    Gpu(found, family=Family(4000, proc=proc))
+    assert module.done == [], "neither another card nor a worker lets it go"
     nvidia(module, proc)
     assert module.done == [("nvmlDeviceResetGpuLockedClocks",)]
     assert not record.exists()
@@ -137,6 +146,16 @@ def test_a_clock_below_three_quarters_of_what_it_sustains_disturbs(
     card = nvidia(module, proc)
     assert (card.disturbance() is None) == counts
     assert card.why_not_ready() is None, "an idle card has a low clock"
+
+
+def test_while_the_clock_is_held_the_highest_seen_since_counts(module: FakeNvml, proc: Path) -> None:
+    """A card may sustain 700 MHz where the driver names 1095; workers see it held by who started them."""
+    card, worker = nvidia(module, proc), nvidia(module, proc)
+    with card.quiet(1):
+        for mhz, counts in ((700, True), (524, False), (526, True), (1095, True), (700, False)):
+            module.cards[0]["nvmlDeviceGetClockInfo", 1] = mhz
+            assert [device.disturbance() is None for device in (card, worker)] == [counts] * 2
+    assert "below 75 % of the 1095 MHz" in str(card.disturbance())
 
 
 def test_a_card_that_throttles_disturbs_and_explains(module: FakeNvml, proc: Path) -> None:

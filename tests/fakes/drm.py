@@ -73,7 +73,9 @@ def card(drm: Path, name: str, files: Mapping[str, str], **others: str) -> Path:
     folder = drm / name
     for path, text in {**files, **others}.items():
         write(folder / path, text)
-    write(drm / f"{name}-DP-1/status", "connected\n")
+    connector = drm / f"{name}-DP-1"
+    write(connector / "status", "connected\n")
+    (connector / "device").symlink_to(folder)
     return folder
 
 

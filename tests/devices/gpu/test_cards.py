@@ -135,8 +135,10 @@ def test_a_card_that_a_processor_plays_is_taken_only_where_it_is_named(tmp_path:
 
 
 def test_without_any_card_the_remedy_is_named() -> None:
-    with pytest.raises(DeviceError, match=r"install its driver, and Vulkan's loader \(libvulkan1\)"):
+    with pytest.raises(DeviceError, match=r"for gpu: install its driver, and Vulkan's loader \(libvulkan1\)"):
         chosen("", [])
+    with pytest.raises(DeviceError, match=r"for gpu:software: install SwiftShader .*VK_ICD_FILENAMES"):
+        chosen("software", [])
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,7 @@ def test_without_permission_it_is_measured_all_the_same(tmp_path: Path) -> None:
     mine = clocks(driver, tmp_path)
     with mine.held():
         assert not mine.is_held
+        assert not mine.are_held()
     assert (driver.level, records(tmp_path)) == ("auto", [])
 
 
@@ -90,6 +91,7 @@ def test_two_cannot_measure_on_one_card(tmp_path: Path) -> None:
             pass
         other.recover()
         assert mine.is_held
+        assert other.are_held()
         assert records(tmp_path) == ["card.json"]
     with other.held():
         assert other.is_held

@@ -39,6 +39,17 @@ def test_a_process_counts_while_it_uses_the_card(tmp_path: Path, clients: Client
     assert found == [None, 0, 1, 0]
 
 
+def test_what_is_asked_too_soon_is_told_again(tmp_path: Path) -> None:
+    """Within 0.1 s a driver may count one step, or none, of whatever it has to count."""
+    now_s = [0.0]
+    clients = Clients(_PCI, Family(100, proc=tmp_path), now_s=lambda: now_s[0])
+    found = []
+    for now_s[0], used_ns in ((1.0, 0), (2.0, 1e9), (2.05, 1e9), (2.09, 1.001e9), (3.0, 1.001e9)):
+        drm.process(tmp_path, 200, fdinfo=fdinfo(1, gfx(used_ns)))
+        found.append(clients.busy())
+    assert found == [None, 1, 1, 1, 0]
+
+
 def test_a_desktop_that_draws_its_clock_does_not_count(tmp_path: Path, clients: Clients) -> None:
     for i in range(3):
         drm.process(tmp_path, 200, fdinfo=fdinfo(1, gfx(1e9 + i * 0.015e9)))

@@ -180,6 +180,18 @@ def test_a_block_that_fails_is_an_error_of_that_workload() -> None:
         latency_s(Failing)
 
 
+class Greedy(nn.Module):
+    """Takes more memory than there is."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1 TiB")
+
+
+def test_too_little_memory_is_said_with_what_helps() -> None:
+    with pytest.raises(ProfilingError, match="takes more memory than there is; take a smaller batch"):
+        latency_s(Greedy, batch=4)
+
+
 def test_files_and_other_numbers_than_the_setting_says_are_refused(tmp_path: Path) -> None:
     device = Cpu.connect("")
     for source in (tmp_path / "model.onnx", LoweredModel(b"")):

@@ -78,5 +78,6 @@ def _state(settings: TorchSettings, threads: int) -> Iterator[None]:
 
 @contextmanager
 def _queueing(card: CudaCard, settings: TorchSettings) -> Iterator[None]:
-    with _state(settings, threads=1), card.queueing():
+    """Queue calls on ``card``; what processors compute for comparison, all threads of torch do."""
+    with _state(settings, torch.get_num_threads()), card.queueing():
         yield

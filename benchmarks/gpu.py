@@ -119,7 +119,8 @@ def identity_of(card: Mapping[str, Any], flags: Mapping[str, bool]) -> dict[str,
     """
     facts = card["result"]
     if not facts:
-        sys.exit(f"card: {card['status']}: {card['reason']}")
+        remedy = "; --wheels FILE installs what is missing" if "ModuleNotFoundError" in card["reason"] else ""
+        sys.exit(f"card: {card['status']}: {card['reason']}{remedy}")
     if not facts["card"] and not flags["--dry-run"]:
         sys.exit(
             f"torch {facts['torch']} finds no CUDA card here; --dry-run shows on a processor that "

@@ -119,8 +119,9 @@ def test_without_a_card_nothing_is_measured_and_the_dry_run_is_named() -> None:
 def test_a_machine_of_which_nothing_can_be_told_ends_the_benchmark_with_the_reason() -> None:
     import gpu
 
-    told = {"status": "failed", "reason": "exit status 1: No module named 'pydantic'", "result": {}}
-    with pytest.raises(SystemExit, match="card: failed: exit status 1: No module named 'pydantic'"):
+    reason = "exit status 1: ModuleNotFoundError: No module named 'pydantic'"
+    told = {"status": "failed", "reason": reason, "result": {}}
+    with pytest.raises(SystemExit, match=f"card: failed: {reason}; --wheels FILE installs what is missing"):
         gpu.identity_of(told, {"--dry-run": True})
 
 

@@ -28,8 +28,8 @@ _MIN_EVALUATED = 4
 #: Choices that are made anew at most, where costs show that some of what was chosen violates a limit.
 _CHOICES_ANEW = 2
 
-#: Architectures whose known costs are remembered, the latest: of about 0.5 kB each.
-_REMEMBERED = 1 << 14
+#: Pools whose known costs are remembered, the latest: of about 0.5 kB an architecture.
+_POOLS_REMEMBERED = 8
 
 _STATE = TypeAdapter(tuple[Candidate, ...])
 
@@ -208,7 +208,7 @@ class Screen:
             costs = tuple(cost(architecture) for cost in self._costs)
             bounds = bounds_of(self._costs, architecture, (0.0, *costs))
             found = self._known[architecture] = costs, costs if bounds is None else bounds[1:]
-            if len(self._known) > _REMEMBERED:
+            if len(self._known) > _POOLS_REMEMBERED * self._pool_size:
                 del self._known[next(iter(self._known))]
         return found
 

@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import TypeAdapter
-from scipy.stats import rankdata
 
 from cars_hw.candidate import Candidate, bounds_of
 from cars_hw.errors import CheckpointError, SelectionError
@@ -27,6 +27,9 @@ _MIN_EVALUATED = 4
 
 #: Choices that are made anew at most, where costs show that some of what was chosen violates a limit.
 _CHOICES_ANEW = 2
+
+#: Pools whose known costs are remembered, the latest: of about 0.5 kB an architecture.
+_POOLS_REMEMBERED = 8
 
 _STATE = TypeAdapter(tuple[Candidate, ...])
 
@@ -205,6 +208,8 @@ class Screen:
             costs = tuple(cost(architecture) for cost in self._costs)
             bounds = bounds_of(self._costs, architecture, (0.0, *costs))
             found = self._known[architecture] = costs, costs if bounds is None else bounds[1:]
+            if len(self._known) > _POOLS_REMEMBERED * self._pool_size:
+                del self._known[next(iter(self._known))]
         return found
 
     def _exact(self, architectures: Sequence[Architecture]) -> tuple[Costs, Costs]:
@@ -255,5 +260,13 @@ def _options(architectures: Sequence[Architecture] | Mapping[Architecture, objec
 
 def _ranks(costs: Costs) -> Costs:
     """Return costs ``(n, k)`` as ranks from 0 to 1: the same in every unit."""
-    ranks: Costs = (rankdata(costs, axis=0) - 1.0) / max(len(costs) - 1, 1)
+    places = np.column_stack([_average_places(column) for column in costs.T])
+    ranks: Costs = places / max(len(costs) - 1, 1)
     return ranks
+
+
+def _average_places(column: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the places of numbers ``(n,)`` in ascending order, from 0; equal ones have their average."""
+    _, inverse, counts = np.unique(column, return_inverse=True, return_counts=True)
+    averages: NDArray[np.float64] = np.cumsum(counts) - (counts + 1) / 2
+    return averages[inverse]

@@ -54,7 +54,7 @@ def test_a_batch_of_many_images_takes_the_card_longer_and_keeps_it_busy(card: De
             facts = sampler.facts()
     assert found[64] > 8 * found[1]
     assert facts["launch_bound"] is False
-    assert facts["launches"] >= 4
+    assert int(str(facts["launches"])) >= 4
 
 
 def test_cold_calls_give_a_latency_each_and_take_no_less_than_warm_ones(card: Device) -> None:

@@ -12,14 +12,15 @@ from devices._cores import CHOICES, chosen
 from devices._device import Completed, Conversation, DeviceInfo, DeviceState, RemoteHost
 from devices._errors import DeviceError
 from devices._kinds import kinds, listed, processors
-from devices._ssh import folder, identity, readiness, sensors, transfer
-from devices._ssh import reports as asked
-from devices._ssh.clock import Clock
+from devices._linux import folder, identity, readiness, sensors
+from devices._linux import reports as asked
+from devices._linux.clock import Clock
+from devices._linux.folder import Folder
+from devices._linux.programs import Programs
+from devices._linux.readiness import Fitness
+from devices._linux.shell import Shell
+from devices._ssh import transfer
 from devices._ssh.connection import Connection
-from devices._ssh.folder import Folder
-from devices._ssh.programs import Programs
-from devices._ssh.readiness import Fitness
-from devices._ssh.shell import Shell
 from devices.foundation import locks
 
 _HOW_TO_CHOOSE = f"write ?cores= and one of {', '.join(CHOICES)}"

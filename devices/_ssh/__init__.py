@@ -1,1 +1,1 @@
-"""The way to a Linux board, and what is particular about one: one report or habit a file."""
+"""The way to a Linux board: one connection by the system's ssh, and the scripts and files that go over it."""

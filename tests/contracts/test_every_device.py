@@ -1,6 +1,7 @@
 """What every device promises, on those that can be reached here."""
 
 import os
+from collections.abc import Iterator
 
 import pytest
 
@@ -8,10 +9,11 @@ import devices
 from cars_hw.testing import DeviceContract
 from devices import Device, DeviceError
 from tests.fakes.played_phone import PlayedPhone
+from tests.fakes.sshd import sshd
 
 
 class TestEveryLocalDevice(DeviceContract):
-    @pytest.fixture(autouse=True, params=[name for name in devices.names() if name != "android"])
+    @pytest.fixture(autouse=True, params=[name for name in devices.names() if name not in ("android", "ssh")])
     def _choose(self, request: pytest.FixtureRequest) -> None:
         self.name = request.param
 
@@ -31,6 +33,23 @@ class TestAPlayedPhone(DeviceContract):
 
     def device(self) -> Device:
         return self.phone.device()
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """An SSH server on this machine."""
+    with sshd(tmp_path_factory.mktemp("sshd")):
+        yield
+
+
+@pytest.mark.usefixtures("served")
+class TestABoard(DeviceContract):
+    """This machine, over a real sshd."""
+
+    name = "ssh"
+
+    def device(self) -> Device:
+        return devices.connect("ssh:board")
 
 
 @pytest.mark.phone

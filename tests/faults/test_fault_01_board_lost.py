@@ -40,7 +40,12 @@ def test_a_program_that_the_connection_left_is_ended_before_it_runs_once_more(
 ) -> None:
     mark, first = secrets.token_hex(8), sshd.folder / "first"
     script = f"[ -e {first} ] && exec echo second; : > {first}; trap '' HUP TERM; sleep 1000; : {mark}"
-    cutter = threading.Thread(target=lambda: (wait_for(first.exists, lambda: "it does not run"), sshd.cut()))
+
+    def cut_when_it_runs() -> None:
+        wait_for(first.exists, lambda: "it does not run")
+        sshd.cut()
+
+    cutter = threading.Thread(target=cut_when_it_runs)
     cutter.start()
     done = device.run(["sh", "-c", script], timeout_s=20)
     cutter.join()

@@ -21,6 +21,7 @@ def device(sshd: Sshd) -> Iterator[Ssh]:
         yield device
 
 
+@pytest.mark.slow
 def test_a_program_that_ignores_every_signal_is_killed_in_time(sshd: Sshd, device: Ssh) -> None:
     mark = secrets.token_hex(8)
     script = f"trap '' TERM HUP INT PIPE; while :; do sleep 1000; : {mark}; done"

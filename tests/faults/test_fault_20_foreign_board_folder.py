@@ -49,7 +49,7 @@ def require_refused(device: Ssh, text: str) -> None:
             use()
 
 
-@pytest.mark.parametrize("target", ["elsewhere", "no-such-folder"])
+@pytest.mark.parametrize("target", ["elsewhere", pytest.param("no-such-folder", marks=pytest.mark.slow)])
 def test_a_link_is_refused_and_nothing_is_written_through_it(
     device: Ssh, ours: Path, tmp_path: Path, target: str
 ) -> None:

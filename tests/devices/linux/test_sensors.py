@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devices._ssh import sensors
-from devices._ssh.sensors import Heat, Power
+from devices._linux import sensors
+from devices._linux.sensors import Heat, Power
 
 TEXTS = Path(__file__).parents[2] / "fakes" / "boards"
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devices._ssh import identity
+from devices._linux import identity
 
 TEXTS = Path(__file__).parents[2] / "fakes" / "boards"
 

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from devices._ssh.readiness import Fitness, signs_of_heat, why_not_ready
-from devices._ssh.sensors import Heat, Power, Tegra
+from devices._linux.readiness import Fitness, signs_of_heat, why_not_ready
+from devices._linux.sensors import Heat, Power, Tegra
 
 FIT = Fitness(Heat(45.0), Power(overcurrents=1), Tegra({"tj": 45.0}), ("ondemand",))
 

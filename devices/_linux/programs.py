@@ -16,10 +16,10 @@ from devices._cores import mask
 from devices._device import Completed
 from devices._errors import DeviceError, DeviceLostError
 from devices._kinds import listed
+from devices._linux.shell import Shell
 from devices._ssh.connection import Connection
 from devices._ssh.conversation import SshConversation
 from devices._ssh.scripts import Script
-from devices._ssh.shell import Shell
 from devices.foundation.text import one_line
 
 #: Refuses to start a program unless this is the boot $4 (empty: any) and its processors are those of the list

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from devices._errors import DeviceError, DeviceLostError
+from devices._linux.shell import Shell
 from devices._ssh import transfer
 from devices._ssh.connection import Connection
-from devices._ssh.shell import Shell
 from devices.foundation.owners import Owner
 from devices.foundation.text import one_line
 

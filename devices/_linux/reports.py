@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from devices._ssh import folder
+from devices._linux import folder
 
 _CPU = '"$R"/sys/devices/system/cpu'
 

@@ -6,7 +6,7 @@ holds clocks low do not pass by waiting, and decide.
 
 from dataclasses import dataclass, field
 
-from devices._ssh.sensors import Heat, Power, Tegra
+from devices._linux.sensors import Heat, Power, Tegra
 
 #: Governors that keep clocks low, or raise them slowly, whatever runs.
 _SLOW_GOVERNORS = ("powersave", "conservative")

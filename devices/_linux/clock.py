@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from devices._errors import DeviceError
-from devices._ssh.shell import Shell
+from devices._linux.shell import Shell
 
 logger = logging.getLogger(__name__)
 

@@ -151,7 +151,8 @@ class TfLite(Runtime):
     def _host(self, device: Device) -> HostDevice:
         if not isinstance(device, HostDevice) or isinstance(device, Fake):  # whose clock stands still
             raise DeviceError(
-                f"TFLite is measured on this machine or on a phone, not on {device.info().kind}; use cpu"
+                "TFLite is measured on this machine, a board or a phone, not on "
+                f"{device.info().kind}; use cpu"
             )
         if self.settings.is_accelerated:
             raise DeviceError(

@@ -1,0 +1,69 @@
+"""From a board to a front: every verb on a board over SSH, which is this machine behind a real ``sshd``."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from cars_hw.cli import app
+from latency_tables.table import LatencyTable
+from tests.fakes.configurations import TINIEST
+from tests.fakes.sshd import Sshd
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="boards run Linux"),
+]
+
+_CONFIG = f"""{TINIEST}
+[search]
+warm_up_epochs = 0.5
+epochs_per_generation = 0.05
+generations = 1
+[strategy]
+population_size = 4
+"""
+
+#: Whether the figures are right is not asked here, nor how busy the machine is.
+_AT_ONCE, _ROUGHLY, _STEADY, _BUSY = (
+    *("--spread-s=0", "--precision=0.2", "--max-drift=100"),
+    "--allow-changed=speed",
+)
+_DEVICE = f"ssh:board?cores=all&python={sys.executable}"
+
+
+def run(*arguments: str) -> str:
+    result = CliRunner().invoke(app, list(arguments), catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "tflite"])
+def test_a_board_is_listed_profiled_validated_searched_for_and_benched(
+    sshd: Sshd, tmp_path: Path, runtime: str
+) -> None:
+    [found] = json.loads(run("devices", "--device", _DEVICE, "--json"))
+    assert found["is_reached"]
+    assert found["faults"] == []
+    (tmp_path / "config.toml").write_text(_CONFIG)
+    table, folder = tmp_path / "table.jsonl", str(tmp_path / "run")
+    config = ("--config", str(tmp_path / "config.toml"), "--table", str(table))
+    on_board = ("--device", _DEVICE, "--runtime", runtime)
+    profiled = json.loads(run("profile", *config, *on_board, _AT_ONCE, _ROUGHLY, _STEADY, "--json"))
+    assert profiled["failed"] == []
+    opened = LatencyTable.open(table)
+    assert (opened.header.device.kind, opened.header.runtime) == ("ssh", runtime)
+    assert opened.executed
+    assert all("process_blocks" in entry.conditions for entry in opened.measurements.values())
+    validated = run("table", "validate", *config, *on_board, _AT_ONCE, _ROUGHLY, _STEADY, _BUSY, "--json")
+    assert json.loads(validated)["prediction_error"]["n"] == 20
+    run("search", "--run", folder, *config, *on_board, "--no-measure")
+    out = run("export", folder, "--pick", "fastest")
+    assert "fastest" in out
+    architecture = ("--architecture", ".".join(["0"] * 6))
+    benched = run("bench", *architecture, *config, *on_board, _AT_ONCE, _STEADY, _BUSY, "--json")
+    assert json.loads(benched)
+    left = [path for path in sshd.ours.iterdir() if not path.is_file()]
+    assert left == []

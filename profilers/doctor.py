@@ -136,9 +136,7 @@ def _are_one(one: Finding, two: Finding) -> bool:
 
 
 def _faults(device: Device) -> Iterable[str]:
-    reason = device.why_not_ready()
-    if reason is not None:
-        yield reason
+    yield from filter(None, (device.why_not_ready(), device.why_untimed()))
     if isinstance(device, RemoteDevice):
         if device.state().is_charging:
             yield _CHARGING

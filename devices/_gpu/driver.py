@@ -5,33 +5,50 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Readings:
-    """What a card reports of itself now; ``None`` where it does not.
+class Pulse:
+    """By what a block of calls that just ended may not count; ``None`` where the card does not report it.
 
     Attributes:
-        clock_mhz: Clock of its processors.
+        clock_mhz: Present clock of its processors; ``None`` too where they sleep.
         base_clock_mhz: Clock that it is built to sustain.
-        memory_clock_mhz: Clock of its memory.
-        temperature_c: Its hottest sensor.
-        power_w: What it draws.
         throttling: Names of what holds its clock down.
-        others: How many processes of others use it.
+        others: How many processes of others work on it.
     """
 
     clock_mhz: float | None = None
     base_clock_mhz: float | None = None
+    throttling: tuple[str, ...] = ()
+    others: int | None = None
+
+
+@dataclass(frozen=True)
+class Readings:
+    """What else a card reports now.
+
+    Attributes:
+        memory_clock_mhz: Clock of its memory.
+        temperature_c: Its hottest sensor.
+        power_w: What it draws.
+    """
+
     memory_clock_mhz: float | None = None
     temperature_c: float | None = None
     power_w: float | None = None
-    throttling: tuple[str, ...] = ()
-    others: int | None = None
 
 
 class Driver:
     """A card's driver; this one tells nothing, and holds no clock."""
 
+    def pulse(self) -> Pulse:
+        """Return what may disturb a block, within a millisecond.
+
+        Raises:
+            DeviceLostError: The card is gone.
+        """
+        return Pulse()
+
     def readings(self) -> Readings:
-        """Return what the card reports now.
+        """Return what else the card reports.
 
         Raises:
             DeviceLostError: The card is gone.
@@ -43,16 +60,16 @@ class Driver:
         return None
 
     def settings(self) -> Mapping[str, str]:
-        """Return what holding the clock changes, as it stands now; empty where it cannot be held."""
+        """Return what ``hold`` changes, as it stands now; empty where the clock cannot be held."""
         return {}
 
-    def hold(self) -> float | None:
-        """Hold the clock; return at how many MHz, or ``None`` where that is not permitted."""
-        return None
+    def hold(self) -> bool:
+        """Hold the clock where the card can sustain it; tell whether that was permitted."""
+        return False
 
     def restore(self, settings: Mapping[str, str]) -> bool:
-        """Set again what ``settings`` returned before; tell whether the driver took it."""
+        """Set again what ``settings`` returned before, not trusted; tell whether the driver took it."""
         return not settings
 
     def close(self) -> None:
-        """Release the driver."""
+        """Release the driver; twice is allowed."""

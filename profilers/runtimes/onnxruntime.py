@@ -262,7 +262,7 @@ class OnnxRuntime(Runtime):
             raise DeviceError(f"provider {provider} is for phones; on {device.info().kind}, use cpu")
         if is_card and provider == "cpu":
             raise DeviceError(
-                "provider cpu does not run on a card; name one that does: --set provider=webgpu"
+                "provider cpu does not run on a card; name one: --set latency.settings.provider=webgpu"
             )
         if not is_card and self.settings.mode == "cold":
             raise DeviceError(f"mode cold is for cards; on {device.info().kind}, leave it out")

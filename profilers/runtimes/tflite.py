@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from devices import Device, DeviceError, Fake, HostDevice, RemoteDevice, RemoteHost
+from devices import Accelerator, Device, DeviceError, Fake, HostDevice, RemoteDevice, RemoteHost
 from latency_tables import ExecutedGraph, OpSpec, Setting, SpecError, TableError
 from profilers.errors import ProfilingError, UnsupportedOperationError
 from profilers.runtimes._board.board import Board
@@ -149,7 +149,8 @@ class TfLite(Runtime):
             return lower(workload.source(), workload.spec.input_shapes)
 
     def _host(self, device: Device) -> HostDevice:
-        if not isinstance(device, HostDevice) or isinstance(device, Fake):  # whose clock stands still
+        # The clock of the first stands still; on the second it would run nothing.
+        if not isinstance(device, HostDevice) or isinstance(device, Fake | Accelerator):
             raise DeviceError(
                 "TFLite is measured on this machine, a board or a phone, not on "
                 f"{device.info().kind}; use cpu"

@@ -10,10 +10,14 @@ from cars_hw.testing import DeviceContract
 from devices import Device, DeviceError
 from tests.fakes.played_phone import PlayedPhone
 from tests.fakes.sshd import sshd
+from tests.fakes.vulkan import swiftshader
+
+#: Tested on below, where they are played.
+_PLAYED = ("android", "gpu", "ssh")
 
 
 class TestEveryLocalDevice(DeviceContract):
-    @pytest.fixture(autouse=True, params=[name for name in devices.names() if name not in ("android", "ssh")])
+    @pytest.fixture(autouse=True, params=[name for name in devices.names() if name not in _PLAYED])
     def _choose(self, request: pytest.FixtureRequest) -> None:
         self.name = request.param
 
@@ -50,6 +54,30 @@ class TestABoard(DeviceContract):
 
     def device(self) -> Device:
         return devices.connect("ssh:board")
+
+
+class TestAPlayedCard(DeviceContract):
+    name = "gpu"
+
+    @pytest.fixture(autouse=True)
+    def _play(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("VK_ICD_FILENAMES", swiftshader())
+
+    def device(self) -> Device:
+        return devices.connect("gpu:software")
+
+
+@pytest.mark.gpu
+class TestACard(DeviceContract):
+    """The only card here; where there are several, none of them."""
+
+    name = "gpu"
+
+    def device(self) -> Device:
+        try:
+            return super().device()
+        except DeviceError as error:
+            pytest.skip(f"gpu: {error}")
 
 
 @pytest.mark.phone

@@ -18,6 +18,7 @@ from profilers.doctor import Finding, look_around, look_at, namesakes, twins
 from tests.fakes.adb_server import FakeAdbServer
 from tests.fakes.local_board import LocalBoard
 from tests.fakes.played_phone import SERIAL, PlayedPhone
+from tests.fakes.vulkan import swiftshader
 
 
 def connect_to(phone: PlayedPhone) -> Callable[[str], Device]:
@@ -196,8 +197,21 @@ def test_a_phone_that_the_server_cannot_use_is_named_with_its_remedy(
 def test_no_phone_at_the_server_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     with _server({}, monkeypatch):
         rows = json.loads(_run("--json"))
-    assert [row["device"] for row in rows] == ["android", "cpu"]
+    assert [row["device"] for row in rows if not row["device"].startswith("gpu")] == ["android", "cpu"]
     assert "enable USB debugging" in rows[0]["faults"][0]
+
+
+def test_a_card_that_a_processor_plays_is_listed_and_told_from_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("VK_ICD_FILENAMES", swiftshader())
+    with _server({}, monkeypatch):
+        rows = json.loads(_run("--json"))
+    [card] = [row for row in rows if row["device"] == "gpu:software:0"]
+    assert card["model"] == "SwiftShader Device (Subzero)"
+    assert card["faults"] == [
+        "SwiftShader Device (Subzero) is played by a processor: its times are no card's"
+    ]
 
 
 def test_one_device_can_be_looked_at_alone() -> None:

@@ -2,6 +2,7 @@
 
 import re
 import tempfile
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Protocol
 
@@ -47,6 +48,10 @@ class Sessions(Protocol):
         """Load a model; strictly, ONNX Runtime refuses it where a node is left to another provider."""
         ...
 
+    def alone(self) -> AbstractContextManager[object]:
+        """Keep other threads off while a session is made, run or dropped, where two at once may crash."""
+        ...
+
 
 class _OnProcessor:
     """Makes sessions of the provider that every ONNX Runtime has."""
@@ -57,6 +62,9 @@ class _OnProcessor:
         self, model: bytes, options: onnxruntime.SessionOptions, *, is_strict: bool = True
     ) -> onnxruntime.InferenceSession:
         return onnxruntime.InferenceSession(model, options, providers=PROVIDERS)
+
+    def alone(self) -> AbstractContextManager[object]:
+        return nullcontext()
 
 
 ON_PROCESSOR: Sessions = _OnProcessor()
@@ -111,7 +119,8 @@ def optimised(model: bytes, *, subject: object, provider: Sessions = ON_PROCESSO
         options.optimized_model_filepath = str(path)
         # The graph is written before weights are laid out for the kernels, which here never run.
         options.add_session_config_entry("session.disable_prepacking", "1")
-        _loaded(model, options, subject, provider)
+        with provider.alone():
+            _loaded(model, options, subject, provider)
         return read_bounded(path, "a smaller network")
 
 

@@ -6,7 +6,9 @@ else: it shows that the provider works.
 """
 
 import os
+import threading
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
@@ -38,6 +40,11 @@ _SUFFIX = "ExecutionProvider"
 _NVIDIA, _GOOGLE = 0x10DE, 0x1AE0
 
 _CUDA_VISIBLE, _CUDA_ORDER = "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"
+
+
+#: The WebGPU plug-in shares one device among all sessions of a process; two threads that use it at once end
+#: in a segmentation fault.
+_ALONE = threading.RLock()
 
 
 @dataclass(frozen=True)
@@ -79,6 +86,10 @@ class Provider:
             raise DeviceError(f"ONNX Runtime runs {found} in the place of {self.full_name}")
         return session
 
+    def alone(self) -> AbstractContextManager[object]:
+        """Keep other threads off, for as long as the context lasts; this one may enter it again."""
+        return _ALONE
+
 
 def provider_version(name: str) -> str:
     """Return the package of a provider's plug-in and its version; empty where it is built in.
@@ -100,20 +111,28 @@ def provider_on(name: str, device: HostDevice) -> Provider:
     Raises:
         DeviceError: It is not installed, or does not run there; the message names the remedy.
     """
-    if not isinstance(device, Accelerator):
-        if name in _OF_CARDS:
-            raise DeviceError(f"provider {name} runs on graphics cards; use gpu, or --set provider=cpu")
-        return _opened(name, None, ())
-    return _opened(name, device.adapter, tuple(device.shown_by_vulkan()))
+    adapter: Adapter | None = None
+    visible: tuple[Adapter, ...] = ()
+    if isinstance(device, Accelerator):
+        adapter, visible = device.adapter, tuple(device.shown_by_vulkan())
+    elif name in _OF_CARDS:
+        raise DeviceError(f"provider {name} runs on graphics cards; use gpu, or leave provider out")
+    with _ALONE:
+        return _opened(name, adapter, visible)
 
 
-@lru_cache(maxsize=16)
 def provider_anywhere(name: str) -> Provider:
     """Return the provider ``name`` on whatever it finds, for what does not depend on the card.
 
     Raises:
         DeviceError: It is not installed, or finds nothing to run on.
     """
+    with _ALONE:
+        return _opened_anywhere(name)
+
+
+@lru_cache(maxsize=16)
+def _opened_anywhere(name: str) -> Provider:
     found = registered(_module(name), _full_names(name))
     provider = Provider(name, found[0].ep_name, found[0]) if found else _of_the_wheel(name, None)
     return _seen_to_run(provider, "any card")
@@ -155,13 +174,16 @@ def require_webgpu_on(adapter: Adapter, visible: Sequence[Adapter]) -> None:
                 f"WebGPU does not run on {adapter.name}: let VK_DRIVER_FILES name the driver of SwiftShader, "
                 "which browsers bring"
             )
-    elif not any(_is_same(adapter, card) for card in real):
+        return
+    mine = [card for card in real if _is_same(adapter, card)]
+    if not mine:
         raise DeviceError(f"WebGPU runs by Vulkan, which does not show {adapter.name}: install its driver")
-    elif len(real) > 1:
-        others = ", ".join(card.name for card in real if not _is_same(adapter, card))
+    others = [card for card in real if card not in mine]
+    others += mine[1:] if any(card.pci != mine[0].pci or not card.pci for card in mine[1:]) else []
+    if others:
         raise DeviceError(
-            f"WebGPU does not tell whether it runs on {adapter.name} or on {others}: let VK_DRIVER_FILES "
-            "name the driver of one"
+            f"WebGPU does not tell whether it runs on {adapter.name} or on {others[0].name}: let "
+            "VK_DRIVER_FILES name the driver of one"
         )
 
 
@@ -207,8 +229,8 @@ def cuda_number(adapter: Adapter, environment: Mapping[str, str]) -> int:
         return adapter.number
     uuid = adapter.uuid.removeprefix("GPU-")
     for place, one in enumerate(part.strip() for part in shown.split(",")):
-        is_uuid = bool(uuid) and one.startswith("GPU-") and uuid.startswith(one.removeprefix("GPU-"))
-        if one == str(adapter.number) or is_uuid:
+        start = one.removeprefix("GPU-") if one.startswith("GPU-") else ""
+        if one == str(adapter.number) or (start and uuid.startswith(start)):
             return place
     raise DeviceError(f"{_CUDA_VISIBLE} hides {adapter.name} ({adapter.number}); unset it")
 

@@ -90,6 +90,10 @@ class CardWork:
         except ORT_ERRORS as error:
             raise ProfilingError(f"ONNX Runtime failed on {self._subject}: {first_line(error)}") from error
 
+    def close(self) -> None:
+        """Drop the session; nothing runs after that."""
+        del self._binding, self._kept, self._session
+
     def _bind_input(self, name: str, memory: onnxruntime.OrtMemoryInfo, values: Values) -> None:
         if _is_of_processor(memory):
             self._binding.bind_cpu_input(name, values)
@@ -114,21 +118,25 @@ class CardSampler:
 
     Args:
         work: What is timed.
+        provider: What executes it.
         device: Whose clock counts, and which reports what disturbs it.
         flush: What fills the card's cache before each call; ``None``: calls follow each other.
     """
 
-    def __init__(self, work: CardWork, device: HostDevice, flush: Callable[[], None] | None) -> None:
-        self._work, self._device, self._flush = work, device, flush
+    def __init__(
+        self, work: CardWork, provider: Provider, device: HostDevice, flush: Callable[[], None] | None
+    ) -> None:
+        self._work, self._provider, self._device, self._flush = work, provider, device, flush
         self._facts = self._told()
 
     def __call__(self, n: int) -> Sequence[float]:
         """Run ``n`` calls as one block; return their mean."""
         clock_s = self._device.clock_s
-        if self._flush is None:
-            latency_s = warm_latency_s(self._work, n, clock_s)
-        else:
-            latency_s = cold_latency_s(self._work, self._flush, n, clock_s)
+        with self._provider.alone():
+            if self._flush is None:
+                latency_s = warm_latency_s(self._work, n, clock_s)
+            else:
+                latency_s = cold_latency_s(self._work, self._flush, n, clock_s)
         return Timed.of(latency_s, None, self._device.disturbance())
 
     def facts(self) -> Conditions:
@@ -137,8 +145,14 @@ class CardSampler:
 
     def outputs(self) -> list[Array]:
         """Run one call and return its outputs as float32, images as (n, c, h, w)."""
-        self._work.launch()
-        return [as_float32(output) for output in self._work.outputs()]
+        with self._provider.alone():
+            self._work.launch()
+            return [as_float32(output) for output in self._work.outputs()]
+
+    def close(self) -> None:
+        """Drop the session; nothing runs after that."""
+        with self._provider.alone():
+            self._work.close()
 
     def _told(self) -> Conditions:
         device = self._device
@@ -184,12 +198,19 @@ class Loading:
             ProfilingError: Its inputs are not those of ``spec``.
         """
         inputs = made_up_inputs(spec)
-        written = self._seen_to_run(model, spec, inputs, is_optimised=is_optimised)
-        session = open_session(
-            model, threads=self.threads, is_optimised=is_optimised, subject=spec, provider=self.provider
-        )
-        work = CardWork(session, inputs, written, spec)
-        yield CardSampler(work, device, _flush(self.provider) if self.mode == "cold" else None)
+        with self.provider.alone():
+            written = self._seen_to_run(model, spec, inputs, is_optimised=is_optimised)
+            session = open_session(
+                model, threads=self.threads, is_optimised=is_optimised, subject=spec, provider=self.provider
+            )
+            work = CardWork(session, inputs, written, spec)
+            flush = _flush(self.provider) if self.mode == "cold" else None
+            sampler = CardSampler(work, self.provider, device, flush)
+        del session, work  # the sampler has them, and drops them
+        try:
+            yield sampler
+        finally:
+            sampler.close()
 
     def _seen_to_run(
         self, model: bytes, spec: OpSpec, inputs: Sequence[Values], *, is_optimised: bool

@@ -66,12 +66,12 @@ def rows(raw: dict[str, Any], source: str) -> Sequence[Row]:
     differ = [one for one in raw["operations"].values() if isinstance(one, float)]
     unsupported = len(raw["operations"]) - len(differ)
     lacking, complete = Counter(raw["lacking"].values()), Counter(raw["complete"].values())
-    n = len(raw["lacking"])
+    n, ran = len(raw["lacking"]), len(raw["complete"])
     return [
         Row("webgpu.parity", max(differ), "", "<= 1e-5", n=len(differ), source=source),
         Row("webgpu.unsupported", unsupported, "", n=len(raw["operations"]), source=source),
         Row("webgpu.fallback_detected", lacking["fell back"] / n, "", ">= 1", n=n, source=source),
-        Row("webgpu.complete_models_run", complete["ran"] / len(raw["complete"]), "", ">= 1", source=source),
+        Row("webgpu.complete_models_run", complete["ran"] / ran, "", ">= 1", n=ran, source=source),
     ]
 
 

@@ -2,13 +2,14 @@
 
 Each part stands alone, and its raw results are stored: ``--part NAME`` runs one of them anew, ``--quick``
 judges what the last runs stored. ``webgpu`` needs onnxruntime-ep-webgpu and SwiftShader, which plays a card:
-it is never timed.
+it is never timed. ``ssh`` needs openssh-server.
 """
 
 import argparse
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import _ssh
 import _webgpu
 from _rows import Row, finish, option_parser, store, stored
 
@@ -19,6 +20,7 @@ _Part = tuple[Callable[[], dict[str, Any]], Callable[[dict[str, Any], str], Sequ
 
 PARTS: dict[str, _Part] = {
     "webgpu": (_webgpu.measured, _webgpu.rows),
+    "ssh": (_ssh.measured, _ssh.rows),
 }
 
 

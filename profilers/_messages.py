@@ -53,11 +53,12 @@ def send(
         write(content)
 
 
-def receive(read: Callable[[int], bytes]) -> Message | None:
+def receive(read: Callable[[int], bytes], *, most_content_bytes: int = _MOST_CONTENT_BYTES) -> Message | None:
     """Read a message; ``None`` where the pipe has ended before it began.
 
     Args:
         read: Returns up to so many bytes, and none at the end.
+        most_content_bytes: The most raw bytes that it may have.
 
     Raises:
         GarbledOutputError: It is cut, too long, or no message.
@@ -68,14 +69,14 @@ def receive(read: Callable[[int], bytes]) -> Message | None:
     if len(head) < _HEAD.size:
         raise GarbledOutputError("a message was cut")
     mark, text_bytes, content_bytes = _HEAD.unpack(head)
-    if mark != _MARK or text_bytes > _MOST_TEXT_BYTES or content_bytes > _MOST_CONTENT_BYTES:
+    if mark != _MARK or text_bytes > _MOST_TEXT_BYTES or content_bytes > most_content_bytes:
         raise GarbledOutputError(f"{head.hex()} is not the beginning of a message")
     text, content = _exactly(read, text_bytes), _exactly(read, content_bytes)
     if len(text) < text_bytes or len(content) < content_bytes:
         raise GarbledOutputError("a message was cut")
     try:
         fields = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise GarbledOutputError("a message has no JSON") from error
     if not isinstance(fields, dict):
         raise GarbledOutputError(f"a message has {text[:80]!r} in the place of an object")

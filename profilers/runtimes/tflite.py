@@ -152,7 +152,8 @@ class TfLite(Runtime):
         # The clock of the first stands still; on the second it would run nothing.
         if not isinstance(device, HostDevice) or isinstance(device, Fake | Accelerator):
             raise DeviceError(
-                f"TFLite is measured on this machine or on a phone, not on {device.info().kind}; use cpu"
+                "TFLite is measured on this machine, a board or a phone, not on "
+                f"{device.info().kind}; use cpu"
             )
         if self.settings.is_accelerated:
             raise DeviceError(

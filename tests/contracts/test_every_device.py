@@ -12,12 +12,12 @@ from tests.fakes.played_phone import PlayedPhone
 from tests.fakes.sshd import sshd
 from tests.fakes.vulkan import swiftshader
 
-#: Kinds of device that are elsewhere, or that not every machine has.
-_APART = ("android", "gpu", "ssh")
+#: Tested on below, where they are played.
+_PLAYED = ("android", "gpu", "ssh")
 
 
 class TestEveryLocalDevice(DeviceContract):
-    @pytest.fixture(autouse=True, params=[name for name in devices.names() if name not in _APART])
+    @pytest.fixture(autouse=True, params=[name for name in devices.names() if name not in _PLAYED])
     def _choose(self, request: pytest.FixtureRequest) -> None:
         self.name = request.param
 
@@ -37,6 +37,23 @@ class TestAPlayedPhone(DeviceContract):
 
     def device(self) -> Device:
         return self.phone.device()
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """An SSH server on this machine."""
+    with sshd(tmp_path_factory.mktemp("sshd")):
+        yield
+
+
+@pytest.mark.usefixtures("served")
+class TestABoard(DeviceContract):
+    """This machine, over a real sshd."""
+
+    name = "ssh"
+
+    def device(self) -> Device:
+        return devices.connect("ssh:board")
 
 
 class TestAPlayedCard(DeviceContract):
@@ -61,23 +78,6 @@ class TestACard(DeviceContract):
             return super().device()
         except DeviceError as error:
             pytest.skip(f"gpu: {error}")
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """An SSH server on this machine."""
-    with sshd(tmp_path_factory.mktemp("sshd")):
-        yield
-
-
-@pytest.mark.usefixtures("served")
-class TestABoard(DeviceContract):
-    """This machine, over a real sshd."""
-
-    name = "ssh"
-
-    def device(self) -> Device:
-        return devices.connect("ssh:board")
 
 
 @pytest.mark.phone

@@ -17,6 +17,9 @@ _SPARE_S = 60.0
 
 _LONGEST_LINE = 200
 
+#: Graphs, profiles and outputs of the networks that are measured here are far smaller.
+_MOST_CONTENT_BYTES = 1 << 30
+
 #: What a board may tell, by name; anything else is a ``ProfilingError``.
 _KINDS: Mapping[str, type[CarsHwError]] = {
     kind.__name__: kind for kind in (UnsupportedOperationError, DeviceError)
@@ -67,13 +70,15 @@ class Program:
         argv = [device.python(), device.push(_program())]
         self._conversation = self._opened.enter_context(device.converse(argv))
 
-    def ask(self, fields: Mapping[str, object], contents: Sequence[bytes] = (), *, steps: int = 1) -> Message:
+    def ask(
+        self, fields: Mapping[str, object], contents: Sequence[bytes] = (), *, places: Sequence[int] = ()
+    ) -> Message:
         """Return the answer to a request.
 
         Args:
             fields: Its JSON object.
             contents: Its raw bytes, in pieces.
-            steps: How many loads or blocks it is, each of which may take long.
+            places: Of what it loads or runs, a step each, which may take long.
 
         Raises:
             ProgramEndedError: There is none.
@@ -82,10 +87,10 @@ class Program:
         """
         with suppress(DeviceLostError):  # it has ended: so do its answers, which tell why
             send(self._conversation.write, fields, contents)
-        message = self._received(time.monotonic() + max(1, steps) * self._limit_s + _SPARE_S)
+        message = self._received(time.monotonic() + max(1, len(places)) * self._limit_s + _SPARE_S)
         match message.fields:
             case {"ended": int(status), "place": int(place)}:
-                raise ProgramEndedError(place if place >= 0 else None, self._how_it_ended(status))
+                raise ProgramEndedError(place if place in places else None, self._how_it_ended(status))
             case {"error": str(kind), "message": str(text)}:
                 raise told(kind, text)
         return message
@@ -96,7 +101,7 @@ class Program:
 
     def _received(self, until_s: float) -> Message:
         try:
-            message = receive(self._reading(until_s))
+            message = receive(self._reading(until_s), most_content_bytes=_MOST_CONTENT_BYTES)
         except GarbledOutputError as error:
             raise ProgramEndedError(None, error) from error
         except DeviceTimeoutError as error:

@@ -25,6 +25,8 @@ LIMIT_S = 600.0
 #: No call takes longer.
 _LONGEST_S = 86400.0
 
+_HIGHEST_RANK = 16
+
 _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z .+!_-]{0,63}")
 
 
@@ -76,7 +78,7 @@ class BoardProcess:
         }
         contents = [model.content, *(values.tobytes() for values in inputs)]
         try:
-            answer = self._program.ask(fields, contents)
+            answer = self._program.ask(fields, contents, places=[place])
         except ProfilingError as error:
             raise type(error)(f"{spec} on the board: {error}") from error
         with _understood():
@@ -90,7 +92,7 @@ class BoardProcess:
             DeviceError: The board was lost.
         """
         asked = {"do": "run", "blocks": [list(block) for block in blocks]}
-        found = self._program.ask(asked, steps=len(blocks)).fields.get("blocks")
+        found = self._program.ask(asked, places=[place for place, _ in blocks]).fields.get("blocks")
         with _understood():
             if not isinstance(found, list) or len(found) != len(blocks):
                 raise GarbledOutputError("the board did not run the blocks that it was given")
@@ -181,9 +183,7 @@ def _outputs(listed: Sequence[Any], content: bytes) -> list[Values]:
     start = 0
     for one in listed:
         match one:
-            case [str(kind), list(shape)] if kind in INPUT_TYPES and all(
-                isinstance(size, int) and size >= 0 for size in shape
-            ):
+            case [str(kind), list(shape)] if kind in INPUT_TYPES and _is_shape(shape):
                 end = start + math.prod(shape) * np.dtype(kind).itemsize
                 if end > len(content):
                     raise GarbledOutputError("the board cut what a model computed")
@@ -194,6 +194,10 @@ def _outputs(listed: Sequence[Any], content: bytes) -> list[Values]:
     if start != len(content):
         raise GarbledOutputError(f"the board gave {len(content)} bytes of outputs, not {start}")
     return outputs
+
+
+def _is_shape(found: Sequence[object]) -> bool:
+    return len(found) <= _HIGHEST_RANK and all(isinstance(size, int) and size >= 0 for size in found)
 
 
 def _block(found: object) -> Timed | ProfilingError:

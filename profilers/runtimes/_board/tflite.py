@@ -46,5 +46,5 @@ class TfLiteExecution(Execution):
         check_outputs(spec, [as_float32(nchw(output)) for output in loaded.outputs], reference)
         try:
             return coverage(loaded.nodes).facts()
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise GarbledOutputError("the board lists operations that are none") from error

@@ -186,6 +186,7 @@ def test_what_is_no_answer_is_refused_with_one_line(board: LocalBoard, tmp_path:
         {"outputs": [["float32", [-1]]], "nodes": None},
         {"outputs": [["float32", [1 << 40]]], "nodes": None},
         {"outputs": "all", "nodes": None},
+        {"outputs": [["float32", [0] * 99]], "nodes": None},
         {"outputs": [["float32", [0]]], "nodes": [1]},
         {},
     ],
@@ -215,6 +216,22 @@ def test_a_block_without_a_latency_is_none(board: LocalBoard, tmp_path: Path, bl
     board.interpreter = written(tmp_path, f"cat {shlex.quote(str(told))}; exec cat > /dev/null")
     with closing(BoardProcess(board, _ORT)) as process, pytest.raises(ProgramEndedError, match="in place of"):
         process.run([(0, 1)])
+
+
+def test_a_board_that_blames_what_it_was_not_asked_for_blames_nothing(
+    board: LocalBoard, tmp_path: Path
+) -> None:
+    told = tmp_path / "told"
+    with told.open("wb") as file:
+        for fields in ({"version": "1.0"}, {"ended": -11, "place": 99}):
+            program._send(file.fileno(), fields)
+    board.interpreter = written(tmp_path, f"cat {shlex.quote(str(told))}; exec cat > /dev/null")
+    with (
+        closing(BoardProcess(board, _ORT)) as process,
+        pytest.raises(ProgramEndedError, match="SIGSEGV") as ended,
+    ):
+        process.run([(0, 1)])
+    assert ended.value.place is None
 
 
 def test_a_board_without_numpy_or_a_runtime_is_told_with_the_command_that_installs_it(

@@ -40,7 +40,7 @@ class Driver:
     """A card's driver; this one tells nothing, and holds no clock."""
 
     def pulse(self) -> Pulse:
-        """Return what may disturb a block, within a millisecond.
+        """Return what may disturb a block, within a millisecond; in ten where all processes are listed anew.
 
         Raises:
             DeviceLostError: The card is gone.

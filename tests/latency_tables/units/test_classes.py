@@ -8,7 +8,7 @@ from latency_tables.units.classes import UnitClass, unit_class, unit_work
 from latency_tables.units.unit import Shape, Unit
 
 _NCHW, _NHWC = (1, 8, 32, 32), (1, 32, 32, 8)
-_NCHWC = "com.microsoft.nchwc"
+_NCHWC, _LAST = "com.microsoft.nchwc", "com.ms.internal.nhwc"
 
 
 def key(
@@ -42,6 +42,9 @@ def key(
         (key("CONV_2D", _NHWC, out=_NHWC, weights=((8, 3, 3, 8), (8,))), "convolution"),
         (key("CONV_2D", _NHWC, out=_NHWC, weights=((8, 3, 3, 1), (8,))), "depthwise"),
         (key("DEPTHWISE_CONV_2D", _NHWC, out=_NHWC, weights=((1, 1, 1, 8), (8,))), "depthwise"),
+        (key("Conv", _NHWC, out=_NHWC, weights=((8, 1, 3, 3),), domain=_LAST), "depthwise"),
+        (key("Conv", (1, 8, 8, 1), weights=((8, 1, 3, 3),), domain=_LAST), "convolution"),
+        (key("Conv", _NHWC, out=_NHWC, weights=((8, 8, 1, 1), (8,)), domain=_LAST), "pointwise"),
         (key("MaxPool", domain=_NCHWC), "pool"),
         (key("GlobalAveragePool"), "pool"),
         (key("AVERAGE_POOL_2D"), "pool"),

@@ -10,20 +10,21 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from cars_hw.networks.graph import network_spec
 from cars_hw.weights import modules
 from cars_hw.weights.network import Network
 from devices import Accelerator, DeviceError
 from devices.cpu import Cpu
+from devices.gpu import Gpu
 from latency_tables import FailureStatus, LatencyTable, OpSpec, Unit
 from profilers import MeasurementPlan, Profiler, Workload
 from profilers.errors import FellBackError, ProfilingError, UnsupportedOperationError
 from profilers.runtimes._onnxruntime.providers.provider import provider_on
 from profilers.runtimes._onnxruntime.providers.sampler import CardSampler, CardWork, Loading
 from profilers.runtimes._onnxruntime.session import quiet_options
-from profilers.runtimes._runtime import LoweredModel
+from profilers.runtimes._runtime import LoweredModel, Timed
 from profilers.runtimes.onnxruntime import OnnxRuntime
 from tests.fakes.modules import conv
 from tests.fakes.networks import learnt
@@ -31,6 +32,7 @@ from tests.fakes.small_spaces import small
 from tests.fakes.software_card import DRIVER, software_card
 
 SHAPE = (1, 8, 12, 12)
+WEIGHTS = np.ones((4, 8, 3, 3), np.float32)
 CONV = Workload(OpSpec.of("conv", SHAPE), conv)
 
 
@@ -130,6 +132,34 @@ def test_what_it_counts_is_what_it_executes_and_every_unit_runs_alone(card: Acce
             assert sampler(1)[0] > 0
 
 
+@pytest.mark.parametrize(
+    ("operator", "attributes"),
+    [
+        ("Conv", {"strides": [2, 3], "dilations": [2, 1], "pads": [0, 2, 1, 0]}),
+        ("Conv", {"auto_pad": "SAME_UPPER", "strides": [4, 2]}),
+        ("MaxPool", {"kernel_shape": [3, 2], "strides": [2, 1], "pads": [1, 0, 0, 1]}),
+        ("MaxPool", {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1}),
+        ("AveragePool", {"kernel_shape": [3, 2], "strides": [2, 1]}),
+        ("GlobalAveragePool", {}),
+    ],
+)
+def test_the_shape_of_what_it_executes_is_the_one_that_it_computes(
+    operator: str, attributes: dict[str, int | str | list[int]], card: Accelerator
+) -> None:
+    weights = helper.make_node("Constant", [], ["w"], value=numpy_helper.from_array(WEIGHTS))
+    inputs = ["x", "w"] if operator == "Conv" else ["x"]
+    node = helper.make_node(operator, inputs, ["y"])
+    node.attribute.extend(helper.make_attribute(name, value) for name, value in attributes.items())
+    workload = model(*([weights] if operator == "Conv" else []), node)
+    runtime = OnnxRuntime(provider="webgpu")
+    executed = runtime.executed(workload, card)
+    assert any("com.ms.internal.nhwc" in str(unit) for unit in executed.counts)
+    with runtime.prepare(workload, card) as sampler:
+        assert isinstance(sampler, CardSampler)
+        [output] = sampler.outputs()
+    assert Unit.of(executed.nodes[-1].unit).output_shape == output.shape
+
+
 def test_a_table_of_a_played_card_holds_what_ran_there_and_no_latency(card: Accelerator) -> None:
     runtime = OnnxRuntime(provider="webgpu")
     profiler = Profiler(card, runtime, MeasurementPlan(processes=1))
@@ -143,6 +173,45 @@ def test_a_table_of_a_played_card_holds_what_ran_there_and_no_latency(card: Acce
     assert len(found) == 2
     assert table.header.settings == {"provider": "webgpu"}
     assert "onnxruntime-ep-webgpu" in table.header.runtime_version
+
+
+def test_an_entry_of_a_card_keeps_how_it_is_launched_and_what_a_call_costs(card: Accelerator) -> None:
+    class Counting(Gpu):
+        """The card, as if it were one that is timed and draws 100 W."""
+
+        def why_untimed(self) -> str | None:
+            return None
+
+        def energy_j(self) -> float | None:
+            return 100.0 * self.clock_s()
+
+    with Counting.connect("software") as timed:
+        facts = {}
+        for mode in ("warm", "cold"):
+            with OnnxRuntime(provider="webgpu", mode=mode).prepare(CONV, timed) as sampler:
+                facts[mode] = sampler.facts()
+    assert facts["warm"].keys() == {"launch_s", "launch_bound", "energy_j_per_call"}
+    assert facts["cold"].keys() == {"launch_s", "energy_j_per_call"}  # each call is waited for
+    joules, launch_s = facts["warm"]["energy_j_per_call"], facts["warm"]["launch_s"]
+    assert isinstance(joules, float)
+    assert isinstance(launch_s, float)
+    assert joules / 100.0 > launch_s > 0
+
+
+def test_a_block_that_the_card_reports_as_disturbed_says_so(card: Accelerator) -> None:
+    class Shared(Gpu):
+        """The card, on which others work."""
+
+        def disturbance(self) -> str | None:
+            return "another process uses the card"
+
+    with (
+        Shared.connect("software") as shared,
+        OnnxRuntime(provider="webgpu").prepare(CONV, shared) as sampler,
+    ):
+        timed = sampler(1)
+    assert isinstance(timed, Timed)
+    assert timed.disturbance == "another process uses the card"
 
 
 def test_its_profiler_is_not_asked_for_times_that_it_does_not_know(card: Accelerator) -> None:
@@ -200,6 +269,7 @@ import sys
 from pathlib import Path
 from devices import Accelerator, Adapter, DeviceError
 from devices.cpu import Cpu
+from devices.gpu import Gpu
 from latency_tables import OpSpec
 from profilers import Workload, runtimes
 

@@ -20,6 +20,9 @@ _SPACE = small("nasbench201")
 _ARITHMETIC = Arithmetic(torch.device("cpu"), "float32")
 
 
+_OTHERS = [(False, True), (True, False)]
+
+
 @dataclass
 class Replayed:
     """Work that runs again, and writes where it wrote first, as a graph of a GPU does."""
@@ -78,8 +81,10 @@ def _added(gradients: Gradients, supernet: SuperNet, members: Sequence[Member], 
     return losses + [one.grad.clone() for one in supernet.parameters() if one.grad is not None]
 
 
-@pytest.mark.parametrize("soft_path", [False, True])
-@pytest.mark.parametrize("is_scaled", [False, True])
+@pytest.mark.parametrize(
+    ("soft_path", "is_scaled"),
+    [(False, False), (True, True), *(pytest.param(*one, marks=pytest.mark.slow) for one in _OTHERS)],
+)
 def test_what_is_replayed_is_what_is_computed(
     soft_path: bool, is_scaled: bool, supernet: SuperNet, recorder: FakeRecorder
 ) -> None:

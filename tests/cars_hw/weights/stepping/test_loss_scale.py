@@ -8,7 +8,16 @@ from cars_hw.weights.stepping.loss_scale import LossScale
 _CPU = torch.device("cpu")
 
 
-@pytest.mark.parametrize("bad", [set[int](), {0}, {5, 6, 1999}, {1000, 3000}], ids=str)
+@pytest.mark.parametrize(
+    "bad",
+    [
+        pytest.param(set[int](), marks=pytest.mark.slow),
+        pytest.param({0}, marks=pytest.mark.slow),
+        {5, 6, 1999},
+        pytest.param({1000, 3000}, marks=pytest.mark.slow),
+    ],
+    ids=str,
+)
 def test_it_is_torchs_scale_after_each_step(bad: set[int]) -> None:
     ours, theirs = LossScale(_CPU), torch.amp.GradScaler("cpu")
     parameter = torch.nn.Parameter(torch.ones(2))

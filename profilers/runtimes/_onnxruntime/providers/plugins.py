@@ -30,6 +30,9 @@ _WARNINGS, _ERRORS = 2, 3
 
 _REGISTERING = threading.Lock()
 
+#: Names of the providers of each plug-in that this process has registered, whether they list hardware or not.
+_REGISTERED: dict[str, Sequence[str]] = {}
+
 
 class Hardware(Protocol):
     """Hardware as ONNX Runtime lists it."""
@@ -69,10 +72,12 @@ def registered(module: str, names: Sequence[str]) -> list[Listed]:
         found = listed(names)
         if found or not is_installed(module):
             return found
-        path, told = _library(module)
-        if not listed(told):
-            _register(module, path)
-        return listed(told)
+        if module not in _REGISTERED:
+            path, told = _library(module)
+            if not listed(told):
+                _register(module, path)
+            _REGISTERED[module] = told
+        return listed(_REGISTERED[module])
 
 
 def listed(names: Sequence[str]) -> list[Listed]:

@@ -248,6 +248,11 @@ def _is_at(metadata: Mapping[str, str], pci: str) -> bool:
 def _of_the_wheel(name: str, adapter: Adapter | None) -> Provider:
     """Return a provider that the installed ONNX Runtime was built with."""
     full_names = _built_in(name)
+    if not full_names and is_installed(_module(name)):
+        where = "here" if adapter is None else f"on {adapter.name}"
+        raise DeviceError(
+            f"provider {name} does not run {where}: its plug-in finds no hardware; see docs/gpu.md"
+        )
     if not full_names:
         raise _not_installed(name)
     options: dict[str, str] = {}

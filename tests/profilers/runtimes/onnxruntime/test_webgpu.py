@@ -284,6 +284,17 @@ except DeviceError as error:
     print(error)
 """
 
+_FINDS_NONE = """
+from devices import DeviceError
+from profilers.runtimes._onnxruntime.providers.provider import provider_anywhere
+
+for _ in range(2):
+    try:
+        provider_anywhere("webgpu")
+    except DeviceError as error:
+        print(error)
+"""
+
 
 def run_python(code: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run ``code`` in a process of its own, which is given the path of a model."""
@@ -314,3 +325,12 @@ def test_a_missing_card_is_said_and_nothing_runs_on_the_processor_instead(
     done = run_python(_NO_CARD, tmp_path, VK_ICD_FILENAMES=str(tmp_path / "none.json"), VK_DRIVER_FILES="")
     assert "provider webgpu does not run on SwiftShader: " in done.stdout, done.stderr
     assert done.returncode == 0
+
+
+def test_a_plug_in_that_lists_no_hardware_is_registered_once_and_said_to_find_none(
+    card: Accelerator, tmp_path: Path
+) -> None:
+    nothing = {"VK_ICD_FILENAMES": str(tmp_path / "none.json"), "VK_DRIVER_FILES": ""}
+    done = run_python(_FINDS_NONE, tmp_path, ORT_WEBGPU_EP_ALLOW_SOFTWARE_ADAPTER="0", **nothing)
+    told = "provider webgpu does not run here: its plug-in finds no hardware; see docs/gpu.md\n"
+    assert (done.returncode, done.stdout) == (0, 2 * told), done.stderr

@@ -19,6 +19,7 @@ from onnx import TensorProto, helper
 from devices import Accelerator, Adapter, DeviceError, HostDevice
 from devices.foundation import first_line
 from profilers.runtimes._onnxruntime.providers.plugins import (
+    Hardware,
     Listed,
     is_installed,
     module_of,
@@ -39,7 +40,10 @@ SHOWN = ("cpu", "cuda", "webgpu")
 _SUFFIX = "ExecutionProvider"
 _NVIDIA, _GOOGLE = 0x10DE, 0x1AE0
 
-_CUDA_VISIBLE, _CUDA_ORDER = "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"
+#: Where ONNX Runtime says where a card is.
+_PLACE = "pci_bus_id"
+
+_CUDA_VISIBLE, _CUDA_ORDER, _BY_PLACE = "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "PCI_BUS_ID"
 
 
 #: The WebGPU plug-in shares one device among all sessions of a process; two threads that use it at once end
@@ -203,10 +207,12 @@ def chosen(found: Sequence[Listed], adapter: Adapter | None) -> Listed:
         where = "this processor"
     else:
         ids = (adapter.vendor_id, adapter.device_id)
-        matching = [one for one in found if (one.device.vendor_id, one.device.device_id) == ids]
+        matching = [
+            one
+            for one in found
+            if (one.device.vendor_id, one.device.device_id) == ids and _may_be_at(one.device, adapter.pci)
+        ]
         where = adapter.name
-        at_place = [one for one in matching if _is_at(one.device.metadata, adapter.pci)]
-        matching = at_place or matching
     if not matching:
         raise DeviceError(f"{name} does not run on {where}")
     if len(matching) > 1:
@@ -222,8 +228,10 @@ def cuda_number(adapter: Adapter, environment: Mapping[str, str]) -> int:
         environment: Of this process; ``CUDA_VISIBLE_DEVICES`` may hide and reorder cards.
 
     Raises:
-        DeviceError: The card is hidden.
+        DeviceError: The card is hidden, or cards are ordered by something else.
     """
+    if environment.get(_CUDA_ORDER, _BY_PLACE) != _BY_PLACE:
+        raise DeviceError(f"{_CUDA_ORDER} hides which card {adapter.name} is; unset it, or set {_BY_PLACE}")
     shown = environment.get(_CUDA_VISIBLE)
     if shown is None:
         return adapter.number
@@ -241,8 +249,15 @@ def _is_same(one: Adapter, other: Adapter) -> bool:
     return ids == other_ids and (one.pci == other.pci or not is_place_told)
 
 
-def _is_at(metadata: Mapping[str, str], pci: str) -> bool:
-    return bool(pci) and metadata.get("pci_bus_id", "").lower() == pci.lower()
+def _may_be_at(hardware: Hardware, pci: str) -> bool:
+    """Tell whether hardware is at a place on the bus, or does not tell where it is."""
+    told = hardware.metadata.get(_PLACE, "")
+    return not (told and pci) or _plain_place(told) == _plain_place(pci)
+
+
+def _plain_place(pci: str) -> str:
+    """Return a place on the bus, whose domain some write with four digits and others with eight."""
+    return pci.strip().lower().lstrip("0")
 
 
 def _of_the_wheel(name: str, adapter: Adapter | None) -> Provider:
@@ -260,7 +275,7 @@ def _of_the_wheel(name: str, adapter: Adapter | None) -> Provider:
         if adapter is not None:
             if adapter.vendor_id != _NVIDIA:
                 raise DeviceError(f"provider {name} runs on NVIDIA's cards, not on {adapter.name}")
-            os.environ.setdefault(_CUDA_ORDER, "PCI_BUS_ID")
+            os.environ.setdefault(_CUDA_ORDER, _BY_PLACE)
             options["device_id"] = str(cuda_number(adapter, os.environ))
         if name == "cuda":
             options["use_tf32"] = "0"  # what is measured is float32

@@ -1,7 +1,7 @@
 """Which provider and which hardware a setting means, without running anything."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -63,6 +63,16 @@ def test_of_equal_cards_the_one_at_its_place_on_the_bus_is_chosen() -> None:
     assert [chosen(listed, card) for card in (SECOND, FIRST)] == listed[::-1]
 
 
+def test_an_equal_card_at_another_place_on_the_bus_is_not_taken_for_a_hidden_one() -> None:
+    with pytest.raises(DeviceError, match="SomeExecutionProvider does not run on RTX"):
+        chosen([of(FIRST)], SECOND)
+
+
+def test_a_place_on_the_bus_may_be_written_with_a_longer_domain() -> None:
+    listed = [of(FIRST), of(replace(SECOND, pci="00000000:02:00.0"))]
+    assert chosen(listed, SECOND) is listed[1]
+
+
 def test_equal_cards_that_cannot_be_told_apart_are_refused() -> None:
     listed = [of(FIRST, tells_place=False), of(SECOND, tells_place=False)]
     with pytest.raises(DeviceError, match="does not tell which of 2 cards RTX it is"):
@@ -119,6 +129,12 @@ def test_cuda_counts_the_cards_that_its_environment_shows(visible: str | None, n
 def test_a_card_that_the_environment_hides_from_cuda_is_refused(visible: str) -> None:
     with pytest.raises(DeviceError, match=r"CUDA_VISIBLE_DEVICES hides RTX \(1\); unset it"):
         cuda_number(SECOND, {"CUDA_VISIBLE_DEVICES": visible})
+
+
+def test_cuda_is_not_believed_to_count_by_places_where_its_environment_says_otherwise() -> None:
+    with pytest.raises(DeviceError, match="CUDA_DEVICE_ORDER hides which card RTX is; unset it"):
+        cuda_number(SECOND, {"CUDA_DEVICE_ORDER": "FASTEST_FIRST"})
+    assert cuda_number(SECOND, {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}) == 1
 
 
 def test_a_provider_that_nobody_installed_is_refused_with_the_package_that_brings_it() -> None:

@@ -1,6 +1,7 @@
 """Messages over a pipe: a JSON object and raw bytes, each with its length ahead, bounded and checked."""
 
 import json
+import signal
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -81,6 +82,14 @@ def receive(read: Callable[[int], bytes], *, most_content_bytes: int = _MOST_CON
     if not isinstance(fields, dict):
         raise GarbledOutputError(f"a message has {text[:80]!r} in the place of an object")
     return Message(fields, content)
+
+
+def signal_name(number: int) -> str:
+    """Return the name of a signal and what it means: how a process may end that answers no more."""
+    try:
+        return f"{signal.Signals(number).name}, {signal.strsignal(number)}"
+    except ValueError:
+        return f"signal {number}"
 
 
 def _exactly(read: Callable[[int], bytes], n: int) -> bytes:

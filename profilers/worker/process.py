@@ -2,7 +2,6 @@
 
 import os
 import select
-import signal
 import subprocess
 import sys
 import tempfile
@@ -15,7 +14,7 @@ from devices import DeviceError, DeviceTimeoutError, ThreadUse
 from devices.foundation import CarsHwError, plugin_name
 from latency_tables import Conditions, OpSpec, TableError
 from profilers import errors
-from profilers._messages import PLACE, Message, receive, send
+from profilers._messages import PLACE, Message, receive, send, signal_name
 from profilers.errors import GarbledOutputError, ProfilingError
 from profilers.runtimes._runtime import LoweredModel, Runtime
 from profilers.worker.contract import MEASURING_ERRORS, Block, MeasuringError
@@ -250,14 +249,6 @@ class WorkerProcess:
 
     def _garbled(self, found: object) -> WorkerEndedError:
         return WorkerEndedError(None, GarbledOutputError(f"{found!r:.80} is no answer"))
-
-
-def signal_name(number: int) -> str:
-    """Return the name of a signal and what it means."""
-    try:
-        return f"{signal.Signals(number).name}, {signal.strsignal(number)}"
-    except ValueError:
-        return f"signal {number}"
 
 
 def _pipe(on_error: ExitStack) -> tuple[int, int]:

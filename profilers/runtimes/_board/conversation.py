@@ -9,11 +9,15 @@ from pathlib import Path
 
 from devices import DeviceError, DeviceLostError, DeviceTimeoutError, RemoteHost
 from devices.foundation import CarsHwError, one_line
-from profilers._messages import Message, receive, send
+from profilers._messages import Message, receive, send, signal_name
 from profilers.errors import GarbledOutputError, ProfilingError, UnsupportedOperationError
 
-#: How much longer an answer is waited for than its steps may take: by then the board itself has told why.
+#: How much longer an answer is waited for than a step of it may take: by then the board itself has told why.
+#: The blocks of a message take seconds together, unless one of them hangs.
 _SPARE_S = 60.0
+
+#: What is read, and how long, of a program that says that it has ended: it has nothing more to say.
+_MOST_AFTER_END_BYTES, _AFTER_END_S = 1 << 20, 10.0
 
 _LONGEST_LINE = 200
 
@@ -78,7 +82,7 @@ class Program:
         Args:
             fields: Its JSON object.
             contents: Its raw bytes, in pieces.
-            places: Of what it loads or runs, a step each, which may take long.
+            places: Of what it loads or runs: no other is blamed where the program ends.
 
         Raises:
             ProgramEndedError: There is none.
@@ -87,7 +91,7 @@ class Program:
         """
         with suppress(DeviceLostError):  # it has ended: so do its answers, which tell why
             send(self._conversation.write, fields, contents)
-        message = self._received(time.monotonic() + max(1, len(places)) * self._limit_s + _SPARE_S)
+        message = self._received()
         match message.fields:
             case {"ended": int(status), "place": int(place)}:
                 raise ProgramEndedError(place if place in places else None, self._how_it_ended(status))
@@ -99,13 +103,15 @@ class Program:
         """End the program, whatever it does."""
         self._opened.close()
 
-    def _received(self, until_s: float) -> Message:
+    def _received(self) -> Message:
+        wait_s = self._limit_s + _SPARE_S
         try:
-            message = receive(self._reading(until_s), most_content_bytes=_MOST_CONTENT_BYTES)
+            reading = self._reading(time.monotonic() + wait_s)
+            message = receive(reading, most_content_bytes=_MOST_CONTENT_BYTES)
         except GarbledOutputError as error:
             raise ProgramEndedError(None, error) from error
         except DeviceTimeoutError as error:
-            hung = DeviceTimeoutError(f"no answer of the board in {self._limit_s + _SPARE_S:g} s")
+            hung = DeviceTimeoutError(f"no answer of the board in {wait_s:g} s")
             raise ProgramEndedError(None, hung) from error
         if message is None:
             self._device.why_not_ready()  # of a device that was lost, this says so
@@ -122,10 +128,11 @@ class Program:
         if status == -signal.SIGALRM:
             return DeviceTimeoutError(f"it takes more than {self._limit_s:g} s on the board; it was killed")
         if status < 0:
-            return ProfilingError(f"it crashed the program that measured it: {_signal_name(-status)}")
+            return ProfilingError(f"it crashed the program that measured it: {signal_name(-status)}")
+        read, left = self._reading(time.monotonic() + _AFTER_END_S), _MOST_AFTER_END_BYTES
         with suppress(DeviceTimeoutError):
-            while self._conversation.read(1 << 16, timeout_s=_SPARE_S):
-                pass  # until its end: then all that it wrote to its standard error is here
+            while left > 0 and (piece := read(left)):
+                left -= len(piece)  # until its end: then all that it wrote to its standard error is here
         return ProfilingError(f"it ended the program that measured it ({status}): {self._last_words()}")
 
     def _last_words(self) -> str:
@@ -142,10 +149,3 @@ def told(kind: str, text: str) -> CarsHwError:
 @cache
 def _program() -> bytes:
     return Path(__file__).with_name("program.py").read_bytes()
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return f"{signal.Signals(number).name}, {signal.strsignal(number)}"
-    except ValueError:
-        return f"signal {number}"

@@ -12,7 +12,7 @@ from devices import DeviceError, RemoteHost, ThreadUse
 from devices.foundation import one_line
 from latency_tables import Conditions, OpSpec
 from profilers._messages import Message
-from profilers.errors import GarbledOutputError, ProfilingError
+from profilers.errors import GarbledOutputError, ProfilingError, WrongOutputError
 from profilers.runtimes._board.conversation import MissingPackageError, Program, ProgramEndedError, told
 from profilers.runtimes._board.installed import does_not_run, install
 from profilers.runtimes._on_board import Execution, Loaded
@@ -81,8 +81,12 @@ class BoardProcess:
             answer = self._program.ask(fields, contents, places=[place])
         except ProfilingError as error:
             raise type(error)(f"{spec} on the board: {error}") from error
-        with _understood():
-            return self._execution.checked(spec, _loaded(answer), model.reference)
+        try:
+            with _understood():
+                return self._execution.checked(spec, _loaded(answer), model.reference)
+        except WrongOutputError:
+            self.unload(place)  # nobody else does: what was refused counts as not loaded
+            raise
 
     def run(self, blocks: Sequence[tuple[int, int]]) -> Sequence[Timed | ProfilingError]:
         """Run blocks of what was loaded; return of each what it gave, or what ended its workload.

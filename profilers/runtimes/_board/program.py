@@ -99,8 +99,10 @@ def _pass_on(target: int, child: int) -> None:
             _write(target, piece)
         except BrokenPipeError:
             return  # the other process has ended, which is told
-    os.kill(child, signal.SIGKILL)
-    os._exit(0)
+    try:
+        os.kill(child, signal.SIGKILL)
+    finally:  # the child may have ended by itself just before
+        os._exit(0)
 
 
 def _end_with(parent: int) -> None:
@@ -225,8 +227,9 @@ class Worker:
             end += values.nbytes
 
         def loaded() -> list[Any]:
-            self._models[place] = self._runtime.load(model, inputs, fields)
-            outputs: list[Any] = self._models[place].outputs()
+            made = self._runtime.load(model, inputs, fields)
+            outputs: list[Any] = made.outputs()
+            self._models[place] = made  # one that does not run is not kept
             return outputs
 
         outputs = [self._number_array(output) for output in self._timely(place, loaded)]
@@ -485,8 +488,12 @@ def _ort_version() -> str:
 
 
 def _tflite_version() -> str:
-    distribution = _tflite_module().__name__.partition(".")[0].replace("_", "-")
-    return f"{distribution} {metadata.version(distribution)}"
+    package = _tflite_module().__name__.partition(".")[0]
+    distribution = package.replace("_", "-")
+    try:
+        return f"{distribution} {metadata.version(distribution)}"
+    except metadata.PackageNotFoundError:  # it came by another name, as that of a nightly build
+        return f"{distribution} {getattr(importlib.import_module(package), '__version__', 'unknown')}"
 
 
 def _tflite_module() -> Any:

@@ -17,7 +17,7 @@ from latency_tables import OpSpec
 from profilers._messages import send
 from profilers.errors import GarbledOutputError, ProfilingError, UnsupportedOperationError, WrongOutputError
 from profilers.runtimes._board import program
-from profilers.runtimes._board.conversation import ProgramEndedError
+from profilers.runtimes._board.conversation import Program, ProgramEndedError
 from profilers.runtimes._board.installed import why_incomplete
 from profilers.runtimes._board.onnxruntime import OrtExecution
 from profilers.runtimes._board.process import BoardProcess
@@ -26,6 +26,7 @@ from profilers.runtimes._runtime import LoweredModel, Timed
 from tests.fakes.board_packages import onnxruntime as stand_in
 from tests.fakes.local_board import LocalBoard
 from tests.fakes.processes import is_running
+from tests.fakes.scripted_board import ScriptedBoard
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="boards run Linux")
 
@@ -92,6 +93,13 @@ def test_what_a_board_computes_is_compared_here(process: BoardProcess) -> None:
     process.load(0, _SPEC, LoweredModel(b"a", reference=inputs.astype(np.float32)))
     with pytest.raises(WrongOutputError, match="differs from torch's"):
         process.load(1, _SPEC, LoweredModel(b"a", reference=np.zeros((1, 2, 3, 3), np.float32)))
+
+
+def test_a_model_whose_output_is_wrong_is_not_kept_on_the_board(process: BoardProcess) -> None:
+    with pytest.raises(WrongOutputError):
+        process.load(1, _SPEC, LoweredModel(b"a", reference=np.zeros((1, 2, 3, 3), np.float32)))
+    with pytest.raises(ProgramEndedError, match="KeyError: 1"):
+        process.run([(1, 1)])
 
 
 @pytest.mark.parametrize(
@@ -232,6 +240,37 @@ def test_a_board_that_blames_what_it_was_not_asked_for_blames_nothing(
     ):
         process.run([(0, 1)])
     assert ended.value.place is None
+
+
+def test_many_blocks_are_waited_for_no_longer_than_one_that_hangs(tmp_path: Path) -> None:
+    board = ScriptedBoard(tmp_path, [{"version": "1.0"}])
+    with closing(BoardProcess(board, _ORT, limit_s=30.0)) as process:
+        with pytest.raises(ProgramEndedError, match="no answer of the board in 90 s"):
+            process.run([(place, 1) for place in range(40)])
+        assert max(board.conversation.waited_s) <= 90.0
+
+
+def test_a_program_that_goes_on_talking_after_its_end_is_not_listened_to(tmp_path: Path) -> None:
+    board = ScriptedBoard(tmp_path, [{"version": "1.0"}, {"ended": 3, "place": 0}], endless=b"x")
+    with (
+        closing(BoardProcess(board, _ORT)) as process,
+        pytest.raises(ProgramEndedError, match="that was all"),
+    ):
+        process.run([(0, 1)])
+    assert board.conversation.read_bytes < 1 << 21
+
+
+def test_a_runtime_that_another_package_brought_has_a_version(
+    tmp_path: Path,
+) -> None:
+    package = tmp_path / "tflite_runtime"
+    package.mkdir()
+    (package / "__init__.py").write_text("__version__ = '2.99'")
+    (package / "interpreter.py").write_text("")
+    board = LocalBoard(tmp_path, packages=tmp_path)
+    board.interpreter = written(tmp_path, f'exec {sys.executable} -S "$@"')
+    with closing(Program(board, 30.0)) as started:
+        assert started.ask({"do": "look"}).fields["tflite"] == "tflite-runtime 2.99"
 
 
 def test_a_board_without_numpy_or_a_runtime_is_told_with_the_command_that_installs_it(

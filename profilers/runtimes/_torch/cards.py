@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 
 from devices import Adapter, DeviceError
+from devices.foundation import first_line
 from profilers.errors import ProfilingError
 
 #: Larger than the second-level cache of any card, or twice that where it is known.
@@ -81,6 +82,15 @@ class CudaCard:
         with torch.cuda.stream(self._stream):
             yield
 
+    def probe(self) -> None:
+        """Have the card compute something, and wait for that.
+
+        Raises:
+            RuntimeError: It does not: of a kernel that went wrong, CUDA tells at each later call.
+        """
+        torch.ones(1, device=self.device).add_(1.0)
+        torch.cuda.synchronize(self.device)
+
     def mark(self) -> torch.cuda.Event:
         """Queue a mark."""
         event = torch.cuda.Event(enable_timing=True)
@@ -118,6 +128,31 @@ class CudaCard:
                 graph.replay()
 
         return replay
+
+
+@contextmanager
+def card_errors(probe: Callable[[], None]) -> Iterator[None]:
+    """Tell an error of one workload from a card that runs nothing any more, of which none is unsupported.
+
+    Args:
+        probe: Raises a ``RuntimeError`` where the card runs nothing.
+
+    Raises:
+        ProfilingError: What was done meanwhile failed, and the card runs other work.
+        DeviceError: It runs none.
+    """
+    try:
+        yield
+    except (RuntimeError, ProfilingError) as error:
+        try:
+            probe()
+        except RuntimeError as lost:
+            raise DeviceError(
+                f"the card was lost to this process ({first_line(error)}): run the same command again"
+            ) from lost
+        if isinstance(error, ProfilingError):
+            raise
+        raise ProfilingError(f"torch failed on the card: {first_line(error)}") from error
 
 
 def _identity(number: int) -> Identity:

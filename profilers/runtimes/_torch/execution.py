@@ -12,7 +12,7 @@ from latency_tables import OpSpec
 from profilers.runtimes._reference import torch_threads
 from profilers.runtimes._runtime import Sampler
 from profilers.runtimes._torch.backends import computing
-from profilers.runtimes._torch.cards import CudaCard
+from profilers.runtimes._torch.cards import CudaCard, card_errors
 from profilers.runtimes._torch.lane import Lane, LaneSampler
 from profilers.runtimes._torch.model import Model
 from profilers.runtimes._torch.samplers import CardSampler, HostSampler
@@ -45,6 +45,7 @@ def on_card(
 
     Raises:
         ProfilingError: As ``Model`` says, or it seems to take no time.
+        DeviceError: The card runs nothing any more.
     """
     state = partial(_queueing, card, settings)
     model = _made(spec, build, settings, card.device, state)
@@ -79,5 +80,5 @@ def _state(settings: TorchSettings, threads: int) -> Iterator[None]:
 @contextmanager
 def _queueing(card: CudaCard, settings: TorchSettings) -> Iterator[None]:
     """Queue calls on ``card``; what processors compute for comparison, all threads of torch do."""
-    with _state(settings, torch.get_num_threads()), card.queueing():
+    with card_errors(card.probe), _state(settings, torch.get_num_threads()), card.queueing():
         yield

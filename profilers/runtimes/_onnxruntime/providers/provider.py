@@ -90,6 +90,21 @@ class Provider:
             raise DeviceError(f"ONNX Runtime runs {found} in the place of {self.full_name}")
         return session
 
+    def require_running(self) -> None:
+        """Run the first session again: a card that was lost runs nothing, and lacks no operation.
+
+        Raises:
+            DeviceError: It does not run any more.
+        """
+        try:
+            if self.first is not None:
+                self.first.run(None, {"x": np.ones(1, np.float32)})
+        except ORT_ERRORS as error:
+            raise DeviceError(
+                f"the card ran {self.name} and runs nothing any more: {first_line(error)}; "
+                "run the same command again"
+            ) from error
+
     def alone(self) -> AbstractContextManager[object]:
         """Keep other threads off, for as long as the context lasts; this one may enter it again."""
         return _ALONE

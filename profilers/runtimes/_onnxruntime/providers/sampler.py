@@ -196,13 +196,22 @@ class Loading:
             UnsupportedOperationError: ONNX Runtime does not load it, or cannot run it.
             FellBackError: The provider does not run some node.
             ProfilingError: Its inputs are not those of ``spec``.
+            DeviceError: The card runs nothing any more.
         """
         inputs = made_up_inputs(spec)
         with self.provider.alone():
-            written = self._seen_to_run(model, spec, inputs, is_optimised=is_optimised)
-            session = open_session(
-                model, threads=self.threads, is_optimised=is_optimised, subject=spec, provider=self.provider
-            )
+            try:
+                written = self._seen_to_run(model, spec, inputs, is_optimised=is_optimised)
+                session = open_session(
+                    model,
+                    threads=self.threads,
+                    is_optimised=is_optimised,
+                    subject=spec,
+                    provider=self.provider,
+                )
+            except UnsupportedOperationError:
+                self.provider.require_running()
+                raise
             work = CardWork(session, inputs, written, spec)
             flush = _flush(self.provider) if self.mode == "cold" else None
             sampler = CardSampler(work, self.provider, device, flush)

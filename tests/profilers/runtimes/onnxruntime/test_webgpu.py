@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -105,6 +106,23 @@ def test_a_node_that_loads_and_fails_at_its_first_run_is_unsupported(card: Accel
     with (
         pytest.raises(UnsupportedOperationError, match=told),
         OnnxRuntime(provider="webgpu").prepare(model(pool), card),
+    ):
+        pass
+
+
+def test_a_card_that_was_lost_makes_no_operation_unsupported(card: Accelerator) -> None:
+    class Lost:
+        """A session on a card that fell off its bus."""
+
+        def run(self, outputs: object, inputs: object) -> None:
+            raise RuntimeError("Device is lost")
+
+    provider = replace(provider_on("webgpu", card), first=Lost())  # type: ignore[arg-type]
+    pool = model(helper.make_node("MaxPool", ["x"], ["y", "places"], kernel_shape=[2, 2]))
+    assert isinstance(pool.source, LoweredModel)
+    with (
+        pytest.raises(DeviceError, match="ran webgpu and runs nothing any more: Device is lost"),
+        Loading(provider, 1, "warm").sampler(pool.source.content, pool.spec, card, is_optimised=False),
     ):
         pass
 

@@ -3,7 +3,8 @@
 import pytest
 
 from devices import Adapter, DeviceError
-from profilers.runtimes._torch.cards import Identity, number_of
+from profilers.errors import ProfilingError, UnsupportedOperationError
+from profilers.runtimes._torch.cards import Identity, card_errors, number_of
 
 H200, UUID = "NVIDIA H200", "b6a1f0e2-1111-2222-3333-444455556666"
 
@@ -51,3 +52,25 @@ def test_a_torch_without_cuda_says_what_to_install() -> None:
 def test_a_card_that_a_processor_plays_is_refused_with_what_runs_there() -> None:
     with pytest.raises(DeviceError, match=r"run it on cpu, or onnxruntime there with its provider webgpu"):
         number_of(adapter("SwiftShader", is_software=True), TWO)
+
+
+def works() -> None:
+    """Probe a card that runs what it is given."""
+
+
+def is_lost() -> None:
+    raise RuntimeError("CUDA error: an illegal memory access was encountered\nmore lines")
+
+
+@pytest.mark.parametrize("error", [UnsupportedOperationError("no kernel"), RuntimeError("no kernel")])
+def test_an_error_of_a_card_that_runs_other_work_is_that_workload_s(error: Exception) -> None:
+    with pytest.raises(ProfilingError, match="no kernel"), card_errors(works):
+        raise error
+
+
+@pytest.mark.parametrize(
+    "error", [UnsupportedOperationError("illegal access"), RuntimeError("illegal access")]
+)
+def test_a_card_that_runs_nothing_any_more_makes_no_operation_unsupported(error: Exception) -> None:
+    with pytest.raises(DeviceError, match=r"card was lost .*\(illegal access\)"), card_errors(is_lost):
+        raise error

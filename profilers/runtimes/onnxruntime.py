@@ -16,13 +16,14 @@ from profilers.runtimes._board.onnxruntime import BoardOrt, OrtExecution
 from profilers.runtimes._host import mean_of_block, require_float32, require_inputs
 from profilers.runtimes._on_board import Execution
 from profilers.runtimes._onnxruntime.breakdown import (
+    WARM_UP_CALLS,
     operator_times,
     profiled_calls,
     profiled_session,
     units_by_name,
 )
 from profilers.runtimes._onnxruntime.executed import executed_graph
-from profilers.runtimes._onnxruntime.file import file_type, read_onnx
+from profilers.runtimes._onnxruntime.file import read_onnx, tensor_type
 from profilers.runtimes._onnxruntime.providers.provider import (
     SHOWN,
     Provider,
@@ -51,9 +52,6 @@ from profilers.runtimes._runtime import LoweredModel, OperatorTime, Runtime, Sam
 
 if TYPE_CHECKING:  # a process that runs what others have lowered loads no torch
     from torch import nn
-
-#: Before calls are profiled.
-_WARM_UP_CALLS = 3
 
 
 class OnnxRuntime(Runtime):
@@ -183,7 +181,7 @@ class OnnxRuntime(Runtime):
             model, threads=self.threads, is_optimised=is_optimised, subject=spec
         ) as profiled:
             bound = _BoundSession(profiled.session, spec, made_up_inputs(spec), host)
-            [call_s] = bound(_WARM_UP_CALLS)
+            [call_s] = bound(WARM_UP_CALLS)
             n = profiled_calls(call_s, len(units))
             bound(n)
             return operator_times(profiled.content(), n, units)
@@ -290,7 +288,7 @@ class _BoundSession:
         self._session, self._spec, self._device = session, spec, device
         self._inputs = inputs  # the binding refers to their memory and does not keep it
         self._binding = session.io_binding()
-        found = [(_numpy_name(node.type), node.shape) for node in session.get_inputs()]
+        found = [(tensor_type(node.type), node.shape) for node in session.get_inputs()]
         require_inputs(spec, found)
         for node, values in zip(session.get_inputs(), inputs, strict=True):
             self._binding.bind_cpu_input(node.name, values)
@@ -317,8 +315,3 @@ class _BoundSession:
                 run(binding)
         except ORT_ERRORS as error:
             raise ProfilingError(f"ONNX Runtime failed on {self._spec}: {first_line(error)}") from error
-
-
-def _numpy_name(kind: str) -> str:
-    """Return numpy's name of what ONNX Runtime calls ``tensor(float)``."""
-    return file_type(kind.removeprefix("tensor(").removesuffix(")"))

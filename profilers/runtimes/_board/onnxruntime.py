@@ -9,6 +9,7 @@ from profilers.runtimes._board.board import Board, BoardModel
 from profilers.runtimes._on_board import Execution, Loaded
 from profilers.runtimes._onnxruntime.breakdown import (
     LARGEST_PROFILE_BYTES,
+    WARM_UP_CALLS,
     operator_times,
     profiled_calls,
     units_by_name,
@@ -25,9 +26,6 @@ from profilers.runtimes._reference import (
     made_up_inputs,
 )
 from profilers.runtimes._runtime import LoweredModel, OperatorTime
-
-#: Before calls are profiled.
-_WARM_UP_CALLS = 3
 
 
 class OrtExecution(Execution):
@@ -104,7 +102,7 @@ class BoardOrt:
                 most_bytes = Model(spec, graph).most_bytes
                 graph = process.optimised(graph, folder, max_bytes=most_bytes)
             units = units_by_name(graph, input_shapes(spec))
-            [call_s] = loaded(_WARM_UP_CALLS)
+            [call_s] = loaded(WARM_UP_CALLS)
             n = profiled_calls(call_s, len(units))
             loaded(n)
             content = process.profiled(0, max_bytes=LARGEST_PROFILE_BYTES)

@@ -23,6 +23,9 @@ from profilers.runtimes._runtime import OperatorTime
 _FEWEST_CALLS, _MOST_CALLS, _PROFILED_S, _MOST_EVENTS = 5, 50, 1.0, 20_000
 LARGEST_PROFILE_BYTES = 1 << 26
 
+#: Before calls are profiled.
+WARM_UP_CALLS = 3
+
 #: Its clock's step; it cuts off what is less.
 _STEP_S = 1e-6
 

@@ -7,7 +7,7 @@ from typing import Generic
 
 from devices import Accelerator, HostDevice
 from latency_tables import Conditions
-from profilers.runtimes._host import mean_of_block
+from profilers.runtimes._host import energy_j_per_call, mean_of_block
 from profilers.runtimes._runtime import Timed
 from profilers.runtimes._torch.timing import (
     LEAST_BUSY,
@@ -18,7 +18,6 @@ from profilers.runtimes._torch.timing import (
     calls_between,
     cold_s,
     empty_s,
-    energy_j_per_call,
     warm_s,
     warm_up,
 )
@@ -113,7 +112,7 @@ class CardSampler(Generic[MarkT]):
         if replay is not None:
             share = busy_share(latency_s, self._warm_s(replay, _JUDGED_CALLS) / calls)
             facts |= {"busy_share": round(share, 3), "launch_bound": share < LEAST_BUSY}
-        joules = energy_j_per_call(self._card, self._run, latency_s, self._device.energy_j)
+        joules = energy_j_per_call(self._run, self._card.wait, latency_s, self._device.energy_j)
         return facts if joules is None else {**facts, "energy_j_per_call": joules}
 
     def _warm_s(self, run: Run, n: int) -> float:

@@ -21,11 +21,6 @@ LEAST_BUSY = 0.9
 
 _EMPTY_BLOCKS = 16
 
-#: Cards count joules in steps of some 0.02 to 0.1 s.
-_ENERGY_S = 0.5
-
-_MOST_CALLS = 1 << 16
-
 MarkT = TypeVar("MarkT")
 
 #: Queues so many calls.
@@ -116,27 +111,6 @@ def cold_s(card: Card[MarkT], run: Run, n: int, *, marks_s: float) -> tuple[floa
         pairs.append((first, card.mark()))
     card.wait()
     return tuple(_without_marks(card.between_s(first, last), marks_s) for first, last in pairs)
-
-
-def energy_j_per_call(
-    card: Card[MarkT], run: Run, latency_s: float, energy_j: Callable[[], float | None]
-) -> float | None:
-    """Return the joules of a call among many that follow one another; ``None``: the card does not tell.
-
-    Args:
-        card: Whose queue ``run`` fills.
-        run: Queues so many calls.
-        latency_s: Of a call.
-        energy_j: What the card has used since some moment.
-    """
-    before_j = energy_j()
-    if before_j is None:
-        return None
-    n = max(1, min(_MOST_CALLS, math.ceil(_ENERGY_S / latency_s)))
-    run(n)
-    card.wait()
-    after_j = energy_j()
-    return None if after_j is None else (after_j - before_j) / n
 
 
 def busy_share(latency_s: float, replayed_s: float) -> float:

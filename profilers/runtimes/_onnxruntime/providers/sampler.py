@@ -14,13 +14,12 @@ from devices import HostDevice
 from devices.foundation import first_line
 from latency_tables import Conditions, OpSpec
 from profilers.errors import FellBackError, ProfilingError, UnsupportedOperationError
-from profilers.runtimes._host import require_inputs
+from profilers.runtimes._host import energy_j_per_call, require_inputs
 from profilers.runtimes._onnxruntime.breakdown import profiled_session, ran_by
-from profilers.runtimes._onnxruntime.file import file_type
+from profilers.runtimes._onnxruntime.file import tensor_type
 from profilers.runtimes._onnxruntime.providers.provider import Provider
 from profilers.runtimes._onnxruntime.providers.timing import (
     cold_latency_s,
-    energy_j_per_call,
     launching,
     warm_latency_s,
 )
@@ -130,9 +129,14 @@ class CardSampler:
         self._facts = self._told()
 
     def __call__(self, n: int) -> Sequence[float]:
-        """Run ``n`` calls as one block; return their mean."""
+        """Run ``n`` calls as one block; return their mean.
+
+        Raises:
+            ProfilingError: A call fails.
+            DeviceError: The card runs nothing any more.
+        """
         clock_s = self._device.clock_s
-        with self._provider.alone():
+        with self._provider.alone(), _lost_card_told(self._provider):
             if self._flush is None:
                 latency_s = warm_latency_s(self._work, n, clock_s)
             else:
@@ -154,6 +158,10 @@ class CardSampler:
         with self._provider.alone():
             self._work.close()
 
+    def _launched(self, n: int) -> None:
+        for _ in range(n):
+            self._work.launch()
+
     def _told(self) -> Conditions:
         device = self._device
         if device.why_untimed() is not None:
@@ -162,7 +170,7 @@ class CardSampler:
         facts: dict[str, float | bool] = {"launch_s": told.launch_s}
         if self._flush is None:
             facts["launch_bound"] = told.launch_bound
-        joules = energy_j_per_call(self._work, device.energy_j, device.clock_s)
+        joules = energy_j_per_call(self._launched, self._work.wait, told.latency_s, device.energy_j)
         return facts if joules is None else {**facts, "energy_j_per_call": joules}
 
 
@@ -199,19 +207,11 @@ class Loading:
             DeviceError: The card runs nothing any more.
         """
         inputs = made_up_inputs(spec)
-        with self.provider.alone():
-            try:
-                written = self._seen_to_run(model, spec, inputs, is_optimised=is_optimised)
-                session = open_session(
-                    model,
-                    threads=self.threads,
-                    is_optimised=is_optimised,
-                    subject=spec,
-                    provider=self.provider,
-                )
-            except UnsupportedOperationError:
-                self.provider.require_running()
-                raise
+        with self.provider.alone(), _lost_card_told(self.provider):
+            written = self._seen_to_run(model, spec, inputs, is_optimised=is_optimised)
+            session = open_session(
+                model, threads=self.threads, is_optimised=is_optimised, subject=spec, provider=self.provider
+            )
             work = CardWork(session, inputs, written, spec)
             flush = _flush(self.provider) if self.mode == "cold" else None
             sampler = CardSampler(work, self.provider, device, flush)
@@ -229,7 +229,7 @@ class Loading:
             model, threads=self.threads, is_optimised=is_optimised, subject=spec, provider=self.provider
         ) as profiled:
             nodes = profiled.session.get_inputs()
-            require_inputs(spec, [(_numpy_name(node.type), node.shape) for node in nodes])
+            require_inputs(spec, [(tensor_type(node.type), node.shape) for node in nodes])
             given = {node.name: values for node, values in zip(nodes, inputs, strict=True)}
             try:
                 written = [np.asarray(output) for output in profiled.session.run(None, given)]
@@ -247,6 +247,20 @@ class Loading:
                 raise FellBackError(
                     f"{spec}: {name}, not {self.provider.name}, ran {', '.join(sorted(operators))}"
                 )
+
+
+@contextmanager
+def _lost_card_told(provider: Provider) -> Iterator[None]:
+    """Where something fails, see that the card runs other work; else that is the reason, and ends all.
+
+    Raises:
+        DeviceError: The card runs nothing any more.
+    """
+    try:
+        yield
+    except ProfilingError:
+        provider.require_running()
+        raise
 
 
 @lru_cache(maxsize=1)  # it takes memory of the card, once for all that is loaded there
@@ -297,8 +311,3 @@ def _is_of_processor(memory: onnxruntime.OrtMemoryInfo) -> bool:
 
 def _place(memory: onnxruntime.OrtMemoryInfo) -> tuple[str, int, int]:
     return "gpu", memory.device_id, memory.device_vendor_id
-
-
-def _numpy_name(kind: str) -> str:
-    """Return numpy's name of what ONNX Runtime calls ``tensor(float)``."""
-    return file_type(kind.removeprefix("tensor(").removesuffix(")"))

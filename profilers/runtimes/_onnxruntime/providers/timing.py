@@ -15,14 +15,12 @@ _LAUNCHES = 9
 #: A card warms up for so long before anything is told of it.
 _WARM_UP_S = 0.025
 
-#: Cards count joules in steps of some 0.02 to 0.1 s.
-_ENERGY_S = 0.5
-
 #: Where giving calls takes a larger share of a block, this process does not run ahead of the card, which may
 #: then be busy for less of it.
 _MOST_LAUNCHING = 0.9
 
-_MOST_CALLS = 1 << 16
+#: Blocks are so many times as long as the one before, up to so many calls, until one warms the card up.
+_LONGER, _MOST_CALLS = 4, 1 << 16
 
 Clock = Callable[[], float]
 
@@ -45,10 +43,12 @@ class Launching(NamedTuple):
     Attributes:
         launch_s: Seconds that it takes to give a call to an idle card.
         launch_bound: Whether a block takes hardly longer than that: its latency is not the card's.
+        latency_s: Seconds of a call among some that follow each other.
     """
 
     launch_s: float
     launch_bound: bool
+    latency_s: float
 
 
 def warm_latency_s(work: Work, n: int, clock_s: Clock) -> float:
@@ -84,8 +84,10 @@ def cold_latency_s(work: Work, flush: Callable[[], None], n: int, clock_s: Clock
 
 def launching(work: Work, clock_s: Clock) -> Launching:
     """Tell how ``work`` is given to the card, which is warm and idle after it."""
-    latency_s = warm_latency_s(work, 1, clock_s)
-    latency_s = warm_latency_s(work, _calls(_WARM_UP_S, latency_s), clock_s)
+    n, latency_s = 1, warm_latency_s(work, 1, clock_s)
+    while n * latency_s < _WARM_UP_S and n < _MOST_CALLS:  # reading back varies by more than a small call
+        n *= _LONGER
+        latency_s = warm_latency_s(work, n, clock_s)
     launches_s = []
     for _ in range(_LAUNCHES):
         start_s = clock_s()
@@ -93,20 +95,7 @@ def launching(work: Work, clock_s: Clock) -> Launching:
         launches_s.append(clock_s() - start_s)
         work.wait()
     launch_s = median(launches_s)
-    return Launching(launch_s, launch_bound=launch_s > _MOST_LAUNCHING * latency_s)
-
-
-def energy_j_per_call(work: Work, energy_j: Callable[[], float | None], clock_s: Clock) -> float | None:
-    """Return the joules of a call among many that follow each other; ``None``: the card does not tell."""
-    if energy_j() is None:
-        return None
-    n = _calls(_ENERGY_S, warm_latency_s(work, 1, clock_s))
-    before_j = energy_j()
-    for _ in range(n):
-        work.launch()
-    work.wait()
-    after_j = energy_j()
-    return None if before_j is None or after_j is None else (after_j - before_j) / n
+    return Launching(launch_s, launch_s > _MOST_LAUNCHING * latency_s, latency_s)
 
 
 def _without_read_back(work: Work, start_s: float, clock_s: Clock) -> float:
@@ -117,7 +106,3 @@ def _without_read_back(work: Work, start_s: float, clock_s: Clock) -> float:
     work.wait()
     read_back_s = clock_s() - ended_s
     return max(ended_s - start_s - read_back_s, launched_s - start_s)
-
-
-def _calls(seconds: float, latency_s: float) -> int:
-    return max(1, min(_MOST_CALLS, round(seconds / latency_s))) if latency_s > 0 else _MOST_CALLS

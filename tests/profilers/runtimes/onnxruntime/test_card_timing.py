@@ -1,10 +1,12 @@
 """How a card's work is timed, on one whose times are known."""
 
+from functools import partial
+
 import pytest
 
+from profilers.runtimes._host import energy_j_per_call
 from profilers.runtimes._onnxruntime.providers.timing import (
     cold_latency_s,
-    energy_j_per_call,
     launching,
     warm_latency_s,
 )
@@ -64,14 +66,31 @@ def test_a_block_that_takes_no_longer_than_giving_its_calls_is_launch_bound(
     assert told.launch_bound == is_bound
 
 
+def given(card: ClockedCard, n: int) -> None:
+    for _ in range(n):
+        card.launch()
+
+
 def test_the_joules_of_a_call_are_those_of_half_a_second_of_calls() -> None:
     card = ClockedCard(launch_s=1e-5, call_s=1e-3, watts=50.0)
-    before = card.calls
-    assert energy_j_per_call(card, card.energy_j, card.clock_s) == pytest.approx(0.05)
-    assert (card.calls - before) * card.call_s > 0.4
+    assert energy_j_per_call(partial(given, card), card.wait, 1e-3, card.energy_j) == pytest.approx(0.05)
+    assert card.calls * card.call_s == pytest.approx(0.5)
+
+
+def test_a_call_is_known_from_many_where_reading_back_varies_by_more_than_one() -> None:
+    class Reading(ClockedCard):
+        """Every second read-back takes longer than a call."""
+
+        def wait(self) -> None:
+            super().wait()
+            self.read_s = 2e-3 - self.read_s
+
+    card = Reading(launch_s=1e-5, call_s=1e-3)
+    told = launching(card, card.clock_s)
+    assert told.latency_s == pytest.approx(1e-3, rel=0.05)
 
 
 def test_a_card_that_counts_no_joules_tells_none_and_runs_nothing_for_them() -> None:
     card = ClockedCard(launch_s=1e-5, call_s=1e-3)
-    assert energy_j_per_call(card, lambda: None, card.clock_s) is None
+    assert energy_j_per_call(partial(given, card), card.wait, 1e-3, lambda: None) is None
     assert card.calls == 0

@@ -83,6 +83,9 @@ def test_a_node_that_another_provider_ran_is_found_in_the_profile(card: Accelera
 
         name, full_name = "webgpu", "WebGpuExecutionProvider"
 
+        def require_running(self) -> None:
+            provider_on("webgpu", card).require_running()
+
         def alone(self):  # type: ignore[no-untyped-def]
             return provider_on("webgpu", card).alone()
 
@@ -110,13 +113,17 @@ def test_a_node_that_loads_and_fails_at_its_first_run_is_unsupported(card: Accel
         pass
 
 
+class Lost:
+    """A session, or a workload, on a card that fell off its bus."""
+
+    def run(self, outputs: object, inputs: object) -> None:
+        raise RuntimeError("Device is lost")
+
+    def launch(self) -> None:
+        raise ProfilingError("ONNX Runtime failed on it")
+
+
 def test_a_card_that_was_lost_makes_no_operation_unsupported(card: Accelerator) -> None:
-    class Lost:
-        """A session on a card that fell off its bus."""
-
-        def run(self, outputs: object, inputs: object) -> None:
-            raise RuntimeError("Device is lost")
-
     provider = replace(provider_on("webgpu", card), first=Lost())  # type: ignore[arg-type]
     pool = model(helper.make_node("MaxPool", ["x"], ["y", "places"], kernel_shape=[2, 2]))
     assert isinstance(pool.source, LoweredModel)
@@ -125,6 +132,16 @@ def test_a_card_that_was_lost_makes_no_operation_unsupported(card: Accelerator) 
         Loading(provider, 1, "warm").sampler(pool.source.content, pool.spec, card, is_optimised=False),
     ):
         pass
+
+
+def test_a_card_that_is_lost_in_a_block_ends_more_than_that_workload(card: Accelerator) -> None:
+    working = provider_on("webgpu", card)
+    lost = replace(working, first=Lost())  # type: ignore[arg-type]
+    work: CardWork = Lost()  # type: ignore[assignment]
+    with pytest.raises(DeviceError, match="runs nothing any more"):
+        CardSampler(work, lost, card, None)(1)
+    with pytest.raises(ProfilingError, match="failed on it"):
+        CardSampler(work, working, card, None)(1)
 
 
 def test_a_batch_is_run_as_one_call(card: Accelerator) -> None:

@@ -2,8 +2,8 @@
 
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
@@ -71,8 +71,9 @@ class Program:
     def __init__(self, device: RemoteHost, limit_s: float) -> None:
         self._device, self._limit_s = device, limit_s
         self._opened = ExitStack()
-        argv = [device.python(), device.push(_program())]
-        self._conversation = self._opened.enter_context(device.converse(argv))
+        with _blaming_nothing():
+            argv = [device.python(), device.push(_program())]
+            self._conversation = self._opened.enter_context(device.converse(argv))
 
     def ask(
         self, fields: Mapping[str, object], contents: Sequence[bytes] = (), *, places: Sequence[int] = ()
@@ -114,7 +115,8 @@ class Program:
             hung = DeviceTimeoutError(f"no answer of the board in {wait_s:g} s")
             raise ProgramEndedError(None, hung) from error
         if message is None:
-            self._device.why_not_ready()  # of a device that was lost, this says so
+            with _blaming_nothing():
+                self._device.why_not_ready()  # of a device that was lost, this says so
             raise ProgramEndedError(None, ProfilingError(f"it ended: {self._last_words()}"))
         return message
 
@@ -144,6 +146,15 @@ def told(kind: str, text: str) -> CarsHwError:
     """Return the error that a board tells of by its name and a message."""
     line = one_line(text, _LONGEST_LINE)
     return MissingPackageError(line) if kind == _MISSING else _KINDS.get(kind, ProfilingError)(line)
+
+
+@contextmanager
+def _blaming_nothing() -> Iterator[None]:
+    """Take a board that is slow to answer for a lost one: a time-out would be that of some workload."""
+    try:
+        yield
+    except DeviceTimeoutError as error:
+        raise DeviceLostError(str(error)) from error
 
 
 @cache

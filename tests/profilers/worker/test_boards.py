@@ -10,7 +10,7 @@ import pytest
 from torch import nn
 
 from cars_hw.testing._entries import measured
-from devices._errors import DeviceError, DeviceLostError
+from devices._errors import DeviceError, DeviceLostError, DeviceTimeoutError
 from latency_tables import Failure, FailureStatus, LatencyTable, Measurement, OpSpec
 from profilers.plan import MeasurementPlan, Quality, SentinelPlan
 from profilers.profiler import Profiler, plan_for
@@ -103,6 +103,20 @@ def test_a_lost_board_keeps_what_was_measured(board: LocalBoard) -> None:
         next(entries)
     assert [spec.kind for spec in table.measurements] == ["a"]
     assert all_ended(board)
+
+
+def test_a_board_that_starts_no_program_in_time_is_lost_and_no_workload_took_too_long(
+    tmp_path: Path,
+) -> None:
+    class Slow(LocalBoard):
+        """A board that is too busy to start a program."""
+
+        def push(self, content: bytes, *, executable: bool = False) -> str:
+            raise DeviceTimeoutError("no answer within 20 s")
+
+    profiler = Profiler(Slow(tmp_path), OnnxRuntime(), _QUICK)
+    with pytest.raises(DeviceLostError, match="no answer within 20 s"):
+        profiler.measure(workloads("a", "b"))
 
 
 @pytest.mark.parametrize("runtime", [OnnxRuntime(), TfLite()], ids=["onnxruntime", "tflite"])

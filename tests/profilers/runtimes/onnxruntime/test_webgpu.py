@@ -124,7 +124,7 @@ class Lost:
 
 
 def test_a_card_that_was_lost_makes_no_operation_unsupported(card: Accelerator) -> None:
-    provider = replace(provider_on("webgpu", card), first=Lost())  # type: ignore[arg-type]
+    provider = replace(provider_on("webgpu", card), first=Lost())
     pool = model(helper.make_node("MaxPool", ["x"], ["y", "places"], kernel_shape=[2, 2]))
     assert isinstance(pool.source, LoweredModel)
     with (
@@ -136,7 +136,7 @@ def test_a_card_that_was_lost_makes_no_operation_unsupported(card: Accelerator) 
 
 def test_a_card_that_is_lost_in_a_block_ends_more_than_that_workload(card: Accelerator) -> None:
     working = provider_on("webgpu", card)
-    lost = replace(working, first=Lost())  # type: ignore[arg-type]
+    lost = replace(working, first=Lost())
     work: CardWork = Lost()  # type: ignore[assignment]
     with pytest.raises(DeviceError, match="runs nothing any more"):
         CardSampler(work, lost, card, None)(1)

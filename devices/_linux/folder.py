@@ -6,10 +6,11 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from devices._errors import DeviceError, DeviceLostError
+from devices._errors import DeviceError
 from devices._linux.shell import Shell
 from devices._ssh import transfer
 from devices._ssh.connection import Connection
+from devices._ssh.transfer import UnwrittenError
 from devices.foundation.owners import Owner
 from devices.foundation.text import one_line
 
@@ -90,14 +91,12 @@ class Folder:
             transfer.push(self._connection, content, temporary)
             done = self._shell.script(_INSTALL, temporary, path, sha256, mode, timeout_s=_DISK_S)
             if done.exit_status != 0:
-                raise DeviceError(f"{path} did not arrive whole ({one_line(done.stderr)})")
-        except DeviceError as error:
-            if isinstance(error, DeviceLostError):
-                raise
+                raise UnwrittenError(f"{path} did not arrive whole ({one_line(done.stderr)})")
+        except UnwrittenError as error:
             raise self._refused(error, temporary) from error
         return path
 
-    def _refused(self, error: DeviceError, temporary: str) -> DeviceError:
+    def _refused(self, error: UnwrittenError, temporary: str) -> DeviceError:
         """Remove what arrived of a file, and return what hindered the rest."""
         free = ""
         with suppress(DeviceError):

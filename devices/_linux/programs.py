@@ -139,7 +139,7 @@ class Programs:
             self._connection.reconnect()
         script = Script.of(_PROLOGUE + _CONVERSE, words)
         conversation = SshConversation(
-            self._connection.start(script), self._connection.host, marks=(script.mark, mark)
+            self._connection.start(script), self._connection, marks=(script.mark, mark)
         )
         try:
             before = conversation.started()

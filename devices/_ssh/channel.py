@@ -56,6 +56,7 @@ class Channel:
                 bufsize=0,
                 cwd=folder,
                 start_new_session=True,
+                env={**os.environ, "SSH_ASKPASS_REQUIRE": "never"},  # a jump host may not ask either
             )
         except FileNotFoundError as error:
             raise DeviceError(

@@ -173,8 +173,12 @@ class Connection:
             pass
         return not self._master.is_ended
 
-    def lost(self, said: bytes = b"") -> DeviceLostError:
-        """Return the error of a connection that broke, by what a client has ``said``."""
+    def lost(self, said: bytes = b"") -> DeviceError:
+        """Return the error of a connection that broke, or takes no more clients, by what one has ``said``."""
+        if b"Session open refused by peer" in said:
+            return DeviceError(
+                f"{self.host} opens no further session on a connection; raise MaxSessions in its sshd_config"
+            )
         words = said + b"\n" + (bytes(self._master.errors) if self._master else b"")
         return DeviceLostError(f"the connection to {self.host} broke ({explained(without_marks(words))[0]})")
 

@@ -3,7 +3,7 @@
 from devices._device import Conversation
 from devices._errors import DeviceError, DeviceLostError, DeviceTimeoutError
 from devices._ssh.channel import Channel, Deadline
-from devices._ssh.connection import ANSWER_S
+from devices._ssh.connection import ANSWER_S, Connection
 from devices.foundation.text import one_line
 
 #: Seconds without progress after which what is written is not waited for.
@@ -21,12 +21,12 @@ class SshConversation(Conversation):
 
     Args:
         channel: The client.
-        host: Of the board, for messages.
+        connection: What it goes over.
         marks: What stands before the program's output, and on its standard error before its own words.
     """
 
-    def __init__(self, channel: Channel, host: str, *, marks: tuple[str, str]) -> None:
-        self._channel, self._host = channel, host
+    def __init__(self, channel: Channel, connection: Connection, *, marks: tuple[str, str]) -> None:
+        self._channel, self._connection, self._host = channel, connection, connection.host
         self._frame, self._mark = (mark.encode() for mark in marks)
 
     def started(self) -> bytes:
@@ -35,6 +35,7 @@ class SshConversation(Conversation):
         Raises:
             DeviceLostError: The connection broke.
             DeviceTimeoutError: It does not start.
+            DeviceError: The board takes no more programs at once.
         """
         channel, before = self._channel, b"\n%s\n" % self._frame
         word = b"\n%s starts\n" % self._mark
@@ -45,7 +46,7 @@ class SshConversation(Conversation):
             raise DeviceTimeoutError(f"no program starts on {self._host} within {ANSWER_S:g} s")
         start = channel.errors.find(b"\n%s starts\n" % self._frame)
         if before not in channel.output or start < 0:
-            raise DeviceLostError(f"the connection to {self._host} broke before a program started")
+            raise self._connection.lost(bytes(channel.errors))
         del channel.output[: channel.output.index(before) + len(before)]
         del channel.errors[: start + len(b"\n%s starts" % self._frame)]
         said = bytes(channel.errors)

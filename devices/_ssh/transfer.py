@@ -2,7 +2,7 @@
 
 import secrets
 
-from devices._errors import DeviceError
+from devices._errors import DeviceError, DeviceLostError
 from devices._ssh.connection import Connection
 from devices.foundation.text import one_line
 
@@ -19,11 +19,16 @@ head -c "$(($2 + 1))" "$1"
 """
 
 
+class UnwrittenError(DeviceError):
+    """A file that a board does not take."""
+
+
 def push(connection: Connection, content: bytes, path: str) -> None:
     """Write ``content`` to the file ``path``, connecting anew once where the connection breaks.
 
     Raises:
-        DeviceError: The board refuses or is full, or was lost; some of the file may be there.
+        UnwrittenError: The board refuses the file, or is full; some of it may be there.
+        DeviceError: The board was lost, or this machine's disk is full.
     """
     local = connection.folder / secrets.token_hex(8)
     try:
@@ -56,7 +61,7 @@ def pull(connection: Connection, path: str, max_bytes: int) -> bytes:
 
 
 def _put(connection: Connection, name: str, path: str, timeout_s: float) -> None:
-    channel = connection.client("sftp", ["-q", "-b-", f"-oControlPath={connection.socket}"])
+    channel = connection.client("sftp", ["-b-", f"-oControlPath={connection.socket}"])
     try:
         channel.send(f"put {name} {_quoted(path)}\n".encode(errors="surrogateescape"))
         channel.move_until(lambda: not channel.is_sending, timeout_s)
@@ -66,10 +71,11 @@ def _put(connection: Connection, name: str, path: str, timeout_s: float) -> None
         channel.close()
     if channel.exit_status == 0:
         return
-    if not connection.is_alive():
-        raise connection.lost(bytes(channel.errors))
+    refusal = connection.lost(bytes(channel.errors))
+    if not (connection.is_alive() and isinstance(refusal, DeviceLostError)):
+        raise refusal
     said = one_line(bytes(channel.errors).strip().rpartition(b"\n")[2]) or "sftp says nothing"
-    raise DeviceError(f"{path} cannot be written on {connection.host} ({said})")
+    raise UnwrittenError(f"{path} cannot be written on {connection.host} ({said})")
 
 
 def _quoted(path: str) -> str:

@@ -92,12 +92,13 @@ class Sshd:
         public = (self.folder / f"{key}.pub").read_text()
         (self.folder / "known_hosts").write_text(f"board {public}" if is_known else "")
 
-    def start(self, *, sftp: str = "internal-sftp", home: Path | None = None) -> None:
+    def start(self, *, sftp: str = "internal-sftp", home: Path | None = None, sessions: int = 10) -> None:
         """Start the server, and wait until it takes connections.
 
         Args:
             sftp: The command that takes files.
             home: Of its user, where that is not ``folder``; our folder is then below it.
+            sessions: How many it opens on one connection.
         """
         if os.getuid() == 0:  # Debian's sshd confines its unprivileged part there
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
@@ -112,6 +113,7 @@ class Sshd:
             *("PasswordAuthentication=no", "KbdInteractiveAuthentication=no", "PrintMotd=no"),
             *(
                 "UseDNS=no",
+                f"MaxSessions={sessions}",
                 f"SetEnv={environment}",
                 f"Subsystem=sftp {sftp}",
             ),

@@ -127,6 +127,23 @@ def test_a_server_that_gives_commands_no_process_group_is_refused(sshd: Sshd) ->
     )
 
 
+def test_a_server_that_opens_no_further_session_says_so_and_what_runs_goes_on(sshd: Sshd) -> None:
+    sshd.stop()
+    sshd.start(sessions=2)
+    with devices.connect("ssh:board") as device:
+        assert isinstance(device, Ssh)
+        with device.converse(["cat"]) as program:
+            for use in (
+                lambda: device.run(["true"], timeout_s=10),
+                lambda: device.push(b"model"),
+                lambda: device.converse(["cat"]).__enter__(),
+            ):
+                with pytest.raises(DeviceError, match=r"opens no further session .* raise MaxSessions"):
+                    use()
+            program.write(b"goes on\n")
+            assert program.read(100, timeout_s=10) == b"goes on\n"
+
+
 _SESSION = """
 import sys, devices
 with devices.connect("ssh:board") as device, device.quiet(1), device.scratch():

@@ -12,23 +12,26 @@ from profilers.runtimes._board.process import BoardProcess
 from profilers.runtimes._on_board import Execution
 from profilers.runtimes._runtime import LoweredModel
 
+#: The number of the one model that a program has here.
+_PLACE = 0
+
 
 class BoardModel:
     """A model on a board: the ``Sampler`` of runtimes there.
 
     Args:
         process: Runs it.
-        place: Its number there.
+        spec: What it computes, for messages.
         facts: What is kept with its entry.
     """
 
-    def __init__(self, process: BoardProcess, place: int, facts: Conditions) -> None:
-        self._process, self._place, self._facts = process, place, facts
+    def __init__(self, process: BoardProcess, spec: OpSpec, facts: Conditions) -> None:
+        self._process, self._spec, self._facts = process, spec, facts
 
     def __call__(self, n: int) -> Sequence[float]:
         """Run ``n`` calls as one block; return their mean."""
-        with _ended_by_it():
-            (found,) = self._process.run([(self._place, n)])
+        with _ended_by(self._spec):
+            (found,) = self._process.run([(_PLACE, n)])
         if isinstance(found, ProfilingError):
             raise found
         return found
@@ -69,9 +72,9 @@ class Board:
             DeviceError: The board lacks what it needs, or was lost.
         """
         with closing(BoardProcess(device, self._execution())) as process:
-            with _ended_by_it():
-                facts = process.load(0, spec, model)
-            yield BoardModel(process, 0, facts)
+            with _ended_by(spec):
+                facts = process.load(_PLACE, spec, model)
+            yield BoardModel(process, spec, facts)
 
     @contextmanager
     def profiled(
@@ -86,10 +89,10 @@ class Board:
         with (
             device.scratch() as folder,
             closing(BoardProcess(device, self._execution())) as process,
-            _ended_by_it(),
+            _ended_by(spec),
         ):
-            facts = process.load(0, spec, model, profile_folder=folder)
-            yield BoardModel(process, 0, facts), process, folder
+            facts = process.load(_PLACE, spec, model, profile_folder=folder)
+            yield BoardModel(process, spec, facts), process, folder
 
     def optimised(
         self, models: Iterable[tuple[OpSpec, bytes, int]], device: RemoteHost
@@ -106,15 +109,15 @@ class Board:
         """
         with device.scratch() as folder, closing(BoardProcess(device, self._execution())) as process:
             for spec, content, max_bytes in models:
-                with _ended_by_it():
+                with _ended_by(spec):
                     graph = process.optimised(content, folder, max_bytes=max_bytes)
                 yield spec, graph
 
 
 @contextmanager
-def _ended_by_it() -> Iterator[None]:
-    """Turn the end of a program that had one model into what that means for it."""
+def _ended_by(spec: OpSpec) -> Iterator[None]:
+    """Turn the end of a program that had one model into what that means for it: the sentinel, say."""
     try:
         yield
     except ProgramEndedError as ended:
-        raise ended.error from ended
+        raise type(ended.error)(f"{spec} on the board: {ended}") from ended

@@ -12,6 +12,7 @@ from torch import nn
 from cars_hw.testing._entries import measured
 from devices._errors import DeviceError, DeviceLostError, DeviceTimeoutError
 from latency_tables import Failure, FailureStatus, LatencyTable, Measurement, OpSpec
+from profilers.errors import ProfilingError
 from profilers.plan import MeasurementPlan, Quality, SentinelPlan
 from profilers.profiler import Profiler, plan_for
 from profilers.progress.report import Step
@@ -117,6 +118,14 @@ def test_a_board_that_starts_no_program_in_time_is_lost_and_no_workload_took_too
     profiler = Profiler(Slow(tmp_path), OnnxRuntime(), _QUICK)
     with pytest.raises(DeviceLostError, match="no answer within 20 s"):
         profiler.measure(workloads("a", "b"))
+
+
+def test_a_sentinel_that_somebody_ends_is_named(board: LocalBoard) -> None:
+    spec = OpSpec.of("sentinel", (1, 8, 4, 4))
+    with OnnxRuntime().prepare(Workload(spec, LoweredModel(b"a")), board) as sampler:
+        board.conversations[-1].process.kill()
+        with pytest.raises(ProfilingError, match=r"sentinel\[.* on the board: it ended: without a word"):
+            sampler(1)
 
 
 @pytest.mark.parametrize("runtime", [OnnxRuntime(), TfLite()], ids=["onnxruntime", "tflite"])

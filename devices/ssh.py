@@ -22,6 +22,7 @@ from devices._linux.shell import Shell
 from devices._ssh import transfer
 from devices._ssh.connection import Connection
 from devices.foundation import locks
+from devices.foundation.text import plain
 
 _HOW_TO_CHOOSE = f"write ?cores= and one of {', '.join(CHOICES)}"
 
@@ -98,11 +99,11 @@ class Ssh(RemoteHost):
             kind="ssh",
             model=identity.model(reports["model"], reports["cpuinfo"]),
             platform=f"{identity.chip(reports['compatible'], reports['machine'])}; {self._cores_text()}",
-            os_build=identity.build(reports["release"]) or identity.plain(reports["kernel"]) or "unknown",
+            os_build=identity.build(reports["release"]) or plain(reports["kernel"]) or "unknown",
             cores=len(present) or max(self._processors) + 1,
             serial_hash=self._serial_hash,
             abi=identity.abi(reports["program"]),
-            kernel=identity.plain(reports["kernel"]),
+            kernel=plain(reports["kernel"]),
         )
 
     def boot_id(self) -> str:
@@ -115,7 +116,7 @@ class Ssh(RemoteHost):
         return DeviceState(
             clock_mhz=_proc.scaling_mhz(reports["clock"]),
             residency_s=_proc.residency_s(reports["residency"]),
-            governor=identity.plain(reports["governor"]) or None,
+            governor=plain(reports["governor"]) or None,
             is_clock_fixed=self._clock.is_fixed,
             temperature_c=heat.hottest_c,
             cooling=heat.cooling,
@@ -199,7 +200,7 @@ class Ssh(RemoteHost):
             sensors.heat(reports["heat"]),
             sensors.power(reports["throttled"], reports["alarms"]),
             sensors.tegra(reports.get("tegra", "")),
-            tuple(dict.fromkeys(map(identity.plain, reports["governors"].split()))),
+            tuple(dict.fromkeys(map(plain, reports["governors"].split()))),
         )
 
     def _chosen(self) -> tuple[int, ...]:

@@ -373,6 +373,9 @@ class RemoteDevice(Device):
 class Conversation(ABC):
     """A program that runs on a remote device and answers what it is asked; leaving it ends the program."""
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: a program on a remote device>"
+
     @abstractmethod
     def write(self, content: bytes) -> None:
         """Write all of ``content`` to the program's standard input.

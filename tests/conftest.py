@@ -16,6 +16,7 @@ from tests.fakes.sshd import sshd as serving
 
 # Before torch is loaded: its threads must not wait in a busy loop on a machine that others use too.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, and so would every command they run.

@@ -5,6 +5,7 @@ architectures are drawn than are evaluated, and those are chosen that, if their 
 plausibly are, would add the most to what the evaluated ones dominate.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol, runtime_checkable
@@ -93,7 +94,7 @@ class Screen:
         self._costs, self._violation = tuple(costs), violation
         self._pool_size, self._optimism, self._remembers = pool_size, optimism, remembers
         self._evaluated: dict[Architecture, Candidate] = {}
-        self._known: dict[Architecture, tuple[tuple[float, ...], tuple[float, ...]]] = {}
+        self._known: OrderedDict[Architecture, tuple[tuple[float, ...], tuple[float, ...]]] = OrderedDict()
 
     def __repr__(self) -> str:
         seen = f"{len(self._evaluated)} evaluations seen"
@@ -209,7 +210,7 @@ class Screen:
             bounds = bounds_of(self._costs, architecture, (0.0, *costs))
             found = self._known[architecture] = costs, costs if bounds is None else bounds[1:]
             if len(self._known) > _POOLS_REMEMBERED * self._pool_size:
-                del self._known[next(iter(self._known))]
+                self._known.popitem(last=False)
         return found
 
     def _exact(self, architectures: Sequence[Architecture]) -> tuple[Costs, Costs]:

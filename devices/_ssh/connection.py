@@ -283,12 +283,19 @@ class Connection:
         return done
 
     def _unfinished(self, said: bytes, script: Script) -> DeviceError:
-        """Return why a command ended without a status."""
-        if script.before_errors() in said and self.is_alive():
+        """Return why a command ended without a status: a broken connection ends its client first."""
+        if script.before_errors() in said and self._answers():
             return DeviceError(
                 f"a program on {self.host} was killed together with its shell; free memory there"
             )
         return self.lost(said)
+
+    def _answers(self) -> bool:
+        """Tell whether the board still does."""
+        try:
+            return self._ask(Script.of(":"), _GRACE_S).exit_status == 0
+        except DeviceError:
+            return False
 
     def _unreachable(self, said: bytes, script: Script) -> DeviceError:
         _, starts, after = said.partition(script.before_errors())

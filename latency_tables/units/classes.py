@@ -19,7 +19,6 @@ UnitClass = Literal["pointwise", "depthwise", "convolution", "pool", "norm", "re
 
 UNIT_CLASSES: tuple[UnitClass, ...] = get_args(UnitClass)
 
-_CHANNELS_LAST = "com.ms.internal.nhwc"
 _FUSED_CHANNELS_LAST = "NhwcFusedConv"
 _CONVOLUTIONS = {"Conv", "FusedConv", "ConvInteger", "QLinearConv", "Conv2d", _FUSED_CHANNELS_LAST}
 _TFLITE_CONVOLUTION, _TFLITE_DEPTHWISE = "CONV_2D", "DEPTHWISE_CONV_2D"
@@ -39,6 +38,9 @@ _NORMS = {
 #: With a constant, they are what is left of a batch normalisation that no convolution took in.
 _SCALINGS = {"Add", "Sub", "Mul", "Div", "ADD", "SUB", "MUL", "DIV"}
 _REORDERS = {"ReorderInput", "ReorderOutput", "Transpose", "TRANSPOSE", "contiguous"}
+
+#: The domain of ONNX Runtime's operators on images whose channels come last.
+_CHANNELS_LAST = "com.ms.internal.nhwc"
 
 
 class UnitWork(NamedTuple):

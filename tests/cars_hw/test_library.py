@@ -117,7 +117,7 @@ def test_what_is_shown_is_one_line_without_raw_samples() -> None:
         "<configuration: cars on darts, mnist5k; error, parameters, latency_ms>",
         "<random_search on nasbench201: no population yet>",
         "<file format onnx: .onnx, NCHW, for onnxruntime>",
-        "<runtime onnxruntime: threads=2, provider='cpu', benchmark_binary=''>",
+        "<runtime onnxruntime: threads=2, provider='cpu', benchmark_binary='', batch=1, mode='warm'>",
         "<profiler of <runtime fake: threads=1> on <device fake>>",
         "<fleet of 1, 0 lost: <runtime fake: threads=1> on <device fake>>",
     ]

@@ -64,7 +64,9 @@ def test_a_graphics_card_is_refused_for_nothing_would_run_on_it() -> None:
     adreno = VulkanCard("Adreno 740", 0x5143, 0x43050A01)
     [found] = cards([adreno], library=Nvml(FakeNvml()), drm=Path("/nonexistent"))
     with (
-        pytest.raises(DeviceError, match="TFLite is measured on this machine or on a phone, not on gpu"),
+        pytest.raises(
+            DeviceError, match="TFLite is measured on this machine, a board or a phone, not on gpu"
+        ),
         TfLite().prepare(Workload(SPEC, conv), Gpu(found)),
     ):
         pass

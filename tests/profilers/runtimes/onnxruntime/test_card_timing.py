@@ -8,27 +8,27 @@ from profilers.runtimes._onnxruntime.providers.timing import (
     launching,
     warm_latency_s,
 )
-from tests.fakes.clocked_card import ClockedCard
+from tests.fakes.launched_card import LaunchedCard
 
 
 def test_a_call_of_a_block_takes_what_the_card_works_on_it() -> None:
-    card = ClockedCard(launch_s=1e-5, call_s=1e-3)
+    card = LaunchedCard(launch_s=1e-5, call_s=1e-3)
     assert warm_latency_s(card, 100, card.clock_s) == pytest.approx(1e-3, rel=1e-3)
 
 
 def test_what_reading_back_takes_is_taken_out() -> None:
-    card = ClockedCard(launch_s=1e-5, call_s=1e-3, read_s=0.2)
+    card = LaunchedCard(launch_s=1e-5, call_s=1e-3, read_s=0.2)
     assert warm_latency_s(card, 10, card.clock_s) == pytest.approx(1e-3, rel=1e-2)
 
 
 def test_one_call_that_does_not_count_runs_before_a_block() -> None:
-    card = ClockedCard(launch_s=1e-5, call_s=1e-3)
+    card = LaunchedCard(launch_s=1e-5, call_s=1e-3)
     warm_latency_s(card, 8, card.clock_s)
     assert card.calls == 9
 
 
 def test_a_latency_is_never_below_what_it_takes_to_give_the_call() -> None:
-    class Reading(ClockedCard):
+    class Reading(LaunchedCard):
         """The second read-back of a block takes longer than the block."""
 
         def wait(self) -> None:
@@ -40,7 +40,7 @@ def test_a_latency_is_never_below_what_it_takes_to_give_the_call() -> None:
 
 
 def test_a_cold_call_is_waited_for_and_the_cache_is_filled_before_each() -> None:
-    card = ClockedCard(launch_s=1e-5, call_s=1e-3, read_s=5e-3)
+    card = LaunchedCard(launch_s=1e-5, call_s=1e-3, read_s=5e-3)
     filled_at: list[int] = []
 
     def flush() -> None:
@@ -58,20 +58,20 @@ def test_a_cold_call_is_waited_for_and_the_cache_is_filled_before_each() -> None
 def test_a_block_that_takes_no_longer_than_giving_its_calls_is_launch_bound(
     launch_s: float, call_s: float, *, is_bound: bool
 ) -> None:
-    card = ClockedCard(launch_s=launch_s, call_s=call_s, read_s=2e-3)
+    card = LaunchedCard(launch_s=launch_s, call_s=call_s, read_s=2e-3)
     told = launching(card, card.clock_s)
     assert told.launch_s == pytest.approx(launch_s)
     assert told.launch_bound == is_bound
 
 
 def test_the_joules_of_a_call_are_those_of_half_a_second_of_calls() -> None:
-    card = ClockedCard(launch_s=1e-5, call_s=1e-3, watts=50.0)
+    card = LaunchedCard(launch_s=1e-5, call_s=1e-3, watts=50.0)
     before = card.calls
     assert energy_j_per_call(card, card.energy_j, card.clock_s) == pytest.approx(0.05)
     assert (card.calls - before) * card.call_s > 0.4
 
 
 def test_a_card_that_counts_no_joules_tells_none_and_runs_nothing_for_them() -> None:
-    card = ClockedCard(launch_s=1e-5, call_s=1e-3)
+    card = LaunchedCard(launch_s=1e-5, call_s=1e-3)
     assert energy_j_per_call(card, lambda: None, card.clock_s) is None
     assert card.calls == 0

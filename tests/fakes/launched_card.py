@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass
-class ClockedCard:
+class LaunchedCard:
     """A card, and the process that gives it work, both by one clock.
 
     Attributes:

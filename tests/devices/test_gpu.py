@@ -209,7 +209,7 @@ def test_a_played_card_is_connected_to_by_name_and_is_never_timed(
         assert card.state().is_clock_fixed is None
         assert (card.disturbance(), card.energy_j()) == (None, None)
     with pytest.raises(
-        DeviceError, match="no card for gpu; install its driver, or name one .*: gpu:software:0"
+        DeviceError, match=r"no card for gpu; install its driver, or name one .*: gpu:software:0"
     ):
         Gpu.connect("")
 

@@ -244,7 +244,7 @@ class Ssh(RemoteHost):
 def _split(address: str) -> tuple[str, str, str]:
     """Return host, cores and Python of an address."""
     host, mark, query = address.partition("?")
-    pairs = parse_qsl(query, keep_blank_values=True)
+    pairs = parse_qsl(query.replace("+", "%2B"), keep_blank_values=True)  # which is no blank in a path
     wishes = dict(pairs)
     if mark and (len(wishes) != len(pairs) or not wishes.keys() <= {"cores", "python"} or not wishes):
         raise DeviceError(f"{query[:64]!r} names nothing to choose; {_HOW_TO_CHOOSE}, or ?python=/path")
@@ -252,7 +252,7 @@ def _split(address: str) -> tuple[str, str, str]:
     if cores not in CHOICES:
         raise DeviceError(f"{cores[:64]!r} does not choose cores; {_HOW_TO_CHOOSE}")
     if not re.fullmatch(r"[A-Za-z0-9_/][^\x00-\x1f\x7f]{0,255}", python):
-        raise DeviceError(f"{python[:64]!r} is no Python; write ?python= and the path of one on the board")
+        raise DeviceError(f"{python[:64]!r} is no Python; write ?python= and the whole path of one there")
     return host, cores, python
 
 

@@ -103,7 +103,7 @@ class Gpu(Accelerator):
         pulse, readings = self._driver.pulse(), self._driver.readings()
         return DeviceState(
             clock_mhz=pulse.clock_mhz,
-            is_clock_fixed=None if self.adapter.is_software else self._clocks.is_held,
+            is_clock_fixed=None if self.adapter.is_software else self._clocks.are_held(),
             temperature_c=readings.temperature_c,
             load=os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
             threads=self._quiet_threads,

@@ -22,6 +22,7 @@ from devices._linux.shell import Shell
 from devices._ssh import transfer
 from devices._ssh.connection import Connection
 from devices.foundation import locks
+from devices.foundation.text import plain
 
 _HOW_TO_CHOOSE = f"write ?cores= and one of {', '.join(CHOICES)}"
 
@@ -102,11 +103,11 @@ class Ssh(RemoteHost):
             kind="ssh",
             model=identity.model(reports["model"], reports["cpuinfo"]),
             platform=f"{identity.chip(reports['compatible'], reports['machine'])}; {self._cores_text()}",
-            os_build=identity.build(reports["release"]) or identity.plain(reports["kernel"]) or "unknown",
+            os_build=identity.build(reports["release"]) or plain(reports["kernel"]) or "unknown",
             cores=len(present) or max(self._processors) + 1,
             serial_hash=self._serial_hash,
             abi=identity.abi(reports["program"]),
-            kernel=identity.plain(reports["kernel"]),
+            kernel=plain(reports["kernel"]),
         )
 
     def boot_id(self) -> str:
@@ -192,7 +193,7 @@ class Ssh(RemoteHost):
         return DeviceState(
             clock_mhz=_proc.scaling_mhz(reports["clock"]),
             residency_s=_proc.residency_s(reports["residency"]),
-            governor=identity.plain(reports["governor"]) or None,
+            governor=plain(reports["governor"]) or None,
             is_clock_fixed=self._clock.is_fixed,
             temperature_c=heat.hottest_c,
             cooling=heat.cooling,
@@ -210,7 +211,7 @@ class Ssh(RemoteHost):
             sensors.heat(reports["heat"]),
             sensors.power(reports["throttled"], reports["alarms"]),
             sensors.tegra(reports.get("tegra", "")),
-            tuple(dict.fromkeys(map(identity.plain, reports["governors"].split()))),
+            tuple(dict.fromkeys(map(plain, reports["governors"].split()))),
         )
 
     def _chosen(self) -> tuple[int, ...]:
@@ -243,7 +244,7 @@ class Ssh(RemoteHost):
 def _split(address: str) -> tuple[str, str, str]:
     """Return host, cores and Python of an address."""
     host, mark, query = address.partition("?")
-    pairs = parse_qsl(query, keep_blank_values=True)
+    pairs = parse_qsl(query.replace("+", "%2B"), keep_blank_values=True)  # which is no blank in a path
     wishes = dict(pairs)
     if mark and (len(wishes) != len(pairs) or not wishes.keys() <= {"cores", "python"} or not wishes):
         raise DeviceError(f"{query[:64]!r} names nothing to choose; {_HOW_TO_CHOOSE}, or ?python=/path")
@@ -251,7 +252,7 @@ def _split(address: str) -> tuple[str, str, str]:
     if cores not in CHOICES:
         raise DeviceError(f"{cores[:64]!r} does not choose cores; {_HOW_TO_CHOOSE}")
     if not re.fullmatch(r"[A-Za-z0-9_/][^\x00-\x1f\x7f]{0,255}", python):
-        raise DeviceError(f"{python[:64]!r} is no Python; write ?python= and the path of one on the board")
+        raise DeviceError(f"{python[:64]!r} is no Python; write ?python= and the whole path of one there")
     return host, cores, python
 
 

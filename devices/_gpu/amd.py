@@ -8,11 +8,11 @@ from devices._gpu.driver import Driver, Pulse, Readings
 from devices._gpu.processes import Clients
 from devices._gpu.sysfs import Files
 
-#: What the driver does with the clock, and what it may be told; ``profile_standard`` is a fixed clock, the
-#: same for all cards of a kind, that they can sustain.
+#: What the driver does with the clock, and what it is told; ``profile_standard`` is a fixed clock, the same
+#: for all cards of a kind, that they can sustain. Where it stands at ``manual`` or ``perf_determinism``,
+#: somebody has chosen clocks, which the name alone would not bring back.
 _LEVEL = "device/power_dpm_force_performance_level"
-_LEVELS = ("auto", "low", "high", "manual", "profile_standard", "profile_min_sclk", "profile_min_mclk",
-           "profile_peak", "perf_determinism")  # fmt: skip
+_LEVELS = ("auto", "low", "high", "profile_standard", "profile_min_sclk", "profile_min_mclk", "profile_peak")
 _FIXED = "profile_standard"
 
 #: The line of ``pp_dpm_sclk`` and ``pp_dpm_mclk`` that holds now: ``1: 2304Mhz *``.

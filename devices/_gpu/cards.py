@@ -104,7 +104,7 @@ def chosen(address: str, found: Sequence[Card]) -> Card:
         )
     if matching:
         raise DeviceError(f"{name} may be any of several cards; name one that is here: {known}")
-    raise DeviceError(f"there is no card for {name}; name one that is here: {known}")
+    raise DeviceError(f"there is no card for {name}; install its driver, or name one that is here: {known}")
 
 
 def _nvidia(library: Nvml | None, unclaimed: list[VulkanCard]) -> Iterator[Card]:

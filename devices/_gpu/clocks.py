@@ -52,7 +52,8 @@ class Clocks:
             if not is_ours:
                 raise DeviceError("another process measures on this card now; wait until it has ended")
             self._recover()
-            settings = self._driver.settings()
+            # What a crashed process left and could not be set again stays written down, in place of ours.
+            settings = {} if self._record.exists() else self._driver.settings()
             if not settings or not self._remember(settings):
                 yield
                 return
@@ -82,7 +83,7 @@ class Clocks:
             boot, settings = found["boot"], {str(key): str(value) for key, value in found["settings"].items()}
         except FileNotFoundError:
             return
-        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             logger.warning(
                 "%s cannot be read (%s): whether the clock of a card is still held is not known; "
                 "restart the machine, then delete that file",

@@ -29,6 +29,10 @@ _REASONS = ("nvmlDeviceGetCurrentClocksEventReasons", "nvmlDeviceGetCurrentClock
 #: The driver samples what each process uses a few times a second; it is not asked more often, in seconds.
 _SAMPLED_S = 0.1
 
+#: For so long what a process used last holds where the driver has no newer sample: it takes one each second
+#: at the least, and none of a process that uses nothing.
+_HOLDS_S = 1.0
+
 
 class Nvidia(Driver):
     """An NVIDIA card.
@@ -50,14 +54,18 @@ class Nvidia(Driver):
             raise DeviceError("NVIDIA's driver does not answer; `nvidia-smi` says why")
         self._nvml, self._family, self._now_s = nvml, family, now_s
         self._is_open = True
-        self._handle = nvml.ask("nvmlDeviceGetHandleByUUID", uuid)
-        if self._handle is None:
+        try:
+            self._handle = nvml.ask("nvmlDeviceGetHandleByUUID", uuid)
+            if self._handle is None:
+                raise DeviceError(f"NVIDIA's driver no longer shows the card {uuid}; restart the machine")
+            self._base_mhz = self._whole("nvmlDeviceGetClock", _PROCESSORS, _DEFAULT)
+        except DeviceError:
             self.close()
-            raise DeviceError(f"NVIDIA's driver no longer shows the card {uuid}; restart the machine")
-        self._base_mhz = self._whole("nvmlDeviceGetClock", _PROCESSORS, _DEFAULT)
+            raise
         self._counts_others = family.has_the_systems_numbers()
         self._asked_s: float | None = None
-        self._sampled_us = 0
+        self._sampled_us, self._sampled_s = 0, -_HOLDS_S
+        self._at_work: set[int | None] = set()
         self._others: int | None = None
 
     def pulse(self) -> Pulse:
@@ -115,21 +123,26 @@ class Nvidia(Driver):
         now_s = self._now_s()
         if self._asked_s is None or now_s - self._asked_s >= _SAMPLED_S:
             self._asked_s = now_s
-            self._others = self._counted()
+            self._others = self._counted(now_s)
         return self._others
 
-    def _counted(self) -> int | None:
-        listed = self._nvml.ask("nvmlDeviceGetComputeRunningProcesses", self._handle)
-        if not isinstance(listed, list):
+    def _counted(self, now_s: float) -> int | None:
+        listed = self._nvml.listed("nvmlDeviceGetComputeRunningProcesses", self._handle)
+        if listed is None:
             return None
         others = {pid for pid in map(_pid, listed) if pid is not None and not self._family.includes(pid)}
         if not others:
             return 0
-        samples = self._nvml.ask("nvmlDeviceGetProcessUtilization", self._handle, self._sampled_us)
-        if not isinstance(samples, list) or not samples:
+        samples = self._nvml.listed("nvmlDeviceGetProcessUtilization", self._handle, self._sampled_us)
+        if samples is None:
             return len(others)
-        self._sampled_us = max(getattr(sample, "timeStamp", 0) for sample in samples)
-        return len(others & {_pid(sample) for sample in samples if getattr(sample, "smUtil", 0) > 0})
+        if samples:
+            self._sampled_us = max(getattr(sample, "timeStamp", 0) for sample in samples)
+            self._sampled_s = now_s
+            self._at_work = {_pid(sample) for sample in samples if getattr(sample, "smUtil", 0) > 0}
+        elif now_s - self._sampled_s > _HOLDS_S:
+            self._at_work = set()
+        return len(others & self._at_work)
 
 
 def _pid(found: object) -> int | None:

@@ -19,6 +19,9 @@ logger = logging.getLogger(__name__)
 
 _LIBRARIES = ("libnvidia-ml.so.1", "nvml.dll")
 
+#: NVML_SUCCESS and NVML_ERROR_NOT_FOUND, by which a function says that there is nothing to list.
+_NOTHING = (0, 6)
+
 #: NVML_ERROR_GPU_IS_LOST, NVML_ERROR_RESET_REQUIRED, NVML_ERROR_GPU_NOT_FOUND.
 _LOST = (15, 16, 28)
 
@@ -98,6 +101,11 @@ class Nvml:
         """
         return self._call(function, *arguments)[0]
 
+    def listed(self, function: str, *arguments: object) -> list[object] | None:
+        """Return a list, empty where there is nothing to list, as ``ask`` does."""
+        found = self._call(function, *arguments, at_nothing=[])[1]
+        return found if isinstance(found, list) else None
+
     def whole(self, function: str, *arguments: object) -> int | None:
         """Return a number that is not negative, as ``ask`` does."""
         found = self.ask(function, *arguments)
@@ -110,8 +118,16 @@ class Nvml:
     def identities(self) -> list[Identity]:
         """List the cards, in the driver's order."""
         n = min(self.whole("nvmlDeviceGetCount") or 0, _MOST_CARDS)
-        handles = (self.ask("nvmlDeviceGetHandleByIndex", i) for i in range(n))
-        return [self._identity(handle) for handle in handles if handle is not None]
+        return [who for i in range(n) if (who := self._listed_identity(i)) is not None]
+
+    def _listed_identity(self, i: int) -> Identity | None:
+        """Return who the card of a number is; one that was lost leaves the others in use."""
+        try:
+            handle = self.ask("nvmlDeviceGetHandleByIndex", i)
+            return None if handle is None else self._identity(handle)
+        except DeviceLostError as error:
+            logger.warning("NVIDIA's card %d is left out: %s", i, error)
+            return None
 
     def _identity(self, handle: object) -> Identity:
         pci = self.ask("nvmlDeviceGetPciInfo", handle)
@@ -129,8 +145,8 @@ class Nvml:
             capability,
         )
 
-    def _call(self, function: str, *arguments: object) -> tuple[bool, object]:
-        """Return whether a function did its work, and what it answered."""
+    def _call(self, function: str, *arguments: object, at_nothing: object = None) -> tuple[bool, object]:
+        """Return whether a function did its work, and its answer; ``at_nothing`` where it lists nothing."""
         found = getattr(self._module, function, None)
         if found is None:
             logger.debug("this nvidia-ml-py has no %s", function)
@@ -143,7 +159,7 @@ class Nvml:
                     f"the card was lost: {one_line(str(error))}; restart the machine"
                 ) from error
             logger.debug("%s: %s", function, error)
-            return False, None
+            return False, at_nothing if error.value in _NOTHING else None
 
 
 class _Memory(Structure):

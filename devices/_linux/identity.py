@@ -4,9 +4,7 @@ import hashlib
 import re
 
 from devices import _proc
-
-#: Longest text of a board that goes into a table's header.
-_LONGEST = 120
+from devices.foundation.text import plain
 
 _PRETTY_NAME = re.compile(r"^PRETTY_NAME=[\"']?([^\"'\n]{1,200})[\"']?$", re.MULTILINE)
 
@@ -61,9 +59,3 @@ def serial_hash(serial: str, machine_id: str) -> str:
     if not number:
         return ""
     return hashlib.scrypt(number.encode(), salt=_SALT, n=1 << 14, r=8, p=1, dklen=8).hex()
-
-
-def plain(text: str) -> str:
-    """Return ``text`` with single blanks, without control characters, at most 120 characters of it."""
-    visible = "".join(character if character.isprintable() else " " for character in text)
-    return " ".join(visible.split())[:_LONGEST].strip()

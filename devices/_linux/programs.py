@@ -14,6 +14,7 @@ from dataclasses import replace
 
 from devices._cores import mask
 from devices._device import Completed
+from devices._environment import with_environment
 from devices._errors import DeviceError, DeviceLostError
 from devices._kinds import listed
 from devices._linux.shell import Shell
@@ -81,8 +82,6 @@ done 2>/dev/null
 
 #: Characters of a complaint that a message takes.
 _LONGEST = 200
-
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
 
 class Programs:
@@ -171,7 +170,7 @@ class Programs:
             raise DeviceError("there is no program to run; give its words")
         processors = (mask(self._processors), listed(self._processors))
         before = [self._shell.root, mark, pid_file, self._shell.boot_id or "", *processors]
-        return [*before, *_with(environment), *argv]
+        return [*before, *with_environment(environment), *argv]
 
     def _own_words(self, stderr: bytes, mark: str) -> bytes:
         """Return what a program itself wrote to its standard error, or raise why it did not start."""
@@ -193,13 +192,3 @@ class Programs:
             f"{one_line(reason, 64) or 'did not start'}{told}; install util-linux there, or ask for other "
             "?cores="
         )
-
-
-def _with(environment: Mapping[str, str] | None) -> list[str]:
-    """Return the words that give a program its environment."""
-    for name in environment or {}:
-        if not _VARIABLE.fullmatch(name):
-            raise DeviceError(
-                f"{name[:64]!r} is no name of an environment variable; use letters, digits and _"
-            )
-    return ["env", *(f"{name}={value}" for name, value in environment.items())] if environment else []

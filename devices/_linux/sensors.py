@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from devices import _proc
+from devices.foundation.text import plain
 
 #: Degrees Celsius; a reading outside of these is an absent or broken sensor.
 _COLDEST_C, _HOTTEST_C = 1.0, 150.0
@@ -81,7 +82,7 @@ def heat(reports: str) -> Heat:
     """Read lines ``thermal_zone0/temp:48000`` of zones, of their trip points, and of cooling devices."""
     found: dict[str, dict[str, str]] = {}
     for folder, name, text in _ZONE.findall(reports):
-        found.setdefault(folder, {})[name] = text.strip()
+        found.setdefault(folder, {})[name] = plain(text)
     zones = {
         folder: (name, temperature_c)
         for folder, files in found.items()

@@ -13,6 +13,9 @@ from devices._errors import DeviceError, DeviceTimeoutError
 
 _PART_BYTES = 1 << 16
 
+#: More than anything prints that we wait for.
+_MOST_BYTES = 16 << 20
+
 
 class Deadline:
     """A moment after which nothing is waited for.
@@ -89,17 +92,17 @@ class Channel:
         return self._process.returncode
 
     @property
-    def is_sending(self) -> bool:
-        """Whether some of what was to be sent is still here."""
-        return bool(self._to_send)
+    def unsent_bytes(self) -> int:
+        """How much of what was to be sent is still here."""
+        return len(self._to_send)
 
     def send(self, content: bytes) -> None:
-        """Put ``content`` on its way; ``move`` sends it. What was sent before has gone already."""
-        self._to_send = memoryview(content)
-        if content and self.takes_input:
+        """Put ``content`` on its way, behind what has not gone yet; ``move`` sends it."""
+        if not (content and self.takes_input):
+            return
+        if not self._to_send:
             self._selector.register(self._stream(0), selectors.EVENT_WRITE)
-        elif content:
-            self._to_send = memoryview(b"")
+        self._to_send = memoryview(bytes(self._to_send) + content)
 
     def end_input(self) -> None:
         """Tell the program that nothing more comes; what was not sent is dropped."""
@@ -121,12 +124,26 @@ class Channel:
                 self._read(key.fd, key.data)
         return bool(ready)
 
-    def move_until(self, is_enough: Callable[[], bool], timeout_s: float) -> bool:
-        """Move until it is enough; tell whether it came to that before the end, or before ``timeout_s``."""
+    def move_until(
+        self, is_enough: Callable[[], bool], timeout_s: float, most_bytes: int = _MOST_BYTES
+    ) -> bool:
+        """Move until it is enough; tell whether it came to that before the end, and within ``timeout_s``.
+
+        Raises:
+            DeviceError: More than ``most_bytes`` came.
+        """
         deadline = Deadline(timeout_s)
         while not is_enough():
-            if self.is_ended or not (self.move(deadline.left_s()) or deadline.left_s()):
+            if self.is_ended:
                 return False
+            left_s = deadline.left_s()
+            self.move(left_s)
+            if len(self.output) + len(self.errors) > most_bytes:
+                raise DeviceError(
+                    f"a program on the board wrote more than {most_bytes >> 20} MiB; it was ended"
+                )
+            if not left_s:  # however much still comes
+                return is_enough()
         return True
 
     def run(self, timeout_s: float, most_bytes: int) -> None:
@@ -136,14 +153,8 @@ class Channel:
             DeviceTimeoutError: It took longer than ``timeout_s``.
             DeviceError: It writes more than ``most_bytes``.
         """
-
-        def is_enough() -> bool:
-            return self.is_ended or len(self.output) + len(self.errors) > most_bytes
-
-        if not self.move_until(is_enough, timeout_s):
+        if not self.move_until(lambda: self.is_ended, timeout_s, most_bytes):
             raise DeviceTimeoutError(f"a program on the board took longer than {timeout_s:g} s")
-        if not self.is_ended:
-            raise DeviceError(f"a program on the board wrote more than {most_bytes >> 20} MiB; it was ended")
 
     def _write(self) -> None:
         try:
@@ -177,6 +188,7 @@ class Channel:
         while not self.is_ended and deadline.left_s():
             self.move(deadline.left_s())
             self.output.clear()
+            del self.errors[:-_MOST_BYTES]
         has_ended = self.is_ended
         if has_ended:
             with contextlib.suppress(subprocess.TimeoutExpired):

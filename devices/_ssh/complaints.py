@@ -30,6 +30,7 @@ _REMEDIES: tuple[tuple[str, str], ...] = (
         r"timed out|No route to host|Network is unreachable|Host is down",
         "nothing answers there: switch it on, and check the network",
     ),
+    (r"Can't open user config file", "let CARS_HW_SSH_CONFIG name a file that is there, or unset it"),
     (r"terminal configuration|Bad configuration option|Bad owner or permissions", "mend ssh's configuration"),
     (r"too long for Unix domain socket", "set TMPDIR to a folder of a short name"),
 )

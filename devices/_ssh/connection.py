@@ -36,6 +36,12 @@ CONNECT_S, ANSWER_S = 30.0, 30.0
 _ATTEMPTS = 3
 _FIRST_PAUSE_S = 0.5
 
+#: How often it is looked whether the connection has ended behind what is there to be read.
+_MOST_READS = 64
+
+#: What is kept of what ssh says meanwhile, in bytes.
+_MOST_ERRORS = 1 << 16
+
 #: How long a client may take to report the end of what it was told to end.
 _GRACE_S = 2.0
 
@@ -43,7 +49,7 @@ _MASTER = (
     *("BatchMode=yes", "StrictHostKeyChecking=yes", "ControlMaster=yes", "ControlPersist=no"),
     *("ConnectTimeout=10", "ServerAliveInterval=5", "ServerAliveCountMax=3", "ClearAllForwardings=yes"),
     *("ForwardAgent=no", "ForwardX11=no", "PermitLocalCommand=no", "RemoteCommand=none", "RequestTTY=no"),
-    *("EscapeChar=none", "UpdateHostKeys=no"),
+    *("EscapeChar=none", "UpdateHostKeys=no", "LogLevel=INFO"),
 )
 
 #: Where the socket is gone, a client would connect by itself: it must not.
@@ -86,6 +92,7 @@ class Connection:
         self._pause = pause
         self.folder = Path(tempfile.mkdtemp(prefix="cars-hw-"))
         self._master: Channel | None = None
+        self._is_closed = False
         try:
             self._connect()
         except BaseException:
@@ -103,6 +110,7 @@ class Connection:
         Raises:
             DeviceTimeoutError: It took longer.
             DeviceLostError: The connection broke, and could not be made anew.
+            DeviceError: It wrote more than any answer is; the connection is given up, too.
         """
         return self.retried(lambda: self._ask(Script.of(text, words), timeout_s))
 
@@ -167,14 +175,20 @@ class Connection:
 
     def is_alive(self) -> bool:
         """Tell whether the connection is up, as far as ssh has noticed."""
-        if self._master is None:
+        master = self._master
+        if master is None:
             return False
-        while not self._master.is_ended and self._master.move(0.0):
-            pass
-        return not self._master.is_ended
+        for _ in range(_MOST_READS):
+            master.output.clear()  # nothing was asked that this could answer
+            del master.errors[:-_MOST_ERRORS]
+            if master.is_ended or not master.move(0.0):
+                break
+        return not master.is_ended
 
     def lost(self, said: bytes = b"") -> DeviceError:
         """Return the error of a connection that broke, or takes no more clients, by what one has ``said``."""
+        if self._is_closed:
+            return DeviceError(f"the connection to {self.host} was closed; connect again")
         if b"Session open refused by peer" in said:
             return DeviceError(
                 f"{self.host} opens no further session on a connection; raise MaxSessions in its sshd_config"
@@ -187,7 +201,10 @@ class Connection:
 
         Raises:
             DeviceLostError: The board did not come back.
+            DeviceError: The connection was closed.
         """
+        if self._is_closed:
+            raise self.lost()
         for attempt in range(_ATTEMPTS):
             if attempt:
                 self._pause(_FIRST_PAUSE_S * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))  # noqa: S311  (jitter)
@@ -200,6 +217,7 @@ class Connection:
 
     def close(self) -> None:
         """Close the connection and all that runs over it; a second time does nothing."""
+        self._is_closed = True
         self._drop(_GRACE_S)
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -214,11 +232,22 @@ class Connection:
         self.socket.unlink(missing_ok=True)
         script = Script.of(_KEEPER)
         config = os.environ.get(CONFIG_VARIABLE)
-        options = [*([f"-F{config}"] if config else []), f"-S{self.socket}", *(f"-o{one}" for one in _MASTER)]
+        file = [f"-F{Path(config).absolute()}"] if config else []  # ssh runs in our folder
+        options = [*file, f"-S{self.socket}", *(f"-o{one}" for one in _MASTER)]
         master = Channel(["ssh", *options, "--", self.host, script.command_line()], folder=self.folder)
         self._master, ready = master, script.before_output() + b"ready\n"
-        if not master.move_until(lambda: ready in master.output, CONNECT_S):
-            raise self._unreachable(bytes(master.errors), script)
+        try:
+            is_ready = master.move_until(lambda: ready in master.output, CONNECT_S)
+        except DeviceError as error:
+            self._drop()
+            raise DeviceError(
+                f"{self.host} prints without end before it takes a command; mend the start-up files of its "
+                "user's shell"
+            ) from error
+        if not is_ready:
+            said = bytes(master.errors)
+            self._drop()
+            raise self._unreachable(said, script)
 
     def _ask(self, script: Script, timeout_s: float) -> Completed:
         if not self.is_alive() or (master := self._master) is None:
@@ -226,7 +255,12 @@ class Connection:
         master.output.clear()
         master.errors.clear()
         master.send(script.request())
-        if not master.move_until(lambda: script.has_ended(master.output, master.errors), timeout_s):
+        try:
+            has_ended = master.move_until(lambda: script.has_ended(master.output, master.errors), timeout_s)
+        except DeviceError:
+            self._drop()
+            raise
+        if not has_ended:
             if master.is_ended:
                 raise self.lost()
             self._drop()
@@ -267,5 +301,5 @@ class Connection:
         _, starts, after = said.partition(script.before_errors())
         if starts:
             return DeviceError(f"{self.host} cannot be measured on: {explained(without_marks(after))[0]}")
-        reason, remedy = explained(said)
+        reason, remedy = explained(said or f"it takes no command within {CONNECT_S:g} s")
         return DeviceError(f"{self.host} cannot be reached ({reason}): {remedy.format(host=self.host)}")

@@ -55,16 +55,22 @@ class SshConversation(Conversation):
 
     def write(self, content: bytes) -> None:
         self._channel.send(content)
-        while self._channel.is_sending:
-            if self._channel.is_ended or not self._moved(_STALL_S):
+        unsent, deadline = self._channel.unsent_bytes, Deadline(_STALL_S)
+        while unsent:
+            if self._channel.is_ended or not deadline.left_s():
                 raise self._lost()
+            self._move(deadline.left_s())
+            if self._channel.unsent_bytes < unsent:
+                unsent, deadline = self._channel.unsent_bytes, Deadline(_STALL_S)
         if not self._channel.takes_input:
             raise self._lost()
 
     def read(self, n: int, *, timeout_s: float) -> bytes:
         output, deadline = self._channel.output, Deadline(timeout_s)
         while not output and not self._channel.is_ended:
-            if not (self._moved(deadline.left_s()) or deadline.left_s()):
+            left_s = deadline.left_s()
+            self._move(left_s)
+            if not (left_s or output or self._channel.is_ended):
                 raise DeviceTimeoutError(f"a program on {self._host} said nothing for {timeout_s:g} s")
         part = bytes(memoryview(output)[:n])
         del output[: len(part)]
@@ -78,12 +84,11 @@ class SshConversation(Conversation):
         self._channel.close(_END_S)
         return b"\n%s ended " % self._frame in self._channel.errors
 
-    def _moved(self, timeout_s: float) -> bool:
-        has_moved = self._channel.move(timeout_s)
+    def _move(self, timeout_s: float) -> None:
+        self._channel.move(timeout_s)
         del self._channel.errors[:-_MOST_ERRORS]
         if len(self._channel.output) > _MOST_OUTPUT:
             raise DeviceError(f"a program on {self._host} wrote 1 GiB that nobody asked for; it was ended")
-        return has_moved
 
     def _lost(self) -> DeviceLostError:
         said = one_line(self.last_words().strip().rpartition("\n")[2])

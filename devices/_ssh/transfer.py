@@ -64,7 +64,7 @@ def _put(connection: Connection, name: str, path: str, timeout_s: float) -> None
     channel = connection.client("sftp", ["-b-", f"-oControlPath={connection.socket}"])
     try:
         channel.send(f"put {name} {_quoted(path)}\n".encode(errors="surrogateescape"))
-        channel.move_until(lambda: not channel.is_sending, timeout_s)
+        channel.move_until(lambda: not channel.unsent_bytes, timeout_s)
         channel.end_input()
         channel.run(timeout_s, _MOST_BYTES)
     finally:

@@ -14,7 +14,7 @@ Answers = dict[object, object]
 
 _FORMS = Path(__file__).parent / "gpu"
 
-UNSUPPORTED, DENIED, LOST, NO_DRIVER = 3, 4, 15, 9
+UNSUPPORTED, DENIED, NOTHING, LOST, NO_DRIVER = 3, 4, 6, 15, 9
 
 
 class NVMLError(Exception):
@@ -36,6 +36,7 @@ class FakeNvml(ModuleType):
     Attributes:
         cards: Those; a test may change them.
         errors: By function, the error that it gives.
+        lost: Numbers of cards that fell off the bus.
         lacks: Functions that this version of the module does not have.
         done: What was called to change something, in order.
         users: How often it was initialised and not given back.
@@ -47,6 +48,7 @@ class FakeNvml(ModuleType):
         super().__init__("pynvml")
         self.cards = list(cards)
         self.errors: dict[str, int] = {}
+        self.lost: set[int] = set()
         self.lacks: set[str] = set()
         self.done: list[tuple[object, ...]] = []
         self.users = 0
@@ -82,6 +84,8 @@ class FakeNvml(ModuleType):
         if "Set" in name or "Reset" in name:
             self.done.append((name, *arguments))
             return None
+        if handle in self.lost:
+            raise NVMLError(LOST)
         answers = self.cards[handle]
         if (name, *arguments) in answers:
             return answers[(name, *arguments)]

@@ -150,6 +150,18 @@ def test_a_driver_that_refuses_is_named_and_tried_again(
     assert (driver.level, records(tmp_path)) == ("auto", [])
 
 
+def test_what_could_not_be_set_again_is_not_forgotten_by_measuring_anew(tmp_path: Path) -> None:
+    """An administrator measured and was killed; then the same user measures without these rights."""
+    crashed(tmp_path)
+    driver = held_driver()
+    driver.may_restore = driver.may_hold = False
+    with clocks(driver, tmp_path).held():
+        assert driver.level == "fixed"
+    driver.may_restore = True
+    clocks(driver, tmp_path).recover()
+    assert (driver.level, records(tmp_path)) == ("auto", [])
+
+
 def test_a_card_that_is_lost_meanwhile_is_let_go_when_it_comes_back(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -163,7 +175,8 @@ def test_a_card_that_is_lost_meanwhile_is_let_go_when_it_comes_back(
 
 
 @pytest.mark.parametrize(
-    "content", ["", "[]", "{}", '{"boot": "a"}', '{"boot": "a", "settings": 1}', "\x00" * 10, "9" * 5000]
+    "content",
+    ["", "[]", "{}", '{"boot": "a"}', '{"boot": "a", "settings": 1}', "\x00" * 10, "9" * 5000, "[" * 4000],
 )
 def test_a_damaged_record_is_said_and_nothing_is_set_by_it(
     tmp_path: Path, content: str, caplog: pytest.LogCaptureFixture

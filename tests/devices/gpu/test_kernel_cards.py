@@ -142,6 +142,14 @@ def test_an_intel_card_tells_why_its_clock_is_held_down(
     assert card.pulse().throttling == ("pl1", "thermal")
 
 
+@pytest.mark.parametrize("level", ["manual", "perf_determinism", "", "another"])
+def test_clocks_that_a_name_would_not_bring_back_are_left_alone(tmp_path: Path, level: str) -> None:
+    folder = drm.card(tmp_path, "card0", drm.AMD)
+    (folder / "device/power_dpm_force_performance_level").write_text(f"{level}\n")
+    assert opened(folder).settings() == {}
+    assert not opened(folder).restore({"level": level})
+
+
 @pytest.mark.parametrize("files", [drm.AMD, drm.I915, drm.XE])
 @pytest.mark.parametrize(
     "settings", [{}, {"level": "$(reboot)"}, {"least_mhz": "-1"}, {"least_mhz": "9" * 9}]

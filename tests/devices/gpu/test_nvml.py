@@ -17,7 +17,7 @@ from devices._gpu.nvidia import Nvidia
 from devices._gpu.nvml import Nvml
 from devices._gpu.processes import Family
 from tests.fakes import drm
-from tests.fakes.nvml import DENIED, LOST, NO_DRIVER, FakeNvml, library, smi_cards
+from tests.fakes.nvml import DENIED, LOST, NO_DRIVER, NOTHING, FakeNvml, library, smi_cards
 
 _A100, _LAPTOP = (str(card["nvmlDeviceGetUUID"]) for card in smi_cards())
 
@@ -164,6 +164,36 @@ def test_others_that_only_keep_memory_there_disturb_nobody(module: FakeNvml, pro
     answers["nvmlDeviceGetProcessUtilization", 80] = [sample(5000, 30, 90), sample(6000, 0, 90)]
     assert card.pulse().others == 1
     card.close()
+
+
+def test_an_answer_that_there_are_no_samples_is_no_work(module: FakeNvml, proc: Path) -> None:
+    """So the driver answers where nobody has used anything since; what was used last holds for a second."""
+    answers, now_s = module.cards[0], [0.0]
+    answers["nvmlDeviceGetComputeRunningProcesses"] = running(5000)
+    module.errors["nvmlDeviceGetProcessUtilization"] = NOTHING
+    card = Nvidia(Nvml(module), _A100, Family(proc=proc), now_s=lambda: now_s[0])
+    found = [card.pulse().others]
+    answers["nvmlDeviceGetProcessUtilization"] = [sample(5000, 30, 90)]
+    del module.errors["nvmlDeviceGetProcessUtilization"]
+    now_s[0] = 2.0
+    found.append(card.pulse().others)
+    module.errors["nvmlDeviceGetProcessUtilization"] = NOTHING
+    for now_s[0] in (2.5, 3.5):
+        found.append(card.pulse().others)
+    card.close()
+    assert found == [0, 1, 1, 0]
+
+
+def test_a_card_that_was_lost_leaves_the_others_in_use(
+    module: FakeNvml, caplog: pytest.LogCaptureFixture
+) -> None:
+    module.lost = {0}
+    with nvml.opened(Nvml(module)) as lister:
+        assert lister is not None
+        assert [who.uuid for who in lister.identities()] == [_LAPTOP]
+    assert "NVIDIA's card 0 is left out: the card was lost" in caplog.text
+    with pytest.raises(DeviceLostError, match="restart the machine"):
+        Nvidia(Nvml(module), _A100, Family())
 
 
 def test_the_driver_is_not_asked_for_others_more_often_than_it_samples(module: FakeNvml, proc: Path) -> None:

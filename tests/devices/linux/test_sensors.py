@@ -21,6 +21,16 @@ def test_the_zone_above_its_passive_point_and_what_cools_by_slowing_are_named() 
     assert heat == Heat(hottest_c=97.5, over=("CPU-therm", 97.5), cooling=("thermal-cpufreq-0",))
 
 
+def test_a_hostile_name_reaches_no_terminal() -> None:
+    heat = sensors.heat(
+        "thermal_zone0/type:\x1b[2Jcpu\rfine\nthermal_zone0/temp:99000\n"
+        "thermal_zone0/trip_point_0_type:passive\nthermal_zone0/trip_point_0_temp:95000\n"
+        "cooling_device0/type:cpufreq-\x1b]0;owned\x07\ncooling_device0/cur_state:1\n"
+    )
+    assert heat.over == ("[2Jcpu fine", 99.0)
+    assert heat.cooling == ("cpufreq- ]0;owned",)
+
+
 @pytest.mark.parametrize("temperature", ["0", "-274000", "200000", "", "hot"])
 def test_a_broken_sensor_is_none(temperature: str) -> None:
     assert sensors.heat(f"thermal_zone0/type:cpu\nthermal_zone0/temp:{temperature}\n") == Heat()

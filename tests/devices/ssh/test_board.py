@@ -215,6 +215,7 @@ def test_more_threads_than_cores_are_refused_with_the_remedy(played: PlayedBoard
         ("board?cores=big&cores=all", "names nothing to choose"),
         ("board?python=", "is no Python; write \\?python="),
         ("board?python=-c", "is no Python"),
+        ("board?python=~/bin/python", "is no Python; write \\?python= and the whole path"),
     ],
 )
 def test_an_impossible_address_is_refused_before_anything_is_started(address: str, said: str) -> None:
@@ -223,9 +224,9 @@ def test_an_impossible_address_is_refused_before_anything_is_started(address: st
 
 
 def test_an_address_names_the_python_of_programs(shared_sshd: Sshd) -> None:
-    with devices.connect("ssh:board?python=/opt/v%20e/bin/python&cores=all") as device:
+    with devices.connect("ssh:board?python=/opt/v%20e/c++/python&cores=all") as device:
         assert isinstance(device, devices.RemoteHost)
-        assert device.python() == "/opt/v e/bin/python"
+        assert device.python() == "/opt/v e/c++/python"
 
 
 def test_boards_are_named_never_looked_for() -> None:

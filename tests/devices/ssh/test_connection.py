@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 import devices
-from devices._errors import DeviceError, DeviceLostError
+from devices._errors import DeviceError, DeviceLostError, DeviceTimeoutError
 from devices._ssh.complaints import explained
 from devices._ssh.connection import Connection
+from devices._ssh.scripts import Script
 from devices.ssh import Ssh
 from tests.fakes.processes import ended, running
 from tests.fakes.sshd import Sshd
@@ -56,6 +57,7 @@ def test_a_host_that_is_not_there_is_named_with_what_helps(sshd: Sshd) -> None:
             "accepts none of this user's",
         ),
         ("/home/me/.ssh/config: line 3: Bad configuration option: foo", "mend ssh's configuration"),
+        ("Can't open user config file /x: No such file or directory", "let CARS_HW_SSH_CONFIG name a file"),
         ('unix_listener: path "/x" too long for Unix domain socket', "set TMPDIR"),
         ("something new", "try `ssh {host} true`"),
         ("", "try `ssh {host} true`"),
@@ -68,6 +70,60 @@ def test_what_ssh_says_is_explained(said: str, remedy: str) -> None:
 def test_without_ssh_on_this_machine_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     assert "ssh is not installed on this machine; install OpenSSH's client" in refusal()
+
+
+def test_a_configuration_is_found_from_where_we_are_and_says_all_that_we_go_by(
+    sshd: Sshd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(sshd.folder)
+    monkeypatch.setenv("CARS_HW_SSH_CONFIG", sshd.config.name)
+    sshd.write_config("LogLevel QUIET", key="stranger")
+    assert "accepts none of this user's keys" in refusal()
+
+
+def test_a_start_up_file_that_prints_without_end_is_named_and_not_read_for_ever(sshd: Sshd) -> None:
+    (sshd.folder / ".bashrc").write_text("exec cat /dev/zero\n")
+    said = refusal()
+    assert said.startswith("board prints without end before it takes a command; mend the start-up files")
+
+
+def test_an_answer_that_goes_on_for_ever_is_waited_for_so_long_and_read_so_far(sshd: Sshd) -> None:
+    connection = Connection("board")
+    start_s = time.monotonic()
+    with pytest.raises(DeviceTimeoutError, match=r"did not answer within 0.3 s"):
+        connection.ask("while :; do echo x; done", timeout_s=0.3)
+    with pytest.raises(DeviceError, match="more than 16 MiB; it was ended"):
+        connection.ask("cat /dev/zero")
+    assert time.monotonic() - start_s < 8.0
+    assert connection.ask("echo again").stdout == b"again\n"
+    connection.close()
+
+
+def test_a_question_that_was_given_up_half_sent_does_not_spoil_the_next(sshd: Sshd) -> None:
+    """As Ctrl-C does: what undoes our changes on the board is asked right after it."""
+    connection = Connection("board")
+    with pytest.raises(KeyboardInterrupt):
+        connection.retried(lambda: interrupted(connection))
+    assert connection.ask('echo "$1"', "next").stdout == b"next\n"
+    connection.close()
+
+
+def interrupted(connection: Connection) -> None:
+    master = connection._master
+    assert master is not None
+    master.send(Script.of("cat >/dev/null", ["x" * 1_000_000]).request())
+    master.move(0.0)
+    assert master.unsent_bytes
+    raise KeyboardInterrupt
+
+
+def test_what_was_closed_is_not_opened_again(sshd: Sshd) -> None:
+    device = devices.connect("ssh:board")
+    assert isinstance(device, Ssh)
+    device.close()
+    for use in (device.state, lambda: device.converse(["cat"]).__enter__(), lambda: device.push(b"model")):
+        with pytest.raises(DeviceError, match="the connection to board was closed; connect again"):
+            use()
 
 
 @pytest.mark.slow

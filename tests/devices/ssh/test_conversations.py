@@ -62,6 +62,14 @@ def test_silence_is_waited_for_so_long_and_no_longer(board: Ssh) -> None:
         assert program.read(100, timeout_s=10) == b"still there\n"
 
 
+def test_complaints_without_end_are_no_answer(board: Ssh) -> None:
+    with board.converse(["sh", "-c", "while :; do echo x >&2; done & cat"]) as program:
+        start_s = time.monotonic()
+        with pytest.raises(DeviceTimeoutError, match=r"said nothing for 0.2 s"):
+            program.read(100, timeout_s=0.2)
+        assert time.monotonic() - start_s < 2.0
+
+
 def test_leaving_ends_the_program_when_its_input_ends(board: Ssh) -> None:
     mark = secrets.token_hex(8)
     with board.converse(["sh", "-c", f"cat >/dev/null; : {mark}"]):

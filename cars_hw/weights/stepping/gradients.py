@@ -117,6 +117,10 @@ class Recorder(Protocol):
         """Record ``work``, which reads and writes the same tensors whenever it runs, and runs nothing."""
         ...
 
+    def forget(self) -> None:
+        """Take note that all recordings are gone."""
+        ...
+
 
 @dataclass(frozen=True)
 class _Kept:
@@ -171,6 +175,7 @@ class RecordedGradients:
         """Let go of all recordings, and of how often members came."""
         self._kept.clear()
         self._seen.clear()
+        self._recorder.forget()
 
     def _recorded(self, member: Member, inputs: tuple[Tensor, Tensor]) -> _Kept:
         parameters = self._eager.supernet.parameters_of(member.architecture, soft_path=member.soft_path)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from cars_hw import spaces
 from cars_hw.networks.architecture import Architecture
 from cars_hw.weights.stepping.arithmetic import Arithmetic
 from cars_hw.weights.stepping.gradients import EagerGradients, Gradients, Member, RecordedGradients, Recording
@@ -43,6 +44,7 @@ class FakeRecorder:
 
     recorded: list[Replayed] = field(default_factory=list)
     warmed: int = 0
+    forgotten: int = 0
 
     def warm_up(self, work: Callable[[], Sequence[Tensor]]) -> None:
         work()
@@ -52,6 +54,9 @@ class FakeRecorder:
         outputs = [torch.full_like(tensor, torch.nan) for tensor in work()]
         self.recorded.append(Replayed(work, outputs))
         return self.recorded[-1]
+
+    def forget(self) -> None:
+        self.forgotten += 1
 
 
 @pytest.fixture
@@ -99,6 +104,20 @@ def test_what_is_replayed_is_what_is_computed(
         for mine, its in zip(replayed, expected, strict=True):
             torch.testing.assert_close(mine, its, rtol=1e-5, atol=1e-6)
     assert [one.replays for one in recorder.recorded] == [3, 3], "from the third time on"
+
+
+@pytest.mark.parametrize("soft_path", [False, True])
+@pytest.mark.parametrize("name", spaces.names())
+def test_the_weights_of_a_recording_are_those_that_a_step_trains(name: str, soft_path: bool) -> None:
+    space = small(name)
+    supernet = SuperNet(space, seed=0).train()
+    member = Member(space.sample(np.random.default_rng(0)), soft_path, 1)
+    images = torch.randn(2, *space.image_shape, generator=torch.Generator().manual_seed(0))
+    EagerGradients(supernet, _ARITHMETIC, None).add(member, images, torch.tensor([0, 1]))
+    trained = {parameter for parameter in supernet.parameters() if parameter.grad is not None}
+    found = supernet.parameters_of(member.architecture, soft_path=soft_path)
+    assert len(found) == len(trained)
+    assert set(found) == trained
 
 
 @pytest.mark.parametrize(("precision", "most"), [("bfloat16", 0.3), ("float16", 0.15)])
@@ -173,7 +192,7 @@ def test_weights_that_are_gone_take_their_recordings_along(
     assert len(replaying) == 1
     supernet.reset()
     replaying.forget()
-    assert len(replaying) == 0
+    assert (len(replaying), recorder.forgotten) == (0, 1)
     for mine, its in zip(
         _added(replaying, supernet, members, 1), _added(eager, supernet, members, 1), strict=True
     ):

@@ -18,6 +18,7 @@ from cars_hw.weights.batch_norm import frozen
 from cars_hw.weights.stepping.arithmetic import Arithmetic
 from cars_hw.weights.stepping.loss_scale import LossScale
 from cars_hw.weights.supernet import SuperNet
+from devices.foundation import ConfigError
 
 #: A member is recorded when it comes for this time: recording takes as long as some steps.
 _RECORDED_AT = 3
@@ -51,6 +52,9 @@ class Gradients(Protocol):
 
         Returns:
             Its share of the mean loss, of no shape, without a gradient.
+
+        Raises:
+            ConfigError: It cannot be recorded, as its device says.
         """
         ...
 
@@ -186,7 +190,15 @@ class RecordedGradients:
 
         with frozen(self._eager.supernet):
             self._recorder.warm_up(work)
-        return _Kept(self._recorder.record(work), parameters)
+        try:
+            recording = self._recorder.record(work)
+        except RuntimeError as error:
+            reason = str(error).partition("\n")[0][:200]
+            raise ConfigError(
+                f"a member's step cannot be kept as a CUDA graph: {reason}; make training.cuda_graphs "
+                "smaller, or leave it out"
+            ) from error
+        return _Kept(recording, parameters)
 
     def _keep(self, member: Member, kept: _Kept) -> None:
         """Keep a recording as the one that was used last."""

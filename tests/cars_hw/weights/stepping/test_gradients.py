@@ -15,6 +15,7 @@ from cars_hw.weights.stepping.gradients import EagerGradients, Gradients, Member
 from cars_hw.weights.stepping.loss_scale import LossScale
 from cars_hw.weights.supernet import SuperNet
 from cars_hw.weights.training_plan import Precision
+from devices.foundation import ConfigError
 from tests.fakes.small_spaces import small
 
 _SPACE = small("nasbench201")
@@ -179,6 +180,21 @@ class _StopError(Exception):
 class _WarmsUpAlone(FakeRecorder):
     def record(self, work: Callable[[], Sequence[Tensor]]) -> Recording:
         raise _StopError
+
+
+class _Refusing(FakeRecorder):
+    def record(self, work: Callable[[], Sequence[Tensor]]) -> Recording:
+        raise RuntimeError("CUDA out of memory.\nTried to allocate")
+
+
+def test_a_recording_that_fails_is_one_line_with_the_remedy(supernet: SuperNet) -> None:
+    replaying = RecordedGradients(EagerGradients(supernet, _ARITHMETIC, None), _Refusing(), 1)
+    member = Member(_architectures(1)[0], False, 1)
+    for _ in range(2):
+        replaying.add(member, *_batch(0))
+    text = r"as a CUDA graph: CUDA out of memory\.; make training\.cuda_graphs smaller, or leave it out"
+    with pytest.raises(ConfigError, match=text):
+        replaying.add(member, *_batch(0))
 
 
 def test_weights_that_are_gone_take_their_recordings_along(

@@ -14,6 +14,7 @@ ended. What was found is stored with its hash in ``benchmarks/results``; ``--qui
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -33,7 +34,7 @@ _MINUTES = 8.0
 _DAY_S = 86_400
 #: CARS' own count, which takes the evaluation of a generation for that of one member.
 _PAPER_DAYS = 0.4
-#: Seconds that each stage may take; the sum is below ``_MINUTES``.
+#: Seconds that each stage may take; the sum is no more than ``_MINUTES``.
 LIMITS_S = {
     "card": 30,
     "profile": 85,
@@ -161,6 +162,7 @@ def install(archive: Path, folder: Path) -> None:
     if stamp.exists() and stamp.read_text() == digest:
         return
     wheels = folder / "wheels"
+    shutil.rmtree(wheels, ignore_errors=True)  # pip takes no two versions of one package
     with tarfile.open(archive, "r:xz") as packed:
         packed.extractall(wheels, filter="data")
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-compile"]

@@ -208,6 +208,18 @@ def test_a_card_whose_settings_are_not_ours_keeps_its_clock() -> None:
         assert bool(fake.done) is not leaves
 
 
+def test_a_search_goes_on_by_the_objectives_that_it_began_with(tmp_path: Path) -> None:
+    """Its table may have become whole, or may be measured anew, between two sessions."""
+    import _gpu_stages
+    from _gpu_scales import DRY
+
+    from cars_hw import Run
+
+    assert _gpu_stages.run_of(DRY, tmp_path / "new").config.search.objectives == ("error", "parameters")
+    begun = Run.create(tmp_path / "run", DRY.config(tmp_path, search={"objectives": ["error", "macs"]}))
+    assert _gpu_stages.run_of(DRY, tmp_path).config == begun.config
+
+
 def test_generated_images_have_ten_classes_alike_and_are_the_same_everywhere() -> None:
     found = data.read("benchmarks._gpu_images", images=200)
     assert found.images.shape == (200, 3, 32, 32)

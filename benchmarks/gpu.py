@@ -73,8 +73,7 @@ def main() -> None:
     if options.dry_run and options.json is not None:
         sys.exit("a dry run has no figures of a card: leave --json out")
     folder = options.folder or _ROOT / "runs" / ("benchmark_gpu_dry" if options.dry_run else "benchmark_gpu")
-    environment = {"PYTHONPATH": os.pathsep.join(map(str, (_ROOT, folder / "site")))}
-    session = Session(60 * options.minutes, environment=environment, tell=_tell)
+    session = Session(60 * options.minutes, environment={"PYTHONPATH": search_path(folder)}, tell=_tell)
     if options.wheels is not None:
         install(options.wheels, folder)
         _tell(f"wheels installed after {session.spent_s:.1f} s")
@@ -84,6 +83,12 @@ def main() -> None:
     else:
         store(_RESULTS, raw)
     finish(list(rows(raw, source="fresh")), options)
+
+
+def search_path(folder: Path) -> str:
+    """Return where stages look for modules: here, in what was installed into ``folder``, and as we do."""
+    own = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
+    return os.pathsep.join([str(_ROOT), str(folder / "site"), *own])
 
 
 def measured(session: Session, folder: Path, flags: Mapping[str, bool]) -> dict[str, Any]:

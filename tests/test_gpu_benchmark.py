@@ -140,6 +140,16 @@ def test_a_dry_run_writes_no_rows(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         gpu.main()
 
 
+def test_stages_find_what_we_find_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The machine's torch may lie where ``PYTHONPATH`` alone says so."""
+    import gpu
+
+    monkeypatch.setenv("PYTHONPATH", "/opt/torch")
+    assert gpu.search_path(tmp_path).split(":")[1:] == [str(tmp_path / "site"), "/opt/torch"]
+    monkeypatch.delenv("PYTHONPATH")
+    assert gpu.search_path(tmp_path).split(":")[1:] == [str(tmp_path / "site")]
+
+
 def test_the_stages_fit_into_the_time() -> None:
     import gpu
 

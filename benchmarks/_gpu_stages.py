@@ -44,7 +44,7 @@ _ASKED = (
     "name,driver_version,memory.total,clocks.sm,clocks.max.sm,temperature.gpu,power.draw,pstate,"
     "clocks_event_reasons.active"
 )
-_ASKED_WITHIN_S = 20
+_ASKED_WITHIN_S = 5
 
 
 def card(scale: Scale, folder: Path) -> Iterator[Found]:
@@ -123,12 +123,9 @@ def steps(scale: Scale, folder: Path) -> Iterator[Found]:
 
 def search(scale: Scale, folder: Path) -> Iterator[Found]:
     """Search by error, parameters and the latency of the table, where it is whole; an earlier run goes on."""
-    objectives = ["error", "parameters"]
-    if _is_whole(scale, folder):
-        objectives.append("latency_ms")
-    run = Run.create(folder / "run", scale.config(folder, search={"objectives": objectives}))
+    run = run_of(scale, folder)
     opened = cars_hw.open_search(run)
-    found: Found = {"objectives": objectives, "generations": []}
+    found: Found = {"objectives": list(run.config.search.objectives), "generations": []}
     for generation in itertools.chain(tuple(opened.history), opened.run()):
         found["generations"].append(
             {
@@ -139,6 +136,17 @@ def search(scale: Scale, folder: Path) -> Iterator[Found]:
         )
         seconds = sum(one["seconds"] for one in found["generations"])
         yield {**found, "seconds": seconds, "ledger": dict(generation.ledger)}
+
+
+def run_of(scale: Scale, folder: Path) -> Run:
+    """Return the run of the search: the one that is there, whatever its objectives, or a new one."""
+    path = folder / "run"
+    if Run.exists(path):
+        return Run.open(path, allow_plugins=[IMAGES])
+    objectives = ["error", "parameters"]
+    if _is_whole(scale, folder):
+        objectives.append("latency_ms")
+    return Run.create(path, scale.config(folder, search={"objectives": objectives}))
 
 
 def export(scale: Scale, folder: Path) -> Iterator[Found]:
@@ -236,12 +244,15 @@ def _is_whole(scale: Scale, folder: Path) -> bool:
 
 
 def _nvidia_smi() -> str:
-    """Return what the card's own program says; empty where there is none."""
+    """Return what the card's own program says, or why it does not; empty where there is none."""
     program = shutil.which("nvidia-smi")
     if program is None:
         return ""
     command = [program, f"--query-gpu={_ASKED}", "--format=csv"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=_ASKED_WITHIN_S, check=False)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_ASKED_WITHIN_S, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
     return done.stdout or done.stderr
 
 

@@ -14,6 +14,7 @@ ended. What was found is stored with its hash in ``benchmarks/results``; ``--qui
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -33,7 +34,7 @@ _MINUTES = 8.0
 _DAY_S = 86_400
 #: CARS' own count, which takes the evaluation of a generation for that of one member.
 _PAPER_DAYS = 0.4
-#: Seconds that each stage may take; the sum is below ``_MINUTES``.
+#: Seconds that each stage may take; the sum is no more than ``_MINUTES``.
 LIMITS_S = {
     "card": 30,
     "profile": 85,
@@ -72,8 +73,7 @@ def main() -> None:
     if options.dry_run and options.json is not None:
         sys.exit("a dry run has no figures of a card: leave --json out")
     folder = options.folder or _ROOT / "runs" / ("benchmark_gpu_dry" if options.dry_run else "benchmark_gpu")
-    environment = {"PYTHONPATH": os.pathsep.join(map(str, (_ROOT, folder / "site")))}
-    session = Session(60 * options.minutes, environment=environment, tell=_tell)
+    session = Session(60 * options.minutes, environment={"PYTHONPATH": search_path(folder)}, tell=_tell)
     if options.wheels is not None:
         install(options.wheels, folder)
         _tell(f"wheels installed after {session.spent_s:.1f} s")
@@ -83,6 +83,12 @@ def main() -> None:
     else:
         store(_RESULTS, raw)
     finish(list(rows(raw, source="fresh")), options)
+
+
+def search_path(folder: Path) -> str:
+    """Return where stages look for modules: here, in what was installed into ``folder``, and as we do."""
+    own = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
+    return os.pathsep.join([str(_ROOT), str(folder / "site"), *own])
 
 
 def measured(session: Session, folder: Path, flags: Mapping[str, bool]) -> dict[str, Any]:
@@ -161,6 +167,7 @@ def install(archive: Path, folder: Path) -> None:
     if stamp.exists() and stamp.read_text() == digest:
         return
     wheels = folder / "wheels"
+    shutil.rmtree(wheels, ignore_errors=True)  # pip takes no two versions of one package
     with tarfile.open(archive, "r:xz") as packed:
         packed.extractall(wheels, filter="data")
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-compile"]

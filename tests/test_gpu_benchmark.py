@@ -140,6 +140,16 @@ def test_a_dry_run_writes_no_rows(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         gpu.main()
 
 
+def test_stages_find_what_we_find_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The machine's torch may lie where ``PYTHONPATH`` alone says so."""
+    import gpu
+
+    monkeypatch.setenv("PYTHONPATH", "/opt/torch")
+    assert gpu.search_path(tmp_path).split(":")[1:] == [str(tmp_path / "site"), "/opt/torch"]
+    monkeypatch.delenv("PYTHONPATH")
+    assert gpu.search_path(tmp_path).split(":")[1:] == [str(tmp_path / "site")]
+
+
 def test_the_stages_fit_into_the_time() -> None:
     import gpu
 
@@ -206,6 +216,18 @@ def test_a_card_whose_settings_are_not_ours_keeps_its_clock() -> None:
         card.restore({"locked_clocks": "none"})
         card.close()
         assert bool(fake.done) is not leaves
+
+
+def test_a_search_goes_on_by_the_objectives_that_it_began_with(tmp_path: Path) -> None:
+    """Its table may have become whole, or may be measured anew, between two sessions."""
+    import _gpu_stages
+    from _gpu_scales import DRY
+
+    from cars_hw import Run
+
+    assert _gpu_stages.run_of(DRY, tmp_path / "new").config.search.objectives == ("error", "parameters")
+    begun = Run.create(tmp_path / "run", DRY.config(tmp_path, search={"objectives": ["error", "macs"]}))
+    assert _gpu_stages.run_of(DRY, tmp_path).config == begun.config
 
 
 def test_generated_images_have_ten_classes_alike_and_are_the_same_everywhere() -> None:

@@ -151,8 +151,9 @@ class Darts(SearchSpace):
         return Graph(self._networks[scale].nodes(normal, reduction))
 
     def parts(self, architecture: Architecture) -> Sequence[Part]:
-        if type(self).graph is not Darts.graph:  # a space made of this one, whose networks are others
-            return ()
+        own = type(self)
+        if own.graph is not Darts.graph or own.deployed is not Darts.deployed:
+            return ()  # of a space made of this one, whose networks are others
         return self._networks["deploy"].parts(*_cells(checked(architecture, self.choices)))
 
     def all_nodes(self, scale: Scale = "search") -> Iterator[Node]:

@@ -141,6 +141,7 @@ class SuperNetTrainer:
 
     def remember(self) -> None:
         """Keep the present weights as the previous ones."""
+        self._settle()
         self._evaluation = None
         if self._previous is None:
             self._previous = deepcopy(self.supernet)

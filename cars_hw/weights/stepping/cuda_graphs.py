@@ -31,23 +31,36 @@ class CudaRecorder:
     """Records CUDA graphs that share their memory. Fulfils ``gradients.Recorder``.
 
     They may share it because only one runs at a time, and what it writes is read before the next one runs.
+
+    Args:
+        device: The card, as torch names it; it need not be the one that torch takes by default.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        # One stream for all: torch keeps what each stream has used for that stream alone.
+        self._aside = torch.cuda.Stream(device)
         self._pool = torch.cuda.graph_pool_handle()
 
     def warm_up(self, work: Callable[[], Sequence[Tensor]]) -> None:
         """Run ``work`` aside, as CUDA graphs ask for."""
-        aside = torch.cuda.Stream()
-        aside.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(aside):
+        present = torch.cuda.current_stream(self._device)
+        self._aside.wait_stream(present)
+        with torch.cuda.stream(self._aside):
             for _ in range(_WARM_UPS):
                 work()
-        torch.cuda.current_stream().wait_stream(aside)
+        present.wait_stream(self._aside)
 
     def record(self, work: Callable[[], Sequence[Tensor]]) -> CudaRecording:
         """Record ``work``; nothing is computed."""
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool):
+        with (
+            torch.cuda.device(self._device),
+            torch.cuda.graph(graph, pool=self._pool, stream=self._aside),
+        ):
             outputs = work()
         return CudaRecording(graph, outputs)
+
+    def forget(self) -> None:
+        """Take other memory from now on: torch refuses that of graphs which are all gone."""
+        self._pool = torch.cuda.graph_pool_handle()

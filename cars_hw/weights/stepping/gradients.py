@@ -18,6 +18,7 @@ from cars_hw.weights.batch_norm import frozen
 from cars_hw.weights.stepping.arithmetic import Arithmetic
 from cars_hw.weights.stepping.loss_scale import LossScale
 from cars_hw.weights.supernet import SuperNet
+from devices.foundation import ConfigError
 
 #: A member is recorded when it comes for this time: recording takes as long as some steps.
 _RECORDED_AT = 3
@@ -51,6 +52,9 @@ class Gradients(Protocol):
 
         Returns:
             Its share of the mean loss, of no shape, without a gradient.
+
+        Raises:
+            ConfigError: It cannot be recorded, as its device says.
         """
         ...
 
@@ -117,6 +121,10 @@ class Recorder(Protocol):
         """Record ``work``, which reads and writes the same tensors whenever it runs, and runs nothing."""
         ...
 
+    def forget(self) -> None:
+        """Take note that all recordings are gone."""
+        ...
+
 
 @dataclass(frozen=True)
 class _Kept:
@@ -171,6 +179,7 @@ class RecordedGradients:
         """Let go of all recordings, and of how often members came."""
         self._kept.clear()
         self._seen.clear()
+        self._recorder.forget()
 
     def _recorded(self, member: Member, inputs: tuple[Tensor, Tensor]) -> _Kept:
         parameters = self._eager.supernet.parameters_of(member.architecture, soft_path=member.soft_path)
@@ -181,7 +190,15 @@ class RecordedGradients:
 
         with frozen(self._eager.supernet):
             self._recorder.warm_up(work)
-        return _Kept(self._recorder.record(work), parameters)
+        try:
+            recording = self._recorder.record(work)
+        except RuntimeError as error:
+            reason = str(error).partition("\n")[0][:200]
+            raise ConfigError(
+                f"a member's step cannot be kept as a CUDA graph: {reason}; make training.cuda_graphs "
+                "smaller, or leave it out"
+            ) from error
+        return _Kept(recording, parameters)
 
     def _keep(self, member: Member, kept: _Kept) -> None:
         """Keep a recording as the one that was used last."""

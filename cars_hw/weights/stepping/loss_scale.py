@@ -33,7 +33,8 @@ class LossScale:
         taken = torch.where(is_taken, self.taken + 1, 0)
         is_grown = taken >= _INTERVAL
         change = torch.where(is_taken, torch.where(is_grown, _GROWTH, 1.0), _BACKOFF)
-        self.factor.mul_(change)
+        changed = self.factor * change
+        self.factor.copy_(torch.where(changed.isfinite(), changed, self.factor))
         self.taken.copy_(torch.where(is_grown, 0, taken))
 
     def tensors(self) -> dict[str, Tensor]:

@@ -18,7 +18,9 @@ class Reading:
     def __float__(self) -> float:
         if self.value is None:
             self._readings.read()
-        return float("nan") if self.value is None else self.value
+        if self.value is None:
+            raise RuntimeError("a number on the device is none of those that are read")
+        return self.value
 
     def __repr__(self) -> str:
         return "<a number on the device>" if self.value is None else repr(self.value)
@@ -43,7 +45,8 @@ class Readings:
         """Read all numbers that were not read yet, in one copy to the host."""
         if not self._unread:
             return
-        unread, self._unread = self._unread, []
-        values = torch.stack([number for _, number in unread]).tolist()
-        for (reading, _), value in zip(unread, values, strict=True):
+        values = torch.stack([number for _, number in self._unread]).tolist()
+        for (reading, _), value in zip(self._unread, values, strict=True):
             reading.value = value
+        # Only now: whoever is interrupted while it waits reads them another time.
+        self._unread.clear()

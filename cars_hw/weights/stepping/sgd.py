@@ -36,21 +36,23 @@ class Sgd:
             is_taken: Whether the step is taken, of no shape.
         """
         down = torch.where(is_taken, -rate, 0.0)
+        nothing = torch.zeros_like(down)
+        kept = torch.where(is_taken, self._momentum, 1.0)  # share of the momentum
         for parameter in parameters:
             gradient = parameter.grad
             if gradient is None:
                 continue
             if self._weight_decay:
                 gradient = gradient.add(parameter, alpha=self._weight_decay)
-            gradient = torch.where(is_taken, gradient, 0.0)
-            parameter.addcmul_(self._with_momentum(parameter, gradient, is_taken), down)
+            gradient = torch.where(is_taken, gradient, nothing)
+            parameter.addcmul_(self._with_momentum(parameter, gradient, kept), down)
 
     def keep(self, parameters: Collection[Parameter]) -> None:
         """Forget the momenta of all parameters but these."""
         kept = set(parameters)
         self.momenta = {one: momentum for one, momentum in self.momenta.items() if one in kept}
 
-    def _with_momentum(self, parameter: Parameter, gradient: Tensor, is_taken: Tensor) -> Tensor:
+    def _with_momentum(self, parameter: Parameter, gradient: Tensor, kept: Tensor) -> Tensor:
         """Return what a parameter moves by, of its shape; its momentum is a new one from then on."""
         if not self._momentum:
             return gradient
@@ -58,4 +60,4 @@ class Sgd:
         if momentum is None:
             self.momenta[parameter] = gradient
             return gradient
-        return momentum.mul_(torch.where(is_taken, self._momentum, 1.0)).add_(gradient)
+        return momentum.mul_(kept).add_(gradient)

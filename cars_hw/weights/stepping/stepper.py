@@ -32,7 +32,8 @@ class Stepper:
         self._scale = LossScale(arithmetic.device) if arithmetic.is_scaled else None
         self._gradients: Gradients = EagerGradients(supernet, arithmetic, self._scale)
         if plan.cuda_graphs and arithmetic.device.type == "cuda":
-            self._gradients = RecordedGradients(self._gradients, CudaRecorder(), plan.cuda_graphs)
+            recorder = CudaRecorder(arithmetic.device)
+            self._gradients = RecordedGradients(self._gradients, recorder, plan.cuda_graphs)
         self._sgd = Sgd(momentum=plan.momentum, weight_decay=plan.weight_decay)
         self._rates = Rates(arithmetic.device)
 

@@ -262,7 +262,12 @@ def test_a_space_made_of_this_one_with_other_networks_has_not_its_parts() -> Non
         def graph(self, architecture: Architecture, scale: Scale = "search") -> Graph:
             return Darts(channels=32).graph(architecture, scale)
 
+    class Shorter(Darts):
+        def deployed(self, architecture: Architecture) -> Graph:
+            return Darts(cells=3).graph(architecture)
+
     assert Wider().parts((0,) * 24) == ()
+    assert Shorter().parts((0,) * 24) == ()
     assert Darts().parts((0,) * 24)
 
 

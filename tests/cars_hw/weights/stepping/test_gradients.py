@@ -8,12 +8,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from cars_hw import spaces
 from cars_hw.networks.architecture import Architecture
 from cars_hw.weights.stepping.arithmetic import Arithmetic
 from cars_hw.weights.stepping.gradients import EagerGradients, Gradients, Member, RecordedGradients, Recording
 from cars_hw.weights.stepping.loss_scale import LossScale
 from cars_hw.weights.supernet import SuperNet
 from cars_hw.weights.training_plan import Precision
+from devices.foundation import ConfigError
 from tests.fakes.small_spaces import small
 
 _SPACE = small("nasbench201")
@@ -43,6 +45,7 @@ class FakeRecorder:
 
     recorded: list[Replayed] = field(default_factory=list)
     warmed: int = 0
+    forgotten: int = 0
 
     def warm_up(self, work: Callable[[], Sequence[Tensor]]) -> None:
         work()
@@ -52,6 +55,9 @@ class FakeRecorder:
         outputs = [torch.full_like(tensor, torch.nan) for tensor in work()]
         self.recorded.append(Replayed(work, outputs))
         return self.recorded[-1]
+
+    def forget(self) -> None:
+        self.forgotten += 1
 
 
 @pytest.fixture
@@ -99,6 +105,20 @@ def test_what_is_replayed_is_what_is_computed(
         for mine, its in zip(replayed, expected, strict=True):
             torch.testing.assert_close(mine, its, rtol=1e-5, atol=1e-6)
     assert [one.replays for one in recorder.recorded] == [3, 3], "from the third time on"
+
+
+@pytest.mark.parametrize("soft_path", [False, True])
+@pytest.mark.parametrize("name", spaces.names())
+def test_the_weights_of_a_recording_are_those_that_a_step_trains(name: str, soft_path: bool) -> None:
+    space = small(name)
+    supernet = SuperNet(space, seed=0).train()
+    member = Member(space.sample(np.random.default_rng(0)), soft_path, 1)
+    images = torch.randn(2, *space.image_shape, generator=torch.Generator().manual_seed(0))
+    EagerGradients(supernet, _ARITHMETIC, None).add(member, images, torch.tensor([0, 1]))
+    trained = {parameter for parameter in supernet.parameters() if parameter.grad is not None}
+    found = supernet.parameters_of(member.architecture, soft_path=soft_path)
+    assert len(found) == len(trained)
+    assert set(found) == trained
 
 
 @pytest.mark.parametrize(("precision", "most"), [("bfloat16", 0.3), ("float16", 0.15)])
@@ -162,6 +182,21 @@ class _WarmsUpAlone(FakeRecorder):
         raise _StopError
 
 
+class _Refusing(FakeRecorder):
+    def record(self, work: Callable[[], Sequence[Tensor]]) -> Recording:
+        raise RuntimeError("CUDA out of memory.\nTried to allocate")
+
+
+def test_a_recording_that_fails_is_one_line_with_the_remedy(supernet: SuperNet) -> None:
+    replaying = RecordedGradients(EagerGradients(supernet, _ARITHMETIC, None), _Refusing(), 1)
+    member = Member(_architectures(1)[0], False, 1)
+    for _ in range(2):
+        replaying.add(member, *_batch(0))
+    text = r"as a CUDA graph: CUDA out of memory\.; make training\.cuda_graphs smaller, or leave it out"
+    with pytest.raises(ConfigError, match=text):
+        replaying.add(member, *_batch(0))
+
+
 def test_weights_that_are_gone_take_their_recordings_along(
     supernet: SuperNet, recorder: FakeRecorder
 ) -> None:
@@ -173,7 +208,7 @@ def test_weights_that_are_gone_take_their_recordings_along(
     assert len(replaying) == 1
     supernet.reset()
     replaying.forget()
-    assert len(replaying) == 0
+    assert (len(replaying), recorder.forgotten) == (0, 1)
     for mine, its in zip(
         _added(replaying, supernet, members, 1), _added(eager, supernet, members, 1), strict=True
     ):

@@ -34,6 +34,21 @@ def test_it_is_torchs_scale_after_each_step(bad: set[int]) -> None:
     assert float(ours.factor) == theirs.get_scale()
 
 
+def test_it_grows_to_no_infinity_as_torchs_does_not() -> None:
+    ours = LossScale(_CPU)
+    ours.restore({"factor": torch.tensor(2.0**127), "taken": torch.tensor(1999)})
+    theirs = torch.amp.GradScaler("cpu", init_scale=2.0**127, growth_interval=1)
+    parameter = torch.nn.Parameter(torch.ones(1))
+    parameter.grad = torch.ones(1)
+    optimizer = torch.optim.SGD([parameter], lr=0.0)
+    theirs.scale(torch.ones(()))
+    theirs.step(optimizer)
+    theirs.update()
+    ours.add(torch.tensor(True))
+    assert float(ours.factor) == theirs.get_scale() == 2.0**127
+    assert int(ours.taken) == 0
+
+
 def test_it_is_restored_and_begins_anew_without_a_state() -> None:
     scale, other = LossScale(_CPU), LossScale(_CPU)
     for is_taken in (False, True, True):

@@ -29,6 +29,7 @@ from latency_tables import FAST_MODE_QUANTILE, LatencyTable, Measurement, OpSpec
 from profilers import BusyError, MeasurementPlan, Profiler, Quality, Workload, plan_for, runtimes
 from profilers.worker.contract import Block, Worker
 from profilers.worker.here import ThisProcess
+from profilers.worker.process import WorkerProcess
 from profilers.worker.processes import Processes
 
 #: Pairs of builds, and seconds over which a build's first rounds are spread; with ``--quick`` fewer.
@@ -113,7 +114,7 @@ def workers(device: Device, workloads: Sequence[Workload], turns: int) -> list[R
         sys.exit("workers are measured on the processors of this machine, on a POSIX system")
     with device.quiet(1), ExitStack() as opened:
         start_s = time.perf_counter()
-        apart = opened.enter_context(Processes(runtime, address, _PROCESSES))
+        apart = opened.enter_context(Processes(runtime, partial(WorkerProcess, runtime, address), _PROCESSES))
         here = opened.enter_context(ThisProcess(runtime, device))
         for place, workload in enumerate(workloads):
             apart.load(place, workload)
@@ -241,7 +242,9 @@ def _latencies_s(built: Mapping[OpSpec, Measurement]) -> dict[OpSpec, float]:
 
 def _habit(device: Device, workloads: Sequence[Workload]) -> dict[OpSpec, float]:
     """Measure as most do: one after another in a process, the mean of 50 calls."""
-    with device.quiet(1), Processes(runtimes.load("onnxruntime"), "cpu", 1) as worker:
+    runtime = runtimes.load("onnxruntime")
+    start = partial(WorkerProcess, runtime, "cpu")
+    with device.quiet(1), Processes(runtime, start, 1) as worker:
         found = {}
         for place, workload in enumerate(workloads):
             worker.load(place, workload)

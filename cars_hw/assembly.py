@@ -26,6 +26,7 @@ from cars_hw.spaces import SearchSpace
 from cars_hw.strategies import unconstrained
 from cars_hw.tabular_trainer import TabularTrainer
 from cars_hw.trainer import Trainer
+from cars_hw.weights.placement import usable_device
 from cars_hw.weights.supernet_trainer import SuperNetTrainer
 from devices import Device, DeviceError, HostDevice
 from devices.foundation import UnknownNameError
@@ -81,8 +82,8 @@ def amended(
     """Return a run that goes on by other values, kept as an amendment in its folder; itself if none differs.
 
     Generations may become more, limits others; a target may have another address of its kind of device, or
-    another table of the same conditions; images may lie at another path; members may be retrained otherwise.
-    What is refused changes nothing.
+    another table of the same conditions; images may lie at another path; weights may be trained on another of
+    torch's devices; members may be retrained otherwise. What is refused changes nothing.
 
     Args:
         run: The folder, as ``Run.open`` returns it.
@@ -108,6 +109,8 @@ def amended(
         are_limits_new = any(is_limit(change.key) for change in changes)
         if any(change.key == "data.path" for change in changes):
             _require_same_images(run, wanted)
+        if any(change.key == "search.torch_device" for change in changes):
+            usable_device(wanted.search.torch_device)
         if (are_limits_new or before != after) and not allow_infeasible:
             require_feasible_limits(today)
         return run.with_amendment(changes, tables_before=before, tables_after=after)
@@ -252,7 +255,11 @@ def make_test_images(config: SearchConfig) -> ImageSet | None:
 
 
 def make_trainer(
-    config: SearchConfig, space: SearchSpace, *, planned_generations: int | None = None
+    config: SearchConfig,
+    space: SearchSpace,
+    *,
+    planned_generations: int | None = None,
+    torch_device: str | None = None,
 ) -> SuperNetTrainer:
     """Return fresh shared weights for ``space`` on the images that ``config`` names.
 
@@ -260,6 +267,8 @@ def make_trainer(
         config: Names everything else.
         space: Whose weights.
         planned_generations: Over which the learning rate falls; those of ``config`` if not given.
+        torch_device: Where to compute; that of ``config`` if not given. Whoever only reads a run takes
+            ``"cpu"``: the machine that it was searched on may have had a GPU.
     """
     images = make_images(config)
     schedule = make_schedule(config, len(images.training.labels))
@@ -271,7 +280,7 @@ def make_trainer(
         config.training,
         total_steps=schedule.total_steps,
         seed=config.search.seed,
-        device=config.search.torch_device,
+        device=torch_device or config.search.torch_device,
     )
 
 

@@ -2,14 +2,16 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
-import pandas as pd
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from cars_hw.errors import SelectionError
 from cars_hw.networks.architecture import Architecture, to_text
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: Characters of an architecture that a table shows.
 _SHOWN = 48
@@ -101,7 +103,7 @@ class Front(tuple[Candidate, ...]):
         front.objectives, front.measured = tuple(objectives), tuple(measured)
         return front
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self) -> "pd.DataFrame":
         """Return a row for each member: ``architecture`` as text, and its costs by their names."""
         return frame_of(self, self.objectives)
 
@@ -125,7 +127,9 @@ class Front(tuple[Candidate, ...]):
         )
 
 
-def frame_of(members: Iterable[Candidate], objectives: tuple[str, ...]) -> pd.DataFrame:
+def frame_of(members: Iterable[Candidate], objectives: tuple[str, ...]) -> "pd.DataFrame":
     """Return a row for each of ``members``: its architecture as text, and its costs by their names."""
+    import pandas as pd  # takes a quarter of a second, which a search need not spend
+
     rows = [(to_text(member.architecture), *member.costs) for member in members]
     return pd.DataFrame(rows, columns=["architecture", *objectives])

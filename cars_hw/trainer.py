@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol, SupportsFloat, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,11 +91,12 @@ class Trainer(Protocol):
         """Keep the present weights as the previous ones: those before this generation's training."""
         ...
 
-    def step(self, architectures: Sequence[Architecture]) -> float:
+    def step(self, architectures: Sequence[Architecture]) -> SupportsFloat:
         """Take one step along the mean gradient of ``architectures`` on the next batch.
 
         Returns:
-            The mean loss; NaN where the step was skipped because a loss or gradient was not finite.
+            The mean loss, for ``float``; NaN where the step was skipped because a loss or gradient was not
+            finite. It may still be on a GPU, which whoever asks for the number waits for.
         """
         ...
 

@@ -311,6 +311,10 @@ class Accelerator(HostDevice):
     def adapter(self) -> Adapter:
         """Which card it is: a runtime that runs on another one measures nothing of this device."""
 
+    def shown_by_vulkan(self) -> Sequence[Adapter]:
+        """Return the cards that Vulkan shows: one of them a runtime on Vulkan takes, by itself."""
+        return [self.adapter]
+
 
 @dataclass(frozen=True)
 class Completed:
@@ -368,6 +372,9 @@ class RemoteDevice(Device):
 
 class Conversation(ABC):
     """A program that runs on a remote device and answers what it is asked; leaving it ends the program."""
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: a program on a remote device>"
 
     @abstractmethod
     def write(self, content: bytes) -> None:

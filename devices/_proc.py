@@ -13,6 +13,11 @@ _STEAL = re.compile(r"cpu +(?:[0-9]+ ){7}([0-9]+)")
 #: Degrees Celsius; a reading outside of these is an absent or broken sensor.
 _COLDEST_C, _HOTTEST_C = 1.0, 150.0
 
+_RESIDENCY = re.compile(r"^([0-9]{1,9}) ([0-9]{1,15})$", re.MULTILINE)
+
+#: The unit of ``time_in_state``: the kernel's USER_HZ, 100 on ARM and x86.
+_TICKS_PER_S = 100
+
 _PROCESSOR = re.compile(r"^processor[ \t]*:[ \t]*([0-9]{1,4})[ \t]*$", re.MULTILINE)
 _NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?")
 
@@ -63,6 +68,13 @@ def scaling_mhz(scaling_cur_freq: str) -> float | None:
     """Return the clock that ``cpufreq/scaling_cur_freq`` gives in kHz."""
     khz = number(scaling_cur_freq)
     return None if khz is None else khz / 1e3
+
+
+def residency_s(time_in_state: str) -> tuple[tuple[float, float], ...]:
+    """Return (MHz, seconds since boot) of each line ``KHZ TICKS`` of ``cpufreq/stats/time_in_state``."""
+    return tuple(
+        (int(match[1]) / 1e3, int(match[2]) / _TICKS_PER_S) for match in _RESIDENCY.finditer(time_in_state)
+    )
 
 
 def hottest_c(thermal_zones: Iterable[str]) -> float | None:

@@ -9,17 +9,18 @@ from typing import Self
 from devices import _adb, _proc
 from devices._adb.reconnection import Reconnecting
 from devices._adb.transport import Transport
-from devices._android import clock, identity, readiness, sensors
+from devices._android import identity, readiness, sensors
 from devices._android.clock import Clock
-from devices._android.cores import CHOICES, chosen
 from devices._android.folder import Folder, noexec_mount
 from devices._android.programs import Programs
 from devices._android.readiness import Fitness
 from devices._android.shell import Shell
+from devices._cores import CHOICES, chosen
 from devices._device import Completed, DeviceInfo, DeviceState, RemoteDevice
 from devices._errors import DeviceError
 from devices._kinds import kinds, listed, processors
 from devices.foundation import locks
+from devices.foundation.text import plain
 
 _CPU = 'cd "$R"/sys/devices/system/cpu && '
 _IDENTITY = {
@@ -121,7 +122,7 @@ class Android(RemoteDevice):
         reports, found = self._reports, self._properties
         chip = identity.chip(found) or "unknown chip"
         present = processors(reports["present"])
-        kernel = identity.plain(reports["kernel"])
+        kernel = plain(reports["kernel"])
         return DeviceInfo(
             kind="android",
             model=identity.model(found) or _plain_model(reports["cpuinfo"]),
@@ -149,8 +150,8 @@ class Android(RemoteDevice):
         heat, battery = fitness.heat, fitness.battery
         return DeviceState(
             clock_mhz=_proc.scaling_mhz(reports["scaling_cur_freq"]),
-            residency_s=clock.residency_s(reports["stats/time_in_state"]),
-            governor=identity.plain(reports["scaling_governor"]) or None,
+            residency_s=_proc.residency_s(reports["stats/time_in_state"]),
+            governor=plain(reports["scaling_governor"]) or None,
             is_clock_fixed=self._clock.is_fixed,
             temperature_c=heat.hottest_c or sensors.zones_c(reports["zones"].splitlines()),
             skin_c=heat.skin_c,
@@ -161,7 +162,7 @@ class Android(RemoteDevice):
             is_charging=battery.is_charging,
             load=_proc.number(reports["load"].partition(" ")[0]),
             affinity=self._processors,
-            cpuset=identity.plain(reports["cpuset"]) or None,
+            cpuset=plain(reports["cpuset"]) or None,
             threads=self._threads,
         )
 
@@ -276,4 +277,4 @@ def _fitness(reports: Mapping[str, str]) -> Fitness:
 
 
 def _plain_model(cpuinfo: str) -> str:
-    return identity.plain(_proc.cpu_model(cpuinfo) or "") or "unknown phone"
+    return plain(_proc.cpu_model(cpuinfo) or "") or "unknown phone"

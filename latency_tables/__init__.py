@@ -44,7 +44,7 @@ from latency_tables.units.classes import UNIT_CLASSES, UnitClass, UnitWork, unit
 from latency_tables.units.graph import IMAGE, ExecutedGraph, ExecutedNode
 from latency_tables.units.text import unit_text
 from latency_tables.units.unit import Unit, is_unit
-from latency_tables.validation import PredictedNetwork, Validation
+from latency_tables.validation import VALIDATION_NETWORKS, PredictedNetwork, Validation
 
 __all__ = [
     "CALL_OVERHEAD",
@@ -53,6 +53,7 @@ __all__ = [
     "IMAGE",
     "PROCESS_BLOCKS",
     "UNIT_CLASSES",
+    "VALIDATION_NETWORKS",
     "Changeable",
     "ChangedConditionsError",
     "ChangedSpeedError",

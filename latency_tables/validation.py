@@ -11,6 +11,8 @@ from latency_tables.spec import OpSpec
 
 #: Fewer networks would leave the order's figure, Kendall's tau, to chance.
 MIN_NETWORKS = 3
+#: Fewer than 20 leave the spread of Kendall's tau too wide to tell a good table from a bad one.
+VALIDATION_NETWORKS = 20
 
 _LONGEST_S = 1e6
 

@@ -5,9 +5,10 @@ from dataclasses import asdict, dataclass, field
 from itertools import combinations
 
 import devices
-from devices import Device, DeviceError, RemoteDevice
+from devices import Device, DeviceError, RemoteDevice, RemoteHost
 from devices.foundation import CarsHwError
 from profilers.runtimes._benchmark_model.tool import BENCHMARK_MODEL
+from profilers.runtimes._board.installed import why_incomplete
 
 _CHARGING = "it is being charged, which heats it: unplug it and measure over Wi-Fi, or leave the cable alone"
 
@@ -135,9 +136,7 @@ def _are_one(one: Finding, two: Finding) -> bool:
 
 
 def _faults(device: Device) -> Iterable[str]:
-    reason = device.why_not_ready()
-    if reason is not None:
-        yield reason
+    yield from filter(None, (device.why_not_ready(), device.why_untimed()))
     if isinstance(device, RemoteDevice):
         if device.state().is_charging:
             yield _CHARGING
@@ -147,8 +146,10 @@ def _faults(device: Device) -> Iterable[str]:
 
 
 def _missing_program(device: RemoteDevice) -> str | None:
-    """Return where to get the program that runs models on ``device``, if it is not at hand."""
+    """Return where to get what runs models on ``device``, if it is not at hand."""
     try:
+        if isinstance(device, RemoteHost):
+            return why_incomplete(device)
         BENCHMARK_MODEL.read(device)
     except DeviceError as error:
         return str(error)

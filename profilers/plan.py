@@ -38,7 +38,8 @@ class Quality:
             machine last for seconds; a shorter spread may measure inside of one of them.
         keep_every_s: Longest, in seconds, that a block of an unfinished workload of a table is not yet on the
             disk; 0: it is there before the next one.
-        processes: How many fresh processes of this machine measure in turns, if the runtime can; 0: this one.
+        processes: How many fresh processes of this machine, or of a board, measure in turns, if the runtime
+            can; 0: this one, or one for each workload.
             Two differ by about 1 %, however many samples each has.
 
     Raises:
@@ -118,7 +119,7 @@ class MeasurementPlan:
             length is found by doubling, which takes many blocks.
         sentinel: When blocks count; ``None``: always.
         keep_every_s: As in ``Quality``.
-        processes: As in ``Quality``, without a sentinel. They take turns, a round each.
+        processes: As in ``Quality``. They take turns, a round each.
 
     Raises:
         ProfilingError: A value is out of bounds.
@@ -157,6 +158,21 @@ class MeasurementPlan:
             keep_every_s=quality.keep_every_s,
         )
 
+    @classmethod
+    def for_boards(cls, quality: Quality = USUAL) -> Self:
+        """Return a plan of blocks as short as on this machine, in processes of the board, with a sentinel.
+
+        A group is small: its models are in the memory of each of these processes.
+        """
+        return cls(
+            precision=quality.precision,
+            spread_s=quality.spread_s,
+            group_size=32,
+            sentinel=SentinelPlan(block_s=0.1, max_drift=quality.max_drift),
+            keep_every_s=quality.keep_every_s,
+            processes=quality.processes,
+        )
+
     def __post_init__(self) -> None:
         for name in ("block_s", "precision", "budget_s"):
             _require_positive(name, getattr(self, name))
@@ -173,8 +189,6 @@ class MeasurementPlan:
                 "they are at least 1, 0 and 0"
             )
         _require_processes(self.processes)
-        if self.processes and self.sentinel is not None:
-            raise ProfilingError("a plan with a sentinel measures in this process; give it 0 processes")
 
     @cached_property
     def check_rounds(self) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 
-from devices import Device, HostDevice, RemoteDevice
+from devices import Device, HostDevice, RemoteDevice, RemoteHost
 from devices.foundation import plugin_name
 from latency_tables import Conditions, Entry, KeyedBy, LatencyTable, Measurement, OpSpec, TableHeader
 from profilers._gate import Gate, OpenGate, SentinelGate
@@ -20,7 +20,9 @@ from profilers.progress.report import OnStep, Step, ignore_step
 from profilers.runtimes._runtime import Runtime, Workload
 from profilers.worker.contract import MEASURING_ERRORS, Block, MeasuringError, Worker
 from profilers.worker.here import ThisProcess
-from profilers.worker.processes import Processes
+from profilers.worker.process import WorkerProcess
+from profilers.worker.processes import MeasuringProcess, Processes
+from profilers.worker.remote import BoardWorkerProcess
 
 
 class Profiler:
@@ -28,10 +30,10 @@ class Profiler:
 
     The workloads of a group take turns, one block each in every round, in an order drawn anew for each round.
     A slow mode of the machine that lasts a few rounds then costs each of them a few samples, which the 10th
-    percentile leaves out, and none of them all of its samples. On this machine fresh processes run the rounds
-    in turns where the runtime can be separated, and a block counts where nothing else had its processor. On a
-    remote device a block is a process, and counts only where a sentinel beside it shows that the device was
-    as fast as at its best.
+    percentile leaves out, and none of them all of its samples. On this machine, and on a board, fresh
+    processes run the rounds in turns where the runtime can be separated, and a block counts where nothing
+    else had its processor. On a phone a block is a process. On every remote device a block counts only where
+    a sentinel beside it shows that the device was as fast as at its best.
 
     Args:
         device: What to measure on; the caller closes it.
@@ -305,10 +307,21 @@ class Profiler:
 
     def _worker(self) -> Worker:
         """Return what measures: fresh processes where the plan asks for some and the runtime can."""
-        address = self.device.worker_address() if isinstance(self.device, HostDevice) else None
-        if self.plan.processes and self.runtime.is_separable and address is not None:
-            return Processes(self.runtime, address, self.plan.processes)
-        return ThisProcess(self.runtime, self.device)
+        start = self._start() if self.plan.processes and self.runtime.is_separable else None
+        if start is None:
+            return ThisProcess(self.runtime, self.device)
+        return Processes(self.runtime, start, self.plan.processes)
+
+    def _start(self) -> Callable[[int], MeasuringProcess] | None:
+        """Return what starts a process that measures on the device; ``None`` where there is none."""
+        match self.device:
+            case HostDevice() as host:
+                address = host.worker_address()
+                return None if address is None else partial(WorkerProcess, self.runtime, address)
+            case RemoteHost() as board:
+                execution = self.runtime.on_board()
+                return None if execution is None else partial(BoardWorkerProcess, board, execution)
+        return None
 
     def _make_gate(self) -> Gate:
         plan = self.plan.sentinel
@@ -349,7 +362,7 @@ class _Turn:
 
 
 def plan_for(device: Device, quality: Quality = USUAL) -> MeasurementPlan:
-    """Return how to measure on ``device``: in many blocks, or in few processes where it is a remote one.
+    """Return how to measure on ``device``: in many blocks, or in few where each is a process of its own.
 
     Raises:
         ProfilingError: What is asked for is out of bounds.
@@ -359,6 +372,8 @@ def plan_for(device: Device, quality: Quality = USUAL) -> MeasurementPlan:
 
 def plan_of_kind(kind: type[Device], quality: Quality = USUAL) -> MeasurementPlan:
     """Return how to measure on devices of a kind; see ``plan_for``."""
+    if issubclass(kind, RemoteHost):
+        return MeasurementPlan.for_boards(quality)
     if issubclass(kind, RemoteDevice):
         return MeasurementPlan.for_phones(quality)
     return MeasurementPlan(

@@ -11,7 +11,7 @@ from profilers.plan import MeasurementPlan
 MOST_CALLS = 1 << 20
 
 #: One hiccup of the machine during a probe would make every block too short; two in a row are rarer.
-_PROBES = 2
+PROBES = 2
 
 
 def inner_calls(probe: Callable[[int], float], block_s: float, *, least: int = 1) -> int:
@@ -26,7 +26,7 @@ def inner_calls(probe: Callable[[int], float], block_s: float, *, least: int = 1
         ProfilingError: The clock of ``probe`` does not advance.
     """
     n = least
-    while not n * min(probe(n) for _ in range(_PROBES)) >= block_s:
+    while not n * min(probe(n) for _ in range(PROBES)) >= block_s:
         n *= 2
         if n > MOST_CALLS:
             raise ProfilingError(

@@ -18,13 +18,13 @@ from devices import DeviceError, HostDevice
 from devices.foundation import CarsHwError, load_plugin, plugin_name
 from latency_tables import FailureStatus, OpSpec
 from profilers import formats
+from profilers._messages import signal_name
 from profilers._sampling.sampling import failure
 from profilers.errors import ProfilingError, UnsupportedOperationError
 from profilers.filling import Setup
 from profilers.formats._format import FileFormat
 from profilers.runtimes._runtime import Workload
 from profilers.worker.contract import MEASURING_ERRORS
-from profilers.worker.process import signal_name
 
 try:
     import resource

@@ -13,8 +13,9 @@ _HEAD = """# Figures
 Measured on one machine: a virtual machine with 2 cores of an AMD EPYC (x86-64, AVX2) under Linux, shared
 with others, ONNX Runtime 1.31.1 and LiteRT 2.3.0 with one thread, torch 2.13.0. The first part of a claim
 names the script in `benchmarks/` that makes it anew (with `--quick` in under 50 s, or it checks what the
-last full run left): `demo` is `demo_budget.py`, `hv` is `tabular_search.py`. Each prints spread and noise
-floor, and exits with 3 where a goal is missed. Quote ratios and percentages; seconds are this machine's.
+last full run left): `demo` is `demo_budget.py`, `hv` is `tabular_search.py`, `webgpu` and `ssh` are
+`remote.py`. Each prints spread and noise floor, and exits with 3 where a goal is missed. Quote ratios and
+percentages; seconds are this machine's.
 `phone_path` and `adb` run against Android's real daemon and a played phone: no figure is of a physical
 phone. `scripts/figures.py` wrote this page from their `--json` files; what others than the default come to
 in `hv` stands in [search-quality.md](search-quality.md).

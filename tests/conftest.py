@@ -11,9 +11,12 @@ from hypothesis import settings
 
 from tests.fakes.adb_daemon import AdbServer, adb_server
 from tests.fakes.played_phone import PlayedPhone
+from tests.fakes.sshd import Sshd
+from tests.fakes.sshd import sshd as serving
 
 # Before torch is loaded: its threads must not wait in a busy loop on a machine that others use too.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, and so would every command they run.
@@ -55,6 +58,13 @@ def phone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PlayedPhone:
     """A phone that is played; its locks lie in the test's folder."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return PlayedPhone(tmp_path / "phone")
+
+
+@pytest.fixture
+def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+    """An SSH server of our own on loopback, which ``ssh:board`` reaches."""
+    with serving(tmp_path_factory.mktemp("sshd")) as server:
+        yield server
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ _PAGES = sorted([*_ROOT.glob("*.md"), *(_ROOT / "docs").glob("*.md")])
 _WRITTEN = [
     page
     for page in _PAGES
-    if page.name not in ("CHANGELOG.md", "figures.md", "search-quality.md", "accuracy.md")
+    if page.name not in ("CHANGELOG.md", "figures.md", "search-quality.md", "accuracy.md", "performance.md")
 ]
 
 _FENCED = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)

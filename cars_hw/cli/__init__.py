@@ -25,6 +25,8 @@ def main() -> None:
         # Torch's threads wait for each other in a busy loop unless this is set before torch is loaded; where
         # another process wants a core too, a training step then takes many times as long.
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+        # ONNX Runtime's telemetry takes processor time while we measure, and leaves files of its own.
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
         # Plug-ins that the user names are found in the folder of the project too; last, they hide nothing.
         sys.path.append(os.getcwd())
         from cars_hw.cli import _app  # within, for it takes a while

@@ -87,7 +87,7 @@ def _show_rounds(search: Search, budget: Budget) -> None:
 
         def show(ledger: Ledger) -> None:
             told.step(ledger)
-            bars.update(steps, completed=ledger.steps + ledger.skipped_steps)
+            bars.update(steps, completed=ledger.tried_steps)
             bars.update(evaluations, completed=ledger.evaluations)
 
         search.trainer.ledger.listener = show

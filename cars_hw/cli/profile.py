@@ -146,6 +146,7 @@ def profile(
         found = trust(LatencyTable.open(path), make_space(resolved))
         command = validate_command(resolved, options=quality_options(precision, max_drift, spread_s))
         say(f"{path}: {found}" + (f"; run `{command}`" if not found.is_validated else ""))
+        _print_caution(resolved)
     if filled.failures:
         raise ProfilingError(
             f"{len(filled.failures)} could not be measured; --retry-failures tries them again"
@@ -194,6 +195,16 @@ def _of_networks(n: int) -> _Ways:
     from cars_hw.results.networks_only import networks_forecast, profile_networks
 
     return partial(networks_forecast, n=n), partial(profile_networks, n=n), "networks"
+
+
+def _print_caution(resolved: "SearchConfig") -> None:
+    """Print what the runtime has to say about its latencies on such a device, if anything."""
+    from cars_hw.assembly import make_setup
+
+    setup = make_setup(resolved.for_target().latency)
+    caution = setup.load_runtime().caution(setup.device.partition(":")[0])
+    if caution:
+        say(f"{resolved.latency.table}: {caution}")
 
 
 def _print(table: str, filled: "Filled", *, json: bool) -> None:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -33,11 +33,8 @@ from cars_hw.cli._options import (
 from cars_hw.cli._output import print_json, print_table, say, show_line
 from cars_hw.cli._table_import import EXAMPLES as _OF_IMPORT
 from cars_hw.cli._table_import import import_list
-from cars_hw.latency.anchors import speed_text
-from cars_hw.latency.breakdown import ClassShare, breakdown
-from cars_hw.latency.contents import VALIDATION_NETWORKS
-from cars_hw.latency.model import trust
 from latency_tables import (
+    VALIDATION_NETWORKS,
     LatencyTable,
     PredictionErrorReport,
     Repair,
@@ -45,6 +42,9 @@ from latency_tables import (
     repair_table,
     unit_text,
 )
+
+if TYPE_CHECKING:
+    from cars_hw.latency.breakdown import ClassShare
 
 EXAMPLES = {
     "show": ("cars-hw table show cpu.jsonl", "cars-hw table show cpu.jsonl --by operation"),
@@ -83,6 +83,9 @@ def show(
 
     By operation, of a table of units: where the time of its whole networks goes, on average.
     """
+    from cars_hw.latency.breakdown import breakdown
+    from cars_hw.latency.model import trust
+
     opened = LatencyTable.open(path)
     header = opened.header
     is_by_class = by == "operation" and header.keyed_by == "units"
@@ -140,7 +143,7 @@ def _print_entries(opened: LatencyTable) -> None:
     )
 
 
-def _print_shares(shares: Sequence[ClassShare]) -> None:
+def _print_shares(shares: Sequence["ClassShare"]) -> None:
     print_table(
         ["operation", "units", "executed in a network", "ms of a network", "% of a network"],
         [
@@ -213,6 +216,8 @@ def validate(
         return
     show_line(f"{path}: {report}")
     if report is not None and report.session is not None:
+        from cars_hw.latency.anchors import speed_text
+
         then = speed_text(report.session, path, verb="were")
         show_line(
             f"when it was validated, {then}: what was measured is divided by {report.session.ratio:.3f}"

@@ -10,7 +10,7 @@ from itertools import zip_longest
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
+from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting, find_non_dominated
 
 from cars_hw.errors import SelectionError
 
@@ -47,7 +47,19 @@ def non_dominated(costs: ArrayLike) -> Indices:
     Raises:
         SelectionError: As ``as_costs`` says.
     """
-    return fronts(costs)[0]
+    return np.asarray(find_non_dominated(as_costs(costs)), dtype=np.intp)
+
+
+def front_numbers(costs: Costs, n_enough: int) -> Indices:
+    """Return in which front each of ``costs`` ``(n, m)`` stands, ``(n,)``; 0 is the best.
+
+    Fronts are told apart until they hold ``n_enough`` candidates; all others share the next number.
+    """
+    found = NonDominatedSorting().do(costs, n_stop_if_ranked=n_enough)
+    numbers = np.full(len(costs), len(found), dtype=np.intp)
+    for number, front in enumerate(found):
+        numbers[front] = number
+    return numbers
 
 
 def as_costs(costs: ArrayLike) -> Costs:

@@ -10,7 +10,6 @@ from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cholesky, solve_triangular
 
 from cars_hw.evolution.domination import Costs
 
@@ -41,6 +40,8 @@ class ErrorModel:
     """
 
     def __init__(self, options: Options, ranks: Costs, errors: NDArray[np.float64]) -> None:
+        from scipy.linalg import cholesky, solve_triangular  # takes a tenth of a second
+
         capped = np.minimum(errors, fence(errors))
         self._centre, self._unit = float(capped.mean()), float(capped.std()) or 1.0
         targets = (capped - self._centre) / self._unit
@@ -58,6 +59,8 @@ class ErrorModel:
             options: ``(q, d)``.
             ranks: Ranks of their known costs, on the scale of the evaluated ones, ``(q, k)``.
         """
+        from scipy.linalg import solve_triangular
+
         means, deviations = np.empty(len(options)), np.empty(len(options))
         for start in range(0, len(options), _BATCH):
             part = slice(start, start + _BATCH)

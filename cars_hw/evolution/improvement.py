@@ -1,5 +1,8 @@
 """Which of many candidates, together, add the most to what a front dominates: greedily, by hypervolume."""
 
+from bisect import bisect_right
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -32,32 +35,31 @@ def choose(archive: ArrayLike, candidates: ArrayLike, n: int) -> Indices:
     """
     known, optimistic = as_costs(archive), as_costs(candidates)
     known, optimistic = _scaled(known[fronts(known)[0]], optimistic)
-    improvements = _improvements(known, optimistic)
+    boxes = _Boxes(known)
+    improvements = _improvements(boxes, optimistic)
     chosen: list[int] = []
     for _ in range(min(n, len(optimistic))):
-        best = _largest(improvements, known, optimistic)
+        best = _largest(improvements, boxes, optimistic)
         chosen.append(best)
         improvements[best] = -1.0
-        known = np.concatenate([known, optimistic[best : best + 1]])
+        boxes.add(optimistic[best])
     return np.array(chosen, dtype=np.intp)
 
 
-def _largest(improvements: NDArray[np.float64], known: Costs, optimistic: Costs) -> int:
+def _largest(improvements: NDArray[np.float64], boxes: "_Boxes", optimistic: Costs) -> int:
     """Return the first candidate of largest improvement.
 
     Args:
-        improvements: Those as of an earlier ``known``, ``(q,)``; those that matter are computed anew, in
-            place.
-        known: Scaled costs, ``(a, m)``.
+        improvements: Those as of fewer known costs, ``(q,)``; those that matter are computed anew, in place.
+        boxes: Of all known costs.
         optimistic: Scaled costs of the candidates, ``(q, m)``.
     """
     # What one point adds to a hypervolume only shrinks as others join. So an improvement of before is an
     # upper bound, and the largest is found as soon as it is fresh: most others are never computed anew.
-    boxes = _Boxes(known)
     fresh = improvements < 0
     while True:
         best = int(improvements.argmax())
-        if fresh[best]:
+        if fresh[best] or improvements[best] == 0:
             return best
         stale = np.flatnonzero(~fresh)
         block = stale[np.argsort(-improvements[stale], kind="stable")[:_BLOCK]]
@@ -65,9 +67,8 @@ def _largest(improvements: NDArray[np.float64], known: Costs, optimistic: Costs)
         fresh[block] = True
 
 
-def _improvements(known: Costs, optimistic: Costs) -> NDArray[np.float64]:
-    """Return the hypervolume ``(q,)`` that each of ``optimistic`` ``(q, m)`` adds to ``known`` ``(a, m)``."""
-    boxes = _Boxes(known)
+def _improvements(boxes: "_Boxes", optimistic: Costs) -> NDArray[np.float64]:
+    """Return the hypervolume ``(q,)`` that each of ``optimistic`` ``(q, m)`` adds to what is known."""
     parts = [
         boxes.improvements(optimistic[start : start + _BATCH]) for start in range(0, len(optimistic), _BATCH)
     ]
@@ -84,6 +85,14 @@ def _scaled(front: Costs, optimistic: Costs) -> tuple[Costs, Costs]:
     return (front - ideal) / unit, (optimistic - ideal) / unit
 
 
+class _Taken(NamedTuple):
+    """A point, and the boxes ``(b, m - 1)`` within which its error is the least."""
+
+    costs: NDArray[np.float64]
+    lows: Costs
+    highs: Costs
+
+
 class _Boxes:
     """The space of all costs but the error, cut into boxes within which the least known error is one number.
 
@@ -93,23 +102,43 @@ class _Boxes:
 
     def __init__(self, known: Costs) -> None:
         n_others = known.shape[1] - 1
-        free_low, free_high = np.full((1, n_others), -np.inf), np.full((1, n_others), _REFERENCE)
-        lows, highs, errors = [], [], []
-        inside = known[(known < _REFERENCE).all(axis=1)]
+        self._taken: list[_Taken] = []
+        self._free = [(np.full((1, n_others), -np.inf), np.full((1, n_others), _REFERENCE))]
+        self._include(known)
+
+    def add(self, costs: NDArray[np.float64]) -> None:
+        """Know scaled ``costs`` ``(m,)`` too."""
+        place = bisect_right(self._taken, costs[0], key=lambda taken: taken.costs[0])
+        later = [taken.costs for taken in self._taken[place:]]
+        del self._taken[place:], self._free[place + 1 :]
+        self._include(np.array([costs, *later]))
+
+    def _include(self, known: Costs) -> None:
+        """Let points ``(a, m)`` take their boxes, after those of no larger error."""
         # By growing error, each point takes from the free space all that it dominates there: its box has its
-        # error as the least, and what remains free is cut into boxes again.
-        for error, *others in inside[np.argsort(inside[:, 0], kind="stable")]:
-            corner = np.array(others)
+        # error as the least, and what remains free is cut into boxes again. A point that finds nothing free
+        # is dominated, and never will.
+        inside = known[(known < _REFERENCE).all(axis=1)]
+        for costs in inside[np.argsort(inside[:, 0], kind="stable")]:
+            (free_low, free_high), corner = self._free[-1], costs[1:]
             hit = (free_high > corner).all(axis=1)
-            lows.append(np.maximum(free_low[hit], corner))
-            highs.append(free_high[hit])
-            errors.append(np.full(int(hit.sum()), error))
-            rest_low, rest_high = _outside(free_low[hit], free_high[hit], corner)
-            free_low = np.concatenate([free_low[~hit], rest_low])
-            free_high = np.concatenate([free_high[~hit], rest_high])
-        self._lows = np.concatenate([*lows, free_low])
-        self._highs = np.concatenate([*highs, free_high])
-        self._errors = np.concatenate([*errors, np.full(len(free_low), _REFERENCE)])
+            if not hit.any():
+                continue
+            low, high = free_low[hit], free_high[hit]
+            self._taken.append(_Taken(costs, np.maximum(low, corner), high))
+            rest_low, rest_high = _outside(low, high, corner)
+            missed = ~hit
+            self._free.append(
+                (
+                    np.concatenate([free_low[missed], rest_low]),
+                    np.concatenate([free_high[missed], rest_high]),
+                )
+            )
+        free_low, free_high = self._free[-1]
+        self._lows = np.concatenate([*(taken.lows for taken in self._taken), free_low])
+        self._highs = np.concatenate([*(taken.highs for taken in self._taken), free_high])
+        errors = [*(taken.costs[0] for taken in self._taken), _REFERENCE]
+        self._errors = np.repeat(errors, [*(len(taken.lows) for taken in self._taken), len(free_low)])
 
     def improvements(self, optimistic: Costs) -> NDArray[np.float64]:
         """Return the hypervolume that each of ``optimistic`` ``(q, m)`` adds alone, ``(q,)``."""
@@ -131,10 +160,10 @@ def _outside(lows: Costs, highs: Costs, corner: NDArray[np.float64]) -> tuple[Co
     parts_low, parts_high = [], []
     for k, start in enumerate(corner):
         below = lows[:, k] < start
-        low, high = lows[below].copy(), highs[below].copy()
+        low, high = lows[below], highs[below]
         high[:, k] = start
         parts_low.append(low)
         parts_high.append(high)
         lows = lows.copy()
-        lows[:, k] = np.maximum(lows[:, k], start)
+        np.maximum(lows[:, k], start, out=lows[:, k])
     return np.concatenate(parts_low), np.concatenate(parts_high)

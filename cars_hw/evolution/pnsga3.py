@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike
 
 from cars_hw.errors import SelectionError
 from cars_hw.evolution import nsga3
-from cars_hw.evolution.domination import Costs, Indices, as_costs, fronts, levels, merged
+from cars_hw.evolution.domination import Costs, Indices, as_costs, front_numbers, levels
 
 
 def select(
@@ -49,7 +49,8 @@ def select(
         SelectionError: The costs, speeds or violations cannot be ranked.
     """
     matrix = as_costs(costs)
-    return nsga3.fill(_stages(matrix, _by_speed(matrix, speeds), violations), matrix, n_survivors)
+    stages = _stages(matrix, _by_speed(matrix, speeds), violations, n_survivors)
+    return nsga3.fill(stages, matrix, n_survivors)
 
 
 def _by_speed(costs: Costs, speeds: ArrayLike) -> Costs:
@@ -62,18 +63,23 @@ def _by_speed(costs: Costs, speeds: ArrayLike) -> Costs:
     return as_costs(np.column_stack([-column, costs[:, 1:]]))
 
 
-def _stages(costs: Costs, by_speed: Costs, violations: ArrayLike | None) -> Iterator[Indices]:
-    """Merge both stacks of fronts front by front; a member of two stages stands in both.
+def _stages(
+    costs: Costs, by_speed: Costs, violations: ArrayLike | None, n_survivors: int
+) -> Iterator[Indices]:
+    """Merge both stacks of fronts front by front, until ``n_survivors`` are in; each stands in its first.
 
     Args:
         costs: ``(n, m)``.
         by_speed: ``(n, m)``, with the negated speed in the first column.
         violations: ``(n,)``, or ``None``.
+        n_survivors: How many candidates are needed.
 
     Yields:
-        Indices of each stage's candidates, ``(s,)``, ascending.
+        Indices of each stage's candidates that were in none before, ``(s,)``, ascending.
     """
     # "Architecture Optimization": NSGA-III's own sort, one by the increasing speed, and both together.
     for level in levels(violations, len(costs)):
-        for stage in merged([fronts(costs[level]), fronts(by_speed[level])]):
-            yield level[stage]
+        stacks = (front_numbers(one[level], n_survivors) for one in (costs, by_speed))
+        numbers = np.minimum(*stacks)
+        for number in range(int(numbers.max(initial=-1)) + 1):
+            yield level[numbers == number]

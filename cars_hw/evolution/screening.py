@@ -5,13 +5,14 @@ architectures are drawn than are evaluated, and those are chosen that, if their 
 plausibly are, would add the most to what the evaluated ones dominate.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import TypeAdapter
-from scipy.stats import rankdata
 
 from cars_hw.candidate import Candidate, bounds_of
 from cars_hw.errors import CheckpointError, SelectionError
@@ -27,6 +28,9 @@ _MIN_EVALUATED = 4
 
 #: Choices that are made anew at most, where costs show that some of what was chosen violates a limit.
 _CHOICES_ANEW = 2
+
+#: Pools whose known costs are remembered, the latest: of about 0.5 kB an architecture.
+_POOLS_REMEMBERED = 8
 
 _STATE = TypeAdapter(tuple[Candidate, ...])
 
@@ -90,7 +94,7 @@ class Screen:
         self._costs, self._violation = tuple(costs), violation
         self._pool_size, self._optimism, self._remembers = pool_size, optimism, remembers
         self._evaluated: dict[Architecture, Candidate] = {}
-        self._known: dict[Architecture, tuple[tuple[float, ...], tuple[float, ...]]] = {}
+        self._known: OrderedDict[Architecture, tuple[tuple[float, ...], tuple[float, ...]]] = OrderedDict()
 
     def __repr__(self) -> str:
         seen = f"{len(self._evaluated)} evaluations seen"
@@ -205,6 +209,8 @@ class Screen:
             costs = tuple(cost(architecture) for cost in self._costs)
             bounds = bounds_of(self._costs, architecture, (0.0, *costs))
             found = self._known[architecture] = costs, costs if bounds is None else bounds[1:]
+            if len(self._known) > _POOLS_REMEMBERED * self._pool_size:
+                self._known.popitem(last=False)
         return found
 
     def _exact(self, architectures: Sequence[Architecture]) -> tuple[Costs, Costs]:
@@ -255,5 +261,13 @@ def _options(architectures: Sequence[Architecture] | Mapping[Architecture, objec
 
 def _ranks(costs: Costs) -> Costs:
     """Return costs ``(n, k)`` as ranks from 0 to 1: the same in every unit."""
-    ranks: Costs = (rankdata(costs, axis=0) - 1.0) / max(len(costs) - 1, 1)
+    places = np.column_stack([_average_places(column) for column in costs.T])
+    ranks: Costs = places / max(len(costs) - 1, 1)
     return ranks
+
+
+def _average_places(column: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the places of numbers ``(n,)`` in ascending order, from 0; equal ones have their average."""
+    _, inverse, counts = np.unique(column, return_inverse=True, return_counts=True)
+    averages: NDArray[np.float64] = np.cumsum(counts) - (counts + 1) / 2
+    return averages[inverse]

@@ -19,15 +19,20 @@ from cars_hw.latency.networks_only import measured_networks
 from cars_hw.networks.architecture import Architecture
 from cars_hw.networks.graph import network_spec
 from cars_hw.spaces._space import SearchSpace
-from latency_tables import CALL_OVERHEAD, ExecutedGraph, LatencyTable, OpSpec, reference_of
+from latency_tables import (
+    CALL_OVERHEAD,
+    VALIDATION_NETWORKS,
+    ExecutedGraph,
+    LatencyTable,
+    OpSpec,
+    reference_of,
+)
 from profilers import UnitCounter, Workload
 
 #: Enough for the factor that all operations share, which is most of the error; see benchmarks/prediction.py.
 CALIBRATION_NETWORKS = 16
 #: How many of a table of units are random; and how many are the least certain among the candidates.
 RANDOM_NETWORKS, WIDEST_NETWORKS = 12, 4
-#: Fewer than 20 leave the spread of Kendall's tau too wide to tell a good table from a bad one.
-VALIDATION_NETWORKS = 20
 #: Calibration networks that a validation measures once more: whether the device is as fast as it was.
 REFERENCE_NETWORKS = 4
 

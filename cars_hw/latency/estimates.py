@@ -11,12 +11,13 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
+from itertools import chain
 
 from cars_hw.errors import UncountedError
 from cars_hw.latency.networks_only import operation_work
 from cars_hw.latency.prediction import UnitPredictor
 from cars_hw.networks.architecture import Architecture
-from cars_hw.networks.graph import Graph, Node
+from cars_hw.networks.graph import IMAGE, Graph, Node, Part
 from latency_tables import CALL_OVERHEAD, LatencyModel, LatencyTable, Measurement, Observation, OpSpec
 from profilers import ProfilingError
 
@@ -64,16 +65,29 @@ class OperationSums:
             ],
         )
         costs_s: dict[OpSpec, float] = {}
+        part_costs_s: dict[Part, tuple[float, ...]] = {}
 
-        def cost_s(node: Node) -> float:
-            cost = costs_s.get(node.spec)
+        def cost_s(spec: OpSpec) -> float:
+            cost = costs_s.get(spec)
             if cost is None:
-                self._know(node)
-                cost = costs_s[node.spec] = model.predict([node.spec]).latency_s - self._overhead_s
+                self._know(spec)
+                cost = costs_s[spec] = model.predict([spec]).latency_s - self._overhead_s
             return cost
 
+        def costs_of_s(part: Part) -> tuple[float, ...]:
+            costs = part_costs_s.get(part)
+            if costs is None:
+                costs = part_costs_s[part] = tuple(map(cost_s, part.specs))
+            return costs
+
         def estimate_s(architecture: Architecture) -> float:
-            return self._overhead_s + math.fsum(map(cost_s, self._live(architecture).nodes))
+            parts = self._predictor.space.parts(architecture)
+            found = (
+                chain.from_iterable(map(costs_of_s, parts))
+                if parts
+                else map(cost_s, self._live(architecture).specs())
+            )
+            return self._overhead_s + math.fsum(found)  # which rounds once, whatever the order
 
         return estimate_s
 
@@ -95,18 +109,18 @@ class OperationSums:
     def _known(self, architecture: Architecture) -> Graph:
         """Return a live network, all of whose operations are in the table of those alone."""
         graph = self._live(architecture)
-        for node in graph.nodes:
-            self._know(node)
+        for spec in graph.specs():
+            self._know(spec)
         return graph
 
-    def _know(self, node: Node) -> None:
-        if node.spec not in self._alone:
-            latency_s = self._overhead_s + max(self._operation_s(node), _LEAST_S)
-            self._alone.add(Measurement(node.spec, (latency_s,)))
+    def _know(self, spec: OpSpec) -> None:
+        if spec not in self._alone:
+            latency_s = self._overhead_s + max(self._operation_s(spec), _LEAST_S)
+            self._alone.add(Measurement(spec, (latency_s,)))
 
-    def _operation_s(self, node: Node) -> float:
+    def _operation_s(self, spec: OpSpec) -> float:
         """Return the seconds of an operation by its units; where these cannot be told, by its work."""
         try:
-            return self._predictor.operation_s(node)
+            return self._predictor.operation_s(Node("operation", spec, (IMAGE,) * len(spec.input_shapes)))
         except (ProfilingError, UncountedError):
-            return self._rate_s * operation_work(node.spec)
+            return self._rate_s * operation_work(spec)

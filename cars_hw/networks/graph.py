@@ -108,6 +108,27 @@ class Graph:
         return sum(operations.macs(spec) for spec in self.specs())
 
 
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Operations of a network that many networks of a space have in common; equal to itself alone.
+
+    Attributes:
+        specs: The operations, repeats included.
+    """
+
+    specs: tuple[OpSpec, ...]
+
+    @cached_property
+    def parameters(self) -> int:
+        """The learnable parameters."""
+        return sum(map(operations.parameters, self.specs))
+
+    @cached_property
+    def macs(self) -> int:
+        """Multiply-accumulates of convolutions and linear layers for one image."""
+        return sum(map(operations.macs, self.specs))
+
+
 @dataclass(frozen=True)
 class SoftGraph:
     """A supergraph in which alternative operations run side by side, and what they compute is mixed.

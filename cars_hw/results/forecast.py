@@ -13,7 +13,6 @@ from pathlib import Path
 from cars_hw.assembly import make_setup, make_space
 from cars_hw.config import SearchConfig
 from cars_hw.latency.contents import (
-    VALIDATION_NETWORKS,
     Contents,
     TableContents,
     UnitContents,
@@ -26,7 +25,7 @@ from cars_hw.networks.graph import network_spec
 from cars_hw.results.duration import duration_text
 from cars_hw.saving.record import Generation
 from cars_hw.search import Schedule
-from latency_tables import LatencyTable, OpSpec
+from latency_tables import VALIDATION_NETWORKS, LatencyTable, OpSpec
 from profilers import CONTROLS, USUAL, MeasurementPlan, Quality, lacking, plan_at
 
 #: Up to this factor, steps and evaluations still to come take less, or more, than those so far.
@@ -215,7 +214,7 @@ def measuring_time(
 
 def training_left(schedule: Schedule, ledger: Ledger) -> Span | None:
     """Return how long the steps of a search may take that are left; ``None`` before the first."""
-    taken = ledger.steps + ledger.skipped_steps
+    taken = ledger.tried_steps
     if not taken:
         return None
     left_s = max(0, schedule.total_steps - taken) * ledger.training_s / taken
@@ -267,7 +266,7 @@ class Announcements:
 
     def step(self, ledger: Ledger) -> None:
         """Say, once, how long the training alone may take: evaluations come later."""
-        taken = ledger.steps + ledger.skipped_steps
+        taken = ledger.tried_steps
         if self._begun_at is None:
             self._begun_at = taken
         left = training_left(self.schedule, ledger)

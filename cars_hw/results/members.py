@@ -87,7 +87,7 @@ class RestoredRun:
         Raises:
             CheckpointError: It was made with other images.
         """
-        trainer = make_trainer(self.run.config, self.space)
+        trainer = make_trainer(self.run.config, self.space, torch_device="cpu")
         if self.record.fingerprint.get("images") != trainer.data.digest():
             raise CheckpointError(
                 f"{self.run.path} was searched on other images than {trainer.data.name} holds now"

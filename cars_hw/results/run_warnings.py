@@ -84,7 +84,7 @@ def warnings_of(
     return [
         *_about_limits(config, generation),
         *_about_chance(config, generation),
-        *_about_skipped_steps(generation),
+        *_about_skipped_steps(config, generation),
         *_about_divergence(config, generation),
         *_about_extension(config, generation, amendments),
         *_about_trust(config),
@@ -157,9 +157,11 @@ def _about_chance(config: SearchConfig, generation: Generation) -> list[RunWarni
     return [RunWarning("chance", text)]
 
 
-def _about_skipped_steps(generation: Generation) -> list[RunWarning]:
+def _about_skipped_steps(config: SearchConfig, generation: Generation) -> list[RunWarning]:
     skipped, taken = (_figure(generation.ledger, name) for name in ("skipped_steps", "steps"))
-    if not skipped:
+    # In float16 the scale of the loss halves from 2^16 until gradients are finite, and is tried again later.
+    usual = 16 + taken / 1000 if config.training.precision == "float16" else 0
+    if skipped <= usual:
         return []
     text = (
         f"{skipped:.0f} of {skipped + taken:.0f} training steps were skipped, since the loss or a gradient "

@@ -11,14 +11,14 @@ from cars_hw.assembly import make_setup, make_space, open_table
 from cars_hw.config import SearchConfig
 from cars_hw.latency.anchors import require_near
 from cars_hw.latency.candidates import is_same_space
-from cars_hw.latency.contents import VALIDATION_NETWORKS, contents_of
+from cars_hw.latency.contents import contents_of
 from cars_hw.latency.filling import UnitFilling, kind_of, lacking_networks, operation_contents
 from cars_hw.latency.model import latency_model, predicted_networks
 from cars_hw.latency.networks_only import marking
 from cars_hw.networks.architecture import Architecture
 from cars_hw.runs import Run
 from devices.foundation import ConfigError
-from latency_tables import LatencyTable, ValidationReport, session_speed
+from latency_tables import VALIDATION_NETWORKS, LatencyTable, ValidationReport, session_speed
 from profilers import (
     USUAL,
     Filled,

@@ -248,7 +248,7 @@ def _of_search(run: Run, members: Mapping[str, Architecture]) -> _Beginning:
     """Return the search's weights of each of ``members`` by its name."""
     checkpoint = run.checkpoint()
     record = read_record(checkpoint)
-    trainer = make_trainer(run.config, make_space(run.config))
+    trainer = make_trainer(run.config, make_space(run.config), torch_device="cpu")
     trainer.restore(TrainerState(checkpoint.arrays, record.trainer))
     found = {}
     for name, member in members.items():

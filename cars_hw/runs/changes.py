@@ -41,7 +41,7 @@ _OF_TARGETS: Mapping[str, _Objection] = {
 #: By section, the keys that may change; what is not here may not. Whether tables and images are what they
 #: have to be is another matter, which ``cars_hw.amended`` sees to.
 _CHANGEABLE: Mapping[str, Mapping[str, _Objection]] = {
-    "search": {"generations": _smaller, "checkpoint_every_s": _none},
+    "search": {"generations": _smaller, "checkpoint_every_s": _none, "torch_device": _none},
     "data": {"path": _none},
     "latency": _OF_TARGETS,
     "targets": _OF_TARGETS,

@@ -3,10 +3,9 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field, TypeAdapter, ValidationError
 
@@ -16,6 +15,9 @@ from cars_hw.ledger import Json
 from cars_hw.saving.checkpoint import Checkpoint
 from cars_hw.saving.replay import Log
 from cars_hw.trainer import TrainerState
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Generation:
         """Return what limits on ``member`` are held against, by the names of the objectives."""
         return dict(zip(self.objectives, member.limited, strict=True))
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self) -> "pd.DataFrame":
         """Return a row for each member of the population: architecture, costs, whether it is in the front."""
         frame = frame_of(self.population, self.objectives)
         in_front = {member.architecture for member in self.front}

@@ -9,19 +9,24 @@ that they ask the same is verified.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import SupportsFloat
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cars_hw.errors import CheckpointError
-from cars_hw.ledger import Ledger, Weights
+from cars_hw.ledger import Json, Ledger, Weights
 from cars_hw.networks.architecture import Architecture, from_text, to_text
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.trainer import OptionGradients, Trainer, TrainerState
 
-_Answer = tuple[float, ...]
+#: The numbers of one answer; one that is still on a GPU is read where a log is stored, or given again.
+_Answer = tuple[SupportsFloat, ...]
+#: Returns the figures of a ledger by their names.
+_Figures = Callable[[], Mapping[str, float]]
 
-_N_FIGURES = len(Ledger().to_json())
+_FIGURES = tuple(Ledger().to_json())
 
 
 @dataclass
@@ -31,12 +36,12 @@ class Log:
     Attributes:
         calls: Each question in words: a verb and architectures.
         answers: The numbers that answered it.
-        ledgers: The figures of the ledger before it, by the order of ``Ledger.to_json``.
+        ledgers: Return the figures of the ledger before it, by the order of ``Ledger.to_json``.
     """
 
     calls: list[str] = field(default_factory=list)
     answers: list[_Answer] = field(default_factory=list)
-    ledgers: list[_Answer] = field(default_factory=list)
+    ledgers: list[_Figures] = field(default_factory=list)
 
     def count(self, verb: str) -> int:
         """Return how many calls there are of ``verb``."""
@@ -57,8 +62,12 @@ class Log:
         """Return all but the calls as arrays: bit for bit, NaN included."""
         return {
             "counts": np.array([len(answer) for answer in self.answers], dtype=np.int64),
-            "answers": np.array([number for answer in self.answers for number in answer], dtype=np.float64),
-            "ledgers": np.array(self.ledgers, dtype=np.float64).reshape(len(self.ledgers), _N_FIGURES),
+            "answers": np.array(
+                [float(number) for answer in self.answers for number in answer], dtype=np.float64
+            ),
+            "ledgers": np.array(
+                [list(figures().values()) for figures in self.ledgers], dtype=np.float64
+            ).reshape(len(self.ledgers), len(_FIGURES)),
         }
 
     @classmethod
@@ -74,14 +83,14 @@ class Log:
             ledgers = np.asarray(arrays["ledgers"], dtype=np.float64)
         except KeyError as error:
             raise CheckpointError(f"the checkpoint's log lacks its {error}") from error
-        fits = counts.shape == (len(calls),) and ledgers.shape == (len(calls), _N_FIGURES)
+        fits = counts.shape == (len(calls),) and ledgers.shape == (len(calls), len(_FIGURES))
         if not fits or (counts < 0).any() or numbers.shape != (counts.sum(),):
             raise CheckpointError("the checkpoint's log has answers to other calls than its own")
         answers = np.split(numbers, np.cumsum(counts)[:-1]) if len(calls) else []
         return cls(
             list(calls),
             [tuple(map(float, answer)) for answer in answers],
-            [tuple(map(float, row)) for row in ledgers],
+            [partial(dict, tuple(zip(_FIGURES, map(float, row), strict=True))) for row in ledgers],
         )
 
 
@@ -163,11 +172,12 @@ class LoggedTrainer:
             found = self._trainer.option_gradients(chosen, other)
             return (found.loss, *found.chosen, *found.other)
 
-        loss, *gradients = self._answer(f"option_gradients {to_text(chosen)} {to_text(other)}", compute)
+        answer = self._answer(f"option_gradients {to_text(chosen)} {to_text(other)}", compute)
+        loss, *gradients = map(float, answer)
         n = len(chosen)
         return OptionGradients(loss, tuple(gradients[:n]), tuple(gradients[n:]))
 
-    def step(self, architectures: Sequence[Architecture]) -> float:
+    def step(self, architectures: Sequence[Architecture]) -> SupportsFloat:
         """Take a step, or give its loss again."""
         call = " ".join(["step", *map(to_text, architectures)])
         [loss] = self._answer(call, lambda: (self._trainer.step(architectures),))
@@ -179,12 +189,12 @@ class LoggedTrainer:
             self._before_evaluation()
         call = f"accuracy {weights} {to_text(architecture)}"
         [accuracy] = self._answer(call, lambda: (self._trainer.accuracy(architecture, weights),))
-        return accuracy
+        return float(accuracy)
 
     def cost(self, name: str, architecture: Architecture, compute: Callable[[Architecture], float]) -> float:
         """Return the cost ``name`` of ``architecture``, which ``compute`` may ask the trainer itself for."""
         [cost] = self._answer(f"cost {name} {to_text(architecture)}", lambda: (compute(architecture),))
-        return cost
+        return float(cost)
 
     def state(self) -> TrainerState:
         """Return the trainer's state: while answers come from a log, that of its end."""
@@ -206,8 +216,8 @@ class LoggedTrainer:
             self._drop_what_differs(call)
         if self.is_replaying:
             return self._logged_answer(call)
-        figures = _figures(self._trainer.ledger)
-        answer = tuple(map(float, compute()))
+        figures = self._trainer.ledger.snapshot()
+        answer = compute()
         self.log.calls.append(call)
         self.log.answers.append(answer)
         self.log.ledgers.append(figures)
@@ -238,27 +248,18 @@ class LoggedTrainer:
         """Let the ledger have the figures that it had when the next call was made first."""
         self.ledger = self._trainer.ledger
         if self.is_replaying:
-            self.ledger = _ledger(self.log.ledgers[self._done])
+            self.ledger = Ledger()
+            self.ledger.restore(_in_kind(self.log.ledgers[self._done]()))
 
 
 def _is_evaluation(*calls: str) -> bool:
     return all(call.partition(" ")[0] in ("cost", "accuracy") for call in calls)
 
 
-def _figures(ledger: Ledger) -> _Answer:
-    return tuple(float(str(figure)) for figure in ledger.to_json().values())
-
-
-def _ledger(figures: _Answer) -> Ledger:
-    ledger = Ledger()
-    kinds = {name: type(figure) for name, figure in ledger.to_json().items()}
-    ledger.restore(
-        {
-            name: int(figure) if kind is int else figure
-            for (name, kind), figure in zip(kinds.items(), figures, strict=True)
-        }
-    )
-    return ledger
+def _in_kind(figures: Mapping[str, float]) -> dict[str, Json]:
+    """Return figures of a ledger with its counts as whole numbers again."""
+    kinds = {name: type(figure) for name, figure in Ledger().to_json().items()}
+    return {name: int(figure) if kinds[name] is int else figure for name, figure in figures.items()}
 
 
 def _difference(asked: str, logged: str) -> CheckpointError:

@@ -5,10 +5,12 @@ cell halves the image and doubles the channels; it stands after one and after tw
 connection at stride 1 is no node: what reads it reads the predecessor.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
-from cars_hw.networks.graph import IMAGE, Graph, Node, SoftGraph
+from cars_hw.networks.graph import IMAGE, Graph, Node, Part, SoftGraph
 from cars_hw.spaces._nodes import NodeList, Tensor
 
 #: Operation and predecessor: 0 and 1 are the outputs of the two cells before, 2 + i is the cell's own node i.
@@ -19,7 +21,11 @@ Cell = tuple[tuple[Edge, ...], ...]
 SoftCell = tuple[tuple[tuple[str, int, float], ...], ...]
 
 SKIP = "skip_connect"
+#: Inputs of a cell.
+_INPUTS = 2
 _STEM_MULTIPLIER = 3
+#: Parts that are remembered, of up to 500 bytes each: all that two networks of four nodes a cell have.
+_REMEMBERED_PARTS = 4096
 _POOLS = {
     "max_pool_3x3": ("max_pool", {"kernel": 3}),
     "avg_pool_3x3": ("avg_pool", {"kernel": 3}),
@@ -67,6 +73,17 @@ class CellNetwork:
             return builder.cell(name, cell, inputs=inputs, stride=stride)
 
         return self._stacked(builder, add_cell)
+
+    def parts(self, normal: Cell, reduction: Cell) -> list[Part]:
+        """Return the network in parts: what its cells do not decide, and each node of its two cells.
+
+        Cells of two edges into a node have no other nodes than those that reach the output: their first node
+        reads both inputs, and the output is all of them.
+        """
+        frame, _ = _frame(self, len(normal))
+        nodes = [(False, i, edges) for i, edges in enumerate(normal)]
+        nodes += [(True, i, edges) for i, edges in enumerate(reduction)]
+        return [frame, *(_part(self, len(normal), *node) for node in nodes)]
 
     def soft_graph(self, normal: SoftCell, reduction: SoftCell) -> SoftGraph:
         """Return the network in which the operations of an edge run side by side, and are mixed."""
@@ -134,14 +151,20 @@ class _Builder(NodeList):
         """Append the nodes of a cell: each the sum of its edges, and their concatenation."""
         tensors = list(inputs)
         for i, edges in enumerate(cell):
-            terms = [
-                self._edge(
-                    f"{name}.node{i}.from{j}", operation, tensors[j], stride=stride if j < len(inputs) else 1
-                )
-                for operation, j in edges
-            ]
-            tensors.append(self.add(f"{name}.node{i}.sum", "sum", *terms[:2]))
-        return self.add(f"{name}.concat", "concat", *tensors[len(inputs) :])
+            tensors.append(self.node(f"{name}.node{i}", edges, tensors=tensors, stride=stride))
+        return self.concat(name, tensors)
+
+    def node(self, name: str, edges: tuple[Edge, ...], *, tensors: Sequence[Tensor], stride: int) -> Tensor:
+        """Append a node of a cell: the sum of its edges; ``tensors`` are its inputs and the nodes before."""
+        terms = [
+            self._edge(f"{name}.from{j}", operation, tensors[j], stride=stride if j < _INPUTS else 1)
+            for operation, j in edges
+        ]
+        return self.add(f"{name}.sum", "sum", *terms[:2])
+
+    def concat(self, name: str, tensors: Sequence[Tensor]) -> Tensor:
+        """Append the output of a cell: the concatenation of its nodes, which follow its inputs."""
+        return self.add(f"{name}.concat", "concat", *tensors[_INPUTS:])
 
     def _edge(self, slot: str, operation: str, tensor: Tensor, *, stride: int) -> Tensor:
         if operation in _POOLS:
@@ -179,7 +202,7 @@ class _SoftBuilder(_Builder):
                 ]
                 edges.append(self.mix(f"{slot}~mix", terms, tuple(weight for _, weight in mixed)))
             tensors.append(self.mix(f"{name}.node{i}.sum", edges, (1.0,) * len(edges)))
-        return self.add(f"{name}.concat", "concat", *tensors[len(inputs) :])
+        return self.concat(name, tensors)
 
     def _option(self, slot: str, operation: str, tensor: Tensor, *, stride: int) -> Tensor:
         name = f"{slot}~{operation}"
@@ -187,3 +210,47 @@ class _SoftBuilder(_Builder):
         if output.slot == name:
             self.shared[name] = slot
         return output
+
+
+@dataclass(frozen=True)
+class _Site:
+    """Where a cell stands in a network.
+
+    Attributes:
+        name: The cell's name.
+        reduces: Whether it is a reduction cell.
+        tensors: Its inputs and the outputs of its nodes, which are the same whatever it is made of.
+    """
+
+    name: str
+    reduces: bool
+    tensors: tuple[Tensor, ...]
+
+
+@lru_cache(maxsize=64)
+def _frame(network: CellNetwork, n_nodes: int) -> tuple[Part, tuple[_Site, ...]]:
+    """Return what the cells, of ``n_nodes`` nodes each, do not decide, and where they stand."""
+    builder, sites = _Builder(searched=network.searched), []
+
+    def add_cell(name: str, inputs: tuple[Tensor, Tensor], *, reduces: bool) -> Tensor:
+        tensors, n_before = list(inputs), len(builder.nodes)
+        for i in range(n_nodes):
+            edges, stride = ((SKIP, 0), (SKIP, 1)), 2 if reduces else 1
+            tensors.append(builder.node(f"{name}.node{i}", edges, tensors=tensors, stride=stride))
+        del builder.nodes[n_before:]
+        sites.append(_Site(name, reduces, tuple(tensors)))
+        return builder.concat(name, tensors)
+
+    nodes = network._stacked(builder, add_cell)
+    return Part(tuple(node.spec for node in nodes)), tuple(sites)
+
+
+@lru_cache(maxsize=_REMEMBERED_PARTS)
+def _part(network: CellNetwork, n_nodes: int, reduces: bool, i: int, edges: tuple[Edge, ...]) -> Part:
+    """Return what node ``i`` is, with these edges, in all normal or all reduction cells of ``n_nodes``."""
+    builder = _Builder(searched=network.searched)
+    for site in _frame(network, n_nodes)[1]:
+        if site.reduces == reduces:
+            stride = 2 if reduces else 1
+            builder.node(f"{site.name}.node{i}", edges, tensors=site.tensors, stride=stride)
+    return Part(tuple(node.spec for node in builder.nodes))

@@ -13,7 +13,7 @@ from pydantic import Field, JsonValue, ValidationError, model_validator
 
 from cars_hw.errors import ArchitectureError
 from cars_hw.networks.architecture import Architecture, checked
-from cars_hw.networks.graph import Graph, Node, SoftGraph, unique_specs
+from cars_hw.networks.graph import Graph, Node, Part, SoftGraph, unique_specs
 from cars_hw.networks.kinds import OperationKind, define
 from cars_hw.spaces import _mixing
 from devices.foundation import Settings, added, plugin_name, settings_type
@@ -166,6 +166,20 @@ class SearchSpace(ABC):
             ArchitectureError: It is no member of the space.
         """
         return _deployed(self, architecture)
+
+    def parts(self, architecture: Architecture) -> Sequence[Part]:
+        """Return what ``deployed(architecture)`` is made of, where that is known without spelling it out.
+
+        Networks of a space share parts: what is a sum over operations takes far less time by them. Together
+        they have the specs of the whole graph, and of its live nodes, for these are all.
+
+        Returns:
+            None, where a space does not tell its parts apart; it then is spelled out.
+
+        Raises:
+            ArchitectureError: It is no member of the space.
+        """
+        return ()
 
     @abstractmethod
     def all_nodes(self, scale: Scale = "search") -> Iterator[Node]:

@@ -18,7 +18,7 @@ from pydantic import Field, JsonValue, model_validator
 
 from cars_hw.errors import ArchitectureError
 from cars_hw.networks.architecture import Architecture, checked
-from cars_hw.networks.graph import Graph, Node, SoftGraph, soft_weights
+from cars_hw.networks.graph import Graph, Node, Part, SoftGraph, soft_weights
 from cars_hw.spaces._cells import SKIP, Cell, CellNetwork, Edge, SoftCell
 from cars_hw.spaces._published import require_known
 from cars_hw.spaces._space import ImageSettings, Scale, SearchSpace, require_deployed
@@ -149,6 +149,12 @@ class Darts(SearchSpace):
     def graph(self, architecture: Architecture, scale: Scale = "search") -> Graph:
         normal, reduction = _cells(checked(architecture, self.choices))
         return Graph(self._networks[scale].nodes(normal, reduction))
+
+    def parts(self, architecture: Architecture) -> Sequence[Part]:
+        own = type(self)
+        if own.graph is not Darts.graph or own.deployed is not Darts.deployed:
+            return ()  # of a space made of this one, whose networks are others
+        return self._networks["deploy"].parts(*_cells(checked(architecture, self.choices)))
 
     def all_nodes(self, scale: Scale = "search") -> Iterator[Node]:
         normal, reduction = (_all_edges(options) for options in _halves(self.allowed))

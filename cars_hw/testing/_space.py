@@ -1,6 +1,7 @@
 """What every search space guarantees."""
 
 import itertools
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 
@@ -79,6 +80,13 @@ class SpaceContract:
             assert {(node.slot, node.spec) for node in graph.nodes} <= _weights(space, scale)
             assert set(graph.specs()) <= set(space.all_operations(scale))
             assert graph == space.graph(member, scale)
+
+    def test_parts_if_told_apart_are_the_deployed_network_all_of_which_is_live(self) -> None:
+        space = self._space()
+        for member in _members(space):
+            specs = Counter(spec for part in space.parts(member) for spec in part.specs)
+            graph = space.deployed(member)
+            assert not specs or specs == Counter(graph.specs()) == Counter(graph.live.specs())
 
     def test_the_image_and_the_classes_are_those_announced(self) -> None:
         space = self._space()

@@ -1,10 +1,15 @@
-"""Random crop, flip and cutout of a batch, as tensor operations: no workers, no per-image loop."""
+"""Random crop, flip and cutout of a batch, as tensor operations: no workers, no per-image loop.
+
+All is drawn on the host, so that a seed draws the same on every device.
+"""
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from cars_hw.weights.placement import sent
 
 
 @dataclass(frozen=True)
@@ -26,8 +31,8 @@ class Augmentation:
         if self.crop_padding:
             images = _crop(images, self.crop_padding, generator)
         if self.flip:
-            mirrored = torch.rand(len(images), generator=generator) < 0.5
-            images = torch.where(mirrored.to(images.device)[:, None, None, None], images.flip(3), images)
+            mirrored = sent(torch.rand(len(images), generator=generator) < 0.5, images.device)
+            images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
         if self.cutout:
             images = images * _cutout_mask(images, self.cutout, generator)
         return images
@@ -35,13 +40,14 @@ class Augmentation:
 
 def _crop(images: Tensor, padding: int, generator: torch.Generator) -> Tensor:
     """Return a random window of each image ``(n, c, h, w)``, of its size, after padding with zeros."""
-    n, _, height, width = images.shape
+    n, c, height, width = images.shape
+    device = images.device
     padded = functional.pad(images, (padding,) * 4)
-    tops, lefts = torch.randint(2 * padding + 1, (2, n), generator=generator)
-    rows = (tops[:, None] + torch.arange(height))[:, None, :, None]
-    columns = (lefts[:, None] + torch.arange(width))[:, None, None, :]
-    channels = torch.arange(images.shape[1])[None, :, None, None]
-    return padded[torch.arange(n)[:, None, None, None], channels, rows, columns]
+    tops, lefts = sent(torch.randint(2 * padding + 1, (2, n), generator=generator), device)
+    rows = (tops[:, None] + torch.arange(height, device=device))[:, None, :, None]
+    columns = (lefts[:, None] + torch.arange(width, device=device))[:, None, None, :]
+    channels = torch.arange(c, device=device)[None, :, None, None]
+    return padded[torch.arange(n, device=device)[:, None, None, None], channels, rows, columns]
 
 
 def _cutout_mask(images: Tensor, side: int, generator: torch.Generator) -> Tensor:
@@ -52,7 +58,7 @@ def _cutout_mask(images: Tensor, side: int, generator: torch.Generator) -> Tenso
     rows = _in_window(torch.arange(height), centre_y, side)
     columns = _in_window(torch.arange(width), centre_x, side)
     hole = rows[:, None, :, None] & columns[:, None, None, :]
-    return (~hole).to(images.dtype).to(images.device)
+    return sent(~hole, images.device).to(images.dtype)
 
 
 def _in_window(positions: Tensor, centre: Tensor, side: int) -> Tensor:

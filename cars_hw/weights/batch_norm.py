@@ -17,18 +17,39 @@ def recalibrate(network: nn.Module, images: Tensor, batch_size: int) -> None:
         images: Normalised images (n, c, h, w), at least 2.
         batch_size: As ``recalibration_batches`` takes it.
     """
-    begin_recalibration(network)
-    for batch in recalibration_batches(images, batch_size):
-        network(batch)
-    network.eval()
+    recalibration = Recalibration(network)
+    for number, batch in enumerate(recalibration_batches(images, batch_size)):
+        recalibration.take(batch, number)
+    recalibration.end()
 
 
-def begin_recalibration(network: nn.Module) -> None:
-    """Forget the running statistics; from now on, they are means over the batches that go through."""
-    for norm in _norms(network):
-        norm.reset_running_stats()
-        norm.momentum = None
-    network.train()
+class Recalibration:
+    """Running statistics that become means over batches.
+
+    ``nn.BatchNorm2d`` has that too, where its momentum is ``None``; but it counts its batches on the device,
+    and waits for the count in each of them.
+
+    Args:
+        network: Whose statistics are forgotten; it is in training mode from now on.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self._network, self._norms = network, _norms(network)
+        for norm in self._norms:
+            norm.reset_running_stats()
+        network.train()
+
+    def take(self, images: Tensor, number: int) -> None:
+        """Take a batch (n, c, h, w) into the means, the first with the number 0."""
+        for norm in self._norms:
+            norm.momentum = 1.0 / (number + 1)
+        self._network(images)
+
+    def end(self) -> None:
+        """Leave the network in evaluation mode, and its statistics as means if it is ever trained on."""
+        for norm in self._norms:
+            norm.momentum = None
+        self._network.eval()
 
 
 def recalibration_batches(images: Tensor, batch_size: int) -> tuple[Tensor, ...]:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from cars_hw.ledger import Json, Weights
 from cars_hw.networks.architecture import Architecture
-from cars_hw.weights.batch_norm import begin_recalibration, recalibration_batches, statistics
+from cars_hw.weights.batch_norm import Recalibration, recalibration_batches, statistics
 from cars_hw.weights.network import Network
 from cars_hw.weights.normalised_images import NormalisedImages
 
@@ -57,6 +57,8 @@ def read_progress(values: Json) -> Progress:
 class Evaluation:
     """A network that is recalibrated, then judged, batch by batch.
 
+    How many images it classified rightly is counted on the device, until ``settle``.
+
     Args:
         progress: What is done.
         network: The architecture, with weights of its own.
@@ -79,7 +81,8 @@ class Evaluation:
         self._recalibration = recalibration_batches(recalibration, batch_size)
         self._fitness = fitness
         self._batch_size = batch_size
-        begin_recalibration(network)
+        self._right: Tensor | None = None
+        self._recalibrating = Recalibration(network)
 
     @property
     def is_done(self) -> bool:
@@ -99,15 +102,22 @@ class Evaluation:
         """
         number = self.progress.batches
         if number < len(self._recalibration):
-            self._network(self._recalibration[number])
+            self._recalibrating.take(self._recalibration[number], number)
         else:
-            self._network.eval()
+            self._recalibrating.end()
             start = (number - len(self._recalibration)) * self._batch_size
             rows = slice(start, start + self._batch_size)
             images, labels = self._fitness.batch(rows), self._fitness.labels[rows]
             logits = self._network(images)
-            self.progress.right += int(((logits.argmax(1) == labels) & logits.isfinite().all(1)).sum())
+            right = ((logits.argmax(1) == labels) & logits.isfinite().all(1)).sum()
+            self._right = right if self._right is None else self._right + right
         self.progress.batches = number + 1
+
+    def settle(self) -> None:
+        """Enter into ``progress`` what was counted on the device, which is waited for."""
+        if self._right is not None:
+            self.progress.right += int(self._right)
+            self._right = None
 
     def statistics(self) -> dict[str, Tensor]:
         """Return the statistics of normalisation so far, by their names."""

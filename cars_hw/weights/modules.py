@@ -127,12 +127,14 @@ class DilatedConv(nn.Conv2d):
 
     Its taps never mix even with odd rows or columns, so the image falls into four images of half the size
     (at stride 2, only the even one is needed). Backward passes of dilated depthwise convolutions have no fast
-    path in oneDNN; so written, they are several times faster. Evaluation and export keep the plain form.
+    path in oneDNN; so written, they are several times faster. Evaluation, export, and all devices but a CPU
+    keep the plain form.
     """
 
     def forward(self, image: Tensor) -> Tensor:
         """Map (n, c_in, h, w) to (n, c_out, h/stride, w/stride)."""
-        if not self.training or self.stride not in ((1, 1), (2, 2)):
+        is_plain = not self.training or image.device.type != "cpu"
+        if is_plain or self.stride not in ((1, 1), (2, 2)):
             return super().forward(image)
         if image.shape[2] % 2 or image.shape[3] % 2:
             return super().forward(image)
@@ -215,7 +217,7 @@ def _conv(layer: layers.Conv) -> nn.Conv2d:
         groups=layer.groups,
         bias=False,
     )
-    # Channels-last weights make a network compute in that format, which is faster on a CPU.
+    # Channels-last weights make a network compute in that format, which is faster on a CPU; see placement.
     convert_conv2d_weight_memory_format(convolution, torch.channels_last)
     return convolution
 

@@ -5,7 +5,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cars_hw.data import Images, ImageSet
+from cars_hw.data import ImageSet
+from cars_hw.weights.placement import sent
 
 #: As 32-bit numbers, images that lie in a file are held in memory up to this; images that are in memory
 #: already are always held.
@@ -41,7 +42,7 @@ class NormalisedImages:
         self.labels = torch.from_numpy(images.labels).to(device)
         size_bytes = 4 * len(images.labels) * int(np.prod(images.image_shape))
         is_held = not images.is_mapped or size_bytes <= most_held_bytes
-        self._held = self._normalised(images.images) if is_held else None
+        self._held = self._normalised(torch.from_numpy(images.images).to(device)) if is_held else None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -50,15 +51,25 @@ class NormalisedImages:
         return f"<{self._images!r}, normalised, {'held' if self._held is not None else 'read'}>"
 
     def batch(self, rows: Tensor | slice) -> Tensor:
-        """Return the images numbered ``rows``, (b,), as (b, c, h, w)."""
-        if self._held is not None:
-            return self._held[rows]
-        return self._normalised(self._images.take(rows if isinstance(rows, slice) else rows.cpu().numpy()))
+        """Return the images numbered ``rows``, (b,), as (b, c, h, w).
+
+        Numbers that are on the host need no waiting for a GPU.
+        """
+        if self._held is None:
+            taken = self._images.take(rows if isinstance(rows, slice) else rows.cpu().numpy())
+            return self._normalised(sent(torch.from_numpy(taken), self._device))
+        return self._held[self._sent(rows)]
+
+    def labels_of(self, rows: Tensor | slice) -> Tensor:
+        """Return the labels of the images numbered ``rows``, (b,), on the device."""
+        return self.labels[self._sent(rows)]
 
     def all(self) -> Tensor:
         """Return all images, (n, c, h, w), whatever memory they take."""
         return self.batch(slice(None))
 
-    def _normalised(self, images: Images) -> Tensor:
-        scaled = torch.from_numpy(images).to(self._device, torch.float32) / 255
-        return (scaled - self._mean) / self._std
+    def _normalised(self, pixels: Tensor) -> Tensor:
+        return (pixels.to(torch.float32) / 255 - self._mean) / self._std
+
+    def _sent(self, rows: Tensor | slice) -> Tensor | slice:
+        return rows if isinstance(rows, slice) else sent(rows, self._device)

@@ -18,6 +18,7 @@ from cars_hw.networks.graph import IMAGE, Graph, Node
 from cars_hw.networks.joins import OUTPUT, Join, by_slot, changed, joins
 from cars_hw.trainer import OptionGradients
 from cars_hw.weights.batch_norm import frozen
+from cars_hw.weights.placement import wide
 from cars_hw.weights.supernet import SuperNet
 
 #: Slot of a node, and position of one of its inputs.
@@ -60,12 +61,16 @@ def option_gradients(
             dict(zip(read, torch.autograd.grad(loss, list(read.values())), strict=True)) if read else {}
         )
         with torch.no_grad():
-            products = {
-                decision: _products(supernet, graph, found, tensors, gradients)
-                for decision, found in variations.items()
-            }
-    pairs = [products.get(decision, (0.0, 0.0)) for decision in range(len(chosen))]
-    return OptionGradients(loss.item(), tuple(mine for mine, _ in pairs), tuple(its for _, its in pairs))
+            products = [
+                number
+                for found in variations.values()
+                for number in _products(supernet, graph, found, tensors, gradients)
+            ]
+    # All numbers at once: each that is read alone waits for the device anew.
+    loss_read, *numbers = torch.stack([loss.detach().to(wide(loss.device)), *products]).tolist()
+    pairs = dict(zip(variations, zip(numbers[::2], numbers[1::2], strict=True), strict=True))
+    own, its = zip(*(pairs.get(decision, (0.0, 0.0)) for decision in range(len(chosen))), strict=True)
+    return OptionGradients(loss_read, own, its)
 
 
 def _variations(
@@ -134,8 +139,8 @@ def _products(
     variation: _Variation,
     tensors: Mapping[str, Tensor],
     gradients: Mapping[_Edge, Tensor],
-) -> tuple[float, float]:
-    """Return <dL/d(out), out_S> and <dL/d(out), out_U>, summed over the joins of a decision.
+) -> tuple[Tensor, Tensor]:
+    """Return <dL/d(out), out_S> and <dL/d(out), out_U>, summed over the joins of a decision, on the device.
 
     Args:
         supernet: The weights.
@@ -145,11 +150,12 @@ def _products(
         gradients: Those of the loss by what is read along each edge, of the same shapes.
     """
     other = _Other(supernet, by_slot(graph), by_slot(variation.graph), tensors)
-    mine = its = 0.0
+    device = next(iter(tensors.values())).device
+    mine = its = torch.zeros((), dtype=wide(device), device=device)
     for join in variation.joins:
         gradient = gradients[join.reader, join.position]
-        mine += (gradient * tensors[join.tensor]).sum().item()
-        its += (gradient * other.tensor(join.other)).sum().item()
+        mine = mine + (gradient * tensors[join.tensor]).sum().to(mine.dtype)
+        its = its + (gradient * other.tensor(join.other)).sum().to(its.dtype)
     return mine, its
 
 

@@ -7,6 +7,7 @@ run, which gives its gradient (eq. 1) exactly and leaves all other weights and s
 
 import copy
 import hashlib
+from collections.abc import Callable
 from functools import lru_cache
 
 from torch import Tensor, nn
@@ -25,21 +26,27 @@ class SuperNet(nn.Module):
     Args:
         space: Whose architectures share the weights.
         seed: All that the initial weights depend on, besides the space.
+        place: Brings a module to where it computes, and returns it; ``None`` leaves all on the CPU.
 
     Attributes:
         space: Whose operations have weights now.
         resets: How often all weights were drawn anew.
     """
 
-    def __init__(self, space: SearchSpace, *, seed: int = 0) -> None:
+    def __init__(
+        self,
+        space: SearchSpace,
+        *,
+        seed: int = 0,
+        place: Callable[[nn.Module], nn.Module] | None = None,
+    ) -> None:
         super().__init__()
         self.space = space
         self.resets = 0
-        self._seed = seed
+        self._seed, self._place = seed, place or _stay
         with modules.seeded(seed):
-            self.units = nn.ModuleDict(
-                {_key(node): modules.build(node.spec) for node in space.all_nodes("search")}
-            )
+            built = {_key(node): modules.build(node.spec) for node in space.all_nodes("search")}
+        self.units = nn.ModuleDict({key: self._place(module) for key, module in built.items()})
 
     def forward(self, image: Tensor, architecture: Architecture) -> Tensor:
         """Run ``architecture`` alone: images (n, c, h, w) to logits (n, classes).
@@ -90,7 +97,20 @@ class SuperNet(nn.Module):
         digest = hashlib.sha256(f"{self._seed} {self.resets} {_key(node)}".encode()).digest()
         like = next(self.parameters())
         with modules.seeded(int.from_bytes(digest[:7])):
-            return modules.build(node.spec).to(like.device, like.dtype)
+            return self._place(modules.build(node.spec)).to(like.device, like.dtype)
+
+    def parameters_of(self, architecture: Architecture, *, soft_path: bool) -> tuple[nn.Parameter, ...]:
+        """Return the weights that a step on ``architecture`` trains, or on its soft graph.
+
+        Raises:
+            ArchitectureError: It is no member of the space.
+        """
+        if soft_path:
+            units = self._soft_units(_soft_graph(self.space, architecture))
+        else:
+            units = [self.unit(node) for node in _graph(self.space, architecture).live.nodes]
+        found = (parameter for unit in units for parameter in unit.parameters())
+        return tuple(dict.fromkeys(found))
 
     def extract(self, architecture: Architecture) -> Network:
         """Return ``architecture`` as a stand-alone network with copies of its weights and statistics.
@@ -134,6 +154,10 @@ class WeightedSum(nn.Module):
         for other in others:
             first = first + other
         return first
+
+
+def _stay(module: nn.Module) -> nn.Module:
+    return module
 
 
 @lru_cache(maxsize=256)

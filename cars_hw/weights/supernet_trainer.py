@@ -10,14 +10,14 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from copy import deepcopy
-from functools import lru_cache
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 from torch import Tensor, nn
-from torch.nn import functional
 
 from cars_hw.data import Data
 from cars_hw.errors import ArchitectureError, CheckpointError
@@ -28,11 +28,15 @@ from cars_hw.trainer import OptionGradients, TrainerState
 from cars_hw.weights import option_gradients
 from cars_hw.weights.augmentation import Augmentation
 from cars_hw.weights.batch_norm import recalibrate, reset_what_is_not_finite
+from cars_hw.weights.batches import batch_indices
 from cars_hw.weights.evaluation import Evaluation, Progress, read_progress
-from cars_hw.weights.network import Network
 from cars_hw.weights.normalised_images import NormalisedImages
+from cars_hw.weights.placement import lay_out, usable_device
+from cars_hw.weights.stepping.arithmetic import Arithmetic
+from cars_hw.weights.stepping.readings import Reading, Readings
+from cars_hw.weights.stepping.stepper import Stepper
 from cars_hw.weights.supernet import SuperNet
-from cars_hw.weights.training_plan import TrainingPlan
+from cars_hw.weights.training_plan import Precision, TrainingPlan
 from devices.foundation import ConfigError
 
 _ALLOWED = TypeAdapter(tuple[tuple[int, ...], ...])
@@ -84,18 +88,20 @@ class SuperNetTrainer:
         self._soft_path = False
         self.ledger = Ledger()
         self._device = usable_device(device)
-        self.supernet = SuperNet(space, seed=seed).to(self._device)
+        self._arithmetic = Arithmetic(self._device, plan.precision, plan.deterministic)
+        self.supernet = SuperNet(
+            space,
+            seed=seed,
+            place=partial(lay_out, layout=plan.layout, device=self._device, is_half=self._arithmetic.is_half),
+        )
         self.between_batches: Callable[[], None] = _go_on
         self._previous: SuperNet | None = None
         self._evaluation: Evaluation | None = None
         self._batches = 0
         self._fitness_batches = 0
-        self._optimizer = torch.optim.SGD(
-            self.supernet.parameters(),
-            lr=plan.learning_rate,
-            momentum=plan.momentum,
-            weight_decay=plan.weight_decay,
-        )
+        self._stepper = Stepper(self.supernet, plan, self._arithmetic)
+        self._stepper.go_by(self._rate_after, 0)
+        self._losses, self._repaired_skips = Readings(), 0
         self._augment = Augmentation(plan.crop_padding, plan.cutout, data.training.flips)
         self._training, self._fitness = (
             NormalisedImages(part, data.channel_mean, data.channel_std, self._device)
@@ -121,52 +127,42 @@ class SuperNetTrainer:
         if space.allowed != self.space.allowed:
             self.supernet.activate(space)
             self._previous = None
-            self._optimize_what_there_is()
-            self.ledger.forget_loss()
+            self._forget_what_is_gone()
         self.space = space
 
     def reset(self, steps: int) -> None:
         """Draw all weights anew, forget momenta and previous weights; the rate falls anew over ``steps``."""
+        self._settle()
         self.supernet.reset()
         self._rate_start, self._rate_steps = self.ledger.steps, steps
+        self._stepper.go_by(self._rate_after, self.ledger.steps)
         self._previous = self._evaluation = None
-        self._optimize_what_there_is()
-        self.ledger.forget_loss()
+        self._forget_what_is_gone()
 
     def remember(self) -> None:
         """Keep the present weights as the previous ones."""
+        self._settle()
         self._evaluation = None
         if self._previous is None:
             self._previous = deepcopy(self.supernet)
         else:
             self._previous.load_state_dict(self.supernet.state_dict())
 
-    def step(self, architectures: Sequence[Architecture]) -> float:
+    def step(self, architectures: Sequence[Architecture]) -> Reading:
         """Take one step of clipped SGD along the mean gradient of ``architectures`` on the next batch.
 
         Returns:
-            The mean loss; NaN where the step was skipped because a loss or gradient was not finite.
+            The mean loss, read from the device when ``float`` asks for it; NaN where the step was skipped
+            because a loss or gradient was not finite.
         """
         start_s = time.perf_counter()
         self._evaluation = None
         images, labels = self._next_batch()
-        loss = self._mean_gradient(architectures, images, labels)
-        parameters = [parameter for parameter in self.supernet.parameters() if parameter.grad is not None]
-        norm = (
-            float(nn.utils.clip_grad_norm_(parameters, self.plan.clip_norm))
-            if math.isfinite(loss)
-            else math.nan
-        )
-        is_finite = math.isfinite(norm)
-        if is_finite:
-            self._optimizer.param_groups[0]["lr"] = self.learning_rate
-            self._optimizer.step()
-        else:
-            reset_what_is_not_finite(self.supernet)
-        self._optimizer.zero_grad(set_to_none=True)
+        loss = self._stepper.step(architectures, images, labels, soft_path=self._soft_path)
+        reading = self._losses.add(loss)
         seconds = time.perf_counter() - start_s
-        self.ledger.add_step(len(labels) * len(architectures), seconds, skipped=not is_finite, loss=loss)
-        return loss if is_finite else math.nan
+        self.ledger.add_step(len(labels) * len(architectures), seconds, loss=reading)
+        return reading
 
     def accuracy(self, architecture: Architecture, weights: Weights = "current") -> float:
         """Return the share of fitness images that the recalibrated ``architecture`` classifies rightly.
@@ -178,11 +174,15 @@ class SuperNetTrainer:
         Raises:
             RuntimeError: Previous weights are asked for before ``remember``.
         """
+        self._settle()
         evaluation = self._unfinished(architecture, weights)
         progress = evaluation.progress
         while True:
             start_s = time.perf_counter()
-            evaluation.advance()
+            with self._judging.chosen():
+                evaluation.advance()
+            if evaluation.is_done:
+                evaluation.settle()
             progress.seconds += time.perf_counter() - start_s
             if evaluation.is_done:
                 break
@@ -197,7 +197,10 @@ class SuperNetTrainer:
 
         It owns copies of the weights, takes normalised images (n, c, h, w) and returns logits (n, classes).
         """
-        return self._recalibrated(self._weights(weights).extract(architecture))
+        network = self._weights(weights).extract(architecture)
+        with self._judging.chosen():
+            recalibrate(network, self._recalibration, self.plan.evaluation_batch_size)
+        return network
 
     def option_gradients(self, chosen: Architecture, other: Architecture) -> OptionGradients:
         """Compare two architectures on the next batch of fitness images; no weight or statistic changes."""
@@ -205,8 +208,9 @@ class SuperNetTrainer:
         size = min(self.plan.batch_size, len(self._fitness))
         batch = self._batch(self._fitness_batches, size=size, n=len(self._fitness))
         self._fitness_batches += 1
-        images, labels = self._fitness.batch(batch), self._fitness.labels[batch]
-        found = option_gradients.option_gradients(self.supernet, chosen, other, images, labels)
+        images, labels = self._fitness.batch(batch), self._fitness.labels_of(batch)
+        with self._judging.chosen():
+            found = option_gradients.option_gradients(self.supernet, chosen, other, images, labels)
         self.ledger.add_option_step(size, time.perf_counter() - start_s)
         return found
 
@@ -222,11 +226,9 @@ class SuperNetTrainer:
 
     def state(self) -> TrainerState:
         """Return copies of weights, normalisation statistics and momenta, and all counters."""
+        self._settle()
         arrays = {f"weights/{name}": _array(tensor) for name, tensor in self.supernet.state_dict().items()}
-        for name, parameter in self.supernet.named_parameters():
-            momentum = self._optimizer.state.get(parameter, {}).get("momentum_buffer")
-            if momentum is not None:
-                arrays[f"momentum/{name}"] = _array(momentum)
+        arrays |= {name: _array(tensor) for name, tensor in self._stepper.tensors().items()}
         values: dict[str, Json] = {
             "allowed": _ALLOWED.dump_python(self.space.allowed, mode="json"),
             "resets": self.supernet.resets,
@@ -246,6 +248,7 @@ class SuperNetTrainer:
             previous = self._previous.state_dict()
             arrays |= {f"previous/{name}": _array(tensor) for name, tensor in previous.items()}
         if self._evaluation is not None:
+            self._evaluation.settle()
             values["evaluation"] = self._evaluation.progress.to_json()
             found = self._evaluation.statistics()
             arrays |= {f"evaluation/{name}": _array(tensor) for name, tensor in found.items()}
@@ -269,15 +272,13 @@ class SuperNetTrainer:
             self._rate_steps = int(str(state.values.get("rate_steps", self._rate_steps)))
             self.ledger.restore(state.values["ledger"])
             self._restore_within(state)
+            self._stepper.restore(_tensors_below("momentum/", state), _tensors_below("scale/", state))
         except (ArchitectureError, RuntimeError, KeyError, ValueError) as error:
             raise CheckpointError(
                 f"the checkpoint does not fit this space: {str(error).splitlines()[0]}"
             ) from error
-        momenta = _tensors_below("momentum/", state)
-        self._optimizer.state.clear()
-        for name, parameter in self.supernet.named_parameters():
-            if name in momenta:
-                self._optimizer.state[parameter]["momentum_buffer"] = momenta[name].to(self._device)
+        self._losses, self._repaired_skips = Readings(), self.ledger.skipped_steps
+        self._stepper.go_by(self._rate_after, self.ledger.steps)
 
     def _restore_within(self, state: TrainerState) -> None:
         """Restore what ``state_within`` adds; ``state`` has neither."""
@@ -315,18 +316,28 @@ class SuperNetTrainer:
             int(np.random.SeedSequence([self.seed, self._batches]).generate_state(1, np.uint64)[0] >> 1)
         )
         self._batches += 1
-        return self._augment(self._training.batch(chosen), generator), self._training.labels[chosen]
+        return self._augment(self._training.batch(chosen), generator), self._training.labels_of(chosen)
 
     def _batch(self, number: int, *, size: int, n: int) -> Tensor:
         """Return the indices (size,) of the images in the batch ``number`` of epochs over ``n`` images."""
-        return torch.from_numpy(batch_indices(self.seed, number, size=size, n=n)).to(self._device)
+        return torch.from_numpy(batch_indices(self.seed, number, size=size, n=n))
 
-    def _optimize_what_there_is(self) -> None:
-        """Let the optimiser forget the parameters that are gone, and take in the new ones."""
-        parameters = list(self.supernet.parameters())
-        self._optimizer.param_groups[0]["params"] = parameters
-        for gone in set(self._optimizer.state) - set(parameters):
-            del self._optimizer.state[gone]
+    def _forget_what_is_gone(self) -> None:
+        """Forget momenta of parameters that are gone, and what was measured or recorded with them."""
+        self._stepper.forget_what_is_gone()
+        self.ledger.forget_loss()
+
+    def _settle(self) -> None:
+        """Read the losses that were not read yet, and repair what steps that were skipped have left."""
+        start_s, there_were = time.perf_counter(), len(self._losses)
+        self._losses.read()
+        if there_were:
+            self.ledger.add_waiting(time.perf_counter() - start_s)
+            self._stepper.go_by(self._rate_after, self.ledger.steps)
+        if self.ledger.skipped_steps > self._repaired_skips:
+            # No step and no evaluation reads these statistics; they only are saved.
+            reset_what_is_not_finite(self.supernet)
+            self._repaired_skips = self.ledger.skipped_steps
 
     def _weights(self, weights: Weights) -> SuperNet:
         supernet = self.supernet if weights == "current" else self._previous
@@ -334,61 +345,22 @@ class SuperNetTrainer:
             raise RuntimeError("no previous weights: remember() was never called")
         return supernet
 
-    def _recalibrated(self, network: Network) -> Network:
-        recalibrate(network, self._recalibration, self.plan.evaluation_batch_size)
-        return network
-
-    def _mean_gradient(self, architectures: Sequence[Architecture], images: Tensor, labels: Tensor) -> float:
-        """Accumulate the mean of the architectures' gradients (CARS, eq. 3); return the mean loss."""
-        self.supernet.train()
-        forward = self.supernet.forward_soft if self._soft_path else self.supernet.forward
-        total = 0.0
-        for architecture in architectures:
-            loss = functional.cross_entropy(forward(images, architecture), labels) / len(architectures)
-            total += loss.item()
-            if not math.isfinite(total):
-                break
-            loss.backward()
-        return total
+    @property
+    def _judging(self) -> Arithmetic:
+        """In which numbers an evaluation computes: those of files, or what a GPU makes of them."""
+        precision: Precision = "float32" if self.plan.precision == "float32" else "tf32"
+        return replace(self._arithmetic, precision=precision)
 
     @property
     def learning_rate(self) -> float:
         """Rate of the next step: a cosine from the first to the final rate, anew after each ``reset``."""
-        progress = min((self.ledger.steps - self._rate_start) / max(self._rate_steps, 1), 1.0)
+        return self._rate_after(self.ledger.steps)
+
+    def _rate_after(self, taken: int) -> float:
+        """Return the rate of the step after the first ``taken``."""
+        progress = min((taken - self._rate_start) / max(self._rate_steps, 1), 1.0)
         span = self.plan.learning_rate - self.plan.final_learning_rate
         return self.plan.final_learning_rate + span * (1 + math.cos(math.pi * progress)) / 2
-
-
-def batch_indices(seed: int, number: int, *, size: int, n: int) -> NDArray[np.int64]:
-    """Return the indices (size,) of the images in the batch ``number`` of epochs over ``n`` images.
-
-    An epoch's last batch is as large as the others: it sees some images of the one before it again.
-    """
-    epoch, position = divmod(number, math.ceil(n / size))
-    start = max(min(position * size, n - size), 0)
-    return _epoch_order(seed, epoch, n)[start : start + size]
-
-
-@lru_cache(maxsize=4)
-def _epoch_order(seed: int, epoch: int, n: int) -> NDArray[np.int64]:
-    """Return the order ``(n,)`` in which the epoch numbered ``epoch`` visits the images; read only."""
-    return np.random.default_rng([seed, epoch]).permutation(n)
-
-
-def usable_device(name: str) -> torch.device:
-    """Return the device that torch calls ``name``.
-
-    Raises:
-        ConfigError: This machine, or its torch, has none.
-    """
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device).item()  # torch also names devices that this machine or build lacks
-    except (RuntimeError, AssertionError, ImportError) as error:
-        reason = str(error).partition("\n")[0][:200]
-        remedy = 'write "cpu", or "cuda" on a machine with a GPU and a torch built for it'
-        raise ConfigError(f"torch_device {name[:64]!r} cannot be used: {reason}; {remedy}") from error
-    return device
 
 
 def _check_fit(space: SearchSpace, data: Data, plan: TrainingPlan) -> None:

@@ -1,8 +1,15 @@
 """TrainingPlan: how shared weights are trained. No torch, since a configuration holds one."""
 
+from typing import Literal
+
 from pydantic import ConfigDict, Field
 
-from devices.foundation import Settings
+from devices.foundation import Settings, added
+
+#: In which numbers a step computes.
+Precision = Literal["float32", "tf32", "bfloat16", "float16"]
+#: How the weights of convolutions lie in memory.
+Layout = Literal["auto", "channels_last", "contiguous"]
 
 
 class TrainingPlan(Settings):
@@ -22,6 +29,14 @@ class TrainingPlan(Settings):
         cutout: Side of the cutout, in pixels; 0 for none.
         recalibration_images: Training images that set an evaluated path's normalisation statistics.
         evaluation_batch_size: Images per forward pass of an evaluation.
+        precision: In which numbers a step computes; with ``float16``, its loss is scaled. ``tf32`` is float32
+            on a GPU with inputs of convolutions and products cut to 10 bits, and ``float32`` elsewhere.
+            Evaluations are in float32, as files are, with ``tf32`` where this is not ``float32``.
+        layout: How weights of convolutions lie in memory, which what they compute follows. ``auto``:
+            ``contiguous`` on a GPU in 32 bits, else ``channels_last``.
+        deterministic: Whether a GPU uses only algorithms that give the same bits each time. A CPU always
+            does.
+        cuda_graphs: The most members whose steps are kept as CUDA graphs, on a GPU by CUDA; 0 for none.
     """
 
     model_config = ConfigDict(strict=False)
@@ -36,3 +51,7 @@ class TrainingPlan(Settings):
     cutout: int = Field(default=0, ge=0, le=1024)
     recalibration_images: int = Field(default=1024, ge=2)
     evaluation_batch_size: int = Field(default=256, ge=1, le=1 << 16)
+    precision: Precision = added("float32", before="float32")
+    layout: Layout = added("auto", before="channels_last")
+    deterministic: bool = added(False, before=False)
+    cuda_graphs: int = added(0, before=0, ge=0, le=4096)

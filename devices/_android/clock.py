@@ -1,7 +1,6 @@
 """The clock of a phone: held where the phone can sustain it, and the time spent at each step of it."""
 
 import logging
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -23,11 +22,6 @@ _RELEASE = """
 [ ! -f "$1/fixed-performance" ] && exit 0
 cmd power set-fixed-performance-mode-enabled false && rm -f "$1/fixed-performance"
 """
-
-_RESIDENCY = re.compile(r"^([0-9]{1,9}) ([0-9]{1,15})$", re.MULTILINE)
-
-#: The unit of ``time_in_state``, the kernel's USER_HZ.
-_TICKS_PER_S = 100
 
 
 class Clock:
@@ -75,10 +69,3 @@ class Clock:
                 "the phone stays in its fixed-performance mode; restart it, or run "
                 "`adb shell cmd power set-fixed-performance-mode-enabled false`"
             )
-
-
-def residency_s(time_in_state: str) -> tuple[tuple[float, float], ...]:
-    """Return (MHz, seconds since boot) of each line ``KHZ TICKS``."""
-    return tuple(
-        (int(match[1]) / 1e3, int(match[2]) / _TICKS_PER_S) for match in _RESIDENCY.finditer(time_in_state)
-    )

@@ -4,10 +4,9 @@ import hashlib
 import re
 from collections.abc import Mapping
 
-_PROPERTY = re.compile(r"^\[([A-Za-z0-9._-]{1,128})\]: \[(.{0,1024})\]\r?$", re.MULTILINE)
+from devices.foundation.text import plain
 
-#: Longest text of a phone that goes into a table's header.
-_LONGEST = 120
+_PROPERTY = re.compile(r"^\[([A-Za-z0-9._-]{1,128})\]: \[(.{0,1024})\]\r?$", re.MULTILINE)
 
 #: "ro.soc.*" came with Android 12; before it the board's name is the closest.
 _CHIP = (("ro.soc.manufacturer", "ro.soc.model"), ("ro.board.platform",), ("ro.hardware",))
@@ -72,9 +71,3 @@ def serial_hash(found: Mapping[str, str]) -> str:
     if not serial:
         return ""
     return hashlib.scrypt(serial.encode(), salt=_SALT, n=1 << 14, r=8, p=1, dklen=8).hex()
-
-
-def plain(text: str) -> str:
-    """Return ``text`` with single blanks, without control characters, at most 120 characters of it."""
-    visible = "".join(character if character.isprintable() else " " for character in text)
-    return " ".join(visible.split())[:_LONGEST].strip()

@@ -12,9 +12,10 @@ from dataclasses import replace
 
 from devices._adb.reconnection import Reconnecting
 from devices._adb.transport import quoted
-from devices._android.cores import mask
 from devices._android.shell import Shell
+from devices._cores import mask
 from devices._device import Completed
+from devices._environment import with_environment
 from devices._errors import DeviceError, DeviceLostError, DeviceTimeoutError
 from devices._kinds import listed
 from devices.foundation.text import one_line
@@ -57,8 +58,6 @@ _LIFT_LIMITS = (
 #: Characters of a complaint that a message takes.
 _LONGEST = 200
 
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
-
 
 class Programs:
     """Starts programs on a phone.
@@ -89,7 +88,15 @@ class Programs:
         """
         mark, pid_file = secrets.token_hex(8), f"{self._folder}/{secrets.token_hex(8)}.pid"
         boot = self._shell.boot_id or ""
-        words = [self._shell.root, mark, pid_file, boot, listed(self._processors), *_with(environment), *argv]
+        words = [
+            self._shell.root,
+            mark,
+            pid_file,
+            boot,
+            listed(self._processors),
+            *with_environment(environment),
+            *argv,
+        ]
         start = quoted(["taskset", mask(self._processors), "sh", "-c", _START, "sh", *words])
         command = f"{_LIFT_LIMITS}{start}; status=$?; rm -f {quoted([pid_file])}; (exit $status)"
         try:
@@ -144,13 +151,3 @@ def _split(stderr: bytes, mark: str) -> tuple[bytes, str | None, bytes]:
 def _said(complaint: bytes) -> str:
     """Return the lines of a complaint as one line."""
     return one_line("; ".join(complaint[:4096].decode(errors="replace").split("\n")).strip("; "), _LONGEST)
-
-
-def _with(environment: Mapping[str, str] | None) -> list[str]:
-    """Return the words that give a program its environment."""
-    for name in environment or {}:
-        if not _VARIABLE.fullmatch(name):
-            raise DeviceError(
-                f"{name[:64]!r} is no name of an environment variable; use letters, digits and _"
-            )
-    return ["env", *(f"{name}={value}" for name, value in environment.items())] if environment else []

@@ -1,9 +1,10 @@
-"""What kind of work a unit does, and how much: by the names of ONNX, ONNX Runtime and TFLite.
+"""What kind of work a unit does, and how much: by the names of ONNX, ONNX Runtime, TFLite and torch.
 
 ONNX has images as (n, c, h, w) and weights of convolutions as (out, in, h, w); ONNX Runtime's blocked layout
-(``com.microsoft.nchwc``) is told in the same order. TFLite has images as (n, h, w, c) and weights as
-(out, h, w, in), those of a depthwise convolution as (1, h, w, out). An operator that is not known here is of
-the rest and multiplies nothing; it is never refused.
+(``com.microsoft.nchwc``) is told in the same order. Where its channels come last (``com.ms.internal.nhwc``,
+``NhwcFusedConv``), weights keep that order. TFLite has images as (n, h, w, c) and weights as (out, h, w, in),
+those of a depthwise convolution as (1, h, w, out). An operator that is not known here is of the rest and
+multiplies nothing; it is never refused.
 """
 
 import math
@@ -18,22 +19,28 @@ UnitClass = Literal["pointwise", "depthwise", "convolution", "pool", "norm", "re
 
 UNIT_CLASSES: tuple[UnitClass, ...] = get_args(UnitClass)
 
-_CONVOLUTIONS = {"Conv", "FusedConv", "ConvInteger", "QLinearConv"}
+_FUSED_CHANNELS_LAST = "NhwcFusedConv"
+_CONVOLUTIONS = {"Conv", "FusedConv", "ConvInteger", "QLinearConv", "Conv2d", _FUSED_CHANNELS_LAST}
 _TFLITE_CONVOLUTION, _TFLITE_DEPTHWISE = "CONV_2D", "DEPTHWISE_CONV_2D"
 _TRANSPOSED, _TFLITE_TRANSPOSED = "ConvTranspose", "TRANSPOSE_CONV"
-_PRODUCTS = {"Gemm", "MatMul", "FusedMatMul", "FusedGemm", "BATCH_MATMUL"}
+_PRODUCTS = {"Gemm", "MatMul", "FusedMatMul", "FusedGemm", "BATCH_MATMUL", "Linear"}
 _TFLITE_PRODUCT = "FULLY_CONNECTED"
 _POOLS = {
     *("MaxPool", "AveragePool", "LpPool", "GlobalMaxPool", "GlobalAveragePool", "GlobalLpPool", "ReduceMean"),
     *("MAX_POOL_2D", "AVERAGE_POOL_2D", "L2_POOL_2D", "MEAN"),
+    *("MaxPool2d", "AvgPool2d", "AdaptiveAvgPool2d"),
 }
 _NORMS = {
     *("BatchNormalization", "InstanceNormalization", "GroupNormalization", "LayerNormalization"),
     *("SkipLayerNormalization", "LRN", "L2_NORMALIZATION", "LOCAL_RESPONSE_NORMALIZATION"),
+    "BatchNorm2d",
 }
 #: With a constant, they are what is left of a batch normalisation that no convolution took in.
 _SCALINGS = {"Add", "Sub", "Mul", "Div", "ADD", "SUB", "MUL", "DIV"}
-_REORDERS = {"ReorderInput", "ReorderOutput", "Transpose", "TRANSPOSE"}
+_REORDERS = {"ReorderInput", "ReorderOutput", "Transpose", "TRANSPOSE", "contiguous"}
+
+#: The domain of ONNX Runtime's operators on images whose channels come last.
+_CHANNELS_LAST = "com.ms.internal.nhwc"
 
 
 class UnitWork(NamedTuple):
@@ -89,7 +96,8 @@ def _convolution_class(unit: Unit) -> UnitClass:
     weights = _weights(unit)
     is_tflite = unit.operator.isupper()
     window, channels_each = (weights[1:-1], weights[-1]) if is_tflite else (weights[2:], weights[1])
-    channels = unit.input_shapes[0][-1:] if is_tflite else unit.input_shapes[0][1:2]
+    is_channels_last = is_tflite or unit.domain == _CHANNELS_LAST or unit.operator == _FUSED_CHANNELS_LAST
+    channels = unit.input_shapes[0][-1:] if is_channels_last else unit.input_shapes[0][1:2]
     is_split = unit.operator in {*_CONVOLUTIONS, _TFLITE_CONVOLUTION} and channels_each == 1 != channels[-1]
     if unit.operator == _TFLITE_DEPTHWISE or is_split:
         return "depthwise"

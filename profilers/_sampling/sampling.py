@@ -1,7 +1,7 @@
 """Sampling: a loaded workload, what was sampled of it so far, and whether that is enough."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -10,6 +10,7 @@ from devices.foundation import CarsHwError
 from latency_tables import Conditions, Entry, Failure, FailureStatus, Measurement, OpSpec
 from profilers._conditions import recorded
 from profilers._gate import LEVEL_S
+from profilers._sampling.probes import Probes
 from profilers._sampling.unfinished import Blocks
 from profilers.errors import (
     BusyError,
@@ -186,7 +187,9 @@ class Sampling:
         if plan.first_calls:
             self._inner_calls = calls_lasting(plan.block_s, self._latency_s(plan.first_calls))
         else:
-            self._inner_calls = inner_calls(self._latency_s, plan.block_s, least=least_calls)
+            is_one_by_one = not self._worker.most_s
+            probe = self._latency_s if is_one_by_one else Probes(self._latencies_s, plan.block_s)
+            self._inner_calls = inner_calls(probe, plan.block_s, least=least_calls)
         self._warm_up(range(1, self._worker.turns))
         self._started = datetime.now(UTC)
         self._before = self._device.state()
@@ -214,10 +217,16 @@ class Sampling:
 
     def _latency_s(self, n: int, turn: int = 0) -> float:
         """Run a block of ``n`` calls that is not kept; return their mean latency in seconds."""
-        (found,) = self._worker.run(turn, [(self._place, n)])
-        if isinstance(found, Block):
-            return found.latency_s
-        raise found
+        (latency_s,) = self._latencies_s([n], turn)
+        return latency_s
+
+    def _latencies_s(self, sizes: Sequence[int], turn: int = 0) -> Sequence[float]:
+        """Run blocks of so many calls each that are not kept; return their mean latencies in seconds."""
+        found = self._worker.run(turn, [(self._place, n) for n in sizes])
+        for one in found:
+            if not isinstance(one, Block):
+                raise one
+        return [one.latency_s for one in found if isinstance(one, Block)]
 
     def _is_spent(self) -> bool:
         """Tell whether there were enough blocks; disturbed ones may make it up to three times as many."""

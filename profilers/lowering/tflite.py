@@ -2,10 +2,10 @@
 
 import inspect
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from torch import Tensor, fx, nn
+from torch import fx, nn
 
 from profilers._layout import nhwc_shape
 from profilers.errors import UnsupportedOperationError
@@ -15,6 +15,7 @@ from profilers.lowering._tflite.graph import Graph
 from profilers.lowering._tflite.handlers import FUNCTIONS, METHODS, MODULES, Handler
 from profilers.lowering._tflite.layers import Layers, Value
 from profilers.lowering._tflite.passes import free_batch, require_floats, simplify
+from profilers.lowering._tracing import Root, Target, target_name, traced
 
 
 def lower(
@@ -60,53 +61,21 @@ def written(module: nn.Module, input_shapes: Sequence[tuple[int, ...]], *, of_pi
     Raises:
         UnsupportedOperationError: An operation of the module has no form here.
     """
-    root = _Root(module)
+    root = Root(module)
     graph = Graph()
     with evaluating(module):
-        traced = _traced(root, len(input_shapes))
+        calls = _traced(root, len(input_shapes))
         inputs = [
             Value(graph.add_input(nhwc_shape(shape), of_pixels=of_pixels), tuple(shape))
             for shape in input_shapes
         ]
-        graph.output = _Walk(root, Layers(graph)).run(traced, inputs).tensor
+        graph.output = _Walk(root, Layers(graph)).run(calls, inputs).tensor
     return graph
 
 
-_Target = Callable[..., object] | str
-
-
-class _Root(nn.Module):
-    """Holds the module, so that one of torch's own is called like a part of a larger one."""
-
-    def __init__(self, module: nn.Module) -> None:
-        super().__init__()
-        self.module = module
-
-    def forward(self, *inputs: Tensor) -> Tensor:
-        result: Tensor = self.module(*inputs)
-        return result
-
-
-class _Tracer(fx.Tracer):
-    """Traces modules that take any number of inputs."""
-
-    def __init__(self, n_inputs: int) -> None:
-        super().__init__()
-        self._n_inputs = n_inputs
-
-    def create_args_for_root(
-        self,
-        root_fn: Callable[..., object],
-        is_module: bool,
-        concrete_args: Mapping[str, object] | tuple[object, ...] | None = None,
-    ) -> tuple[Callable[..., object], list[object]]:
-        inputs = [self.create_proxy("placeholder", f"input_{i}", (), {}) for i in range(self._n_inputs)]
-        return root_fn, [self.root, *inputs]
-
-
-def _traced(root: _Root, n_inputs: int) -> fx.Graph:
+def _traced(root: Root, n_inputs: int) -> fx.Graph:
     try:
-        return _Tracer(n_inputs).trace(root)
+        return traced(root, n_inputs)
     except fx.proxy.TraceError as error:
         raise UnsupportedOperationError(
             f"{type(root.module).__name__} has no form in TFLite: {str(error).partition(chr(10))[0]}"
@@ -120,10 +89,10 @@ class _Walk:
         self._root, self._layers = root, layers
         self._values: dict[fx.Node, object] = {}
 
-    def run(self, traced: fx.Graph, inputs: Sequence[Value]) -> Value:
-        """Return the result of ``traced`` for ``inputs``."""
+    def run(self, calls: fx.Graph, inputs: Sequence[Value]) -> Value:
+        """Return the result of ``calls`` for ``inputs``."""
         given = iter(inputs)
-        for node in traced.nodes:
+        for node in calls.nodes:
             match node.op:
                 case "placeholder":
                     self._values[node] = next(given)
@@ -137,7 +106,7 @@ class _Walk:
 
     def _called(self, node: fx.Node) -> object:
         args, kwargs = self._given((node.args, node.kwargs))
-        target: _Target = node.target
+        target: Target = node.target
         if node.op == "call_module":
             target = self._root.get_submodule(str(node.target))
         if not _depends_on_input((args, kwargs)):
@@ -145,12 +114,12 @@ class _Walk:
         _refuse_shared_in_place(node, target)
         handler, given = _handler(target)
         if handler is None:
-            raise UnsupportedOperationError(f"{_name(target)} has no form in TFLite")
+            raise UnsupportedOperationError(f"{target_name(target)} has no form in TFLite")
         try:
             call = inspect.signature(handler).bind(self._layers, *given, *args, **kwargs)
         except TypeError as error:
             raise UnsupportedOperationError(
-                f"{_name(target)} with these arguments has no form in TFLite: {error}"
+                f"{target_name(target)} with these arguments has no form in TFLite: {error}"
             ) from error
         return handler(*call.args, **call.kwargs)
 
@@ -167,7 +136,7 @@ class _Walk:
         return result
 
 
-def _handler(target: _Target) -> tuple[Handler | None, tuple[object, ...]]:
+def _handler(target: Target) -> tuple[Handler | None, tuple[object, ...]]:
     """Return what lowers ``target``, and what that takes before the arguments of the call."""
     if isinstance(target, nn.Module):
         return MODULES.get(type(target)), (target,)
@@ -187,23 +156,17 @@ def _depends_on_input(argument: object) -> bool:
     return False
 
 
-def _computed(target: _Target, args: Sequence[object], kwargs: Mapping[str, object]) -> object:
+def _computed(target: Target, args: Sequence[object], kwargs: Mapping[str, object]) -> object:
     """Return what a call gives that depends on no input."""
     if isinstance(target, str):
         return getattr(args[0], target)(*args[1:], **kwargs)
     return target(*args, **kwargs)
 
 
-def _refuse_shared_in_place(node: fx.Node, target: _Target) -> None:
+def _refuse_shared_in_place(node: fx.Node, target: Target) -> None:
     """Refuse to overwrite a tensor that others read: torch would give them the new values."""
     is_in_place = node.kwargs.get("inplace") or getattr(target, "inplace", False)
     if is_in_place and any(len(source.users) > 1 for source in node.all_input_nodes):
         raise UnsupportedOperationError(
-            f"{_name(target)} overwrites a tensor that others read, which has no form in TFLite"
+            f"{target_name(target)} overwrites a tensor that others read, which has no form in TFLite"
         )
-
-
-def _name(target: _Target) -> str:
-    if isinstance(target, nn.Module):
-        return type(target).__name__
-    return str(getattr(target, "__name__", target))

@@ -1,5 +1,6 @@
-"""What runtimes of this machine have in common: which operations they take, and how a block is timed."""
+"""What runtimes of this machine have in common: which operations they take, how they time, and energy."""
 
+import math
 from collections.abc import Callable, Sequence
 
 from devices import HostDevice, ThreadUse
@@ -10,6 +11,11 @@ from profilers.runtimes._runtime import Timed
 
 #: An input of a model: the type of its numbers, and its shape; a size that is left open is no number.
 Input = tuple[str, Sequence[int | str | None]]
+
+#: Cards count joules in steps of some 0.02 to 0.1 s.
+_ENERGY_S = 0.5
+
+_MOST_CALLS = 1 << 16
 
 
 def require_float32(spec: OpSpec) -> None:
@@ -63,6 +69,30 @@ def mean_of_block(run: Callable[[int], None], n: int, device: HostDevice) -> Tim
         return Timed.of(latency_s, None, disturbance)
     used = ThreadUse(after.switches - before.switches, cpu_s=after.cpu_s - before.cpu_s)
     return Timed.of(latency_s, used, disturbance)
+
+
+def energy_j_per_call(
+    run: Callable[[int], None],
+    wait: Callable[[], None],
+    latency_s: float,
+    energy_j: Callable[[], float | None],
+) -> float | None:
+    """Return the joules of a call of a card among many that follow one another; ``None``: it does not tell.
+
+    Args:
+        run: Gives the card so many calls.
+        wait: Returns when it has done them.
+        latency_s: Of a call among several, so that half a second of them is not a minute.
+        energy_j: What the card has used since some moment.
+    """
+    before_j = energy_j()
+    if before_j is None:
+        return None
+    n = max(1, min(_MOST_CALLS, math.ceil(_ENERGY_S / latency_s)))
+    run(n)
+    wait()
+    after_j = energy_j()
+    return None if after_j is None else (after_j - before_j) / n
 
 
 def _fits(shape: Sequence[int | str | None], wanted: Sequence[int]) -> bool:

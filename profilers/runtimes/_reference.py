@@ -4,6 +4,7 @@ import math
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -50,6 +51,13 @@ _TORCH = threading.RLock()
 def input_shapes(spec: OpSpec) -> tuple[tuple[int, ...], ...]:
     """Return the shapes of what ``spec`` takes; those of an executed unit may differ from one another."""
     return Unit.of(spec).input_shapes if is_unit(spec) else spec.input_shapes
+
+
+def batched(spec: OpSpec, n: int) -> OpSpec:
+    """Return ``spec`` with ``n`` images in each of its inputs; an executed unit has its own already."""
+    if n == 1 or is_unit(spec):
+        return spec
+    return replace(spec, input_shape=(n, *spec.input_shape[1:]))
 
 
 def random_inputs(spec: OpSpec) -> tuple[Array, ...]:

@@ -21,6 +21,8 @@ from profilers.units.counter import NetworkNode
 if TYPE_CHECKING:
     from torch import nn
 
+    from profilers.runtimes._on_board import Execution
+
 
 @dataclass(frozen=True)
 class LoweredModel:
@@ -179,6 +181,14 @@ class Runtime(ABC):
         """Return those settings that make latencies incomparable: they are part of a table's header."""
         return {}
 
+    def caution(self, kind: str) -> str:
+        """Return what whoever reads its latencies on a kind of device must know; empty, as here: nothing.
+
+        Args:
+            kind: The device's plug-in: ``"cpu"``.
+        """
+        return ""
+
     @abstractmethod
     def version(self, device: Device) -> str:
         """Return the version that runs on ``device``."""
@@ -192,6 +202,14 @@ class Runtime(ABC):
         raise UnsupportedOperationError(
             f"{workload.spec}: {plugin_name(type(self))} runs in this process only"
         )
+
+    def on_board(self) -> Execution | None:
+        """Return how the program on a board executes as this runtime does; ``None``: it cannot.
+
+        Raises:
+            DeviceError: It cannot by the settings of this one.
+        """
+        return None
 
     @abstractmethod
     def prepare(self, workload: Workload, device: Device) -> AbstractContextManager[Sampler]:

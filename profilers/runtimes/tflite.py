@@ -5,10 +5,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from devices import Device, DeviceError, Fake, HostDevice, RemoteDevice
+from devices import Accelerator, Device, DeviceError, Fake, HostDevice, RemoteDevice, RemoteHost
 from latency_tables import ExecutedGraph, OpSpec, Setting, SpecError, TableError
 from profilers.errors import ProfilingError, UnsupportedOperationError
+from profilers.runtimes._board.board import Board
+from profilers.runtimes._board.tflite import TfLiteExecution
 from profilers.runtimes._host import require_float32
+from profilers.runtimes._on_board import Execution
 from profilers.runtimes._reference import Array, random_inputs, torch_output, torch_threads
 from profilers.runtimes._runtime import LoweredModel, OperatorTime, Runtime, Sampler, UnitCounter, Workload
 from profilers.runtimes._tflite import interpreter
@@ -38,15 +41,21 @@ class TfLite(Runtime):
     def __init__(self, threads: int = 1, **settings: object) -> None:
         super().__init__(threads, **settings)
         self._remote = RemoteTfLite(threads, self.settings)
+        self._boards = Board(self.on_board)
 
     def header_settings(self) -> Mapping[str, Setting]:
         return self.settings.model_dump(exclude={"benchmark_binary"})
 
     def version(self, device: Device) -> str:
+        if isinstance(device, RemoteHost):
+            return self._boards.version(device)
         if isinstance(device, RemoteDevice):
             return self._remote.tool(device).version
         self._host(device)
         return interpreter.version()
+
+    def on_board(self) -> Execution:
+        return TfLiteExecution(self.threads, self.settings)
 
     def lowered(self, workload: Workload) -> LoweredModel:
         if isinstance(workload.source, LoweredModel):
@@ -56,6 +65,10 @@ class TfLite(Runtime):
 
     @contextmanager
     def prepare(self, workload: Workload, device: Device) -> Iterator[Sampler]:
+        if isinstance(device, RemoteHost):
+            with self._boards.prepared(self.lowered(workload), workload.spec, device) as on_board:
+                yield on_board
+            return
         if isinstance(device, RemoteDevice):
             model, reference = self._lowered(workload)
             with self._remote.prepared(model, workload.spec, device, reference=reference) as there:
@@ -89,7 +102,7 @@ class TfLite(Runtime):
         return executed(*read(self._model(workload)))
 
     def breakdown(self, workload: Workload, device: Device) -> Sequence[OperatorTime]:
-        if not isinstance(device, RemoteDevice):
+        if not isinstance(device, RemoteDevice) or isinstance(device, RemoteHost):
             raise UnsupportedOperationError(
                 "LiteRT's package for Python does not time its operators; benchmark_model on a phone does"
             )
@@ -136,9 +149,11 @@ class TfLite(Runtime):
             return lower(workload.source(), workload.spec.input_shapes)
 
     def _host(self, device: Device) -> HostDevice:
-        if not isinstance(device, HostDevice) or isinstance(device, Fake):  # whose clock stands still
+        # The clock of the first stands still; on the second it would run nothing.
+        if not isinstance(device, HostDevice) or isinstance(device, Fake | Accelerator):
             raise DeviceError(
-                f"TFLite is measured on this machine or on a phone, not on {device.info().kind}; use cpu"
+                "TFLite is measured on this machine, a board or a phone, not on "
+                f"{device.info().kind}; use cpu"
             )
         if self.settings.is_accelerated:
             raise DeviceError(

@@ -19,10 +19,10 @@ from devices import HostDevice
 from devices.foundation import CarsHwError
 from latency_tables import OpSpec
 from profilers import runtimes
+from profilers._messages import PLACE, Message, receive, send
 from profilers.runtimes._runtime import LoweredModel, Workload
 from profilers.worker.contract import Block
 from profilers.worker.here import ThisProcess
-from profilers.worker.messages import PLACE, Message, receive, send
 
 _SET_PARENT_DEATH_SIGNAL = 1
 

@@ -2,7 +2,6 @@
 
 import os
 import select
-import signal
 import subprocess
 import sys
 import tempfile
@@ -15,10 +14,10 @@ from devices import DeviceError, DeviceTimeoutError, ThreadUse
 from devices.foundation import CarsHwError, plugin_name
 from latency_tables import Conditions, OpSpec, TableError
 from profilers import errors
+from profilers._messages import PLACE, Message, receive, send, signal_name
 from profilers.errors import GarbledOutputError, ProfilingError
 from profilers.runtimes._runtime import LoweredModel, Runtime
 from profilers.worker.contract import MEASURING_ERRORS, Block, MeasuringError
-from profilers.worker.messages import PLACE, Message, receive, send
 
 #: Longest that an answer takes. A message of blocks takes seconds; loading the largest models, a minute.
 LIMIT_S = 600.0
@@ -252,14 +251,6 @@ class WorkerProcess:
         return WorkerEndedError(None, GarbledOutputError(f"{found!r:.80} is no answer"))
 
 
-def signal_name(number: int) -> str:
-    """Return the name of a signal and what it means."""
-    try:
-        return f"{signal.Signals(number).name}, {signal.strsignal(number)}"
-    except ValueError:
-        return f"signal {number}"
-
-
 def _pipe(on_error: ExitStack) -> tuple[int, int]:
     ends = os.pipe()
     for end in ends:
@@ -272,5 +263,9 @@ def _error(answer: Mapping[str, Any]) -> CarsHwError:
 
 
 def _environment() -> dict[str, str]:
-    """Return this process's environment, where modules are found as here."""
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(folder or os.getcwd() for folder in sys.path)}
+    """Return this process's environment, where modules are found as here.
+
+    ONNX Runtime's telemetry is off unless the environment says otherwise: it takes processor time.
+    """
+    path = os.pathsep.join(folder or os.getcwd() for folder in sys.path)
+    return {"ORT_DISABLE_TELEMETRY": "1", **os.environ, "PYTHONPATH": path}

@@ -1,12 +1,13 @@
 """A worker of several fresh processes that take turns; what crashes one of them costs that workload alone."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from devices import DeviceError
 from latency_tables import Conditions, OpSpec
 from profilers.runtimes._runtime import LoweredModel, Runtime, Workload
 from profilers.worker.contract import MEASURING_ERRORS, Block, MeasuringError, Worker
-from profilers.worker.process import WorkerEndedError, WorkerProcess
+from profilers.worker.process import WorkerEndedError
 
 #: So often may a process end with nothing to blame for it, killed by somebody else.
 _MOST_UNEXPLAINED = 3
@@ -15,28 +16,48 @@ _MOST_UNEXPLAINED = 3
 _MOST_S = 2.0
 
 
+class MeasuringProcess(Protocol):
+    """A process that loads models and runs blocks; ``WorkerEndedError`` says that it has ended."""
+
+    def load(self, place: int, spec: OpSpec, model: LoweredModel) -> Conditions:
+        """Load a model; return what is kept with its entry."""
+        ...
+
+    def run(self, blocks: Sequence[tuple[int, int]]) -> Sequence[Block | MeasuringError]:
+        """Run blocks of what was loaded; return of each what it gave, or what ended its workload."""
+        ...
+
+    def unload(self, place: int) -> None:
+        """Forget what was loaded."""
+        ...
+
+    def close(self) -> None:
+        """End the process, whatever it does."""
+        ...
+
+
 class Processes(Worker):
     """Lowers workloads here, and runs them in processes that it starts and ends.
 
-    They begin to start at once, and have the affinity of the thread that loads the first workload: load it
-    inside of the device's ``quiet``.
+    They have the affinity of the thread that loads the first workload: load it inside of the device's
+    ``quiet``.
 
     Args:
         runtime: What executes; separable.
-        address: Of the device, from a process that this one starts.
+        start: Starts a process, by its number among those of this worker.
         n: How many processes take turns.
     """
 
     most_s = _MOST_S
 
-    def __init__(self, runtime: Runtime, address: str, n: int) -> None:
+    def __init__(self, runtime: Runtime, start: Callable[[int], MeasuringProcess], n: int) -> None:
         self.turns = n
-        self._runtime, self._address = runtime, address
+        self._runtime, self._start_one = runtime, start
         self._models: dict[int, tuple[OpSpec, LoweredModel]] = {}
         self._facts: dict[int, Conditions] = {}
         self._ended: dict[int, MeasuringError] = {}
         self._started = self._unexplained = 0
-        self._processes: list[WorkerProcess] = []
+        self._processes: list[MeasuringProcess] = []
         for _ in range(n):
             self._processes.append(self._start())
 
@@ -88,10 +109,10 @@ class Processes(Worker):
                 if ended.place is not None:
                     raise ended.error from ended
 
-    def _start(self) -> WorkerProcess:
+    def _start(self) -> MeasuringProcess:
         self._started += 1
         try:
-            return WorkerProcess(self._runtime, self._address, self._started - 1)
+            return self._start_one(self._started - 1)
         except OSError as error:
             self._end()
             raise DeviceError(f"no process to measure in can be started: {error.strerror}") from error
@@ -109,7 +130,7 @@ class Processes(Worker):
             else:
                 return
 
-    def _load_all(self, process: WorkerProcess) -> None:
+    def _load_all(self, process: MeasuringProcess) -> None:
         for place, (spec, model) in list(self._models.items()):
             try:
                 process.load(place, spec, model)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from devices import _cores as cores
 from devices import _kinds
-from devices._android import cores
 
 A53, A55, A73, A75, A76, A78 = "0xd03", "0xd05", "0xd09", "0xd0a", "0xd0b", "0xd41"
 A510, A710, A715, A720, X3, X4 = "0xd46", "0xd47", "0xd4d", "0xd81", "0xd4e", "0xd82"

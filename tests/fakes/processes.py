@@ -19,6 +19,15 @@ def ended(mark: str, *, within_s: float = 5.0) -> bool:
     return True
 
 
+def is_running(process: int) -> bool:
+    """Tell whether there is such a process that has not ended."""
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2][0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state not in "ZX"
+
+
 def _text(path: Path) -> str:
     try:
         return path.read_bytes().decode(errors="replace")  # empty for one that is dead and not waited for

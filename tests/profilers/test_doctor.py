@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,9 @@ from devices._errors import DeviceError
 from devices.cpu import Cpu
 from profilers.doctor import Finding, look_around, look_at, namesakes, twins
 from tests.fakes.adb_server import FakeAdbServer
+from tests.fakes.local_board import LocalBoard
 from tests.fakes.played_phone import SERIAL, PlayedPhone
+from tests.fakes.vulkan import swiftshader
 
 
 def connect_to(phone: PlayedPhone) -> Callable[[str], Device]:
@@ -86,6 +89,21 @@ def test_heat_below_critical_is_shown_and_no_fault(
     finding = look_at("android:X", connect=connect_to(healthy))
     assert finding.faults == ()
     assert re.fullmatch(text + r".*", finding.heat)
+
+
+def test_a_board_is_told_what_to_install_and_asked_for_no_program_of_phones(tmp_path: Path) -> None:
+    bare = tmp_path / "python"
+    bare.write_text(f'#!/bin/sh\nexec {sys.executable} -S "$@"\n')
+    bare.chmod(0o755)
+    board = LocalBoard(tmp_path)
+    assert look_at("board", connect=lambda _: board).faults == ()
+    board.interpreter = str(bare)
+    [fault] = look_at("board", connect=lambda _: board).faults
+    assert fault.endswith(f"install it there: {bare} -m pip install numpy onnxruntime (or ai-edge-litert)")
+    board.interpreter = "/bin/false"
+    finding = look_at("board", connect=lambda _: board)
+    assert finding.is_reached
+    assert "/bin/false on the board does not run the program that measures" in finding.faults[0]
 
 
 def test_a_missing_program_is_a_line_that_says_where_to_get_it_and_to_put_it(
@@ -179,8 +197,21 @@ def test_a_phone_that_the_server_cannot_use_is_named_with_its_remedy(
 def test_no_phone_at_the_server_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     with _server({}, monkeypatch):
         rows = json.loads(_run("--json"))
-    assert [row["device"] for row in rows] == ["android", "cpu"]
+    assert [row["device"] for row in rows if not row["device"].startswith("gpu")] == ["android", "cpu"]
     assert "enable USB debugging" in rows[0]["faults"][0]
+
+
+def test_a_card_that_a_processor_plays_is_listed_and_told_from_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("VK_ICD_FILENAMES", swiftshader())
+    with _server({}, monkeypatch):
+        rows = json.loads(_run("--json"))
+    [card] = [row for row in rows if row["device"] == "gpu:software:0"]
+    assert card["model"] == "SwiftShader Device (Subzero)"
+    assert card["faults"] == [
+        "SwiftShader Device (Subzero) is played by a processor: its times are no card's"
+    ]
 
 
 def test_one_device_can_be_looked_at_alone() -> None:

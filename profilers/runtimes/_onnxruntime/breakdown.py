@@ -15,13 +15,16 @@ from latency_tables import OpSpec, TableError
 from profilers.errors import GarbledOutputError, ProfilingError
 from profilers.runtimes._onnxruntime.call import Shape
 from profilers.runtimes._onnxruntime.executed import named_units
-from profilers.runtimes._onnxruntime.session import open_session
+from profilers.runtimes._onnxruntime.session import ON_PROCESSOR, Sessions, open_session
 from profilers.runtimes._runtime import OperatorTime
 
 #: Calls that are profiled, over which means are taken, at least and at most: for about a second of them, and
 #: so many events. A file has some 600 bytes of each.
 _FEWEST_CALLS, _MOST_CALLS, _PROFILED_S, _MOST_EVENTS = 5, 50, 1.0, 20_000
 LARGEST_PROFILE_BYTES = 1 << 26
+
+#: Before calls are profiled.
+WARM_UP_CALLS = 3
 
 #: Its clock's step; it cuts off what is less.
 _STEP_S = 1e-6
@@ -59,13 +62,18 @@ class ProfiledSession:
 
 @contextmanager
 def profiled_session(
-    model: bytes, *, threads: int, is_optimised: bool, subject: object
+    model: bytes, *, threads: int, is_optimised: bool, subject: object, provider: Sessions = ON_PROCESSOR
 ) -> Iterator[ProfiledSession]:
     """Load a model to profile it, as ``open_session`` loads it to run it; leaving forgets the profile."""
     with tempfile.TemporaryDirectory(prefix="cars-hw-") as folder:
         profile = str(Path(folder) / "profile")
         session = open_session(
-            model, threads=threads, is_optimised=is_optimised, subject=subject, profile=profile
+            model,
+            threads=threads,
+            is_optimised=is_optimised,
+            subject=subject,
+            profile=profile,
+            provider=provider,
         )
         yield ProfiledSession(session)
 
@@ -118,6 +126,28 @@ def operator_times(content: bytes, n: int, units: Mapping[str, OpSpec] | None = 
         )
         for i, (name, operator) in enumerate(first)
     ]
+
+
+def ran_by(content: bytes) -> dict[str, set[str]]:
+    """Return which operators each execution provider ran, by the names that the profile gives both.
+
+    Args:
+        content: What the profiler wrote, not trusted.
+
+    Raises:
+        GarbledOutputError: It is no such file, or does not tell of some node, or of any.
+    """
+    found: dict[str, set[str]] = {}
+    for event in _events(content):
+        if event.get("cat") == "Node" and str(event.get("name", "")).endswith(_KERNEL):
+            _, operator, _ = _node(event)
+            provider = event["args"].get("provider")
+            if not isinstance(provider, str):
+                raise GarbledOutputError("ONNX Runtime's profile does not tell what ran a node")
+            found.setdefault(provider, set()).add(one_line(operator))
+    if not found:
+        raise GarbledOutputError("ONNX Runtime's profile has no node")
+    return found
 
 
 def _calls(content: bytes) -> Iterator[list[_Event]]:

@@ -74,6 +74,11 @@ def file_type(name: str) -> str:
     return _NUMPY_NAMES.get(name, name)
 
 
+def tensor_type(kind: str) -> str:
+    """Return numpy's name of what ONNX Runtime calls ``tensor(float)``."""
+    return file_type(kind.removeprefix("tensor(").removesuffix(")"))
+
+
 def _shape(node: onnx.ValueInfoProto) -> tuple[int, ...]:
     """Return the sizes of an input; one that is left open is 1 for the batch, and 0 elsewhere."""
     sizes = [dimension.dim_value for dimension in node.type.tensor_type.shape.dim]

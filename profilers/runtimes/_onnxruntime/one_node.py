@@ -12,9 +12,9 @@ from profilers.errors import UnsupportedOperationError
 from profilers.lowering.onnx import INPUT_NAME, OPSET, OUTPUT_NAME
 from profilers.runtimes._onnxruntime.call import Attribute
 from profilers.runtimes._onnxruntime.executed import READS, VALUES, usual_reads
-from profilers.runtimes._onnxruntime.shapes import BLOCKED, FUSED, shape_is_bounded
+from profilers.runtimes._onnxruntime.shapes import BLOCKED, CHANNELS_LAST, FUSED, shape_is_bounded
 
-_OPSETS = {"": OPSET, FUSED: 1, BLOCKED: 1}
+_OPSETS = {"": OPSET, FUSED: 1, BLOCKED: 1, CHANNELS_LAST: OPSET}
 
 #: ONNX Runtime 1.12, of 2022, reads it; newer ones do.
 _IR_VERSION = 8

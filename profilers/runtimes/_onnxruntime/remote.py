@@ -21,6 +21,7 @@ from profilers.runtimes._onnxruntime.breakdown import (
     units_by_name,
 )
 from profilers.runtimes._onnxruntime.remote_graphs import Model, batches, optimised
+from profilers.runtimes._onnxruntime.session import FELL_BACK
 from profilers.runtimes._onnxruntime.settings import OnnxRuntimeSettings
 from profilers.runtimes._program_output import NOT_STARTED, complaint, output_text, require_sha256, retried
 from profilers.runtimes._programs import Installer, Program
@@ -52,7 +53,6 @@ _ALL, _AS_WRITTEN = ("-o", "99"), ("-o", "0")
 _SECONDS = r"[0-9]{1,9}(?:\.[0-9]{1,12})?(?:e[+-]?[0-9]{1,2})?"
 _ROW = re.compile(rf"[^,\n]{{0,256}},({_SECONDS}),[0-9]{{1,20}},-?[0-9]{{1,6}},([0-9]{{1,9}})")
 
-_FELL_BACK = re.compile(r"fallback to CPU EP has been explicitly disabled|assigned to the default CPU EP")
 _UNSUPPORTED = re.compile(r"NOT_IMPLEMENTED|Could not find an implementation|not supported|INVALID_GRAPH")
 
 
@@ -232,7 +232,7 @@ class RemoteSession:
 
 def _refuse(spec: OpSpec, text: str, exit_status: int) -> NoReturn:
     """Say why the tool did not run a model, by what it printed."""
-    if _FELL_BACK.search(text):
+    if FELL_BACK.search(text):
         raise FellBackError(f"the provider does not run all of {spec}: {complaint(text)}")
     if _UNSUPPORTED.search(text):
         raise UnsupportedOperationError(f"ONNX Runtime does not run {spec}: {complaint(text)}")

@@ -4,15 +4,19 @@ On x86 and ARM, ONNX Runtime computes convolutions on tensors whose channels are
 (domain ``com.microsoft.nchwc``), and fills the last block with zeros. The shapes here are of the tensors as
 they are in memory: 8 channels are 16 where a vector has 16 numbers. ``ReorderOutput`` gives the network's own
 back.
+
+Providers of cards compute on tensors whose channels come last (domain ``com.ms.internal.nhwc``); on ARM, some
+convolutions do (``NhwcFusedConv``). Weights keep ONNX's order.
 """
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from profilers.errors import ProfilingError, UnsupportedOperationError
 from profilers.runtimes._onnxruntime.call import Call, Shape
 
-FUSED, BLOCKED = "com.microsoft", "com.microsoft.nchwc"
+FUSED, BLOCKED, CHANNELS_LAST = "com.microsoft", "com.microsoft.nchwc", "com.ms.internal.nhwc"
 
 _HIGHEST_RANK, _MOST_ELEMENTS = 8, 1 << 30
 
@@ -94,6 +98,18 @@ def _windows(call: Call, image: Sequence[int], kernel: Sequence[int]) -> Shape:
 def _global_pool(call: Call) -> Shape:
     n, channels, *image = call.shape()
     return (n, channels, *(1 for _ in image))
+
+
+def _channels_last(known: Callable[[Call], Shape]) -> Callable[[Call], Shape]:
+    """Return what gives the shape of the same operator where channels come last."""
+
+    def shape(call: Call) -> Shape:
+        n, *image, channels = call.shape()
+        image_operand = replace(call.operands[0], shape=(n, channels, *image))
+        n, channels, *image = known(replace(call, operands=(image_operand, *call.operands[1:])))
+        return (n, *image, channels)
+
+    return shape
 
 
 def _reorder_input(call: Call) -> Shape:
@@ -251,6 +267,7 @@ _FUSED: Mapping[str, Callable[[Call], Shape]] = {
     "FusedConv": _convolution,
     "FusedGemm": _gemm,
     "FusedMatMul": _matmul,
+    "NhwcFusedConv": _channels_last(_convolution),
 }
 
 _BLOCKED: Mapping[str, Callable[[Call], Shape]] = {
@@ -262,4 +279,11 @@ _BLOCKED: Mapping[str, Callable[[Call], Shape]] = {
     "Upsample": _upsample,
 }
 
-_SHAPES = {"": _OF_ONNX, FUSED: _FUSED, BLOCKED: _BLOCKED}
+_CHANNELS_LAST: Mapping[str, Callable[[Call], Shape]] = {
+    **dict.fromkeys(("AveragePool", "LpPool", "MaxPool"), _channels_last(_pool)),
+    **dict.fromkeys(("GlobalAveragePool", "GlobalMaxPool"), _channels_last(_global_pool)),
+    **dict.fromkeys(("BatchNormalization", "InstanceNormalization"), _same),
+    "Conv": _channels_last(_convolution),
+}
+
+_SHAPES = {"": _OF_ONNX, FUSED: _FUSED, BLOCKED: _BLOCKED, CHANNELS_LAST: _CHANNELS_LAST}

@@ -48,7 +48,7 @@ def prepared(
         model.allocate()
     except ProfilingError as error:
         raise UnsupportedOperationError(f"TFLite does not load {spec}: {error}") from error
-    model.set_inputs(_inputs(spec))
+    model.set_inputs(model_inputs(spec))
     loaded = HostModel(model, spec, device)
     check_outputs(spec, loaded.outputs(), reference)
     yield loaded
@@ -86,6 +86,6 @@ def _require_inputs(spec: OpSpec, model: TfLiteModel) -> None:
     require_inputs(spec, list(zip(model.input_types, shapes, strict=True)))
 
 
-def _inputs(spec: OpSpec) -> list[Values]:
+def model_inputs(spec: OpSpec) -> list[Values]:
     """Return the inputs of ``spec``, images as (n, h, w, c): so the keys of units say their shapes."""
     return [values if is_unit(spec) else nhwc(values) for values in made_up_inputs(spec)]

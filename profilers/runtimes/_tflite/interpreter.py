@@ -15,13 +15,12 @@ from devices import DeviceError
 from devices.foundation import first_line
 from profilers.errors import ProfilingError
 from profilers.runtimes._coverage import Coverage
+from profilers.runtimes._tflite.nodes import coverage, nodes_outside
 
 Values = NDArray[np.generic]
 
 #: Both have the same interface; the first one is faster and maintained.
 _PACKAGES = ("ai_edge_litert", "tflite_runtime")
-
-_DELEGATE = "DELEGATE"
 
 
 class TfLiteModel:
@@ -134,22 +133,11 @@ class TfLiteModel:
 
     def coverage(self) -> Coverage:
         """Return who runs the operations, once they are allocated."""
-        own, delegates = self._own_nodes(), self._delegates()
-        names = ("xnnpack",) if delegates else ()  # the only one that is applied unasked
-        return Coverage(names, len(delegates), self.nodes_outside(), len(own))
+        return coverage(self._nodes())
 
     def nodes_outside(self) -> int:
         """Return how many operations no delegate runs, once they are allocated."""
-        own = self._own_nodes()
-        makers = {int(tensor): i for i, node in enumerate(own) for tensor in node["outputs"]}
-        inside = {i for delegate in self._delegates() for i in _inside(delegate, own, makers)}
-        return len(own) - len(inside)
-
-    def _own_nodes(self) -> list[Mapping[str, Any]]:
-        return [node for node in self._nodes() if node["op_name"] != _DELEGATE]
-
-    def _delegates(self) -> list[Mapping[str, Any]]:
-        return [node for node in self._nodes() if node["op_name"] == _DELEGATE]
+        return nodes_outside(self._nodes())
 
     def _nodes(self) -> Sequence[Mapping[str, Any]]:
         with _readable_names():  # nothing public lists them
@@ -185,20 +173,3 @@ def _package() -> tuple[str, Any]:
         except ModuleNotFoundError:
             continue
     raise DeviceError("nothing here runs TFLite; install it: pip install ai-edge-litert")
-
-
-def _inside(
-    delegate: Mapping[str, Any], own: Sequence[Mapping[str, Any]], makers: Mapping[int, int]
-) -> Iterator[int]:
-    """Walk from what a delegate's piece computes back to what it is given; yield the operations between."""
-    given = set(map(int, delegate["inputs"]))
-    wanted = [int(tensor) for tensor in delegate["outputs"]]
-    seen: set[int] = set()
-    while wanted:
-        tensor = wanted.pop()
-        maker = makers.get(tensor)
-        if maker is None or tensor in given or maker in seen:
-            continue
-        seen.add(maker)
-        yield maker
-        wanted += map(int, own[maker]["inputs"])

@@ -96,6 +96,23 @@ def test_survivors_do_not_depend_on_the_order_of_candidates(seed: int, m: int, n
     assert sorted(survivors.tolist()) == nsga3.select(costs, n_survivors).tolist()
 
 
+@given(populations(), st.booleans(), st.data())
+def test_the_survivors_are_those_that_are_chosen_one_after_the_other(
+    costs: Costs, is_mirrored: bool, data: st.DataObject
+) -> None:
+    """Mirrored costs lie as near to several lines."""
+    costs = np.concatenate([costs, costs[:, ::-1]]) if is_mirrored else costs
+    n_survivors = data.draw(st.integers(1, len(costs)))
+    assert nsga3.select(costs, n_survivors).tolist() == one_after_the_other(costs, n_survivors)
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1.0, 1e6])
+def test_far_and_near_points_belong_to_their_nearest_lines(scale: float) -> None:
+    rng = np.random.default_rng(3)
+    costs = np.vstack([np.eye(3) * 0.5, rng.random((40, 3)) * scale + 1.0])
+    assert nsga3.select(costs, 20).tolist() == one_after_the_other(costs, 20)
+
+
 @pytest.mark.parametrize("m", [2, 3])
 @pytest.mark.parametrize("seed", range(15))
 def test_niches_are_filled_as_evenly_as_by_pymoo(seed: int, m: int) -> None:
@@ -140,6 +157,33 @@ def test_reference_points_are_the_whole_lattice_with_every_vertex(m: int, partit
 @pytest.mark.parametrize("n_survivors", [1, 2, 5, 40, 128])
 def test_there_are_no_more_reference_points_than_survivors(m: int, n_survivors: int) -> None:
     assert 1 <= len(nsga3.reference_points(m, n_survivors)) <= n_survivors
+
+
+def one_after_the_other(costs: Costs, n_survivors: int) -> list[int]:
+    """Return whom Algorithms 3 and 4 leave, by every distance, and one niche and one member at a time."""
+    kept: list[int] = []
+    stage: list[int] = []
+    for front in fronts(costs):
+        stage = front.tolist()
+        if len(kept) + len(stage) > n_survivors:
+            break
+        kept, stage = kept + stage, []
+    members, chosen = kept + stage, list(kept)
+    points = nsga3._normalised(costs[members])
+    lines = [line / np.linalg.norm(line) for line in nsga3.reference_points(costs.shape[1], n_survivors)]
+    distances = [
+        [float(np.linalg.norm(point - (point @ line) * line).round(9)) for point in points] for line in lines
+    ]
+    distances.sort(key=lambda far: (sorted(far), far))
+    niche = {one: min(range(len(lines)), key=lambda j: distances[j][i]) for i, one in enumerate(members)}
+    near = {one: min(far[i] for far in distances) for i, one in enumerate(members)}
+    total = {one: points[i].sum().round(9) for i, one in enumerate(members)}
+    while len(chosen) < n_survivors:
+        crowding = [sum(niche[one] == j for one in chosen) for j in range(len(lines))]
+        best = min(stage, key=lambda one: (crowding[niche[one]], near[one], total[one], one))
+        stage.remove(best)
+        chosen.append(best)
+    return sorted(chosen)
 
 
 def worst_front(costs: Costs, survivors: NDArray[np.intp]) -> int:

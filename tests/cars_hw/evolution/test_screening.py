@@ -5,10 +5,11 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import rankdata
 
 from cars_hw.candidate import Candidate
 from cars_hw.errors import CheckpointError, SelectionError
-from cars_hw.evolution.screening import Screen
+from cars_hw.evolution.screening import Screen, _ranks
 from cars_hw.networks.architecture import Architecture
 
 EVERYTHING: list[Architecture] = [(a, b, c) for a in range(5) for b in range(5) for c in range(5)]
@@ -98,6 +99,30 @@ def test_a_restored_screen_chooses_what_the_saved_one_would() -> None:
     saved.learn(evaluated(some(40)))
     restored.restore(json.loads(json.dumps(saved.state(), allow_nan=False)))
     assert restored(lambda n: EVERYTHING[:n], 9) == saved(lambda n: EVERYTHING[:n], 9)
+
+
+def test_the_known_costs_of_the_latest_pools_alone_are_remembered() -> None:
+    asked: list[Architecture] = []
+
+    def cost(architecture: Architecture) -> float:
+        asked.append(architecture)
+        return size(architecture)
+
+    chooser = Screen([cost], violation=lambda _: 0.0, pool_size=20)
+    chooser.learn(evaluated(some(30)))
+    first: list[Architecture] = [(4, i, 0) for i in range(20)]
+    pools = [first, first, *([(5 + i, j, 0) for j in range(20)] for i in range(8)), first]
+    n_asked = []
+    for pool in pools:
+        asked.clear()
+        chooser(lambda _, pool=pool: pool, 3)  # type: ignore[misc]
+        n_asked.append(len(asked))
+    assert n_asked == [20, 0, *[20] * 8, 20]
+
+
+def test_equal_costs_have_the_average_of_their_ranks() -> None:
+    costs = np.random.default_rng(0).integers(0, 9, (40, 3)).astype(np.float64)
+    assert np.array_equal(_ranks(costs), (rankdata(costs, axis=0) - 1.0) / 39.0)
 
 
 @pytest.mark.parametrize("state", [None, 3, [{"architecture": [0]}], [[0, 1]]])

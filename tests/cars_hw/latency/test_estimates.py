@@ -15,9 +15,10 @@ from cars_hw.latency.counting import NetworkCounts
 from cars_hw.latency.model import latency_model
 from cars_hw.latency.prediction import UnitPredictor
 from cars_hw.networks.architecture import Architecture
-from cars_hw.networks.graph import Node
+from cars_hw.networks.graph import Node, Part
 from cars_hw.objectives import Latency, Objective, Parameters, require_feasible
 from cars_hw.spaces import SearchSpace
+from cars_hw.spaces.darts import Darts
 from cars_hw.strategies import load
 from cars_hw.strategies._strategy import SearchFacts
 from cars_hw.testing._tables import write_table, write_unit_table
@@ -65,10 +66,12 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> LatencyTable:
     return LatencyTable.open(write_unit_table(tmp_path_factory.mktemp("estimates") / "t.jsonl", _SPACE))
 
 
-def merged(table: LatencyTable, *, shows_operations: bool = True) -> tuple[Latency, _Merging]:
+def merged(
+    table: LatencyTable, *, shows_operations: bool = True, space: SearchSpace = _SPACE
+) -> tuple[Latency, _Merging]:
     """Return the latency of networks by a runtime that merges, and who counts them."""
-    source = _Merging(_SPACE, shows_operations=shows_operations)
-    calibration = UnitContents(_SPACE, dict(table.executed)).calibration
+    source = _Merging(space, shows_operations=shows_operations)
+    calibration = UnitContents(space, dict(table.executed)).calibration
     alone = UnitPredictor(table, NetworkCounts(source))
     measured = [(one, alone.predict(one).latency_s) for one in calibration]
     predictor = UnitPredictor(table, NetworkCounts(source), measured)
@@ -150,6 +153,22 @@ def test_an_estimate_counts_no_network_and_depends_on_what_is_known_alone(table:
     again.estimator({})(others[-1])
     fresh = again.estimator(known)
     assert [fresh(one) for one in reversed(others)] == found[::-1]
+
+
+class _Whole(Darts):
+    """The same space, which does not tell its parts apart."""
+
+    def parts(self, architecture: Architecture) -> tuple[Part, ...]:
+        return ()
+
+
+def test_an_estimate_by_parts_is_that_by_the_nodes_of_each_network_to_the_bit(table: LatencyTable) -> None:
+    by_parts, by_nodes = (
+        merged(table, space=space)[0] for space in (_SPACE, _Whole(**_SPACE.settings.values()))
+    )
+    known, others = {one: by_parts(one) for one in drawn(20, seed=1)}, drawn(60, seed=4)
+    estimates = [latency_ms.estimator(known) for latency_ms in (by_parts, by_nodes)]
+    assert list(map(estimates[0], others)) == list(map(estimates[1], others))
 
 
 def test_a_table_of_operations_is_its_own_estimate(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from cars_hw.ledger import Json
 from cars_hw.results.run_warnings import excesses, has_usable_member, warnings_of
 from cars_hw.saving.record import Generation
 from cars_hw.testing._tables import write_table
+from cars_hw.weights.training_plan import TrainingPlan
 from devices import connect
 from latency_tables import LatencyTable, Measurement, TableHeader
 from tests.fakes.configurations import TINY
@@ -78,6 +79,13 @@ def test_where_some_are_no_better_than_chance_and_the_others_violate_a_limit_non
 def test_skipped_steps_are_counted() -> None:
     [found] = warnings_of(_config(), _generation((0.2, 3, 5), skipped_steps=3))
     assert (found.kind, "3 of 12 training steps" in found.text) == ("skipped_steps", True)
+
+
+@pytest.mark.parametrize(("skipped", "warns"), [(16, False), (40, True)])
+def test_steps_that_the_scale_of_float16_costs_are_no_reason_to_warn(skipped: int, warns: bool) -> None:
+    config = _config().model_copy(update={"training": TrainingPlan(precision="float16")})
+    found = warnings_of(config, _generation((0.2, 3, 5), skipped_steps=skipped))
+    assert [one.kind for one in found] == (["skipped_steps"] if warns else [])
 
 
 @pytest.mark.parametrize(

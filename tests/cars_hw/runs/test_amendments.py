@@ -97,7 +97,6 @@ def test_what_differs_in_nothing_is_no_amendment(run: Run) -> None:
         ({"search": {"generations": 2}}, "search.generations", "3", "2"),
         ({"search": {"seed": 3}}, "search.seed", "0", "3"),
         ({"search": {"epochs_per_generation": 1}}, "search.epochs_per_generation", "0.2", "1.0"),
-        ({"search": {"torch_device": "cuda"}}, "search.torch_device", "'cpu'", "'cuda'"),
         ({"search": {"objectives": ["error", "macs"]}}, "search.objectives", r"\['error'.*", r"\['error'.*"),
         ({"strategy": {"population_size": 9}}, "strategy.population_size", "4", "9"),
         ({"strategy": {"name": "evnas"}}, "strategy.name", "'random_search'", "'evnas'"),

@@ -13,7 +13,10 @@ from hypothesis import strategies as st
 
 from cars_hw.errors import ArchitectureError
 from cars_hw.networks import operations
+from cars_hw.networks.architecture import Architecture
 from cars_hw.networks.graph import Graph
+from cars_hw.objectives import Macs, Parameters
+from cars_hw.spaces._space import Scale
 from cars_hw.spaces.darts import OPERATIONS, Darts
 from cars_hw.strategies.g_evonas import stages
 from devices.foundation.errors import ConfigError, UnknownNameError
@@ -235,6 +238,42 @@ def test_a_skip_at_stride_1_is_no_node() -> None:
     assert slots["cell0.node0.sum"].inputs == ("cell0.preprocess0", "cell0.preprocess1")
     assert slots["cell2.node0.sum"].inputs == ("cell2.node0.from0", "cell2.node0.from1")
     assert slots["cell2.node0.from0"].spec.kind == "factorized_reduce"
+
+
+@pytest.mark.parametrize("deploy", ["cifar", "imagenet", "search"])
+def test_networks_share_the_parts_that_make_up_their_counts(deploy: str) -> None:
+    space = Darts(deploy=deploy)
+    rng = np.random.default_rng(0)
+    members = [space.sample(rng) for _ in range(6)]
+    for member in members:
+        graph = space.deployed(member)
+        assert sorted(str(spec) for part in space.parts(member) for spec in part.specs) == sorted(
+            map(str, graph.specs())
+        )
+        assert Parameters(space)(member) == graph.parameters()
+        assert Macs(space)(member) == graph.macs()
+    changed = (*members[0][:-1], (members[0][-1] + 1) % 7)
+    pairs = zip(space.parts(members[0]), space.parts(changed), strict=True)
+    assert [one is other for one, other in pairs] == [True] * 8 + [False]
+
+
+def test_a_space_made_of_this_one_with_other_networks_has_not_its_parts() -> None:
+    class Wider(Darts):
+        def graph(self, architecture: Architecture, scale: Scale = "search") -> Graph:
+            return Darts(channels=32).graph(architecture, scale)
+
+    class Shorter(Darts):
+        def deployed(self, architecture: Architecture) -> Graph:
+            return Darts(cells=3).graph(architecture)
+
+    assert Wider().parts((0,) * 24) == ()
+    assert Shorter().parts((0,) * 24) == ()
+    assert Darts().parts((0,) * 24)
+
+
+def test_parts_of_what_is_no_member_are_refused() -> None:
+    with pytest.raises(ArchitectureError):
+        SPACE.parts((0, 9))
 
 
 def test_importing_the_space_does_not_import_torch() -> None:

@@ -174,7 +174,7 @@ def test_soft_paths_run_every_branch_and_train_it(tmp_path: Path, config: Search
     trainer.activate(_SPACE, soft_path=True)
     before = {name: value.clone() for name, value in trainer.supernet.named_parameters()}
     architecture = _SPACE.sample(np.random.default_rng(0))
-    assert np.isfinite(trainer.step([architecture]))
+    assert np.isfinite(float(trainer.step([architecture])))
     assert 0 <= trainer.accuracy(architecture) <= 1
     moved = {
         name.partition(":")[0]

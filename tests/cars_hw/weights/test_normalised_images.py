@@ -52,6 +52,6 @@ def test_a_search_trains_and_judges_on_a_folder_of_images(tmp_path: Path) -> Non
     plan = cars_hw.TrainingPlan(batch_size=8, crop_padding=1, recalibration_images=8, evaluation_batch_size=3)
     trainer = cars_hw.SuperNetTrainer(space, of_folder(tmp_path), plan, total_steps=4)
     architecture = space.sample(np.random.default_rng(0))
-    assert all(np.isfinite(trainer.step([architecture])) for _ in range(4))
+    assert all(np.isfinite(float(trainer.step([architecture]))) for _ in range(4))
     assert 0 <= trainer.accuracy(architecture) <= 1
     assert trainer.fitness[0].shape == (8, 1, 8, 8)

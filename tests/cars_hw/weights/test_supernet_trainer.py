@@ -46,7 +46,7 @@ def test_training_lowers_the_loss_and_the_error(space: Darts, digits: Data) -> N
     trainer = _trainer(space, digits)
     architecture = space.sample(np.random.default_rng(0))
     before = trainer.accuracy(architecture)
-    losses = [trainer.step([architecture]) for _ in range(40)]
+    losses = [float(trainer.step([architecture])) for _ in range(40)]
     assert np.mean(losses[-5:]) < np.mean(losses[:5]) - 0.3
     assert trainer.accuracy(architecture) > before + 0.2
 
@@ -126,14 +126,14 @@ def test_the_ledger_tells_whether_training_diverged_with_no_step_skipped(
 ) -> None:
     plan = _PLAN.model_copy(update={"learning_rate": learning_rate})
     trainer, rng = _trainer(space, digits, plan), np.random.default_rng(0)
-    losses = [trainer.step([space.sample(rng)]) for _ in range(20)]
+    losses = [float(trainer.step([space.sample(rng)])) for _ in range(20)]
     ledger = trainer.ledger
     assert ledger.skipped_steps == 0
     assert ledger.loss == pytest.approx(np.mean(losses))
     assert ledger.least_loss == pytest.approx(min(np.mean(losses[:n]) for n in range(5, 21)))
     assert (ledger.loss > 1.5 * math.log(10)) is diverges
     trainer.reset(10)
-    loss = trainer.step([space.sample(rng)])
+    loss = float(trainer.step([space.sample(rng)]))
     assert (ledger.loss_steps, ledger.loss, ledger.least_loss) == (1, loss, 0.0)
 
 
@@ -201,7 +201,7 @@ def test_a_restored_trainer_goes_on_bit_for_bit(space: Darts, digits: Data) -> N
     resumed = SuperNetTrainer(space, digits, _PLAN, total_steps=40, seed=1)
     resumed.restore(state)
     for architecture in path[4:]:
-        assert straight.step([architecture]) == resumed.step([architecture])
+        assert float(straight.step([architecture])) == float(resumed.step([architecture]))
     left, right = straight.state(), resumed.state()
     assert left.arrays.keys() == right.arrays.keys()
     assert all(np.array_equal(left.arrays[name], right.arrays[name]) for name in left.arrays)

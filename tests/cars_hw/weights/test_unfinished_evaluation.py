@@ -122,7 +122,7 @@ def test_whatever_comes_between_begins_it_anew(deed: str, digits: Data) -> None:
     found = []
     for trainer in (straight, killed):
         _DEEDS[deed](trainer, other)
-        found.append([trainer.accuracy(first), trainer.step([first])])
+        found.append([trainer.accuracy(first), float(trainer.step([first]))])
     assert found[0] == found[1]
     _assert_same(killed.state_within(), straight.state_within())
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from devices._android import cores
+from devices import _cores as cores
 from devices._errors import DeviceError
 
 Kinds = tuple[tuple[int, ...], ...]

@@ -3,12 +3,20 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devices.foundation.text import first_line, one_line
+from devices.foundation.text import first_line, one_line, plain
 
 
 def test_what_a_phone_says_becomes_one_short_printable_line() -> None:
     assert one_line(b"  a\nb\x1b[31m\x00 ") == "a?b?[31m?"
     assert len(one_line(b"x" * 10_000)) == 120
+
+
+@given(st.text())
+def test_a_devices_text_has_single_blanks_and_no_control_characters(said: str) -> None:
+    assert plain(" Pi\x1b[31m\r\n5\0") == "Pi [31m 5"
+    assert plain(said) == " ".join(plain(said).split())
+    assert plain(said).isprintable()
+    assert len(plain(said)) <= 120
 
 
 @given(st.binary() | st.text(), st.integers(1, 40))

@@ -8,7 +8,7 @@ from latency_tables.units.classes import UnitClass, unit_class, unit_work
 from latency_tables.units.unit import Shape, Unit
 
 _NCHW, _NHWC = (1, 8, 32, 32), (1, 32, 32, 8)
-_NCHWC = "com.microsoft.nchwc"
+_NCHWC, _LAST = "com.microsoft.nchwc", "com.ms.internal.nhwc"
 
 
 def key(
@@ -30,6 +30,8 @@ def key(
         (key("Conv", weights=((16, 8, 3, 3),), domain=_NCHWC), "convolution"),
         (key("Conv", _NCHW, _NCHW, weights=((8, 8, 1, 1), (8,)), domain=_NCHWC), "pointwise"),
         (key("Conv", weights=((8, 1, 3, 3),), group=8), "depthwise"),
+        (key("NhwcFusedConv", _NHWC, weights=((8, 1, 3, 3), (8,)), out=_NHWC, group=8), "depthwise"),
+        (key("NhwcFusedConv", _NHWC, weights=((8, 8, 3, 3), (8,)), out=_NHWC), "convolution"),
         (key("Conv", weights=((8, 1, 1, 1),), group=8), "depthwise"),
         (key("Conv", weights=((8, 2, 3, 3),), group=4), "convolution"),
         (key("Conv", (1, 1, 28, 28), weights=((8, 1, 3, 3),)), "convolution"),
@@ -40,6 +42,9 @@ def key(
         (key("CONV_2D", _NHWC, out=_NHWC, weights=((8, 3, 3, 8), (8,))), "convolution"),
         (key("CONV_2D", _NHWC, out=_NHWC, weights=((8, 3, 3, 1), (8,))), "depthwise"),
         (key("DEPTHWISE_CONV_2D", _NHWC, out=_NHWC, weights=((1, 1, 1, 8), (8,))), "depthwise"),
+        (key("Conv", _NHWC, out=_NHWC, weights=((8, 1, 3, 3),), domain=_LAST), "depthwise"),
+        (key("Conv", (1, 8, 8, 1), weights=((8, 1, 3, 3),), domain=_LAST), "convolution"),
+        (key("Conv", _NHWC, out=_NHWC, weights=((8, 8, 1, 1), (8,)), domain=_LAST), "pointwise"),
         (key("MaxPool", domain=_NCHWC), "pool"),
         (key("GlobalAveragePool"), "pool"),
         (key("AVERAGE_POOL_2D"), "pool"),
@@ -55,6 +60,12 @@ def key(
         (key("Relu"), "rest"),
         (key("Concat", _NCHW, _NCHW, out=(1, 16, 32, 32), axis=1), "rest"),
         (key("PAD"), "rest"),
+        (key("Conv2d", weights=((8, 1, 3, 3),), group=8), "depthwise"),
+        (key("Conv2d", weights=((16, 8, 1, 1), (16,))), "pointwise"),
+        (key("BatchNorm2d", weights=((8,),) * 2), "norm"),
+        (key("AdaptiveAvgPool2d", out=(1, 8, 1, 1)), "pool"),
+        (key("contiguous"), "reorder"),
+        (key("Linear", (1, 64), weights=((10, 64), (10,)), out=(1, 10)), "rest"),
         (key("Conv"), "rest"),  # without weights, nothing is known of it
         (key("SomethingOfNextYear", weights=((3, 3), ())), "rest"),
     ],

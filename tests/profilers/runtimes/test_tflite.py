@@ -9,8 +9,12 @@ import torch
 from torch import nn
 
 from devices._errors import DeviceError
+from devices._gpu.cards import cards
+from devices._gpu.nvml import Nvml
+from devices._gpu.vulkan import VulkanCard
 from devices.cpu import Cpu
 from devices.foundation.errors import ConfigError
+from devices.gpu import Gpu
 from latency_tables.measurement import FailureStatus
 from latency_tables.spec import OpSpec
 from latency_tables.table import LatencyTable
@@ -25,6 +29,7 @@ from profilers.runtimes._runtime import Workload
 from profilers.runtimes._tflite import host
 from profilers.runtimes.tflite import TfLite
 from tests.fakes.modules import Join, conv
+from tests.fakes.nvml import FakeNvml
 from tests.fakes.tflite_files import with_custom_operation
 
 SPEC = OpSpec.of("conv", (1, 8, 12, 12))
@@ -53,6 +58,18 @@ def prepared(
         (latency_s,) = sampler(4)
         assert latency_s > 0
         return dict(sampler.facts())
+
+
+def test_a_graphics_card_is_refused_for_nothing_would_run_on_it() -> None:
+    adreno = VulkanCard("Adreno 740", 0x5143, 0x43050A01)
+    [found] = cards([adreno], library=Nvml(FakeNvml()), drm=Path("/nonexistent"))
+    with (
+        pytest.raises(
+            DeviceError, match="TFLite is measured on this machine, a board or a phone, not on gpu"
+        ),
+        TfLite().prepare(Workload(SPEC, conv), Gpu(found)),
+    ):
+        pass
 
 
 @pytest.mark.parametrize(

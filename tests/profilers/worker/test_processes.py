@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from latency_tables import Failure, FailureStatus, LatencyTable, OpSpec
 from profilers.errors import WrongOutputError
 from profilers.plan import MeasurementPlan
 from profilers.profiler import Profiler
-from profilers.runtimes._runtime import LoweredModel, Workload
+from profilers.runtimes._runtime import LoweredModel, Runtime, Workload
 from profilers.runtimes.onnxruntime import OnnxRuntime
 from profilers.worker.contract import Block
 from profilers.worker.process import WorkerEndedError, WorkerProcess
@@ -35,6 +36,10 @@ _QUICK = MeasurementPlan(precision=0.1, min_rounds=5, spread_s=0.0, max_rounds=4
 
 def workloads(*kinds: str) -> list[Workload]:
     return [Workload(OpSpec.of(kind, (1, 8, 4, 4)), Path("its kind says all")) for kind in kinds]
+
+
+def processes(runtime: Runtime, address: str) -> Processes:
+    return Processes(runtime, partial(WorkerProcess, runtime, address), 1)
 
 
 def is_running(process: int) -> bool:
@@ -91,7 +96,7 @@ def test_a_process_that_ends_itself_tells_its_last_words_and_one_closed_is_gone(
 
 
 def test_a_process_that_cannot_start_is_said_with_its_reason() -> None:
-    worker = Processes(Crashing(), "nowhere", 1)
+    worker = processes(Crashing(), "nowhere")
     with worker, pytest.raises(DeviceError, match=r"does not start: .*unknown device 'nowhere'"):
         worker.load(0, workloads("a")[0])
 
@@ -134,7 +139,7 @@ def test_a_process_at_work_ends_with_the_one_that_started_it() -> None:
 def test_onnx_runtime_measures_in_a_process_that_has_its_wrong_numbers_found() -> None:
     right = OnnxRuntime().lowered(Workload(_CONV, conv))
     wrong = replace(right, reference=np.zeros((1, 16, 12, 12), np.float32))
-    with Cpu.connect("") as device, device.quiet(1), Processes(OnnxRuntime(), "cpu", 1) as worker:
+    with Cpu.connect("") as device, device.quiet(1), processes(OnnxRuntime(), "cpu") as worker:
         worker.load(0, Workload(_CONV, right))
         (block,) = worker.run(0, [(0, 2)])
         assert isinstance(block, Block)

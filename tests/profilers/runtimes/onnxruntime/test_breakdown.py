@@ -12,7 +12,7 @@ from devices.cpu import Cpu
 from latency_tables.spec import OpSpec
 from latency_tables.units.unit import Unit
 from profilers.errors import GarbledOutputError
-from profilers.runtimes._onnxruntime.breakdown import operator_times, profiled_calls
+from profilers.runtimes._onnxruntime.breakdown import operator_times, profiled_calls, ran_by
 from profilers.runtimes._runtime import Workload
 from profilers.runtimes.onnxruntime import OnnxRuntime
 
@@ -122,3 +122,16 @@ def test_a_network_is_broken_down_into_what_is_executed() -> None:
     assert "Relu" not in names  # the convolution applies it
     assert {"Conv", "GlobalAveragePool", "Gemm"} <= {name.removeprefix("Fused") for name in names}
     assert all(0 < time.mean_s < 1 for time in found)
+
+
+def test_a_profile_tells_which_provider_ran_which_operators() -> None:
+    events = [event("a", "Conv", 9), event("b", "Relu", 1), event("c", "Conv", 5), _CALL]
+    for one, provider in zip(events, ("Gpu", "Cpu", "Gpu"), strict=False):
+        one["args"] = {"op_name": "Conv" if provider == "Gpu" else "Relu", "provider": provider}
+    assert ran_by(json.dumps(events).encode()) == {"Gpu": {"Conv"}, "Cpu": {"Relu"}}
+
+
+@pytest.mark.parametrize("events", [[], [_CALL], [event("a", "Conv", 9)]])
+def test_a_profile_that_does_not_tell_what_ran_each_node_is_garbled(events: list[object]) -> None:
+    with pytest.raises(GarbledOutputError, match=r"ONNX Runtime's profile (has no node|does not tell)"):
+        ran_by(json.dumps(events).encode())

@@ -1,6 +1,7 @@
 """Messages over a pipe: a JSON object and raw bytes, each with its length ahead, bounded and checked."""
 
 import json
+import signal
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -53,11 +54,12 @@ def send(
         write(content)
 
 
-def receive(read: Callable[[int], bytes]) -> Message | None:
+def receive(read: Callable[[int], bytes], *, most_content_bytes: int = _MOST_CONTENT_BYTES) -> Message | None:
     """Read a message; ``None`` where the pipe has ended before it began.
 
     Args:
         read: Returns up to so many bytes, and none at the end.
+        most_content_bytes: The most raw bytes that it may have.
 
     Raises:
         GarbledOutputError: It is cut, too long, or no message.
@@ -68,18 +70,26 @@ def receive(read: Callable[[int], bytes]) -> Message | None:
     if len(head) < _HEAD.size:
         raise GarbledOutputError("a message was cut")
     mark, text_bytes, content_bytes = _HEAD.unpack(head)
-    if mark != _MARK or text_bytes > _MOST_TEXT_BYTES or content_bytes > _MOST_CONTENT_BYTES:
+    if mark != _MARK or text_bytes > _MOST_TEXT_BYTES or content_bytes > most_content_bytes:
         raise GarbledOutputError(f"{head.hex()} is not the beginning of a message")
     text, content = _exactly(read, text_bytes), _exactly(read, content_bytes)
     if len(text) < text_bytes or len(content) < content_bytes:
         raise GarbledOutputError("a message was cut")
     try:
         fields = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise GarbledOutputError("a message has no JSON") from error
     if not isinstance(fields, dict):
         raise GarbledOutputError(f"a message has {text[:80]!r} in the place of an object")
     return Message(fields, content)
+
+
+def signal_name(number: int) -> str:
+    """Return the name of a signal and what it means: how a process may end that answers no more."""
+    try:
+        return f"{signal.Signals(number).name}, {signal.strsignal(number)}"
+    except ValueError:
+        return f"signal {number}"
 
 
 def _exactly(read: Callable[[int], bytes], n: int) -> bytes:

@@ -5,8 +5,8 @@ import struct
 
 import pytest
 
+from profilers._messages import Message, receive, send
 from profilers.errors import GarbledOutputError
-from profilers.worker.messages import Message, receive, send
 
 
 def sent(fields: dict[str, object], *contents: bytes) -> bytes:
@@ -46,9 +46,10 @@ def test_a_cut_message_is_an_error_wherever_it_is_cut() -> None:
         struct.pack(">4sIQ", b"CHW1", 2, 1 << 40) + b"{}",
         struct.pack(">4sIQ", b"CHW1", 2, 0) + b"{]",
         struct.pack(">4sIQ", b"CHW1", 2, 0) + b"[]",
+        struct.pack(">4sIQ", b"CHW1", 100_000, 0) + b"[" * 100_000,
         struct.pack(">4sIQ", b"CHW1", 2, 0) + b"\xff\xff",
     ],
-    ids=["text", "long", "huge", "damaged", "list", "bytes"],
+    ids=["text", "long", "huge", "damaged", "list", "deep", "bytes"],
 )
 def test_what_is_no_message_is_refused_and_nothing_is_allocated_for_it(raw: bytes) -> None:
     with pytest.raises(GarbledOutputError):

@@ -1,0 +1,125 @@
+"""Stepper: takes steps along mean gradients; the host asks for them, and waits for none."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from cars_hw.networks.architecture import Architecture
+from cars_hw.weights.placement import wide
+from cars_hw.weights.stepping.arithmetic import Arithmetic
+from cars_hw.weights.stepping.cuda_graphs import CudaRecorder
+from cars_hw.weights.stepping.gradients import EagerGradients, Gradients, Member, RecordedGradients
+from cars_hw.weights.stepping.loss_scale import LossScale
+from cars_hw.weights.stepping.rates import Rates
+from cars_hw.weights.stepping.sgd import Sgd
+from cars_hw.weights.supernet import SuperNet
+from cars_hw.weights.training_plan import TrainingPlan
+
+
+class Stepper:
+    """Clipped SGD on shared weights.
+
+    Args:
+        supernet: The weights.
+        plan: How to train.
+        arithmetic: In which numbers, and where.
+    """
+
+    def __init__(self, supernet: SuperNet, plan: TrainingPlan, arithmetic: Arithmetic) -> None:
+        self._supernet, self._plan, self._arithmetic = supernet, plan, arithmetic
+        self._scale = LossScale(arithmetic.device) if arithmetic.is_scaled else None
+        self._gradients: Gradients = EagerGradients(supernet, arithmetic, self._scale)
+        if plan.cuda_graphs and arithmetic.device.type == "cuda":
+            recorder = CudaRecorder(arithmetic.device)
+            self._gradients = RecordedGradients(self._gradients, recorder, plan.cuda_graphs)
+        self._sgd = Sgd(momentum=plan.momentum, weight_decay=plan.weight_decay)
+        self._rates = Rates(arithmetic.device)
+
+    def step(
+        self, architectures: Sequence[Architecture], images: Tensor, labels: Tensor, *, soft_path: bool
+    ) -> Tensor:
+        """Take one step, unless the loss or a gradient is not finite.
+
+        Args:
+            architectures: The members.
+            images: Normalised and augmented, (b, c, h, w).
+            labels: (b,).
+            soft_path: Whether soft graphs are trained.
+
+        Returns:
+            The mean loss, of no shape; NaN where the step was skipped.
+        """
+        with self._arithmetic.chosen():
+            loss = self._mean_gradient(architectures, images, labels, soft_path=soft_path)
+            parameters = [
+                parameter for parameter in self._supernet.parameters() if parameter.grad is not None
+            ]
+            self._unscale(parameters)
+            norm = nn.utils.clip_grad_norm_(parameters, self._plan.clip_norm)
+            is_taken = loss.isfinite() & norm.isfinite()
+            self._sgd.step(parameters, self._rates.next(), is_taken)
+            self._rates.add(is_taken)
+            if self._scale is not None:
+                self._scale.add(is_taken)
+            for parameter in parameters:
+                parameter.grad = None
+            return torch.where(is_taken, loss, math.nan)
+
+    def go_by(self, rate: Callable[[int], float], taken: int) -> None:
+        """Go on by the learning rates of ``rate``, by the number of steps, after the first ``taken``."""
+        self._rates.begin(rate, taken)
+
+    def forget_what_is_gone(self) -> None:
+        """Forget momenta and recordings of weights that the SuperNet does not have any more."""
+        self._sgd.keep(list(self._supernet.parameters()))
+        self._gradients.forget()
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return what decides the next step, beside the weights: ``momentum/NAME``, ``scale/NAME``."""
+        found = {
+            f"momentum/{name}": self._sgd.momenta[parameter]
+            for name, parameter in self._supernet.named_parameters()
+            if parameter in self._sgd.momenta
+        }
+        scale = {} if self._scale is None else self._scale.tensors()
+        return found | {f"scale/{name}": tensor for name, tensor in scale.items()}
+
+    @torch.no_grad()
+    def restore(self, momenta: Mapping[str, Tensor], scale: Mapping[str, Tensor]) -> None:
+        """Take up what ``tensors`` returned.
+
+        Args:
+            momenta: By the names of parameters.
+            scale: That of the loss; empty where it was not scaled.
+
+        Raises:
+            RuntimeError: A tensor has another shape.
+        """
+        self._sgd.momenta = {
+            parameter: torch.empty_like(parameter).copy_(momenta[name])
+            for name, parameter in self._supernet.named_parameters()
+            if name in momenta
+        }
+        if self._scale is not None:
+            self._scale.restore(scale)
+
+    def _mean_gradient(
+        self, architectures: Sequence[Architecture], images: Tensor, labels: Tensor, *, soft_path: bool
+    ) -> Tensor:
+        """Accumulate the mean of the architectures' gradients (CARS, eq. 3); return the mean loss."""
+        self._supernet.train()
+        device = self._arithmetic.device
+        total = torch.zeros((), dtype=wide(device), device=device)
+        for architecture in architectures:
+            member = Member(architecture, soft_path, len(architectures))
+            total = total + self._gradients.add(member, images, labels).to(total.dtype)
+        return total
+
+    def _unscale(self, parameters: Sequence[nn.Parameter]) -> None:
+        if self._scale is None:
+            return
+        for parameter in parameters:
+            if parameter.grad is not None:
+                parameter.grad.div_(self._scale.factor)

@@ -1,0 +1,1 @@
+"""Graphics cards: found through their drivers, read and held by NVML or sysfs."""

@@ -1,0 +1,100 @@
+"""Writes docs/performance.md from the rows that benchmarks of speed left with ``--json``.
+
+usage: python scripts/performance.py FILE.json [FILE.json ...] > docs/performance.md
+"""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+_HEAD = """# How fast it is
+
+Written by `scripts/performance.py` from what full runs of scripts in `benchmarks/` left with `--json`. One
+machine: a virtual machine with 2 cores of an AMD EPYC (x86-64, AVX2) under Linux, shared with others. All
+times are CPU time, not time on a clock, so that others on the machine matter less; linear algebra has one
+thread. A ratio is taken in one run, both sides in turns, and is the median over its repetitions (n) with a
+95 % interval of that median, or their range where they are fewer than nine. Quote ratios; seconds are this
+machine's. A goal that is **missed** is in bold.
+"""
+
+
+class _Section(NamedTuple):
+    """Rows that belong together.
+
+    Attributes:
+        title: Heading.
+        starts: What their claims begin with.
+        text: What they mean.
+    """
+
+    title: str
+    starts: tuple[str, ...]
+    text: str
+
+
+_SECTIONS = (
+    _Section(
+        "Selection",
+        ("selection.",),
+        "CPU time of pNSGA-III over that of pymoo's NSGA-III (`ReferenceDirectionSurvival`), for so many\n"
+        "candidates and survivors of three costs: `spread` uniformly, in many fronts; on one `front`, where\n"
+        "all of them are associated with reference points. pNSGA-III sorts twice, by costs and by the speed\n"
+        "of learning, and chooses the same in every unit. `python benchmarks/speed.py`.",
+    ),
+    _Section(
+        "Screening",
+        ("screening.darts.",),
+        "A generation, of which 128 are chosen from a pool of 2 000, on `darts` deployed with 20 cells, by\n"
+        "parameters and by the estimates of a table of units. Counting what ONNX Runtime executes of the\n"
+        "chosen stands apart (`counting.` in [figures.md](figures.md)). `growth_mb` is what 15 further\n"
+        "generations add to the memory. `python benchmarks/speed.py`.",
+    ),
+    _Section(
+        "Starting",
+        ("startup.",),
+        "A process that prints the help of `cars-hw`, and one that imports `cars_hw.search`.\n"
+        "`python benchmarks/speed.py`.",
+    ),
+)
+
+
+def main(paths: Sequence[str]) -> None:
+    """Print the page."""
+    rows = [row for path in paths for row in json.loads(Path(path).read_text())["rows"]]
+    sections = (_shown(section, rows) for section in _SECTIONS)
+    sys.stdout.write("\n".join(filter(None, [_HEAD, *sections])))
+
+
+def _shown(section: _Section, rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return a section with its table; nothing where no benchmark told of it."""
+    lines = [_line(row) for row in rows if row["claim"].startswith(section.starts)]
+    if not lines:
+        return ""
+    head = "| claim | figure | unit | spread | peer | goal | n |\n|---|---|---|---|---|---|---|\n"
+    return f"## {section.title}\n\n{section.text}\n\n{head}{''.join(lines)}"
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    figure = _number(row["figure"])
+    spread = " .. ".join(map(_number, row["spread"] or ()))
+    peer = "" if row["peer"] is None else f"{row['peer_name']}: {_number(row['peer'])}"
+    shown = figure if _is_met(row) else f"**{figure}**"
+    cells = (f"`{row['claim']}`", shown, row["unit"], spread, peer, row["goal"], str(row["n"]))
+    return f"| {' | '.join(cells)} |\n"
+
+
+def _is_met(row: Mapping[str, Any]) -> bool:
+    sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
+    from _rows import Row
+
+    return Row(**row).is_met()
+
+
+def _number(value: float) -> str:
+    return f"{value:.3g}"
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -27,6 +27,9 @@ _PATIENCE_S = 4.5
 
 _SOON_S = 0.01
 
+#: How the names of the files of Python's own import begin.
+_LOADER = "<frozen importlib."
+
 _Handler = Callable[[int, FrameType | None], Any] | int | None
 
 _NAMES: dict[int, str] = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
@@ -47,28 +50,39 @@ class _Interruption:
     Attributes:
         kept: What is kept, or what returns that.
         adding: Options that the command takes to go on.
-        number: The signal that was received.
+        number: The signal that ends the verb.
+        asked: The signal that was received first; it waits where modules are being loaded.
     """
 
     kept: str | Callable[[], str] = "nothing was changed"
     adding: tuple[str, ...] = ()
     number: int | None = None
+    asked: int | None = None
     _said: threading.Lock = field(default_factory=threading.Lock)
 
-    def take(self, number: int, _: FrameType | None) -> None:
-        """Handle a signal: the first one ends the verb, and further ones do not disturb its end."""
+    def take(self, number: int, frame: FrameType | None) -> None:
+        """Handle a signal: the first one ends the verb, and further ones do not disturb its end.
+
+        Extension modules run code of Python's while they are loaded, and end the process where it raises: an
+        interrupt waits until they are.
+        """
         if self.number is not None:
+            return
+        if self.asked is None:
+            self.asked = number
+            watchdog = threading.Timer(_PATIENCE_S, self._leave)
+            watchdog.daemon = True
+            watchdog.start()
+        if _is_loading(frame):
+            _soon(number)
             return
         self.number = number
         sys.unraisablehook = self._again
-        watchdog = threading.Timer(_PATIENCE_S, self._leave)
-        watchdog.daemon = True
-        watchdog.start()
         raise Interrupt
 
     def say(self) -> int:
         """Say what is kept, once; return the exit status."""
-        number = self.number or signal.SIGINT
+        number = self.number or self.asked or signal.SIGINT
         if self._said.acquire(blocking=False):
             kept = self.kept if isinstance(self.kept, str) else self.kept()
             text = f"cars-hw: {name_of(number)}: {kept}; go on with: {command(self.adding)}"
@@ -84,7 +98,7 @@ class _Interruption:
         """Interrupt anew where the first interrupt met code that lets no exception through."""
         if isinstance(ignored.exc_value, KeyboardInterrupt) and self.number is not None:
             number, self.number = self.number, None
-            threading.Timer(_SOON_S, os.kill, (os.getpid(), number)).start()
+            _soon(number)
 
 
 _now = _Interruption()
@@ -114,7 +128,7 @@ def one_line_at_interrupts() -> Iterator[None]:
     Signals that the caller ignores, as ``nohup`` does, stay ignored.
     """
     keeps("nothing was changed")
-    _now.number = None
+    _now.number = _now.asked = None
     handlers = _taken_by(_now.take)
     ours = list(handlers)
     try:
@@ -152,6 +166,22 @@ def _taken_by(take: Callable[[int, FrameType | None], None]) -> dict[signal.Sign
     for number in before:
         signal.signal(number, take)
     return before
+
+
+def _is_loading(frame: FrameType | None) -> bool:
+    """Tell whether ``frame`` runs because a module is being loaded."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith(_LOADER):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _soon(number: int) -> None:
+    """Send the signal to this process again, in a moment."""
+    timer = threading.Timer(_SOON_S, os.kill, (os.getpid(), number))
+    timer.daemon = True
+    timer.start()
 
 
 def _ignore(numbers: Sequence[int]) -> None:

@@ -247,3 +247,16 @@ def test_an_interrupt_of_what_an_extension_runs_has_the_same_status(tmp_path: Pa
     command = [sys.executable, "-m", "verb"]
     ended = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, timeout=60)
     assert (ended.returncode, ended.stderr.count(b"\n")) == (143, 1), ended.stderr
+
+
+def test_an_interrupt_waits_until_the_module_is_loaded(tmp_path: Path) -> None:
+    (tmp_path / "loaded.py").write_text(
+        "import signal, time\nsignal.raise_signal(signal.SIGTERM)\ntime.sleep(0.2)\nprint('loaded')\n"
+    )
+    (tmp_path / "verb.py").write_text(
+        "import time\nfrom cars_hw.cli._interruption import one_line_at_interrupts\n"
+        "with one_line_at_interrupts():\n    import loaded\n    time.sleep(60)\n"
+    )
+    command = [sys.executable, "-m", "verb"]
+    ended = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True, timeout=30)
+    assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (143, "loaded\n", 1), ended.stderr

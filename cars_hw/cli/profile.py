@@ -30,7 +30,7 @@ from cars_hw.cli._options import (
 )
 from cars_hw.cli._output import print_json, say
 from cars_hw.networks.architecture import Architecture
-from latency_tables import LatencyTable, Measurement
+from latency_tables import FailureStatus, LatencyTable, Measurement
 from profilers import ProfilingError
 
 if TYPE_CHECKING:
@@ -145,8 +145,19 @@ def profile(
     if not json:
         found = trust(LatencyTable.open(path), make_space(resolved))
         command = validate_command(resolved, options=quality_options(precision, max_drift, spread_s))
-        say(f"{path}: {found}" + (f"; run `{command}`" if not found.is_validated else ""))
+        say(f"{path}: {found}" + (f"; run `{command}`" if found.can_be_validated else ""))
         _print_caution(resolved)
+    _require_measured(path, filled)
+
+
+def _require_measured(table: str, filled: "Filled") -> None:
+    """Raise an error where something has no latency, with what helps."""
+    untimed = sum(failure.status is FailureStatus.UNTIMED for failure in filled.failures)
+    if untimed:
+        raise ProfilingError(
+            f"{untimed} of {table} ran and were right, and have no latency, for times of this device say "
+            "nothing of any hardware; measure on a real card"
+        )
     if filled.failures:
         raise ProfilingError(
             f"{len(filled.failures)} could not be measured; --retry-failures tries them again"

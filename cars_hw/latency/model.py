@@ -95,10 +95,12 @@ class Trust:
     Attributes:
         text: One line that says so.
         is_validated: Whether it was validated, by the entries that it has now.
+        can_be_validated: Whether it was not, and holds latencies.
     """
 
     text: str
     is_validated: bool
+    can_be_validated: bool = False
 
     def __str__(self) -> str:
         return self.text
@@ -111,12 +113,15 @@ def trust(table: LatencyTable, space: SearchSpace | None = None) -> Trust:
         table: The table.
         space: The space that it is used for; then a validation by other entries than its own is named so.
     """
+    if not table.measurements:
+        return Trust("it holds no latency", is_validated=False)
     report = table.validation_report()
     notes = "".join(f"; {note}" for note in (basis(table), *condition_notes(table)))
     if report is None or table.validation is None:
-        return Trust(f"never validated against whole networks{notes}", is_validated=False)
+        return Trust(f"never validated against whole networks{notes}", False, can_be_validated=True)
     if space is not None and table.validation.basis != table.digest(contents_of(space, table).specs):
-        return Trust(f"validated for other entries than those of this space{notes}", is_validated=False)
+        text = f"validated for other entries than those of this space{notes}"
+        return Trust(text, False, can_be_validated=True)
     return Trust(f"validated on {report}{notes}", is_validated=True)
 
 
@@ -127,7 +132,7 @@ def basis(table: LatencyTable) -> str:
         return f"it predicts by {further} whole networks alone"
     and_further = f" and {further} that were chosen, as those of a front" if further else ""
     if table.header.keyed_by == "units":
-        own = len(table.executed) - further
+        own = sum(network in table.measurements for network in table.executed) - further
         return f"it predicts by what its runtime executes, corrected by {own} whole networks{and_further}"
     alone = "" if further else ", which fronts do not resemble"
     return f"it predicts by operations, corrected by random whole networks{and_further or alone}"

@@ -105,6 +105,8 @@ def test_a_table_says_by_what_it_predicts(tmp_path: Path) -> None:
     more = given(table, others(table, 1)[0], 1e-4)
     assert "random whole networks and 1 that were chosen, as those of a front" in str(trust(more))
     units = LatencyTable.in_memory(replace(table.header, keyed_by="units"))
+    assert str(trust(units)) == "it holds no latency"
+    units.add(*table.measurements.values())
     assert "by what its runtime executes, corrected by 0 whole networks" in str(trust(units))
 
 

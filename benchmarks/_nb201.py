@@ -132,6 +132,14 @@ def elsewhere(truth: Truth) -> tuple[Device, ...]:
     )
 
 
+def early_errors(truth: Truth) -> NDArray[np.float64]:
+    """Return the errors on CIFAR-10 after 12 epochs, in %, ``(15625,)``."""
+    rows = read_figures(
+        FOLDER / "nb201_accuracy_cost.csv", ("c10_test_12",), key="code", parse=Nasbench201().from_code
+    )
+    return 100.0 - np.array([rows[architecture][0] for architecture in truth.architectures])
+
+
 def _defined(name: str, costs: Costs, share: float) -> Device:
     """Define a search problem on ``costs`` (n, 3), where the ``share`` with the least errors is admitted."""
     is_admitted = costs[:, 0] <= np.quantile(costs[:, 0], share)

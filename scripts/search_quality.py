@@ -55,8 +55,8 @@ as before: whether nearer offspring would serve it was not measured.
 _SCREENING = """
 ## On a SuperNet, whose accuracies move
 
-The demo's space and images, {seeds} seeds, the same steps and evaluations with and without screening:
-hypervolume of the last population's costs (error, parameters, MACs).
+The demo's space and images, {seeds} seeds, the same steps and evaluations with and without screening, both
+by the paper's offspring: hypervolume of the last population's costs (error, parameters, MACs).
 
 | seed | with screening | without |
 |---|---|---|

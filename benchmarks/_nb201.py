@@ -1,4 +1,4 @@
-"""The truth of NAS-Bench-201 for two devices, and how a search is judged by it."""
+"""The truth of NAS-Bench-201 for two devices, and how a search is judged by it; and others, to choose on."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cars_hw.evolution.domination import Costs
+from cars_hw.evolution.domination import Costs, non_dominated
 from cars_hw.evolution.indicators import front_recall, hypervolume, igd_plus
 from cars_hw.networks.architecture import Architecture
 from cars_hw.spaces.nasbench201 import Nasbench201
@@ -18,6 +18,16 @@ from cars_hw.tabular_trainer import read_figures
 FOLDER = Path(os.environ.get("CARS_HW_DATA", Path(__file__).parents[2] / "shared" / "data")) / "nb201"
 
 Indices = NDArray[np.intp]
+
+#: What settings may be chosen on: other images and devices than those that a search is judged on.
+_ELSEWHERE = (
+    ("c100_test_200", "gold_6226"),
+    ("c100_test_200", "1080ti_32"),
+    ("in16_test_200", "eyeriss"),
+    ("in16_test_200", "fpga"),
+    ("c100_test_200", "silver_4210r"),
+    ("in16_test_200", "titanxp_1"),
+)
 
 
 @dataclass(frozen=True)
@@ -88,6 +98,58 @@ def load() -> Truth:
         for k, name in enumerate(names)
     )
     return Truth(architectures, {found: i for i, found in enumerate(architectures)}, devices)
+
+
+def elsewhere(truth: Truth) -> tuple[Device, ...]:
+    """Return search problems of other data sets and devices, each defined as the two of ``truth`` are.
+
+    As large a share of the networks is admitted, by their errors, as in the first of ``truth``; the true
+    front of those is computed here.
+    """
+    columns = ("c100_test_200", "in16_test_200", "params_c10_M")
+    accuracies = read_figures(
+        FOLDER / "nb201_accuracy_cost.csv", columns, key="code", parse=Nasbench201().from_code
+    )
+    own = np.array([accuracies[architecture] for architecture in truth.architectures])
+    names = tuple(sorted({name for _, name in _ELSEWHERE}))
+    latencies = read_figures(
+        FOLDER / "nb201_latency_help_ms.csv",
+        names,
+        key="idx",
+        parse=lambda text: truth.architectures[int(text)],
+    )
+    measured = np.array([latencies[architecture] for architecture in truth.architectures])
+    share = float(np.mean(truth.devices[0].costs[:, 0] <= 15.0))
+    return tuple(
+        _defined(
+            f"{images}, {name}",
+            np.column_stack(
+                [100.0 - own[:, columns.index(images)], own[:, 2], measured[:, names.index(name)]]
+            ),
+            share,
+        )
+        for images, name in _ELSEWHERE
+    )
+
+
+def early_errors(truth: Truth) -> NDArray[np.float64]:
+    """Return the errors on CIFAR-10 after 12 epochs, in %, ``(15625,)``."""
+    rows = read_figures(
+        FOLDER / "nb201_accuracy_cost.csv", ("c10_test_12",), key="code", parse=Nasbench201().from_code
+    )
+    return 100.0 - np.array([rows[architecture][0] for architecture in truth.architectures])
+
+
+def _defined(name: str, costs: Costs, share: float) -> Device:
+    """Define a search problem on ``costs`` (n, 3), where the ``share`` with the least errors is admitted."""
+    is_admitted = costs[:, 0] <= np.quantile(costs[:, 0], share)
+    admitted = np.flatnonzero(is_admitted)
+    front = admitted[non_dominated(costs[admitted])]
+    low, high = costs[front].min(axis=0), costs[front].max(axis=0)
+    scaled, reference = (costs - low) / (high - low), (1.1, 1.1, 1.1)
+    return Device(
+        name, costs, scaled, is_admitted, reference, hypervolume(scaled[front], reference), front, {}
+    )
 
 
 def _device(name: str, costs: Costs, definition: dict[str, Any]) -> Device:

@@ -3,7 +3,8 @@
 The demo's space and images, 5 seeds, each pair of searches with the same seed, the same training steps and
 the same number of evaluations. What is compared is the hypervolume of the last population's costs (error,
 parameters, MACs), in one normalisation: the ends of the front of all searches together at 0 and 1, reference
-point 1.1. Peer: the same search without screening. Interrupted, a run goes on where it ended
+point 1.1. Peer: the same search without screening, by the paper's offspring, which the screened one's pool
+consists of too. Interrupted, a run goes on where it ended
 (``runs/screening``).
 """
 
@@ -31,6 +32,8 @@ _RESULTS = "screening"
 _FOLDER = Path("runs/screening")
 _OVERRIDES: dict[str, JsonValue] = {
     "strategy.population_size": 16,
+    "strategy.crossover_share": 0.25,
+    "strategy.mutated_groups": "half",
     "data.fitness_images": 400,
     "search.objectives": ["error", "parameters", "macs"],
     "search.warm_up_epochs": 2,

@@ -1,20 +1,43 @@
 """New architectures: mutation, crossover and uniform random ones, all distinct.
 
-The default rates and shares are those of CARS (CVPR 2020, arXiv 1909.04977, "Evolution Details"): a quarter
-each by mutation and crossover, half random; a node of a cell, here a group, changes with probability 0.5.
+``PAPER`` is the recipe of CARS (CVPR 2020, arXiv 1909.04977, "Evolution Details"): a quarter each by mutation
+and crossover, half random; a node of a cell, here a group, changes with probability 0.5.
 """
 
 import itertools
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from cars_hw.networks.architecture import Architecture
 from cars_hw.spaces._space import SearchSpace
 
+#: Which groups a mutation draws anew: each with probability 0.5, or one alone.
+MutatedGroups = Literal["half", "one"]
+
 #: Draws per architecture that is wanted, before fewer are returned.
 _TRIES = 16
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How offspring are made.
+
+    Attributes:
+        mutation_share: Share by mutation of a member.
+        crossover_share: Share by crossover of two; with the other at most 1. The rest is uniformly random.
+        mutated_groups: Which groups of decisions a mutation draws anew.
+    """
+
+    mutation_share: float
+    crossover_share: float
+    mutated_groups: MutatedGroups
+
+
+PAPER = Recipe(0.25, 0.25, "half")
 
 
 def crossover(
@@ -41,20 +64,27 @@ def mutate(
     return crossover(parent, space.sample(rng), space=space, rng=rng, rate=rate)
 
 
+def mutate_one(parent: Architecture, space: SearchSpace, *, rng: np.random.Generator) -> Architecture:
+    """Return ``parent`` with one group of decisions, any with equal probability, drawn anew as a whole."""
+    group = space.groups[rng.integers(len(space.groups))]
+    child, fresh = list(parent), space.sample(rng)
+    for decision in group:
+        child[decision] = fresh[decision]
+    return tuple(child)
+
+
 def offspring(
     members: Sequence[Architecture],
     space: SearchSpace,
     *,
     n: int,
     rng: np.random.Generator,
-    mutation_share: float = 0.25,
-    crossover_share: float = 0.25,
+    recipe: Recipe = PAPER,
 ) -> list[Architecture]:
     """Draw ``n`` distinct architectures that are not among ``members``.
 
-    Each is the mutation of a random member, the crossover of two, or, for the rest of the shares, uniformly
-    random. What exists already is drawn again; when that keeps failing, the missing ones are uniformly
-    random.
+    Each is made by ``recipe``: the mutation of a random member, the crossover of two, or uniformly random.
+    What exists already is drawn again; when that keeps failing, the missing ones are uniformly random.
 
     Returns:
         Fewer than ``n`` where the space has no more.
@@ -65,14 +95,7 @@ def offspring(
     for _ in range(_TRIES * n):
         if len(children) == n:
             break
-        draw = rng.random()
-        a, b = (members[i] for i in rng.integers(len(members), size=2))
-        if draw < mutation_share:
-            child = mutate(a, space, rng=rng)
-        elif draw < mutation_share + crossover_share:
-            child = crossover(a, b, space=space, rng=rng)
-        else:
-            child = space.sample(rng)
+        child = _child(members, space, rng=rng, recipe=recipe)
         if child not in known:
             known.add(child)
             children.append(child)
@@ -98,3 +121,17 @@ def distinct(
         if architecture not in exclude:
             found[architecture] = None
     return list(found)
+
+
+def _child(
+    members: Sequence[Architecture], space: SearchSpace, *, rng: np.random.Generator, recipe: Recipe
+) -> Architecture:
+    """Draw one architecture by ``recipe``; it may exist already."""
+    draw = rng.random()
+    a, b = (members[i] for i in rng.integers(len(members), size=2))
+    if draw < recipe.mutation_share:
+        is_one = recipe.mutated_groups == "one"
+        return mutate_one(a, space, rng=rng) if is_one else mutate(a, space, rng=rng)
+    if draw < recipe.mutation_share + recipe.crossover_share:
+        return crossover(a, b, space=space, rng=rng)
+    return space.sample(rng)

@@ -13,6 +13,9 @@ Differs from the paper:
   large where the paper protects what learns fast.
 * Offspring differ from each other too; the paper compares them to the members alone. A space with fewer
   architectures than are wanted gives what it has.
+* Offspring that are all evaluated are by crossover (three quarters) and by mutation of one group of decisions
+  (a quarter); the paper draws half of them at random, and mutates each group with probability 0.5.
+  ``crossover_share = 0.25`` and ``mutated_groups = "half"`` are the paper's. Figures: docs/search-quality.md.
 * New architectures are screened (evolution/screening.py): of many that are drawn by the paper's shares, those
   are evaluated that are most promising by known costs and a model of the error. Without screening, as in the
   paper, all are.
@@ -33,7 +36,7 @@ from cars_hw.evolution.domination import Indices
 from cars_hw.networks.architecture import Architecture
 from cars_hw.strategies._strategy import Strategy, distinct_candidates
 from cars_hw.trainer import Trainer
-from devices.foundation import Settings
+from devices.foundation import Settings, added
 
 
 class CarsSettings(Settings):
@@ -44,7 +47,11 @@ class CarsSettings(Settings):
         offspring_ratio: t, offspring per member.
         members_per_step: N_b, members whose mean gradient makes a step; at most N.
         mutation_share: Share of offspring by mutation.
-        crossover_share: Share of offspring by crossover; the rest is uniformly random.
+        crossover_share: Share of offspring by crossover; the rest is uniformly random. The paper's is 0.25.
+        mutated_groups: Which groups of decisions a mutation draws anew: "one" of them, or each with
+            probability "half", the paper's.
+        pool: What is drawn where new architectures are screened: offspring by the "paper" shares, half of
+            which are random, or by the "own" shares of these settings.
         selection: "pnsga3", the paper's, or "size_protection", that of its released code.
     """
 
@@ -52,7 +59,9 @@ class CarsSettings(Settings):
     offspring_ratio: float = Field(1.0, ge=0, le=100)
     members_per_step: int = Field(1, ge=1)
     mutation_share: float = Field(0.25, ge=0, le=1)
-    crossover_share: float = Field(0.25, ge=0, le=1)
+    crossover_share: float = added(0.75, before=0.25, ge=0, le=1)
+    mutated_groups: variation.MutatedGroups = added("one", before="half")
+    pool: Literal["paper", "own"] = added("paper", before="own")
     selection: Literal["pnsga3", "size_protection"] = "pnsga3"
 
     @model_validator(mode="after")
@@ -141,18 +150,19 @@ class Cars(Strategy):
         return pnsga3.select(costs, speeds, self.settings.population_size, violations=violations)
 
     def _offspring(self, members: Sequence[Architecture], n: int) -> list[Architecture]:
-        """Mutate and cross members by the shares, and draw the rest at random; a group moves as a whole.
+        """Mutate and cross members by the shares, and draw the rest at random; a group moves as a whole."""
+        return variation.offspring(members, self.space, n=n, rng=self.rng, recipe=self._recipe())
 
-        "Evolution Details": 0.25 by mutation, 0.25 by crossover, 0.5 random.
+    def _recipe(self) -> variation.Recipe:
+        """Return how offspring are made.
+
+        "Evolution Details": 0.25 by mutation, 0.25 by crossover, 0.5 random. A pool to choose from stays that
+        wide; what is evaluated without a choice lies nearer to the members.
         """
-        return variation.offspring(
-            members,
-            self.space,
-            n=n,
-            rng=self.rng,
-            mutation_share=self.settings.mutation_share,
-            crossover_share=self.settings.crossover_share,
-        )
+        settings = self.settings
+        if self.facts.screen is not None and settings.pool == "paper":
+            return variation.PAPER
+        return variation.Recipe(settings.mutation_share, settings.crossover_share, settings.mutated_groups)
 
     def _random_paths(self) -> list[Architecture]:
         """Draw N_b distinct random paths: operations and connections are equiprobable."""

@@ -6,6 +6,7 @@ of a choice anew each time. They hold while ``Screen.numerics`` and the numerics
 
 import hashlib
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -65,10 +66,20 @@ def test_the_same_newcomers_are_screened() -> None:
     )
 
 
-@pytest.mark.parametrize(("screening", "expected"), [(False, "7e78ec785534c6f0"), (True, "4fb5694c7f5283f1")])
-def test_a_search_ends_with_the_same_population(screening: bool, expected: str) -> None:
+@pytest.mark.parametrize(
+    ("screening", "settings", "expected"),
+    [
+        (False, {"crossover_share": 0.25, "mutated_groups": "half"}, "7e78ec785534c6f0"),
+        (True, {}, "4fb5694c7f5283f1"),
+        (True, {"crossover_share": 0.25, "mutated_groups": "half", "pool": "own"}, "4fb5694c7f5283f1"),
+    ],
+    ids=["paper", "default, screened", "as stored before"],
+)
+def test_a_search_ends_with_the_same_population(
+    screening: bool, settings: dict[str, Any], expected: str
+) -> None:
     space, trainer = small("darts"), CurveTrainer()
-    strategy = Cars(space, np.random.default_rng(10), population_size=16)
+    strategy = Cars(space, np.random.default_rng(10), population_size=16, **settings)
     costs = [Error(trainer), Parameters(space), Macs(space)]
     screen = Screen(costs[1:], violation=strategy.violation, pool_size=400) if screening else None
     search = Search(trainer, strategy, costs, Schedule(20, 20, 3), screening=screening, screen=screen)

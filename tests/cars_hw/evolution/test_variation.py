@@ -51,6 +51,32 @@ def test_half_of_the_groups_mutate_and_each_as_a_whole(rng: np.random.Generator)
     assert np.mean(single) == pytest.approx(0.5 * 8 / 81, abs=0.01)  # by decision it would be 0.25 of them
 
 
+def test_a_mutation_of_one_group_draws_any_one_of_them_anew_as_a_whole(rng: np.random.Generator) -> None:
+    parent = WIDE.sample(rng)
+    mutants = [variation.mutate_one(parent, WIDE, rng=rng) for _ in range(3000)]
+
+    changed = np.array(
+        [[options(mutant, group) != options(parent, group) for group in WIDE.groups] for mutant in mutants]
+    )
+    both = [mutant[0] != parent[0] and mutant[6] != parent[6] for mutant in mutants]
+
+    assert changed.sum(axis=1).max() == 1
+    assert changed.mean(axis=0) == pytest.approx([80 / 81 / 6] * 6, abs=0.03)  # alike once in 81
+    assert np.mean(both) == pytest.approx(64 / 81 / 6, abs=0.03)
+
+
+def test_nothing_is_random_where_the_shares_leave_nothing(rng: np.random.Generator) -> None:
+    members = [WIDE.sample(rng) for _ in range(8)]
+    children = variation.offspring(members, WIDE, n=300, rng=rng, recipe=variation.Recipe(0.25, 0.75, "one"))
+    groups_from_nobody = [
+        sum(options(child, group) not in {options(m, group) for m in members} for group in WIDE.groups)
+        for child in children
+    ]
+    assert len(children) == 300
+    assert max(groups_from_nobody) == 1
+    assert groups_from_nobody.count(1) / 300 == pytest.approx(0.25, abs=0.08)
+
+
 def test_shares_of_mutation_crossover_and_random_are_a_quarter_a_quarter_and_a_half(
     rng: np.random.Generator,
 ) -> None:
@@ -86,13 +112,23 @@ def test_an_exhausted_space_gives_what_it_has_and_ends(n_members: int, rng: np.r
     assert len(children) == len({*members, *children}) - n_members == 144 - n_members
 
 
-@pytest.mark.parametrize(("mutation_share", "crossover_share"), [(1.0, 0.0), (0.0, 1.0)])
+@pytest.mark.parametrize(
+    ("mutation_share", "crossover_share", "mutated_groups"),
+    [(1.0, 0.0, "half"), (0.0, 1.0, "half"), (1.0, 0.0, "one")],
+)
 def test_operators_that_find_nothing_new_leave_the_rest_to_chance(
-    mutation_share: float, crossover_share: float, rng: np.random.Generator
+    mutation_share: float,
+    crossover_share: float,
+    mutated_groups: variation.MutatedGroups,
+    rng: np.random.Generator,
 ) -> None:
     members = [(0, 0, 0, 0)]
     children = variation.offspring(
-        members, TinySpace(), n=30, rng=rng, mutation_share=mutation_share, crossover_share=crossover_share
+        members,
+        TinySpace(),
+        n=30,
+        rng=rng,
+        recipe=variation.Recipe(mutation_share, crossover_share, mutated_groups),
     )
     assert len({*members, *children}) == 31
 

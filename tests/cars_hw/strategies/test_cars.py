@@ -9,6 +9,8 @@ import pytest
 from cars_hw.candidate import Candidate
 from cars_hw.errors import SelectionError
 from cars_hw.evolution import size_protection
+from cars_hw.networks.architecture import Architecture
+from cars_hw.strategies._strategy import Draw, SearchFacts
 from cars_hw.strategies.cars import Cars
 from cars_hw.testing._tabular import CurveTrainer, TinySpace, evaluate, play
 from devices.foundation.errors import ConfigError
@@ -32,6 +34,59 @@ def test_later_rounds_ask_for_the_members_again_and_as_many_offspring() -> None:
     asked = strategy.ask()
     assert list(asked[:12]) == members
     assert len(asked) == len(set(asked)) == 24
+
+
+def foreign_groups(settings: dict[str, Any], *, is_screened: bool) -> list[int]:
+    """Return how many groups each of 400 offspring has from none of 12 members."""
+    space = TinySpace((9,) * 12, tuple((i, i + 6) for i in range(6)))
+    strategy, drawn = cars(space, **settings), list[Architecture]()
+
+    def screen(draw: Draw, n: int) -> list[Architecture]:
+        drawn.extend(draw(400))
+        return drawn[:n]
+
+    strategy.begin(SearchFacts(screen=screen if is_screened else None))
+    rng = np.random.default_rng(1)
+    members = [space.sample(rng) for _ in range(12)]
+    strategy.tell([Candidate(member, (float(i), float(-i))) for i, member in enumerate(members)])
+    for _ in range(0 if is_screened else 40):
+        drawn.extend(strategy.ask()[12:])
+    if is_screened:
+        strategy.ask()
+    known = [{tuple(member[i] for i in group) for member in members} for group in space.groups]
+    return [
+        sum(tuple(child[i] for i in group) not in had for group, had in zip(space.groups, known, strict=True))
+        for child in drawn
+    ]
+
+
+_PAPER = {"crossover_share": 0.25, "mutated_groups": "half"}
+
+
+def test_offspring_that_are_all_evaluated_differ_from_members_in_one_group_at_most() -> None:
+    foreign = foreign_groups({}, is_screened=False)
+    assert len(foreign) == 480
+    assert max(foreign) == 1
+    assert foreign.count(1) / 480 == pytest.approx(0.25, abs=0.08)
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_screened"),
+    [(_PAPER, False), ({}, True), (_PAPER | {"pool": "own"}, True)],
+    ids=["the paper's shares", "a pool by default", "a pool of a run stored before"],
+)
+def test_by_the_papers_shares_half_of_the_offspring_are_random(
+    settings: dict[str, Any], is_screened: bool
+) -> None:
+    foreign = foreign_groups(settings, is_screened=is_screened)
+    assert len(foreign) >= 400
+    # A random group is a member's with probability 12 / 81: 0.78 of random ones have five or six of nobody,
+    # and 0.05 of the mutants, half of whose groups are random.
+    assert sum(n >= 5 for n in foreign) / len(foreign) == pytest.approx(0.5 * 0.78 + 0.25 * 0.05, abs=0.08)
+
+
+def test_a_pool_by_own_shares_is_as_near_to_the_members_as_what_is_evaluated() -> None:
+    assert max(foreign_groups({"pool": "own"}, is_screened=True)) == 1
 
 
 @pytest.mark.parametrize(("ratio", "n_offspring"), [(0.0, 0), (0.5, 6), (2.0, 24)])
@@ -157,6 +212,8 @@ def test_a_choice_without_the_previous_errors_is_refused() -> None:
         {"offspring_ratio": "1"},
         {"crossover_share": False},
         {"mutation_share": [0.1]},
+        {"mutated_groups": "two"},
+        {"pool": "none"},
     ],
     ids=str,
 )

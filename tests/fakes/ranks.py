@@ -15,8 +15,8 @@ from torch.nn.parallel import DistributedDataParallel
 from cars_hw import data
 from cars_hw.networks.architecture import Architecture
 from cars_hw.spaces.nasbench201 import Nasbench201
-from cars_hw.weights.distributed.team import TorchTeam, joined
-from cars_hw.weights.distributed.trainer import DistributedTrainer
+from cars_hw.weights.distributed.team import TorchTeam, joined_team
+from cars_hw.weights.distributed.trainer import DistributedTrainer, leading
 from cars_hw.weights.supernet import SuperNet
 from cars_hw.weights.training_plan import TrainingPlan
 
@@ -128,7 +128,7 @@ def main() -> None:
     digits = data.load("digits", fitness_images=100)
     rng = np.random.default_rng(5)
     paths = [space.sample(rng) for _ in range(4)]
-    with joined() as team:
+    with joined_team() as team:
         made = partial(_Watched, space, digits, _PLAN, team=team, total_steps=_STEPS, device=team.device)
         trainer = made()
         before = copy.deepcopy(trainer.supernet)
@@ -138,7 +138,7 @@ def main() -> None:
         if team.rank:
             trainer.follow()
         else:
-            with trainer:
+            with leading(team):
                 _lead(trainer, team, space)
         _same_everywhere(team, trainer)
         if team.rank == 0:

@@ -34,6 +34,8 @@ class _Meeting:
 class PlayedTeam:
     """One rank. Fulfils ``Team``."""
 
+    device = "cpu"
+
     def __init__(self, rank: int, meeting: _Meeting) -> None:
         self.rank, self.size, self._meeting = rank, len(meeting.brought), meeting
 

@@ -40,6 +40,11 @@ class Team(Protocol):
         """How many processes there are."""
         ...
 
+    @property
+    def device(self) -> str:
+        """Where this process computes, as torch names it."""
+        ...
+
     def add_up(self, tensor: Tensor) -> None:
         """Put the sum over all ranks in the place of ``tensor``, the same to the bit on each."""
         ...
@@ -102,7 +107,7 @@ class TorchTeam:
 
 
 @contextmanager
-def joined(device: str = "cpu") -> Iterator[TorchTeam]:
+def joined_team(device: str = "cpu") -> Iterator[TorchTeam]:
     """Join the group that ``torchrun`` has started, and leave it at the end.
 
     GPUs by CUDA speak to one another by NCCL, processors by Gloo.

@@ -10,9 +10,8 @@ batches a step.
 
 import hashlib
 import math
-from collections.abc import Sequence
-from types import TracebackType
-from typing import Self
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -38,10 +37,19 @@ _ARCHITECTURES = TypeAdapter(list[tuple[int, ...]])
 _DIGEST_BYTES = 6
 
 
+@contextmanager
+def leading(team: Team) -> Iterator[None]:
+    """Lead, as rank 0; when left, however that is, let the others end."""
+    try:
+        yield
+    finally:
+        team.tell({"do": "end"})
+
+
 class DistributedTrainer(SuperNetTrainer):
     """A ``SuperNetTrainer`` whose steps all ranks of a team take together; rank 0 judges.
 
-    All ranks make one with the same arguments. Then rank 0 uses it as a context manager, in which it is any
+    All ranks make one with the same arguments. Then, inside of ``leading``, that of rank 0 is used as any
     other trainer, and the others call ``follow``.
 
     Args:
@@ -69,23 +77,10 @@ class DistributedTrainer(SuperNetTrainer):
         device: str = "cpu",
     ) -> None:
         super().__init__(space, data, plan, total_steps=total_steps, seed=seed, device=device)
-        self._team = team
+        self._team, self.ranks = team, team.size
         self._stepper = DistributedStepper(self.supernet, plan, self._arithmetic, team)
         self._stepper.go_by(self._rate_after, 0)
         self._require_equal_ranks()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Let the others end."""
-        if self._leads:
-            self._team.tell({"do": "end"})
 
     @property
     def steps_per_epoch(self) -> int:
@@ -93,7 +88,7 @@ class DistributedTrainer(SuperNetTrainer):
         return math.ceil(len(self._training) / (self.plan.batch_size * self._team.size))
 
     def follow(self) -> None:
-        """Do what rank 0 does, as another rank, until that leaves its trainer as a context manager."""
+        """Do what rank 0 does, as another rank, until that leaves ``leading``."""
         while True:
             message, tensors = self._team.hear()
             match message:

@@ -12,7 +12,7 @@ from cars_hw.errors import CheckpointError
 from cars_hw.networks.architecture import Architecture
 from cars_hw.spaces.nasbench201 import Nasbench201
 from cars_hw.trainer import TrainerState
-from cars_hw.weights.distributed.trainer import DistributedTrainer
+from cars_hw.weights.distributed.trainer import DistributedTrainer, leading
 from cars_hw.weights.supernet_trainer import SuperNetTrainer
 from cars_hw.weights.training_plan import TrainingPlan
 from devices.foundation.errors import ConfigError
@@ -69,7 +69,7 @@ def led(
         if team.rank:
             trainer.follow()
         else:
-            with trainer:
+            with leading(team):
                 work(trainer)
         return trainer.state()
 

@@ -40,7 +40,9 @@ if TYPE_CHECKING:
     from profilers.plan import USUAL, MeasurementPlan, Quality, SentinelPlan
     from profilers.profiler import Profiler, plan_for
     from profilers.progress.report import OnProgress, Progress, ignore_progress
+    from profilers.runtimes._kept import kept_graph
     from profilers.runtimes._runtime import (
+        IdentifiedCounter,
         LoweredModel,
         LoweringCounter,
         OperatorTime,

@@ -54,7 +54,7 @@ def _filled(path: Path, workloads: Sequence[Workload]) -> Filled:
         header = Profiler(device, runtime).header("units")
     with LatencyTable.open_for_writing(path, header) as table:
         missing = set(table.missing([workload.spec for workload in workloads]))
-        entries = []
+        entries = list[Measurement]()
         for workload in workloads:
             if workload.spec in missing:
                 runtime.lowered(workload)

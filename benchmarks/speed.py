@@ -196,7 +196,7 @@ def prepare_rows(quick: bool) -> Iterator[Row]:
 
     Peer: the empty one. Before anything was kept, each process lowered every network twice.
     """
-    colds_s, warms_s = [], []
+    colds_s, warms_s = list[float](), list[float]()
     for _ in range(1 if quick else _PREPARATIONS):
         with tempfile.TemporaryDirectory() as cache:
             colds_s.append(_prepared_s(cache))

@@ -46,7 +46,7 @@ def code_digest(*packages: str) -> str:
     Raises:
         ModuleNotFoundError: There is no such package.
     """
-    texts = []
+    texts = list[str]()
     for package in packages:
         found = importlib.util.find_spec(package)
         if found is None or not found.submodule_search_locations:

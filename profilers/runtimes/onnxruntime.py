@@ -164,8 +164,11 @@ class OnnxRuntime(Runtime):
             yield from (self._executed_by(by, workload) for workload in workloads)
             return
         models = map(self._model_of, workloads)
-        there = self._boards if isinstance(device, RemoteHost) else self._remote
-        for spec, graph in there.optimised(models, device):
+        if isinstance(device, RemoteHost):
+            graphs = self._boards.optimised(models, device)
+        else:
+            graphs = self._remote.optimised(models, device)
+        for spec, graph in graphs:
             yield executed_graph(graph, input_shapes(spec))
 
     def _executed_by(self, by: Sessions, workload: Workload) -> ExecutedGraph:

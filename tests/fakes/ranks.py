@@ -61,11 +61,10 @@ def _in_turn(supernet: SuperNet, pairs: Sequence[tuple[Architecture, Batch]]) ->
 
 def _by_torch(supernet: SuperNet, paths: Sequence[Architecture], batch: Batch) -> Gradients:
     """Return what torch's own wrapper makes of the paths of this rank and those of the others."""
-    wrapped = DistributedDataParallel(
-        _Lossy(copy.deepcopy(supernet).train()), find_unused_parameters=True, broadcast_buffers=False
-    )
+    lossy = _Lossy(copy.deepcopy(supernet).train())
+    wrapped = DistributedDataParallel(lossy, find_unused_parameters=True, broadcast_buffers=False)
     wrapped(paths, *batch).backward()
-    return _gradients(wrapped.module.supernet)
+    return _gradients(lossy.supernet)
 
 
 def _gradients(supernet: SuperNet) -> Gradients:
@@ -132,7 +131,10 @@ def main() -> None:
         made = partial(_Watched, space, digits, _PLAN, team=team, total_steps=_STEPS, device=team.device)
         trainer = made()
         before = copy.deepcopy(trainer.supernet)
-        trainer.step(paths) if team.rank == 0 else _follow_one(trainer)
+        if team.rank:
+            _follow_one(trainer)
+        else:
+            trainer.step(paths)
         _compare(team, trainer, paths, before)
         trainer = made()
         if team.rank:

@@ -46,7 +46,7 @@ class PlayedTeam:
         self._wait()
         tensor.copy_(total)
 
-    def tell(self, message: Mapping[str, JsonValue], tensors: Sequence[Tensor] = ()) -> None:
+    def tell(self, message: Mapping[str, object], tensors: Sequence[Tensor] = ()) -> None:
         assert self.rank == 0
         for queue in self._meeting.told[1:]:
             queue.put((json.dumps(message), [tensor.clone() for tensor in tensors]))

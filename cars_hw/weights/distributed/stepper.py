@@ -79,6 +79,6 @@ class DistributedStepper(Stepper):
         gradients = [weight.grad for weight in trained if weight.grad is not None]
         together = torch.cat([gradient.reshape(-1) for gradient in gradients]).mul_(share)
         self._team.add_up(together)
-        parts = together.split([gradient.numel() for gradient in gradients])
+        parts = torch.split(together, [gradient.numel() for gradient in gradients])
         for gradient, part in zip(gradients, parts, strict=True):
             gradient.copy_(part.view(gradient.shape))

@@ -49,7 +49,7 @@ class Team(Protocol):
         """Put the sum over all ranks in the place of ``tensor``, the same to the bit on each."""
         ...
 
-    def tell(self, message: Mapping[str, JsonValue], tensors: Sequence[Tensor] = ()) -> None:
+    def tell(self, message: Mapping[str, object], tensors: Sequence[Tensor] = ()) -> None:
         """Tell the others, as rank 0, what to do, with tensors on the CPU."""
         ...
 
@@ -76,11 +76,9 @@ class TorchTeam:
         """Put the sum over all ranks in the place of ``tensor``."""
         torch_distributed.all_reduce(tensor)
 
-    def tell(self, message: Mapping[str, JsonValue], tensors: Sequence[Tensor] = ()) -> None:
+    def tell(self, message: Mapping[str, object], tensors: Sequence[Tensor] = ()) -> None:
         """Tell the others; of each tensor its type and shape are told before."""
-        kinds: list[JsonValue] = [
-            [str(tensor.dtype).removeprefix("torch."), list(tensor.shape)] for tensor in tensors
-        ]
+        kinds = [(str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape)) for tensor in tensors]
         content = json.dumps({"message": dict(message), "tensors": kinds}).encode()
         self._send(torch.tensor(len(content)))
         self._send(torch.frombuffer(bytearray(content), dtype=torch.uint8))

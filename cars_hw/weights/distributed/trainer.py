@@ -10,12 +10,12 @@ batches a step.
 
 import hashlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import numpy as np
 import torch
-from pydantic import JsonValue, TypeAdapter
+from pydantic import TypeAdapter
 from torch import Tensor
 
 from cars_hw.data import Data
@@ -109,8 +109,7 @@ class DistributedTrainer(SuperNetTrainer):
 
     def activate(self, space: SearchSpace, *, soft_path: bool = False) -> None:
         """Keep weights for the operations of ``space`` alone, on all ranks."""
-        allowed: list[JsonValue] = [list(options) for options in space.allowed]
-        self._say({"do": "activate", "allowed": allowed, "soft_path": soft_path})
+        self._say({"do": "activate", "allowed": space.allowed, "soft_path": soft_path})
         super().activate(space, soft_path=soft_path)
 
     def reset(self, steps: int) -> None:
@@ -124,7 +123,7 @@ class DistributedTrainer(SuperNetTrainer):
         Returns:
             The mean loss over all pairs, as ``SuperNetTrainer.step`` does.
         """
-        self._say({"do": "step", "architectures": [list(one) for one in architectures]})
+        self._say({"do": "step", "architectures": list(architectures)})
         n = max(len(architectures), self._team.size)
         return super().step([architectures[pair % len(architectures)] for pair in range(n)])
 
@@ -149,14 +148,14 @@ class DistributedTrainer(SuperNetTrainer):
             names = [name for name in state.arrays if not name.startswith(("previous/", "evaluation/"))]
             values = {name: value for name, value in state.values.items() if name != "evaluation"}
             arrays = [torch.from_numpy(np.array(state.arrays[name])) for name in names]
-            self._team.tell({"do": "restore", "values": values, "names": list(names)}, arrays)
+            self._team.tell({"do": "restore", "values": values, "names": names}, arrays)
         super().restore(state)
 
     @property
     def _leads(self) -> bool:
         return self._team.rank == 0
 
-    def _say(self, message: dict[str, JsonValue]) -> None:
+    def _say(self, message: Mapping[str, object]) -> None:
         if self._leads:
             self._team.tell(message)
 

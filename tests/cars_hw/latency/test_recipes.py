@@ -1,5 +1,6 @@
 """A recipe is another one wherever a network's module may be another one, and the same wherever it is not."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -56,8 +57,9 @@ class Changing(kinds.OperationKind):
 def test_the_same_word_for_other_layers_is_another_recipe() -> None:
     spec = OpSpec.of("changing", (1, 4, 8, 8))
     kinds.load_kinds([__name__])
-    graph, found = Graph((Node("a", spec, ("image",)),)), []
-    for layer in (Relu(), Relu6(), Relu()):
+    graph, found = Graph((Node("a", spec, ("image",)),)), list[str]()
+    layers: tuple[Layer, ...] = (Relu(), Relu6(), Relu())
+    for layer in layers:
         Changing.layer = layer
         operations.layers_of.cache_clear()
         found.append(recipe(graph))
@@ -70,7 +72,7 @@ class _Watched:
     def __init__(self, counter: UnitCounter, identity: str) -> None:
         self._counter, self.identity, self.asked = counter, identity, 0
 
-    def executed(self, nodes: tuple[NetworkNode, ...]) -> ExecutedGraph:
+    def executed(self, nodes: Sequence[NetworkNode]) -> ExecutedGraph:
         self.asked += 1
         return self._counter.executed(nodes)
 

@@ -31,7 +31,7 @@ from cars_hw.weights.distributed.trainer import DistributedTrainer
 from cars_hw.weights.placement import usable_device
 from cars_hw.weights.supernet_trainer import SuperNetTrainer
 from devices import Device, DeviceError, HostDevice
-from devices.foundation import UnknownNameError
+from devices.foundation import ConfigError, UnknownNameError
 from latency_tables import LatencyTable, TableError
 from profilers import Setup
 
@@ -86,11 +86,15 @@ def follow_search(team: Team) -> None:
         ConfigError: This process cannot make what the leading one makes.
     """
     match team.hear()[0]:
+        case {"do": "end"}:
+            return
         case {"do": "make", "config": dict(values), "planned_generations": int() | None as planned}:
             config = SearchConfig.of(values)
             trainer = make_trainer(config, make_space(config), planned_generations=planned, team=team)
             if isinstance(trainer, DistributedTrainer):
                 trainer.follow()
+        case message:
+            raise ConfigError(f"rank 0 asks for {str(message)[:80]}; start all with one version")
 
 
 def amended(

@@ -114,8 +114,11 @@ class KeptFiles:
             finally:
                 temporary.unlink(missing_ok=True)
         except OSError as error:
-            remedy = "set XDG_CACHE_HOME to a folder that you may write to, with room"
-            _warn_once(f"{self.folder} cannot be written to: {error.strerror or error}; {remedy}")
+            reason = error.strerror or error
+            _warn_once(
+                f"{self.folder} cannot be written to: {reason}; set XDG_CACHE_HOME to a folder that you may "
+                "write to, with room"
+            )
 
     def _path(self, key: str) -> Path:
         name = f"{key}{_SUFFIX}"

@@ -39,11 +39,13 @@ _DIGEST_BYTES = 6
 
 @contextmanager
 def leading(team: Team) -> Iterator[None]:
-    """Lead, as rank 0; when left, however that is, let the others end."""
-    try:
-        yield
-    finally:
-        team.tell({"do": "end"})
+    """Lead, as rank 0; when left, let the others end.
+
+    Where it is left by an error, nothing is told: they may be in the middle of a step, and wait for this one.
+    ``torchrun`` ends them when this process has ended.
+    """
+    yield
+    team.tell({"do": "end"})
 
 
 class DistributedTrainer(SuperNetTrainer):

@@ -1,10 +1,12 @@
 """Several ranks train as one process does that runs the same paths on the same images in turn."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from pydantic import JsonValue
+from torch import Tensor
 
 from cars_hw import data
 from cars_hw.data import Data
@@ -183,9 +185,41 @@ def test_ranks_that_begin_differently_are_refused(space: Nasbench201, digits: Da
         led(space, digits, 3, lambda trainer: None, seeds=(1, 1, 2))
 
 
-def test_an_error_of_the_leading_rank_lets_the_others_end(space: Nasbench201, digits: Data) -> None:
-    def work(trainer: DistributedTrainer) -> None:
-        raise ConfigError("enough")
+class _Silent:
+    """A team that keeps what it is told."""
 
-    with pytest.raises(ConfigError, match="enough"):
-        led(space, digits, 2, work)
+    rank, size, device = 0, 2, "cpu"
+
+    def __init__(self) -> None:
+        self.told: list[Mapping[str, object]] = []
+
+    def add_up(self, tensor: Tensor) -> None:
+        raise AssertionError("nothing is trained")
+
+    def tell(self, message: Mapping[str, object], tensors: Sequence[Tensor] = ()) -> None:
+        self.told.append(message)
+
+    def hear(self) -> tuple[dict[str, JsonValue], list[Tensor]]:
+        raise AssertionError("rank 0 tells")
+
+
+def test_the_others_are_let_go_at_the_end_but_not_by_an_error_in_the_middle_of_a_step() -> None:
+    team = _Silent()
+    with pytest.raises(ConfigError, match="enough"), leading(team):
+        raise ConfigError("enough")
+    assert team.told == []
+    with leading(team):
+        pass
+    assert team.told == [{"do": "end"}]
+
+
+def test_what_only_another_version_asks_for_is_refused(space: Nasbench201, digits: Data) -> None:
+    def ranked(team: PlayedTeam) -> None:
+        trainer = DistributedTrainer(space, digits, _PLAN, team=team, total_steps=10, seed=1)
+        if team.rank:
+            trainer.follow()
+        else:
+            team.tell({"do": "dance"})
+
+    with pytest.raises(ConfigError, match=r"rank 0 asks for .*dance.*; start all with one version"):
+        together(2, ranked)

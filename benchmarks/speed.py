@@ -204,7 +204,7 @@ def prepare_rows(quick: bool) -> Iterator[Row]:
     cold = median_row("prepare.cold_s", colds_s, "<= 25", unit="s")
     yield cold
     warm = median_row("prepare.warm_s", warms_s, "<= 2", unit="s")
-    yield replace(warm, peer=cold.value, peer_name="an empty folder of caches")
+    yield replace(warm, peer=cold.figure, peer_name="an empty folder of caches")
 
 
 def _prepared_s(cache: str) -> float:

@@ -7,7 +7,7 @@ machine counts only where it makes the very same of each of them; otherwise the 
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol, get_args
 
@@ -88,7 +88,7 @@ class CountedHere:
 
     space: SearchSpace
     counter: UnitCounter
-    keeps: bool = False
+    keeps: bool = field(default=False, kw_only=True)
 
     def graphs(self, architectures: Sequence[Architecture]) -> Iterable[ExecutedGraph]:
         """Count each; no torch is needed but for operations that were never lowered before."""
@@ -221,7 +221,7 @@ def counts_for(
     why_not_here = _why_not_here(space, table.header, kept, setup)
     if not why_not_here:
         counter = unit_counter(_setup_for(table.header, setup))
-        return NetworkCounts(CountedHere(space, counter, keeps), known)
+        return NetworkCounts(CountedHere(space, counter, keeps=keeps), known)
     why_not_there = _why_not_at_hand(table.header, setup)
     if setup is None or why_not_there:
         raise UncountedError(

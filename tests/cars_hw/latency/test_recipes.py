@@ -91,7 +91,7 @@ def test_a_later_process_finds_the_counts_that_were_kept(
 ) -> None:
     watched = _Watched(counter, identity)
     some = [(0, 0, 0), (1, 2, 3)]
-    first, later = (list(CountedHere(_SPACE, watched, keeps).graphs(some)) for _ in range(2))
+    first, later = (list(CountedHere(_SPACE, watched, keeps=keeps).graphs(some)) for _ in range(2))
     assert first == later == list(CountedHere(_SPACE, counter).graphs(some))
     assert watched.asked == asked
 

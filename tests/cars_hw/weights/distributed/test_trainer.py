@@ -102,7 +102,7 @@ def test_two_ranks_give_the_gradient_of_one_process_that_runs_their_pairs_in_tur
             terms = [one[name].astype(np.float64) for one, _ in each if name in one]
             expected = np.sum(terms, axis=0) / pairs
             scale = np.abs(expected).max()
-            np.testing.assert_allclose(found[name], expected, rtol=1e-5, atol=1e-5 * scale)
+            np.testing.assert_allclose(found[name].astype(np.float64), expected, rtol=1e-5, atol=1e-5 * scale)
     assert losses == [pytest.approx(np.mean([loss for _, loss in each]), rel=1e-6)]
 
 

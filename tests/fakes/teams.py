@@ -28,7 +28,13 @@ class _Meeting:
         self.barrier = threading.Barrier(size, timeout=_LIMIT_S)
         self.turn = threading.Lock()
         self.brought: list[Tensor] = [torch.tensor(0)] * size
-        self.told: list[Queue[tuple[str, list[Tensor]]]] = [Queue() for _ in range(size)]
+        self.told: list[Queue[tuple[str, list[Tensor]] | None]] = [Queue() for _ in range(size)]
+
+    def end(self) -> None:
+        """End all ranks, as ``torchrun`` does where one has failed."""
+        self.barrier.abort()
+        for queue in self.told:
+            queue.put(None)
 
 
 class PlayedTeam:
@@ -54,10 +60,12 @@ class PlayedTeam:
     def hear(self) -> tuple[dict[str, JsonValue], list[Tensor]]:
         self._meeting.turn.release()
         try:
-            text, tensors = self._meeting.told[self.rank].get(timeout=_LIMIT_S)
+            told = self._meeting.told[self.rank].get(timeout=_LIMIT_S)
         finally:
             self._meeting.turn.acquire()
-        return json.loads(text), tensors
+        if told is None:
+            raise threading.BrokenBarrierError
+        return json.loads(told[0]), told[1]
 
     def _wait(self) -> None:
         self._meeting.turn.release()
@@ -81,7 +89,7 @@ def together(size: int, work: Callable[[PlayedTeam], _Found]) -> list[_Found]:
             try:
                 return work(PlayedTeam(rank, meeting))
             except BaseException:
-                meeting.barrier.abort()
+                meeting.end()
                 raise
 
     with ThreadPoolExecutor(size) as pool:

@@ -62,7 +62,7 @@ def _in_turn(supernet: SuperNet, pairs: Sequence[tuple[Architecture, Batch]]) ->
 def _by_torch(supernet: SuperNet, paths: Sequence[Architecture], batch: Batch) -> Gradients:
     """Return what torch's own wrapper makes of the paths of this rank and those of the others."""
     lossy = _Lossy(copy.deepcopy(supernet).train())
-    wrapped = DistributedDataParallel(lossy, find_unused_parameters=True, broadcast_buffers=False)
+    wrapped = DistributedDataParallel(lossy, find_unused_parameters=True)
     wrapped(paths, *batch).backward()
     return _gradients(lossy.supernet)
 
@@ -114,7 +114,8 @@ def _lead(trainer: _Watched, team: TorchTeam, space: Nasbench201) -> None:
 
 def _same_everywhere(team: TorchTeam, trainer: DistributedTrainer) -> None:
     arrays = trainer.state().arrays
-    names = [name for name in arrays if ".running" not in name]
+    statistics = (".running_mean", ".running_var", ".num_batches_tracked")  # of images that one rank has seen
+    names = [name for name in arrays if not name.endswith(statistics)]
     own = torch.cat([torch.from_numpy(np.array(arrays[name], np.float64)).reshape(-1) for name in names])
     total = own.clone()
     team.add_up(total)

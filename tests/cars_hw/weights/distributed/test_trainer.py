@@ -50,7 +50,8 @@ def below(prefix: str, state: TrainerState) -> Arrays:
 
 def weights(state: TrainerState) -> Arrays:
     """Return what all ranks have in common: not the statistics of the images that each has seen."""
-    return {name: array for name, array in below("weights/", state).items() if ".running" not in name}
+    statistics = (".running_mean", ".running_var", ".num_batches_tracked")
+    return {name: array for name, array in below("weights/", state).items() if not name.endswith(statistics)}
 
 
 def led(

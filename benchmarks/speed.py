@@ -9,10 +9,12 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 import tracemalloc
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy is loaded
 
@@ -39,6 +41,8 @@ from profilers import runtimes
 _TIMES = 9
 _POPULATION, _POOL = 128, 2000
 _SCREENINGS = 5
+#: Cold ones; each is followed by two warm ones.
+_PREPARATIONS = 5
 #: Generations before and between two looks at the memory; a screen remembers eight pools, and its dictionary
 #: takes some more to reach its last size.
 _GENERATIONS_BEFORE, _GENERATIONS_BETWEEN = 15, 15
@@ -187,12 +191,39 @@ def _started_s(words: Sequence[str]) -> float:
     return (after.ru_utime - before.ru_utime) + (after.ru_stime - before.ru_stime)
 
 
+def prepare_rows(quick: bool) -> Iterator[Row]:
+    """Prepare a table of darts for CIFAR, with an empty folder of caches and with a full one.
+
+    Peer: the empty one. Before anything was kept, each process lowered every network twice.
+    """
+    colds_s, warms_s = list[float](), list[float]()
+    for _ in range(1 if quick else _PREPARATIONS):
+        with tempfile.TemporaryDirectory() as cache:
+            colds_s.append(_prepared_s(cache))
+            warms_s += [_prepared_s(cache) for _ in range(2)]
+    cold = median_row("prepare.cold_s", colds_s, "<= 25", unit="s")
+    yield cold
+    warm = median_row("prepare.warm_s", warms_s, "<= 2", unit="s")
+    yield replace(warm, peer=cold.figure, peer_name="an empty folder of caches")
+
+
+def _prepared_s(cache: str) -> float:
+    """Return the CPU seconds that a process takes, but for loading its libraries."""
+    script = Path(__file__).with_name("_preparing.py")
+    environment = os.environ | {"XDG_CACHE_HOME": cache}
+    ended = subprocess.run(
+        [sys.executable, str(script)], env=environment, stdout=subprocess.PIPE, text=True, check=True
+    )
+    return float(ended.stdout)
+
+
 #: Each is independent of the others.
 _CLAIMS: tuple[Callable[[bool], Iterable[Row]], ...] = (
     selection_rows,
     startup_rows,
     memory_rows,
     screening_rows,
+    prepare_rows,
 )
 
 

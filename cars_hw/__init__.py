@@ -9,7 +9,7 @@ from devices.foundation import lazy
 
 if TYPE_CHECKING:
     from cars_hw import data, networks, objectives, spaces, strategies
-    from cars_hw.assembly import amended, open_search
+    from cars_hw.assembly import amended, follow_search, open_search
     from cars_hw.candidate import Candidate, Front
     from cars_hw.config import SearchConfig
     from cars_hw.errors import (
@@ -51,6 +51,8 @@ if TYPE_CHECKING:
     from cars_hw.search import Schedule, Search
     from cars_hw.tabular_trainer import TabularCost, TabularTrainer, known_space, read_figures
     from cars_hw.trainer import Trainer
+    from cars_hw.weights.distributed.team import Team, joined_team
+    from cars_hw.weights.distributed.trainer import DistributedTrainer, leading
     from cars_hw.weights.retraining_plan import RetrainingPlan
     from cars_hw.weights.supernet_trainer import SuperNetTrainer
     from cars_hw.weights.training_plan import TrainingPlan
@@ -87,6 +89,7 @@ __all__ = [
     "DataError",
     "DeviceError",
     "DeviceLostError",
+    "DistributedTrainer",
     "Error",
     "Export",
     "ExportError",
@@ -130,6 +133,7 @@ __all__ = [
     "TableMismatchError",
     "TabularCost",
     "TabularTrainer",
+    "Team",
     "Trainer",
     "TrainingPlan",
     "UncountedError",
@@ -145,11 +149,14 @@ __all__ = [
     "export_network",
     "export_without_search",
     "final_front",
+    "follow_search",
     "from_text",
     "front_networks",
     "import_networks",
+    "joined_team",
     "known_space",
     "latency_model",
+    "leading",
     "measure_front",
     "networks",
     "networks_forecast",
@@ -192,6 +199,7 @@ _HOMES = {
     "DataError": "cars_hw.errors",
     "DeviceError": "devices",
     "DeviceLostError": "devices",
+    "DistributedTrainer": "cars_hw.weights.distributed.trainer",
     "Error": "cars_hw.objectives",
     "Export": "cars_hw.results.exporting.files",
     "ExportError": "profilers",
@@ -235,6 +243,7 @@ _HOMES = {
     "TableMismatchError": "latency_tables",
     "TabularCost": "cars_hw.tabular_trainer",
     "TabularTrainer": "cars_hw.tabular_trainer",
+    "Team": "cars_hw.weights.distributed.team",
     "Trainer": "cars_hw.trainer",
     "TrainingPlan": "cars_hw.weights.training_plan",
     "UncountedError": "cars_hw.errors",
@@ -250,10 +259,13 @@ _HOMES = {
     "export_network": "cars_hw.results.exporter",
     "export_without_search": "cars_hw.results.members",
     "final_front": "cars_hw.results.measured",
+    "follow_search": "cars_hw.assembly",
     "from_text": "cars_hw.networks.architecture",
     "front_networks": "cars_hw.results.tables",
     "import_networks": "cars_hw.results.networks_only",
+    "joined_team": "cars_hw.weights.distributed.team",
     "latency_model": "cars_hw.latency.model",
+    "leading": "cars_hw.weights.distributed.trainer",
     "measure_front": "cars_hw.results.measured",
     "networks": "cars_hw.networks",
     "networks_forecast": "cars_hw.results.networks_only",

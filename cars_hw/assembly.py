@@ -26,10 +26,12 @@ from cars_hw.spaces import SearchSpace
 from cars_hw.strategies import unconstrained
 from cars_hw.tabular_trainer import TabularTrainer
 from cars_hw.trainer import Trainer
+from cars_hw.weights.distributed.team import Team
+from cars_hw.weights.distributed.trainer import DistributedTrainer
 from cars_hw.weights.placement import usable_device
 from cars_hw.weights.supernet_trainer import SuperNetTrainer
 from devices import Device, DeviceError, HostDevice
-from devices.foundation import UnknownNameError
+from devices.foundation import ConfigError, UnknownNameError
 from latency_tables import LatencyTable, TableError
 from profilers import Setup
 
@@ -40,6 +42,7 @@ def open_search(
     allow_infeasible: bool = False,
     allow_changed: Collection[str] = (),
     measure_budget_s: float = 0.0,
+    team: Team | None = None,
 ) -> Search:
     """Return the search of a run folder, from its newest checkpoint on where there is one.
 
@@ -53,6 +56,7 @@ def open_search(
             allows: see ``latency_tables.Changeable``. Each round tells what did.
         measure_budget_s: Seconds that the whole search may spend on measuring members of its fronts, by which
             the latencies are corrected; 0: none.
+        team: Processes that train together, of which this one leads; the others call ``follow_search``.
 
     Raises:
         ConfigError: The budget is no number from 0 on, or there is no device to measure on.
@@ -65,11 +69,32 @@ def open_search(
     require_measurable(run.config, measure_budget_s)
     checkpoint = run.latest_checkpoint()  # refuses a configuration not its own, before anything is made by it
     space = make_space(run.config)
-    trainer = make_trainer(run.config, space, planned_generations=run.planned_generations)
+    if team is not None:
+        values = run.config.to_values()
+        team.tell({"do": "make", "config": values, "planned_generations": run.planned_generations})
+    trainer = make_trainer(run.config, space, planned_generations=run.planned_generations, team=team)
     search = make_search(run, trainer, measure_budget_s=measure_budget_s)
     if not search.resume(checkpoint) and not allow_infeasible:
         require_feasible(space, search.objectives[1:], run.config.all_limits())
     return search
+
+
+def follow_search(team: Team) -> None:
+    """Train with the process that leads a search, as another one of ``team``, until that one ends.
+
+    Raises:
+        ConfigError: This process cannot make what the leading one makes.
+    """
+    match team.hear()[0]:
+        case {"do": "end"}:
+            return
+        case {"do": "make", "config": dict(values), "planned_generations": int() | None as planned}:
+            config = SearchConfig.of(values)
+            trainer = make_trainer(config, make_space(config), planned_generations=planned, team=team)
+            if isinstance(trainer, DistributedTrainer):
+                trainer.follow()
+        case message:
+            raise ConfigError(f"rank 0 asks for {str(message)[:80]}; start all with one version")
 
 
 def amended(
@@ -260,6 +285,7 @@ def make_trainer(
     *,
     planned_generations: int | None = None,
     torch_device: str | None = None,
+    team: Team | None = None,
 ) -> SuperNetTrainer:
     """Return fresh shared weights for ``space`` on the images that ``config`` names.
 
@@ -269,17 +295,29 @@ def make_trainer(
         planned_generations: Over which the learning rate falls; those of ``config`` if not given.
         torch_device: Where to compute; that of ``config`` if not given. Whoever only reads a run takes
             ``"cpu"``: the machine that it was searched on may have had a GPU.
+        team: Processes that train together, all of which call this.
     """
     images = make_images(config)
-    schedule = make_schedule(config, len(images.training.labels))
+    schedule = make_schedule(config, len(images.training.labels), ranks=1 if team is None else team.size)
     if planned_generations is not None:
         schedule = replace(schedule, generations=planned_generations)
+    total_steps, seed = schedule.total_steps, config.search.seed
+    if team is not None:
+        return DistributedTrainer(
+            space,
+            images,
+            config.training,
+            team=team,
+            total_steps=total_steps,
+            seed=seed,
+            device=team.device,
+        )
     return SuperNetTrainer(
         space,
         images,
         config.training,
-        total_steps=schedule.total_steps,
-        seed=config.search.seed,
+        total_steps=total_steps,
+        seed=seed,
         device=torch_device or config.search.torch_device,
     )
 
@@ -332,7 +370,7 @@ def make_search(
         trainer,
         strategy,
         costs,
-        make_schedule(config, len(trainer.data.training.labels)),
+        make_schedule(config, len(trainer.data.training.labels), ranks=trainer.ranks),
         checkpoints=run.checkpoints,
         fingerprint=fingerprint,
         screening=config.search.screening,
@@ -371,9 +409,9 @@ def make_objectives(
     return [objectives.load(name, ingredients) for name in config.objective_names()]
 
 
-def make_schedule(config: SearchConfig, training_images: int) -> Schedule:
-    """Return how many steps ``config`` means with so many images to train on."""
-    steps_per_epoch = math.ceil(training_images / config.training.batch_size)
+def make_schedule(config: SearchConfig, training_images: int, *, ranks: int = 1) -> Schedule:
+    """Return how many steps ``config`` means with so many images, by so many processes with a batch each."""
+    steps_per_epoch = math.ceil(training_images / (config.training.batch_size * ranks))
     return Schedule(
         warm_up_steps=round(config.search.warm_up_epochs * steps_per_epoch),
         steps=round(config.search.epochs_per_generation * steps_per_epoch),

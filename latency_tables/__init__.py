@@ -42,6 +42,7 @@ from latency_tables.spec import OpSpec
 from latency_tables.table import LatencyTable
 from latency_tables.units.classes import UNIT_CLASSES, UnitClass, UnitWork, unit_class, unit_work
 from latency_tables.units.graph import IMAGE, ExecutedGraph, ExecutedNode
+from latency_tables.units.record import executed_from_fields, executed_to_fields
 from latency_tables.units.text import unit_text
 from latency_tables.units.unit import Unit, is_unit
 from latency_tables.validation import VALIDATION_NETWORKS, PredictedNetwork, Validation
@@ -100,6 +101,8 @@ __all__ = [
     "choose_networks",
     "entry_from_fields",
     "entry_to_fields",
+    "executed_from_fields",
+    "executed_to_fields",
     "halves_s",
     "is_unit",
     "partial_path",

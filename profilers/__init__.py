@@ -40,7 +40,9 @@ if TYPE_CHECKING:
     from profilers.plan import USUAL, MeasurementPlan, Quality, SentinelPlan
     from profilers.profiler import Profiler, plan_for
     from profilers.progress.report import OnProgress, Progress, ignore_progress
+    from profilers.runtimes._kept import kept_graph
     from profilers.runtimes._runtime import (
+        IdentifiedCounter,
         LoweredModel,
         LoweringCounter,
         OperatorTime,
@@ -64,6 +66,7 @@ __all__ = [
     "Finding",
     "Fleet",
     "GarbledOutputError",
+    "IdentifiedCounter",
     "LoweredModel",
     "LoweringCounter",
     "MeasurementPlan",
@@ -91,6 +94,7 @@ __all__ = [
     "formats",
     "ignore_progress",
     "keep_executed",
+    "kept_graph",
     "lacking",
     "look_around",
     "look_at",
@@ -116,6 +120,7 @@ _HOMES = {
     "Finding": "profilers.doctor",
     "Fleet": "profilers.fleet",
     "GarbledOutputError": "profilers.errors",
+    "IdentifiedCounter": "profilers.runtimes._runtime",
     "LoweredModel": "profilers.runtimes._runtime",
     "LoweringCounter": "profilers.runtimes._runtime",
     "MeasurementPlan": "profilers.plan",
@@ -144,6 +149,7 @@ _HOMES = {
     "formats": "profilers.formats",
     "ignore_progress": "profilers.progress.report",
     "keep_executed": "profilers.filling",
+    "kept_graph": "profilers.runtimes._kept",
     "lacking": "profilers.filling",
     "look_around": "profilers.doctor",
     "look_at": "profilers.doctor",

@@ -13,9 +13,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from typing import TYPE_CHECKING
 
 from cars_hw.latency.candidates import drawn, lightest, network_key, uncertain
 from cars_hw.latency.networks_only import measured_networks
+from cars_hw.latency.recipes import recipe
 from cars_hw.networks.architecture import Architecture
 from cars_hw.networks.graph import network_spec
 from cars_hw.spaces._space import SearchSpace
@@ -28,6 +30,9 @@ from latency_tables import (
     reference_of,
 )
 from profilers import UnitCounter, Workload
+
+if TYPE_CHECKING:
+    from torch import nn
 
 #: Enough for the factor that all operations share, which is most of the error; see benchmarks/prediction.py.
 CALIBRATION_NETWORKS = 16
@@ -238,19 +243,20 @@ def network_workload(space: SearchSpace, architecture: Architecture, *, is_disti
         is_distinct: Whether no two batch norms are equal, as in trained networks; a runtime may merge equal
             ones with what follows them.
     """
-    from cars_hw.weights.network import Network  # torch takes seconds, which need not be spent
-    from profilers import distinct_statistics
-
     graph = space.deployed(architecture)
 
-    def build() -> Network:
+    def build() -> "nn.Module":
+        from cars_hw.weights.network import Network  # torch takes seconds, which need not be spent
+        from profilers import distinct_statistics
+
         network = Network.untrained(graph, whole=True)
         if is_distinct:
             distinct_statistics(network, seed=0)
         network.eval()
         return network
 
-    return Workload(network_spec(graph), build)
+    how = "distinct batch norms" if is_distinct else "as untrained"
+    return Workload(network_spec(graph), build, recipe(graph, how))
 
 
 def module_workload(spec: OpSpec) -> Workload:

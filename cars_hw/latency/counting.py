@@ -7,7 +7,7 @@ machine counts only where it makes the very same of each of them; otherwise the 
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol, get_args
 
@@ -15,8 +15,9 @@ import devices
 from cars_hw.errors import UncountedError
 from cars_hw.latency.candidates import network_key
 from cars_hw.latency.contents import contents_of, network_workload
+from cars_hw.latency.recipes import recipe
 from cars_hw.networks.architecture import Architecture
-from cars_hw.networks.graph import IMAGE, Graph, Node
+from cars_hw.networks.graph import IMAGE, Graph, Node, network_spec
 from cars_hw.spaces._space import SearchSpace
 from devices import DeviceError
 from devices.foundation import UnknownNameError
@@ -30,6 +31,7 @@ from latency_tables import (
     TableMismatchError,
 )
 from profilers import (
+    IdentifiedCounter,
     LoweringCounter,
     OnProgress,
     ProfilingError,
@@ -38,6 +40,7 @@ from profilers import (
     UnitCounter,
     Workload,
     ignore_progress,
+    kept_graph,
     runtimes,
 )
 
@@ -75,15 +78,23 @@ class GraphSource(Protocol):
 
 @dataclass(frozen=True)
 class CountedHere:
-    """This machine's runtime, which makes of networks what the device's does."""
+    """This machine's runtime, which makes of networks what the device's does.
+
+    Attributes:
+        space: The space of the networks.
+        counter: Of the runtime.
+        keeps: Whether graphs are kept for later processes: of networks that all of them count.
+    """
 
     space: SearchSpace
     counter: UnitCounter
+    keeps: bool = field(default=False, kw_only=True)
 
     def graphs(self, architectures: Sequence[Architecture]) -> Iterable[ExecutedGraph]:
         """Count each; no torch is needed but for operations that were never lowered before."""
         for one in architectures:
-            yield self.counter.executed(self.space.deployed(one).nodes)
+            graph = self.space.deployed(one)
+            yield _kept_or_counted(self.counter, graph) if self.keeps else self.counter.executed(graph.nodes)
 
     def operation(self, node: Node) -> ExecutedGraph:
         """Count the operation, reading images alone."""
@@ -190,7 +201,9 @@ class NetworkCounts:
             self._remembered.popitem(last=False)
 
 
-def counts_for(space: SearchSpace, table: LatencyTable, setup: Setup | None = None) -> NetworkCounts:
+def counts_for(
+    space: SearchSpace, table: LatencyTable, setup: Setup | None = None, *, keeps: bool = False
+) -> NetworkCounts:
     """Return the counts of networks of ``space`` as the runtime of the table's device executes them.
 
     Args:
@@ -198,6 +211,7 @@ def counts_for(space: SearchSpace, table: LatencyTable, setup: Setup | None = No
         table: Of units.
         setup: The device that may be asked, and its runtime; if not given, no device is, and the runtime is
             the table's, where that is one of this project.
+        keeps: Whether what is counted here is kept for later processes, as of the table's own networks it is.
 
     Raises:
         UncountedError: Neither this machine nor the device can tell.
@@ -206,7 +220,8 @@ def counts_for(space: SearchSpace, table: LatencyTable, setup: Setup | None = No
     known = {architecture: graph.counts for architecture, graph in kept.items()}
     why_not_here = _why_not_here(space, table.header, kept, setup)
     if not why_not_here:
-        return NetworkCounts(CountedHere(space, unit_counter(_setup_for(table.header, setup))), known)
+        counter = unit_counter(_setup_for(table.header, setup))
+        return NetworkCounts(CountedHere(space, counter, keeps=keeps), known)
     why_not_there = _why_not_at_hand(table.header, setup)
     if setup is None or why_not_there:
         raise UncountedError(
@@ -285,7 +300,15 @@ def _differing(
 ) -> int:
     """Return how many of ``networks`` this machine's runtime executes otherwise."""
     counter = _unit_counter(name, threads, settings)
-    return sum(counter.executed(graph.nodes).counts != kept.counts for graph, kept in networks)
+    return sum(_kept_or_counted(counter, graph).counts != kept.counts for graph, kept in networks)
+
+
+def _kept_or_counted(counter: UnitCounter, graph: Graph) -> ExecutedGraph:
+    """Return what ``counter`` counts, or what an earlier process did."""
+    runtime = counter.identity if isinstance(counter, IdentifiedCounter) else ""
+    return kept_graph(
+        recipe(graph, "counted"), network_spec(graph), runtime, lambda: counter.executed(graph.nodes)
+    )
 
 
 def _why_not_at_hand(header: TableHeader, setup: Setup | None) -> str:

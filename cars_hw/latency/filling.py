@@ -163,7 +163,7 @@ class UnitFilling:
         known.add(*(table[spec] for spec in (CALL_OVERHEAD, *first) if spec in table))
         if CALL_OVERHEAD not in known or len(known) == 1:
             return []
-        counts = counts_for(self.space, table, self.setup)
+        counts = counts_for(self.space, table, self.setup, keeps=True)
         keys = {one: network_key(self.space, one) for one in contents.random}
         measured = [(one, table[key].latency_s) for one, key in keys.items() if key in table]
         model = UnitPredictor(known, counts, measured).model

@@ -70,6 +70,8 @@ class SuperNetTrainer:
 
     has_fixed_errors = False
     numerics = 1
+    #: How many processes train together, each on a batch of its own.
+    ranks = 1
 
     def __init__(
         self,

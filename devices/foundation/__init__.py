@@ -9,6 +9,7 @@ from devices.foundation.files import (
     sync_folder,
     write_durably,
 )
+from devices.foundation.kept_files import KeptFiles, code_digest, key_of
 from devices.foundation.locks import Lock, lock
 from devices.foundation.ownership import Ownership, owned
 from devices.foundation.plugins import load_plugin, plugin_name, plugin_names
@@ -20,6 +21,7 @@ from devices.foundation.timers import SaveTimer
 __all__ = [
     "CarsHwError",
     "ConfigError",
+    "KeptFiles",
     "Lock",
     "Ownership",
     "SaveTimer",
@@ -29,8 +31,10 @@ __all__ = [
     "added",
     "before",
     "cache_folder",
+    "code_digest",
     "explained",
     "first_line",
+    "key_of",
     "lazy",
     "load_plugin",
     "lock",

@@ -49,10 +49,14 @@ class Workload:
         source: How to build its module (in evaluation mode), a file in the runtime's own format, or a model
             in that format, such as ``Runtime.lowered`` makes. Of a file, the output is not compared with
             torch's.
+        recipe: What the module that ``source`` builds follows from, its weights among it, but for the code
+            below ``profilers``: what is lowered of it is kept in the folder of caches, and built no more.
+            Empty: it is lowered each time.
     """
 
     spec: OpSpec
     source: Callable[[], nn.Module] | Path | LoweredModel
+    recipe: str = ""
 
 
 class OperatorTime(NamedTuple):
@@ -121,6 +125,16 @@ class LoweringCounter(Protocol):
         Raises:
             UnsupportedOperationError: The runtime does not execute it.
         """
+        ...
+
+
+@runtime_checkable
+class IdentifiedCounter(Protocol):
+    """A counter whose counts hold for later processes."""
+
+    @property
+    def identity(self) -> str:
+        """What its counts follow from beside the networks, such as runtime and machine; empty if unknown."""
         ...
 
 

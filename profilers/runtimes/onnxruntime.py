@@ -14,6 +14,7 @@ from latency_tables import Conditions, ExecutedGraph, OpSpec, Setting
 from profilers.errors import ProfilingError, UnsupportedOperationError
 from profilers.runtimes._board.onnxruntime import BoardOrt, OrtExecution
 from profilers.runtimes._host import mean_of_block, require_float32, require_inputs
+from profilers.runtimes._kept import kept_graph, kept_model
 from profilers.runtimes._on_board import Execution
 from profilers.runtimes._onnxruntime.breakdown import (
     WARM_UP_CALLS,
@@ -34,7 +35,14 @@ from profilers.runtimes._onnxruntime.providers.provider import (
 from profilers.runtimes._onnxruntime.providers.sampler import Loading
 from profilers.runtimes._onnxruntime.remote import RemoteOrt
 from profilers.runtimes._onnxruntime.remote_graphs import Model
-from profilers.runtimes._onnxruntime.session import ON_PROCESSOR, ORT_ERRORS, open_session, optimised
+from profilers.runtimes._onnxruntime.session import (
+    ON_PROCESSOR,
+    ORT_ERRORS,
+    Sessions,
+    open_session,
+    optimised,
+    optimiser_identity,
+)
 from profilers.runtimes._onnxruntime.settings import OF_PHONES, OnnxRuntimeSettings
 from profilers.runtimes._reference import (
     Array,
@@ -149,18 +157,27 @@ class OnnxRuntime(Runtime):
 
     def executed_each(self, workloads: Iterable[Workload], device: Device) -> Iterator[ExecutedGraph]:
         self._require_shown()
+        if not isinstance(device, RemoteDevice):
+            by = self._provider_on(self._host(device)) or ON_PROCESSOR
+            yield from (self._executed_by(by, workload) for workload in workloads)
+            return
         models = map(self._model_of, workloads)
         if isinstance(device, RemoteHost):
             graphs = self._boards.optimised(models, device)
-        elif isinstance(device, RemoteDevice):
-            graphs = self._remote.optimised(models, device)
         else:
-            by = self._provider_on(self._host(device)) or ON_PROCESSOR
-            graphs = (
-                (model.spec, optimised(model.content, subject=model.spec, provider=by)) for model in models
-            )
+            graphs = self._remote.optimised(models, device)
         for spec, graph in graphs:
             yield executed_graph(graph, input_shapes(spec))
+
+    def _executed_by(self, by: Sessions, workload: Workload) -> ExecutedGraph:
+        """Return what a provider of this machine makes of a network."""
+        spec = self._as_run(workload.spec)
+
+        def counted() -> ExecutedGraph:
+            model = self._model_of(workload)
+            return executed_graph(optimised(model.content, subject=spec, provider=by), input_shapes(spec))
+
+        return kept_graph(workload.recipe, spec, optimiser_identity(by), counted)
 
     def breakdown(self, workload: Workload, device: Device) -> Sequence[OperatorTime]:
         spec, is_optimised = self._as_run(workload.spec), _is_optimised(workload)
@@ -205,6 +222,8 @@ class OnnxRuntime(Runtime):
                 return read_onnx(path)
             case LoweredModel(content=content):
                 return content
+            case _ if workload.recipe:  # then torch's output is kept with it
+                return self._lowered(workload)[0]
             case build:
                 from profilers.lowering.onnx import lower  # loads torch
 
@@ -220,11 +239,14 @@ class OnnxRuntime(Runtime):
             return workload.source.content, workload.source.reference
         if isinstance(workload.source, Path):
             return self._model(workload), None
+        build, spec = workload.source, self._as_run(workload.spec)
+        return kept_model(workload.recipe, spec, "onnx", lambda: self._lowered_now(build, spec))
+
+    def _lowered_now(self, build: "Callable[[], nn.Module]", spec: OpSpec) -> tuple[bytes, Array]:
         from profilers.lowering.onnx import lower  # loads torch
 
-        spec = self._as_run(workload.spec)
         with torch_threads(self.threads):
-            module = workload.source()
+            module = build()
             return lower(module, spec.input_shapes), torch_output(module, random_inputs(spec))
 
     def _as_run(self, spec: OpSpec) -> OpSpec:

@@ -11,6 +11,7 @@ from profilers.errors import ProfilingError, UnsupportedOperationError
 from profilers.runtimes._board.board import Board
 from profilers.runtimes._board.tflite import TfLiteExecution
 from profilers.runtimes._host import require_float32
+from profilers.runtimes._kept import kept_model
 from profilers.runtimes._on_board import Execution
 from profilers.runtimes._reference import Array, random_inputs, torch_output, torch_threads
 from profilers.runtimes._runtime import LoweredModel, OperatorTime, Runtime, Sampler, UnitCounter, Workload
@@ -132,10 +133,15 @@ class TfLite(Runtime):
         if isinstance(source, LoweredModel):
             return source.content, source.reference
         if isinstance(source, Path):
-            return self._model(workload), None
+            return read_tflite(source), None
+        return kept_model(workload.recipe, spec, "tflite", lambda: self._lowered_now(source, spec))
+
+    def _lowered_now(self, build: "Callable[[], nn.Module]", spec: OpSpec) -> tuple[bytes, Array]:
+        with _schema_needed():
+            from profilers.lowering.tflite import lower
         with torch_threads(self.threads):
-            module = source()
-            return self._model(Workload(spec, lambda: module)), torch_output(module, random_inputs(spec))
+            module = build()
+            return lower(module, spec.input_shapes), torch_output(module, random_inputs(spec))
 
     def _model(self, workload: Workload) -> bytes:
         """Return the model of a workload as a file."""
@@ -143,6 +149,8 @@ class TfLite(Runtime):
             return read_tflite(workload.source)
         if isinstance(workload.source, LoweredModel):
             return workload.source.content
+        if workload.recipe:  # then torch's output is kept with it
+            return self._lowered(workload)[0]
         with _schema_needed():
             from profilers.lowering.tflite import lower
         with torch_threads(self.threads):

@@ -9,7 +9,7 @@ from torch import nn
 from latency_tables import ExecutedGraph, OpSpec
 from profilers.runtimes._onnxruntime.executed import executed_graph
 from profilers.runtimes._onnxruntime.one_node import one_node_model
-from profilers.runtimes._onnxruntime.session import ON_PROCESSOR, Sessions, optimised
+from profilers.runtimes._onnxruntime.session import ON_PROCESSOR, Sessions, optimised, optimiser_identity
 from profilers.runtimes._onnxruntime.stitching import Stitcher, image_shape
 from profilers.runtimes._reference import batched
 from profilers.runtimes._runtime import LoweredModel, Workload
@@ -34,6 +34,12 @@ class OnnxCounter:
         self._provider, self._batch = provider, batch
         self._stitcher = Stitcher(build)
         self._graph = lru_cache(_REMEMBERED)(self._counted)
+
+    @property
+    def identity(self) -> str:
+        """What its counts follow from beside the networks; empty where that is not known."""
+        known = optimiser_identity(self._provider)
+        return f"{known}, batch {self._batch}" if known else ""
 
     def executed(self, nodes: Sequence[NetworkNode]) -> ExecutedGraph:
         """Return what ONNX Runtime makes of the network of ``nodes``: see ``UnitCounter``."""

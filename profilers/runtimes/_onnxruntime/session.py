@@ -1,8 +1,10 @@
 """Sessions of ONNX Runtime in this process."""
 
+import platform
 import re
 import tempfile
 from contextlib import AbstractContextManager, nullcontext
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -17,6 +19,14 @@ PROVIDERS = ["CPUExecutionProvider"]
 
 #: What ONNX Runtime says where a node would run on the processor, and must not.
 FELL_BACK = re.compile(r"fallback to CPU EP has been explicitly disabled|assigned to the default CPU EP")
+
+#: What ``/proc/cpuinfo`` tells of processors that a runtime may go by, on x86 and on ARM.
+_PROCESSOR_FIELDS = frozenset(
+    (
+        *("vendor_id", "cpu family", "model", "model name", "stepping", "microcode", "flags"),
+        *("CPU implementer", "CPU architecture", "CPU variant", "CPU part", "CPU revision", "Features"),
+    )
+)
 
 #: Errors arrive as exceptions; ONNX Runtime would write them to the terminal as well.
 _ONLY_FATAL = 4
@@ -122,6 +132,27 @@ def optimised(model: bytes, *, subject: object, provider: Sessions = ON_PROCESSO
         with provider.alone():
             _loaded(model, options, subject, provider)
         return read_bounded(path, "a smaller network")
+
+
+def optimiser_identity(provider: Sessions) -> str:
+    """Return what the graph of a model follows from beside the model; empty where that is not known.
+
+    Runtime and processors: channels are filled up to the width of their vectors.
+    """
+    return _identity_on_processor() if provider is ON_PROCESSOR else ""
+
+
+@lru_cache(maxsize=1)
+def _identity_on_processor() -> str:
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    told = {line for line in text.splitlines() if line.partition(":")[0].strip() in _PROCESSOR_FIELDS}
+    if not told:
+        return ""
+    build = onnxruntime.get_build_info()
+    return "\n".join(["onnxruntime", onnxruntime.__version__, build, platform.machine(), *sorted(told)])
 
 
 def quiet_options(threads: int) -> onnxruntime.SessionOptions:

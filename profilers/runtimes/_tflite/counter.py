@@ -34,6 +34,11 @@ class TfLiteCounter:
         self._parts: dict[OpSpec, Part] = {}
         self._units = Units()
 
+    @property
+    def identity(self) -> str:
+        """What its counts follow from beside the networks: nothing but our own code."""
+        return "tflite"
+
     def executed(self, nodes: Sequence[NetworkNode]) -> ExecutedGraph:
         """Return what is executed of the network of ``nodes``, as ``UnitCounter`` says.
 

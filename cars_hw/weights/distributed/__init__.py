@@ -1,0 +1,1 @@
+"""Training shared weights on several GPUs or machines at once."""

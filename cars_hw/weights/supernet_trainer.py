@@ -299,10 +299,9 @@ class SuperNetTrainer:
 
     def _begun(self, progress: Progress) -> Evaluation:
         supernet = self._weights(progress.weights)
-        extract = supernet.extract_soft if self._soft_path else supernet.extract
         return Evaluation(
             progress,
-            extract(progress.architecture),
+            supernet.share(progress.architecture, soft_path=self._soft_path),
             self._recalibration,
             self._fitness,
             batch_size=self.plan.evaluation_batch_size,

@@ -8,10 +8,11 @@ run, which gives its gradient (eq. 1) exactly and leaves all other weights and s
 import copy
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
+import torch
 from torch import Tensor, nn
 
 from cars_hw.errors import ArchitectureError
@@ -124,6 +125,12 @@ class SuperNet(nn.Module):
         self.resets += 1
         self.units = nn.ModuleDict({_key(node): self._fresh(node) for node in self.space.all_nodes("search")})
         self._paths = _Paths()
+
+    @torch.no_grad()
+    def copy_from(self, other: "SuperNet") -> None:
+        """Take over all weights and statistics of a SuperNet that has the same modules."""
+        for own, its in zip(_tensors(self), _tensors(other), strict=True):
+            own.copy_(its)
 
     def _fresh(self, node: Node) -> nn.Module:
         """Return a new module for ``node``; its weights follow from seed, resets and key alone."""
@@ -243,6 +250,11 @@ class WeightedSum(nn.Module):
         for other in others:
             first = first + other
         return first
+
+
+def _tensors(module: nn.Module) -> Iterator[Tensor]:
+    yield from module.parameters()
+    yield from module.buffers()
 
 
 def _stay(module: nn.Module) -> nn.Module:

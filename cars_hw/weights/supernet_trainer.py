@@ -147,7 +147,7 @@ class SuperNetTrainer:
         if self._previous is None:
             self._previous = deepcopy(self.supernet)
         else:
-            self._previous.load_state_dict(self.supernet.state_dict())
+            self._previous.copy_from(self.supernet)
 
     def step(self, architectures: Sequence[Architecture]) -> Reading:
         """Take one step of clipped SGD along the mean gradient of ``architectures`` on the next batch.

@@ -386,3 +386,15 @@ def test_a_shared_network_has_the_weights_themselves_and_statistics_of_its_own(
         assert all(torch.equal(before[name], after[name]) for name in before)
         assert supernet.training
         assert all(module.training for module in supernet.modules())
+
+
+def test_a_supernet_takes_over_all_weights_and_statistics_of_another(supernet: SuperNet) -> None:
+    images, _ = batch()
+    other = SuperNet(SPACE, seed=2).double()
+    other(images, ARCHITECTURES[0])
+    supernet.copy_from(other)
+    expected = snapshot(other)
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in snapshot(supernet).items())
+    other(images, ARCHITECTURES[0])
+    assert not all(torch.equal(tensor, expected[name]) for name, tensor in snapshot(other).items())
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in snapshot(supernet).items())

@@ -51,8 +51,8 @@ _SECTIONS = (
         "weights, as the code released with CARS has them; written anew) over ours, and ours over that\n"
         "of the chosen network alone in plain torch. Ours draws and augments its batch, theirs\n"
         "have it. Memory: what a process grows by in its first step. `host_ms`: what a step on a path\n"
-        "that is new to it takes beside forward, backward, clipping and SGD. `python\n"
-        "benchmarks/speed.py`.",
+        "that is new to it takes beside forward, backward, clipping and SGD.\n"
+        "`python benchmarks/speed.py`.",
     ),
     _Section(
         "An evaluation",

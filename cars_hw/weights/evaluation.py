@@ -1,7 +1,7 @@
 """Evaluation: an architecture on its way to an accuracy, batch by batch, so that it can be saved half-way."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -10,8 +10,10 @@ from pydantic import Field, TypeAdapter
 from torch import Tensor
 
 from cars_hw.ledger import Json, Weights
+from cars_hw.networks import operations
 from cars_hw.networks.architecture import Architecture
-from cars_hw.weights.batch_norm import Recalibration, recalibration_batches, statistics
+from cars_hw.networks.graph import WEIGHTED_SUM, Graph
+from cars_hw.weights.batch_norm import Recalibration, statistics
 from cars_hw.weights.network import Network
 from cars_hw.weights.normalised_images import NormalisedImages
 
@@ -61,24 +63,24 @@ class Evaluation:
 
     Args:
         progress: What is done.
-        network: The architecture, with weights of its own.
-        recalibration: Normalised training images (n, c, h, w).
+        network: The architecture, with statistics of its own.
+        recalibration: Batches of normalised training images (b, c, h, w).
         fitness: Images and labels to judge it on.
-        batch_size: The most images in a batch.
+        batch_size: The most images in a batch that judges.
     """
 
     def __init__(
         self,
         progress: Progress,
         network: Network,
-        recalibration: Tensor,
+        recalibration: Sequence[Tensor],
         fitness: NormalisedImages,
         *,
         batch_size: int,
     ) -> None:
         self.progress = progress
         self._network = network
-        self._recalibration = recalibration_batches(recalibration, batch_size)
+        self._recalibration = recalibration
         self._fitness = fitness
         self._batch_size = batch_size
         self._right: Tensor | None = None
@@ -104,7 +106,8 @@ class Evaluation:
         if number < len(self._recalibration):
             self._recalibrating.take(self._recalibration[number], number)
         else:
-            self._recalibrating.end()
+            if self._network.training:
+                self._recalibrating.end()
             start = (number - len(self._recalibration)) * self._batch_size
             rows = slice(start, start + self._batch_size)
             images, labels = self._fitness.batch(rows), self._fitness.labels[rows]
@@ -137,3 +140,16 @@ class Evaluation:
             raise ValueError(f"{self.progress.batches} batches of an evaluation are done; there are fewer")
         for name, tensor in own.items():
             tensor.copy_(found[name])
+
+
+def images_within(graph: Graph, size_bytes: float) -> int:
+    """Return of how many images no tensor that ``graph`` computes is larger, in 32 bits; at least one."""
+    shapes = (
+        shape
+        for node in graph.nodes
+        for shape in (
+            node.spec.input_shapes if node.spec.kind == WEIGHTED_SUM else operations.tensor_shapes(node.spec)
+        )
+    )
+    largest = max(math.prod(shape[1:]) for shape in shapes)
+    return max(1, int(size_bytes / (4 * largest)))

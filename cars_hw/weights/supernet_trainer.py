@@ -27,9 +27,9 @@ from cars_hw.spaces._space import SearchSpace
 from cars_hw.trainer import OptionGradients, TrainerState
 from cars_hw.weights import option_gradients
 from cars_hw.weights.augmentation import Augmentation
-from cars_hw.weights.batch_norm import recalibrate, reset_what_is_not_finite
+from cars_hw.weights.batch_norm import recalibrate, recalibration_batches, reset_what_is_not_finite
 from cars_hw.weights.batches import batch_indices
-from cars_hw.weights.evaluation import Evaluation, Progress, read_progress
+from cars_hw.weights.evaluation import Evaluation, Progress, images_within, read_progress
 from cars_hw.weights.normalised_images import NormalisedImages
 from cars_hw.weights.placement import lay_out, usable_device
 from cars_hw.weights.stepping.arithmetic import Arithmetic
@@ -62,6 +62,7 @@ class SuperNetTrainer:
 
     Attributes:
         between_batches: Called between the batches of an evaluation, where the state is whole.
+        numerics: 1 where all batches of an evaluation are of one size, as they once were: runs of then go on.
 
     Raises:
         ConfigError: The space does not fit the images, there are fewer than one batch of them, or torch has
@@ -69,7 +70,6 @@ class SuperNetTrainer:
     """
 
     has_fixed_errors = False
-    numerics = 1
     #: How many processes train together, each on a batch of its own.
     ranks = 1
 
@@ -85,6 +85,7 @@ class SuperNetTrainer:
     ) -> None:
         _check_fit(space, data, plan)
         self.space, self.data, self.plan, self.seed = space, data, plan, seed
+        self.numerics = 2 if plan.evaluation_tensor_mib or plan.recalibration_batch_size else 1
         self._whole_space = space
         self._rate_start, self._rate_steps = 0, total_steps
         self._soft_path = False
@@ -112,6 +113,7 @@ class SuperNetTrainer:
         # A random sample: data sets come sorted by class, and the first images would all be of one.
         sample = np.random.default_rng(seed).permutation(len(data.training.labels))
         self._recalibration = self._training.batch(torch.from_numpy(sample[: plan.recalibration_images]))
+        self._recalibration_batch = plan.recalibration_batch_size or plan.evaluation_batch_size
 
     def __repr__(self) -> str:
         steps = f"{self.ledger.steps} steps taken"
@@ -148,7 +150,7 @@ class SuperNetTrainer:
         if self._previous is None:
             self._previous = deepcopy(self.supernet)
         else:
-            self._previous.load_state_dict(self.supernet.state_dict())
+            self._previous.copy_from(self.supernet)
 
     def step(self, architectures: Sequence[Architecture]) -> Reading:
         """Take one step of clipped SGD along the mean gradient of ``architectures`` on the next batch.
@@ -201,7 +203,7 @@ class SuperNetTrainer:
         """
         network = self._weights(weights).extract(architecture)
         with self._judging.chosen():
-            recalibrate(network, self._recalibration, self.plan.evaluation_batch_size)
+            recalibrate(network, self._recalibration, self._recalibration_batch)
         return network
 
     def option_gradients(self, chosen: Architecture, other: Architecture) -> OptionGradients:
@@ -302,14 +304,12 @@ class SuperNetTrainer:
 
     def _begun(self, progress: Progress) -> Evaluation:
         supernet = self._weights(progress.weights)
-        extract = supernet.extract_soft if self._soft_path else supernet.extract
-        return Evaluation(
-            progress,
-            extract(progress.architecture),
-            self._recalibration,
-            self._fitness,
-            batch_size=self.plan.evaluation_batch_size,
-        )
+        network = supernet.share(progress.architecture, soft_path=self._soft_path)
+        size = self.plan.evaluation_batch_size
+        if self.plan.evaluation_tensor_mib and self._device.type == "cpu":
+            size = min(size, images_within(network.graph.live, self.plan.evaluation_tensor_mib * 2**20))
+        recalibration = recalibration_batches(self._recalibration, self._recalibration_batch)
+        return Evaluation(progress, network, recalibration, self._fitness, batch_size=size)
 
     def _next_batch(self) -> tuple[Tensor, Tensor]:
         """Return augmented training images (b, c, h, w) and their labels (b,)."""

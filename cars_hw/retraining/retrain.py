@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from cars_hw.assembly import make_space, make_trainer
 from cars_hw.config import SearchConfig
 from cars_hw.errors import CheckpointError
-from cars_hw.executor import Executor, InProcess
+from cars_hw.executors import Executor, Shared
+from cars_hw.executors.in_process import InProcess
 from cars_hw.ledger import Json
 from cars_hw.networks.architecture import Architecture, from_text, to_text
 from cars_hw.networks.graph import Graph, network_spec
@@ -169,7 +170,7 @@ def restored_network(retrained: Retrained, graph: Graph) -> Network:
     return network.eval()
 
 
-def retrain_job(job: Job) -> dict[str, Json]:
+def retrain_job(job: Job, shared: Shared) -> dict[str, Json]:
     """Do one retraining to its end, and return its record as JSON has it; the task of an executor."""
     folder, config = Path(job["folder"]), SearchConfig.of(job["config"])
     space = make_space(config)

@@ -1,9 +1,10 @@
 """Evaluation: an architecture on its way to an accuracy, batch by batch, so that it can be saved half-way."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import torch
 from pydantic import Field, TypeAdapter
@@ -13,7 +14,11 @@ from cars_hw.ledger import Json, Weights
 from cars_hw.networks.architecture import Architecture
 from cars_hw.weights.batch_norm import Recalibration, recalibration_batches, statistics
 from cars_hw.weights.network import Network
-from cars_hw.weights.normalised_images import NormalisedImages
+from cars_hw.weights.supernet import SuperNet
+from cars_hw.weights.training_plan import TrainingPlan
+
+#: Names of what a network is judged on, where it goes to another process.
+FITNESS, LABELS, RECALIBRATION = "images/fitness", "images/labels", "images/recalibration"
 
 _Count = Annotated[int, Field(ge=0)]
 
@@ -36,6 +41,10 @@ class Progress:
     right: _Count = 0
     seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
 
+    def is_of(self, architecture: Architecture, weights: Weights) -> bool:
+        """Tell whether it is the evaluation of ``architecture`` with ``weights``."""
+        return (self.architecture, self.weights) == (architecture, weights)
+
     def to_json(self) -> Json:
         """Return the figures by name."""
         values: Json = _PROGRESS.dump_python(self, mode="json")
@@ -43,6 +52,78 @@ class Progress:
 
 
 _PROGRESS = TypeAdapter(Progress)
+
+
+class Images(Protocol):
+    """Normalised images and their labels."""
+
+    @property
+    def labels(self) -> Tensor:
+        """(n,)."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def batch(self, rows: slice) -> Tensor:
+        """Return the images numbered ``rows``, (b, c, h, w)."""
+        ...
+
+
+@dataclass(frozen=True)
+class HeldImages:
+    """Images in memory.
+
+    Attributes:
+        images: Normalised, (n, c, h, w).
+        labels: (n,).
+    """
+
+    images: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def batch(self, rows: slice) -> Tensor:
+        """Return the images numbered ``rows``, (b, c, h, w)."""
+        return self.images[rows]
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute on one thread of the CPU until left: as every worker does, so that all get the same bits."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What networks are judged on, and how.
+
+    Attributes:
+        recalibration: Normalised training images (n, c, h, w).
+        fitness: Images and labels.
+        plan: Says how.
+    """
+
+    recalibration: Tensor
+    fitness: Images
+    plan: TrainingPlan
+
+    def begun(self, progress: Progress, supernet: SuperNet, *, soft_path: bool) -> "Evaluation":
+        """Return an evaluation with the weights of ``supernet`` that goes on where ``progress`` is."""
+        extract = supernet.extract_soft if soft_path else supernet.extract
+        return Evaluation(
+            progress,
+            extract(progress.architecture),
+            self.recalibration,
+            self.fitness,
+            batch_size=self.plan.evaluation_batch_size,
+        )
 
 
 def read_progress(values: Json) -> Progress:
@@ -72,7 +153,7 @@ class Evaluation:
         progress: Progress,
         network: Network,
         recalibration: Tensor,
-        fitness: NormalisedImages,
+        fitness: Images,
         *,
         batch_size: int,
     ) -> None:

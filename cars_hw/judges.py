@@ -33,6 +33,7 @@ from cars_hw.weights.evaluation import (
     Examination,
     HeldImages,
     Progress,
+    one_thread,
 )
 from cars_hw.weights.placement import lay_out
 from cars_hw.weights.supernet import SuperNet
@@ -202,12 +203,13 @@ def judge_job(job: Job, shared: Shared) -> Result:
     subject = _subject(job, shared)
     progress = Progress(from_text(job["architecture"], subject.space.choices), job["weights"])
     start_s = time.perf_counter()
-    evaluation = subject.examination.begun(
-        progress, subject.supernets[job["weights"]], soft_path=subject.manner.soft_path
-    )
-    while not evaluation.is_done:
-        evaluation.advance()
-    evaluation.settle()
+    with one_thread():
+        evaluation = subject.examination.begun(
+            progress, subject.supernets[job["weights"]], soft_path=subject.manner.soft_path
+        )
+        while not evaluation.is_done:
+            evaluation.advance()
+        evaluation.settle()
     return Result(right=progress.right, seconds=time.perf_counter() - start_s)
 
 

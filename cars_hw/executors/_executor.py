@@ -105,6 +105,13 @@ class Executor(ABC):
             WorkerLostError: Workers end at a task, one after the other.
         """
 
+    def connect(self) -> None:  # noqa: B027  (most have nothing to reach)
+        """Reach where tasks run, where that is elsewhere: better now than when there is a task.
+
+        Raises:
+            ConfigError: That is not possible.
+        """
+
     def close(self) -> None:  # noqa: B027  (what runs in this process has nothing to end)
         """End the workers; what they were doing is lost."""
 

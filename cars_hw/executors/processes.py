@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import wait
 from typing import TypeVar
 
+from cars_hw.executors._answer import Answer
 from cars_hw.executors._executor import (
     MOST_DEATHS,
     NOTHING,
@@ -21,7 +22,7 @@ from cars_hw.executors._executor import (
 )
 from cars_hw.executors._processes.member import Member
 from cars_hw.executors._processes.memory import SharedMemory
-from cars_hw.executors._processes.worker import Answer, Given
+from cars_hw.executors._processes.worker import Given
 
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")

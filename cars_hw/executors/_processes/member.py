@@ -8,8 +8,9 @@ import sys
 from contextlib import suppress
 from multiprocessing.connection import Connection
 
+from cars_hw.executors._answer import Answer
 from cars_hw.executors._executor import WorkerLostError
-from cars_hw.executors._processes.worker import Answer, Given
+from cars_hw.executors._processes.worker import Given
 
 _START = "from cars_hw.executors._processes.worker import main; main({}, {})"
 _ENDING_S = 1.0

@@ -91,7 +91,7 @@ def _at(memory: mmap.mmap, place: Place) -> NDArray[np.generic]:
 def _write(descriptor: int, array: NDArray[np.generic], start: int) -> None:
     if not array.nbytes:
         return
-    left = memoryview(array.reshape(-1).view(np.uint8))
+    left = array.reshape(-1).view(np.uint8).data
     while left:
         written = os.pwrite(descriptor, left, start)
         left, start = left[written:], start + written

@@ -6,11 +6,10 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Any
 
-from cars_hw.executors._executor import NOTHING, Shared, require_plain, run_named
+from cars_hw.executors._answer import Answer, answer_to
+from cars_hw.executors._executor import NOTHING
 from cars_hw.executors._processes.memory import Place, read
-from devices.foundation import CarsHwError
 
 
 @dataclass(frozen=True)
@@ -30,19 +29,6 @@ class Given:
     places: Mapping[str, Place]
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What came of it.
-
-    Attributes:
-        value: The result, plain, of the type that the task says.
-        refusal: The text of an error of ours, in whose place there is no result; else empty.
-    """
-
-    value: Any = None
-    refusal: str = ""
-
-
 def main(connection_descriptor: int, memory_descriptor: int) -> None:
     """Work until the other side is gone. Any other error than one of ours ends the process, traced."""
     connection: Connection[Answer, Given] = Connection(connection_descriptor)
@@ -53,7 +39,7 @@ def main(connection_descriptor: int, memory_descriptor: int) -> None:
         given = waiting.get()
         if given.map_number != of_map:
             shared, of_map = read(memory_descriptor, given.places), given.map_number
-        connection.send(_answer(given, shared))
+        connection.send(answer_to(given.task, given.value, shared))
 
 
 def _receive(connection: "Connection[Answer, Given]", waiting: "queue.SimpleQueue[Given]") -> None:
@@ -63,12 +49,3 @@ def _receive(connection: "Connection[Answer, Given]", waiting: "queue.SimpleQueu
             waiting.put(connection.recv())
         except (EOFError, OSError):
             os._exit(0)
-
-
-def _answer(given: Given, shared: Shared) -> Answer:
-    try:
-        found = run_named(given.task, given.value, shared)
-    except CarsHwError as error:
-        return Answer(refusal=str(error))
-    require_plain(found, "a result")
-    return Answer(found)

@@ -314,7 +314,7 @@ def make_judges(
     is_chosen = bool(executor) or workers is not None
     if found.is_in_process or (not is_chosen and found.workers == 1):
         return None
-    if usable_device(config.search.torch_device).type != "cpu":
+    if config.search.torch_device.partition(":")[0] != "cpu":
         if not is_chosen:
             return None
         raise ConfigError(

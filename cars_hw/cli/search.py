@@ -138,10 +138,10 @@ def search(
     targets = (opened.config if opened else SearchConfig.load(config, given)).targets
     given |= _of_targets(targets, table, max_latency_ms or [])
     if opened is None:
+        _require_workers(SearchConfig.load(config, given), workers, executor)
         _require_startable(
             SearchConfig.load(config, given).allowing(words), allow_infeasible, measure_budget_s
         )
-        _require_workers(SearchConfig.load(config, given), workers, executor)
         allow_infeasible = True  # its limits have been looked at, and a hunt takes seconds
     with owned(run) as ownership:
         if opened is None:

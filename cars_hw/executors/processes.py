@@ -23,6 +23,7 @@ from cars_hw.executors._executor import (
 from cars_hw.executors._processes.member import Member
 from cars_hw.executors._processes.memory import SharedMemory
 from cars_hw.executors._processes.worker import Given
+from devices.foundation import ConfigError
 
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
@@ -39,6 +40,8 @@ class Processes(Executor):
 
     def __init__(self, workers: int | None = None, address: str = "") -> None:
         super().__init__(workers, address)
+        if address:
+            raise ConfigError(f"{address[:64]!r}: processes has no address; they are of this machine")
         self._members: list[Member] = []
         self._memory: list[SharedMemory] = []
         self._maps = 0

@@ -40,7 +40,7 @@ from cars_hw.weights.supernet import SuperNet
 from cars_hw.weights.training_plan import TrainingPlan
 
 #: From so many seconds of evaluations on, workers that take some seconds to start save more than that.
-_PAYS_FROM_S = 10.0
+_PAYS_FROM_S = 6.0
 
 
 @dataclass(frozen=True)

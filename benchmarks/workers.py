@@ -69,7 +69,8 @@ def cases() -> Iterator[Case]:
 def _noise(n: int) -> ImageSet:
     rng = np.random.default_rng(n)
     labels = np.arange(n) % 10
-    return ImageSet("noise", rng.integers(256, size=(n, 3, 32, 32), dtype=np.uint8), labels)
+    images = rng.integers(256, size=(n, 3, 32, 32), dtype=np.uint8)
+    return ImageSet("noise", images, labels, flips=False, source="drawn")
 
 
 def by_threads(case: Case) -> list[int]:

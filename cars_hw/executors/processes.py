@@ -136,11 +136,10 @@ class Processes(Executor):
 def _require_hope(index: int, deaths: int, how: str) -> None:
     """Refuse to give out a task again that has ended too many workers, or has a defect, which is traced."""
     if how == "with status 1" or deaths >= MOST_DEATHS:
-        often = f"{deaths} workers" if deaths > 1 else "a worker"
-        raise WorkerLostError(
-            f"{often} ended {how} at task {index}; where memory is short, use fewer --workers, and "
-            "--workers 1 runs it in this process"
-        )
+        remedy = "where memory is short, use fewer --workers; --workers 1 runs it in this process"
+        if deaths == 1:
+            raise WorkerLostError(f"a worker ended {how} at task {index}; {remedy}")
+        raise WorkerLostError(f"{deaths} workers ended {how} at task {index}; {remedy}")
 
 
 def _end(members: list[Member], memory: list[SharedMemory]) -> None:

@@ -9,7 +9,6 @@ import os
 import resource
 import subprocess
 import sys
-import time
 import tracemalloc
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,6 +17,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy is loaded
 
 import numpy as np
 from _rows import Row, finish, parse_options
+from _step_cost import dense_rows, host_rows, peak_rows, plain_rows
+from _timing import TIMES, median_row, taken_s
 from numpy.typing import NDArray
 from pymoo.algorithms.moo.nsga3 import ReferenceDirectionSurvival
 from pymoo.core.population import Population
@@ -35,8 +36,6 @@ from cars_hw.weights import modules
 from latency_tables import ExecutedGraph
 from profilers import runtimes
 
-#: Repetitions; the second-least and the second-largest bound the median with 96 %.
-_TIMES = 9
 _POPULATION, _POOL = 128, 2000
 _SCREENINGS = 5
 #: Generations before and between two looks at the memory; a screen remembers eight pools, and its dictionary
@@ -45,21 +44,6 @@ _GENERATIONS_BEFORE, _GENERATIONS_BETWEEN = 15, 15
 
 #: Candidates, survivors, and the largest ratio that is aimed at.
 _SELECTIONS = ((1000, 128, 1.0), (256, 128, 1.3), (4000, 1000, 1.5))
-
-
-def taken_s(work: Callable[[], object]) -> float:
-    """Return the CPU seconds of ``work``."""
-    before_s = time.process_time()
-    work()
-    return time.process_time() - before_s
-
-
-def median_row(claim: str, values: Sequence[float], goal: str, *, unit: str = "") -> Row:
-    """Return the row of a median; with fewer than nine values, its interval is their range."""
-    ordered = sorted(values)
-    cut = int(len(ordered) >= _TIMES)
-    spread = (ordered[cut], ordered[-1 - cut])
-    return Row(claim, float(np.median(ordered)), unit, goal, spread=spread, n=len(ordered))
 
 
 def selection_rows(quick: bool) -> Iterator[Row]:
@@ -90,7 +74,7 @@ def _selection_ratios(costs: Costs, speeds: NDArray[np.float64], n_survivors: in
 
     theirs()
     ours()
-    return [taken_s(ours) / taken_s(theirs) for _ in range(_TIMES)]
+    return [taken_s(ours) / taken_s(theirs) for _ in range(TIMES)]
 
 
 class _Whole(Darts):
@@ -170,7 +154,7 @@ def startup_rows(quick: bool) -> Iterator[Row]:
         "": (["-c", "pass"], ""),
     }
     times_s: dict[str, list[float]] = {claim: [] for claim in commands}
-    for _ in range(_TIMES + 1):
+    for _ in range(TIMES + 1):
         for claim, (words, _) in commands.items():
             times_s[claim].append(_started_s(words))
     bare_s = float(np.median(times_s.pop("")[1:]))
@@ -193,6 +177,10 @@ _CLAIMS: tuple[Callable[[bool], Iterable[Row]], ...] = (
     startup_rows,
     memory_rows,
     screening_rows,
+    host_rows,
+    plain_rows,
+    dense_rows,
+    peak_rows,
 )
 
 

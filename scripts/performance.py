@@ -44,6 +44,32 @@ _SECTIONS = (
         "of learning, and chooses the same in every unit. `python benchmarks/speed.py`.",
     ),
     _Section(
+        "A training step",
+        ("step.",),
+        "On shared weights of `darts` (16 channels, 8 cells, images of 3x32x32), with 16 or 64 images:\n"
+        "the time of the dense step (eight operations on all fourteen edges of each cell, with one-hot\n"
+        "weights, as the code released with CARS has them; written anew) over ours, and ours over that\n"
+        "of the chosen network alone in plain torch. Ours draws and augments its batch, theirs\n"
+        "have it. Memory: what a process grows by in its first step. `host_ms`: what a step on a path\n"
+        "that is new to it takes beside forward, backward, clipping and SGD.\n"
+        "`python benchmarks/speed.py`.",
+    ),
+    _Section(
+        "An evaluation",
+        ("evaluation.", "recalibration."),
+        "The time of an evaluation of commit dfa3b7b (256 images at once, copied weights) over that of\n"
+        "today, for `darts` with 16 channels and 8 cells, and for the demo's networks. `share`: of a\n"
+        "demo's evaluation, what recomputes the statistics of batch normalisation. `tau`: Kendall's\n"
+        "tau-b of errors with statistics of so many images with those of many (2 048), 40 networks after\n"
+        "the demo's warm-up, a seed each. `python benchmarks/evaluation.py`.",
+    ),
+    _Section(
+        "The loop",
+        ("loop.",),
+        "What a generation of the demo's search (20 members, 20 offspring screened by a table of units)\n"
+        "takes beside steps and evaluations. `python benchmarks/evaluation.py`.",
+    ),
+    _Section(
         "Screening",
         ("screening.darts.",),
         "A generation, of which 128 are chosen from a pool of 2 000, on `darts` deployed with 20 cells, by\n"

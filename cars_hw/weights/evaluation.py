@@ -1,7 +1,7 @@
 """Evaluation: an architecture on its way to an accuracy, batch by batch, so that it can be saved half-way."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Protocol
@@ -11,7 +11,9 @@ from pydantic import Field, TypeAdapter
 from torch import Tensor
 
 from cars_hw.ledger import Json, Weights
+from cars_hw.networks import operations
 from cars_hw.networks.architecture import Architecture
+from cars_hw.networks.graph import WEIGHTED_SUM, Graph
 from cars_hw.weights.batch_norm import Recalibration, recalibration_batches, statistics
 from cars_hw.weights.network import Network
 from cars_hw.weights.supernet import SuperNet
@@ -116,23 +118,17 @@ class Examination:
 
     def begun(self, progress: Progress, supernet: SuperNet, *, soft_path: bool) -> "Evaluation":
         """Return an evaluation with the weights of ``supernet`` that goes on where ``progress`` is."""
-        extract = supernet.extract_soft if soft_path else supernet.extract
-        return Evaluation(
-            progress,
-            extract(progress.architecture),
-            self.recalibration,
-            self.fitness,
-            batch_size=self.plan.evaluation_batch_size,
-        )
+        network = supernet.share(progress.architecture, soft_path=soft_path)
+        size = self.plan.evaluation_batch_size
+        if self.plan.evaluation_tensor_mib and self.recalibration.device.type == "cpu":
+            size = min(size, images_within(network.graph.live, self.plan.evaluation_tensor_mib * 2**20))
+        batches = recalibration_batches(self.recalibration, self.recalibration_batch)
+        return Evaluation(progress, network, batches, self.fitness, batch_size=size)
 
-
-def read_progress(values: Json) -> Progress:
-    """Return what ``Progress.to_json`` wrote.
-
-    Raises:
-        ValueError: It is something else.
-    """
-    return _PROGRESS.validate_python(values)
+    @property
+    def recalibration_batch(self) -> int:
+        """The most images whose statistics are taken at once."""
+        return self.plan.recalibration_batch_size or self.plan.evaluation_batch_size
 
 
 class Evaluation:
@@ -142,24 +138,24 @@ class Evaluation:
 
     Args:
         progress: What is done.
-        network: The architecture, with weights of its own.
-        recalibration: Normalised training images (n, c, h, w).
+        network: The architecture, with statistics of its own.
+        recalibration: Batches of normalised training images (b, c, h, w).
         fitness: Images and labels to judge it on.
-        batch_size: The most images in a batch.
+        batch_size: The most images in a batch that judges.
     """
 
     def __init__(
         self,
         progress: Progress,
         network: Network,
-        recalibration: Tensor,
+        recalibration: Sequence[Tensor],
         fitness: Images,
         *,
         batch_size: int,
     ) -> None:
         self.progress = progress
         self._network = network
-        self._recalibration = recalibration_batches(recalibration, batch_size)
+        self._recalibration = recalibration
         self._fitness = fitness
         self._batch_size = batch_size
         self._right: Tensor | None = None
@@ -185,7 +181,8 @@ class Evaluation:
         if number < len(self._recalibration):
             self._recalibrating.take(self._recalibration[number], number)
         else:
-            self._recalibrating.end()
+            if self._network.training:
+                self._recalibrating.end()
             start = (number - len(self._recalibration)) * self._batch_size
             rows = slice(start, start + self._batch_size)
             images, labels = self._fitness.batch(rows), self._fitness.labels[rows]
@@ -218,3 +215,16 @@ class Evaluation:
             raise ValueError(f"{self.progress.batches} batches of an evaluation are done; there are fewer")
         for name, tensor in own.items():
             tensor.copy_(found[name])
+
+
+def images_within(graph: Graph, size_bytes: float) -> int:
+    """Return of how many images no tensor that ``graph`` computes is larger, in 32 bits; at least one."""
+    shapes = (
+        shape
+        for node in graph.nodes
+        for shape in (
+            node.spec.input_shapes if node.spec.kind == WEIGHTED_SUM else operations.tensor_shapes(node.spec)
+        )
+    )
+    largest = max(math.prod(shape[1:]) for shape in shapes)
+    return max(1, int(size_bytes / (4 * largest)))

@@ -49,6 +49,19 @@ def run(graph: Graph, units: Sequence[nn.Module], image: Tensor) -> Tensor:
     return tensors[graph.nodes[-1].slot]
 
 
+def sharing(module: nn.Module) -> nn.Module:
+    """Return a copy of ``module`` that has the same weights, and statistics and a mode of its own."""
+    found = module.__new__(type(module))
+    found.__dict__.update(module.__dict__)
+    found.__dict__["_buffers"] = {
+        name: None if buffer is None else buffer.clone() for name, buffer in module._buffers.items()
+    }
+    found.__dict__["_modules"] = {
+        name: None if inner is None else sharing(inner) for name, inner in module._modules.items()
+    }
+    return found
+
+
 def module_name(text: str) -> str:
     """Return ``text`` as a key of ``nn.ModuleDict``, which takes no dots."""
     return text.replace(".", "_")

@@ -7,9 +7,12 @@ run, which gives its gradient (eq. 1) exactly and leaves all other weights and s
 
 import copy
 import hashlib
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 
+import torch
 from torch import Tensor, nn
 
 from cars_hw.errors import ArchitectureError
@@ -17,7 +20,25 @@ from cars_hw.networks.architecture import Architecture
 from cars_hw.networks.graph import Graph, Node, SoftGraph
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.weights import modules
-from cars_hw.weights.network import Network, module_name, run
+from cars_hw.weights.network import Network, module_name, run, sharing
+
+#: Paths that are remembered: a population with its offspring, and some more.
+_REMEMBERED_PATHS = 512
+
+
+@dataclass(frozen=True, eq=False)
+class Path:
+    """What runs for one architecture, or for its soft graph.
+
+    Attributes:
+        graph: What is computed.
+        units: The module of each of its nodes.
+        parameters: All weights of them, in the order in which the SuperNet has them.
+    """
+
+    graph: Graph
+    units: tuple[nn.Module, ...]
+    parameters: tuple[nn.Parameter, ...]
 
 
 class SuperNet(nn.Module):
@@ -47,6 +68,7 @@ class SuperNet(nn.Module):
         with modules.seeded(seed):
             built = {_key(node): modules.build(node.spec) for node in space.all_nodes("search")}
         self.units = nn.ModuleDict({key: self._place(module) for key, module in built.items()})
+        self._paths = _Paths()
 
     def forward(self, image: Tensor, architecture: Architecture) -> Tensor:
         """Run ``architecture`` alone: images (n, c, h, w) to logits (n, classes).
@@ -54,8 +76,8 @@ class SuperNet(nn.Module):
         Raises:
             ArchitectureError: It is no member of the space.
         """
-        live = _graph(self.space, architecture).live
-        return run(live, [self.unit(node) for node in live.nodes], image)
+        path = self.path(architecture)
+        return run(path.graph, path.units, image)
 
     def forward_soft(self, image: Tensor, architecture: Architecture) -> Tensor:
         """Run the soft graph of ``architecture``: images (n, c, h, w) to logits (n, classes).
@@ -63,8 +85,19 @@ class SuperNet(nn.Module):
         Raises:
             ArchitectureError: It is no member of the space.
         """
-        soft = _soft_graph(self.space, architecture)
-        return run(soft.graph, self._soft_units(soft), image)
+        path = self.path(architecture, soft_path=True)
+        return run(path.graph, path.units, image)
+
+    def path(self, architecture: Architecture, *, soft_path: bool = False) -> Path:
+        """Return what runs for ``architecture``, or for its soft graph.
+
+        It is remembered: looking through all modules takes as long as running some of them.
+
+        Raises:
+            ArchitectureError: It is no member of the space.
+        """
+        found = self._paths.get(architecture, soft_path)
+        return found or self._paths.keep(architecture, soft_path, self._found(architecture, soft_path))
 
     def unit(self, node: Node) -> nn.Module:
         """Return the module that computes ``node`` in every architecture that has its slot and spec.
@@ -85,12 +118,19 @@ class SuperNet(nn.Module):
         self.units = nn.ModuleDict(
             {key: self.units[key] if key in self.units else self._fresh(node) for key, node in nodes.items()}
         )
-        self.space = space
+        self.space, self._paths = space, _Paths()
 
     def reset(self) -> None:
         """Draw all weights anew, differently after each reset."""
         self.resets += 1
         self.units = nn.ModuleDict({_key(node): self._fresh(node) for node in self.space.all_nodes("search")})
+        self._paths = _Paths()
+
+    @torch.no_grad()
+    def copy_from(self, other: "SuperNet") -> None:
+        """Take over all weights and statistics of a SuperNet that has the same modules."""
+        for own, its in zip(_tensors(self), _tensors(other), strict=True):
+            own.copy_(its)
 
     def _fresh(self, node: Node) -> nn.Module:
         """Return a new module for ``node``; its weights follow from seed, resets and key alone."""
@@ -99,38 +139,53 @@ class SuperNet(nn.Module):
         with modules.seeded(int.from_bytes(digest[:7])):
             return self._place(modules.build(node.spec)).to(like.device, like.dtype)
 
-    def parameters_of(self, architecture: Architecture, *, soft_path: bool) -> tuple[nn.Parameter, ...]:
-        """Return the weights that a step on ``architecture`` trains, or on its soft graph.
+    def in_order(self, parameters: Iterable[nn.Parameter]) -> list[nn.Parameter]:
+        """Return each of ``parameters`` once, in the order in which ``parameters()`` has them."""
+        return sorted(set(parameters), key=self._paths.ordered(self.units).__getitem__)
 
-        Raises:
-            ArchitectureError: It is no member of the space.
-        """
-        if soft_path:
-            units = self._soft_units(_soft_graph(self.space, architecture))
-        else:
-            units = [self.unit(node) for node in _graph(self.space, architecture).live.nodes]
-        found = (parameter for unit in units for parameter in unit.parameters())
-        return tuple(dict.fromkeys(found))
-
-    def extract(self, architecture: Architecture) -> Network:
+    def extract(self, architecture: Architecture, *, soft_path: bool = False) -> Network:
         """Return ``architecture`` as a stand-alone network with copies of its weights and statistics.
 
+        Args:
+            architecture: Which network.
+            soft_path: Whether its soft graph is meant.
+
         Raises:
             ArchitectureError: It is no member of the space.
         """
+        return self._network(architecture, soft_path, copy.deepcopy)
+
+    def share(self, architecture: Architecture, *, soft_path: bool = False) -> Network:
+        """Return what ``extract`` returns, with the SuperNet's own weights: only statistics are copies.
+
+        It is for networks that judge and go: whatever trains the SuperNet changes it.
+
+        Raises:
+            ArchitectureError: It is no member of the space.
+        """
+        return self._network(architecture, soft_path, sharing)
+
+    def _network(
+        self, architecture: Architecture, soft_path: bool, copied: Callable[[nn.Module], nn.Module]
+    ) -> Network:
+        graph, units = self._spelled(architecture, soft_path, whole=True)
+        return Network(graph, [copied(unit) for unit in units]).train(self.training)
+
+    def _found(self, architecture: Architecture, soft_path: bool) -> Path:
+        graph, units = self._spelled(architecture, soft_path, whole=False)
+        parameters = self.in_order(parameter for unit in units for parameter in self._paths.weights(unit))
+        return Path(graph, tuple(units), tuple(parameters))
+
+    def _spelled(
+        self, architecture: Architecture, soft_path: bool, *, whole: bool
+    ) -> tuple[Graph, list[nn.Module]]:
+        """Return a graph with the modules of its nodes; nodes that do not reach the output if ``whole``."""
+        if soft_path:
+            soft = _soft_graph(self.space, architecture)
+            return soft.graph, self._soft_units(soft)
         graph = _graph(self.space, architecture)
-        network = Network(graph, [copy.deepcopy(self.unit(node)) for node in graph.nodes])
-        return network.train(self.training)
-
-    def extract_soft(self, architecture: Architecture) -> Network:
-        """Return the soft graph of ``architecture`` as a network with copies of its weights and statistics.
-
-        Raises:
-            ArchitectureError: It is no member of the space.
-        """
-        soft = _soft_graph(self.space, architecture)
-        network = Network(soft.graph, [copy.deepcopy(unit) for unit in self._soft_units(soft)])
-        return network.train(self.training)
+        graph = graph if whole else graph.live
+        return graph, [self.unit(node) for node in graph.nodes]
 
     def _soft_units(self, soft: SoftGraph) -> list[nn.Module]:
         return [
@@ -139,6 +194,47 @@ class SuperNet(nn.Module):
             else self.unit(soft.original(node))
             for node in soft.graph.nodes
         ]
+
+
+class _Paths:
+    """The paths that were used last, and which weights are whose; a copied SuperNet finds its own."""
+
+    def __init__(self) -> None:
+        self._order: dict[nn.Parameter, int] = {}
+        self._weights: dict[nn.Module, tuple[nn.Parameter, ...]] = {}
+        self._kept: OrderedDict[tuple[Architecture, bool], Path] = OrderedDict()
+
+    def __deepcopy__(self, memo: dict[int, object]) -> "_Paths":
+        return _Paths()
+
+    def ordered(self, units: nn.ModuleDict) -> dict[nn.Parameter, int]:
+        """Return the place of each weight among all of ``units``."""
+        if not self._order:
+            self._order = {parameter: place for place, parameter in enumerate(units.parameters())}
+        return self._order
+
+    def weights(self, unit: nn.Module) -> tuple[nn.Parameter, ...]:
+        """Return the weights of a module; those of the SuperNet's own modules are remembered."""
+        found = self._weights.get(unit)
+        if found is None:
+            found = tuple(unit.parameters())
+            if found:  # a soft path's sums have none, and are made anew for each
+                self._weights[unit] = found
+        return found
+
+    def get(self, architecture: Architecture, soft_path: bool) -> Path | None:
+        """Return a path that is there."""
+        found = self._kept.get((architecture, soft_path))
+        if found is not None:
+            self._kept.move_to_end((architecture, soft_path))
+        return found
+
+    def keep(self, architecture: Architecture, soft_path: bool, path: Path) -> Path:
+        """Keep a path, and let go of the one that was used the longest ago; return it."""
+        self._kept[architecture, soft_path] = path
+        if len(self._kept) > _REMEMBERED_PATHS:
+            self._kept.popitem(last=False)
+        return path
 
 
 class WeightedSum(nn.Module):
@@ -154,6 +250,11 @@ class WeightedSum(nn.Module):
         for other in others:
             first = first + other
         return first
+
+
+def _tensors(module: nn.Module) -> Iterator[Tensor]:
+    yield from module.parameters()
+    yield from module.buffers()
 
 
 def _stay(module: nn.Module) -> nn.Module:

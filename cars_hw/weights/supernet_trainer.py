@@ -72,6 +72,7 @@ class SuperNetTrainer:
     Attributes:
         between_batches: Called between the batches of an evaluation, where the state is whole.
         judges: Who makes evaluations that were announced by ``expect``, where anybody does.
+        numerics: 1 where all batches of an evaluation are of one size, as they once were: runs of then go on.
 
     Raises:
         ConfigError: The space does not fit the images, there are fewer than one batch of them, or torch has
@@ -79,7 +80,6 @@ class SuperNetTrainer:
     """
 
     has_fixed_errors = False
-    numerics = 1
 
     def __init__(
         self,
@@ -93,6 +93,7 @@ class SuperNetTrainer:
     ) -> None:
         _check_fit(space, data, plan)
         self.space, self.data, self.plan, self.seed = space, data, plan, seed
+        self.numerics = 2 if plan.evaluation_tensor_mib or plan.recalibration_batch_size else 1
         self._whole_space = space
         self._rate_start, self._rate_steps = 0, total_steps
         self._soft_path = False
@@ -158,7 +159,7 @@ class SuperNetTrainer:
         if self._previous is None:
             self._previous = deepcopy(self.supernet)
         else:
-            self._previous.load_state_dict(self.supernet.state_dict())
+            self._previous.copy_from(self.supernet)
 
     def step(self, architectures: Sequence[Architecture]) -> Reading:
         """Take one step of clipped SGD along the mean gradient of ``architectures`` on the next batch.
@@ -206,8 +207,8 @@ class SuperNetTrainer:
         It owns copies of the weights, takes normalised images (n, c, h, w) and returns logits (n, classes).
         """
         network = self._weights(weights).extract(architecture)
-        with self._judging.chosen():
-            recalibrate(network, self._recalibration, self.plan.evaluation_batch_size)
+        with self._judging.chosen(), one_thread():
+            recalibrate(network, self._recalibration, self._examination.recalibration_batch)
         return network
 
     def option_gradients(self, chosen: Architecture, other: Architecture) -> OptionGradients:

@@ -28,7 +28,7 @@ class TrainingPlan(Settings):
         crop_padding: Padding of the random crop, in pixels.
         cutout: Side of the cutout, in pixels; 0 for none.
         recalibration_images: Training images that set an evaluated path's normalisation statistics.
-        evaluation_batch_size: Images per forward pass of an evaluation.
+        evaluation_batch_size: The most images per forward pass of an evaluation.
         precision: In which numbers a step computes; with ``float16``, its loss is scaled. ``tf32`` is float32
             on a GPU with inputs of convolutions and products cut to 10 bits, and ``float32`` elsewhere.
             Evaluations are in float32, as files are, with ``tf32`` where this is not ``float32``.
@@ -37,6 +37,11 @@ class TrainingPlan(Settings):
         deterministic: Whether a GPU uses only algorithms that give the same bits each time. A CPU always
             does.
         cuda_graphs: The most members whose steps are kept as CUDA graphs, on a GPU by CUDA; 0 for none.
+        evaluation_tensor_mib: The most that a tensor of an evaluation takes on a CPU, in MiB, if one image is
+            no larger: memory of larger ones goes back to the system each time, and comes page by page. 0:
+            ``evaluation_batch_size`` alone decides.
+        recalibration_batch_size: Images whose statistics are taken at once, before the mean of all is formed;
+            0: ``evaluation_batch_size``.
     """
 
     model_config = ConfigDict(strict=False)
@@ -55,3 +60,5 @@ class TrainingPlan(Settings):
     layout: Layout = added("auto", before="channels_last")
     deterministic: bool = added(False, before=False)
     cuda_graphs: int = added(0, before=0, ge=0, le=4096)
+    evaluation_tensor_mib: float = added(16.0, before=0.0, ge=0, le=1 << 20)
+    recalibration_batch_size: int = added(64, before=0, ge=0, le=1 << 16)

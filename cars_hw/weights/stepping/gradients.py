@@ -173,7 +173,8 @@ class RecordedGradients:
         self._seen.clear()
 
     def _recorded(self, member: Member, inputs: tuple[Tensor, Tensor]) -> _Kept:
-        parameters = self._eager.supernet.parameters_of(member.architecture, soft_path=member.soft_path)
+        path = self._eager.supernet.path(member.architecture, soft_path=member.soft_path)
+        parameters = path.parameters
 
         def work() -> Sequence[Tensor]:
             loss = self._eager.loss(member, *inputs)

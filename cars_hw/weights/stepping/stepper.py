@@ -52,9 +52,7 @@ class Stepper:
         """
         with self._arithmetic.chosen():
             loss = self._mean_gradient(architectures, images, labels, soft_path=soft_path)
-            parameters = [
-                parameter for parameter in self._supernet.parameters() if parameter.grad is not None
-            ]
+            parameters = self._with_gradients(architectures, soft_path=soft_path)
             self._unscale(parameters)
             norm = nn.utils.clip_grad_norm_(parameters, self._plan.clip_norm)
             is_taken = loss.isfinite() & norm.isfinite()
@@ -108,13 +106,26 @@ class Stepper:
         self, architectures: Sequence[Architecture], images: Tensor, labels: Tensor, *, soft_path: bool
     ) -> Tensor:
         """Accumulate the mean of the architectures' gradients (CARS, eq. 3); return the mean loss."""
-        self._supernet.train()
+        if not self._supernet.training:  # to tell all modules takes longer than to run some of them
+            self._supernet.train()
         device = self._arithmetic.device
         total = torch.zeros((), dtype=wide(device), device=device)
         for architecture in architectures:
             member = Member(architecture, soft_path, len(architectures))
             total = total + self._gradients.add(member, images, labels).to(total.dtype)
         return total
+
+    def _with_gradients(
+        self, architectures: Sequence[Architecture], *, soft_path: bool
+    ) -> list[nn.Parameter]:
+        """Return the members' weights in the SuperNet's order, without those that nothing flowed to."""
+        paths = [self._supernet.path(architecture, soft_path=soft_path) for architecture in architectures]
+        found = (
+            paths[0].parameters
+            if len(paths) == 1
+            else self._supernet.in_order(parameter for path in paths for parameter in path.parameters)
+        )
+        return [parameter for parameter in found if parameter.grad is not None]
 
     def _unscale(self, parameters: Sequence[nn.Parameter]) -> None:
         if self._scale is None:

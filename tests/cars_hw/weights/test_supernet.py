@@ -253,7 +253,7 @@ def test_a_soft_path_of_a_chain_mixes_each_layer() -> None:
 def test_an_extracted_soft_network_computes_the_same_and_owns_its_weights(supernet: SuperNet) -> None:
     images, _ = batch()
     before = snapshot(supernet)
-    extracted = supernet.extract_soft(ARCHITECTURES[0])
+    extracted = supernet.extract(ARCHITECTURES[0], soft_path=True)
     extracted.eval()
     with torch.no_grad():
         expected = supernet.eval().forward_soft(images, ARCHITECTURES[0])
@@ -322,3 +322,79 @@ def test_an_operation_that_was_dropped_is_refused(supernet: SuperNet) -> None:
     assert supernet(batch()[0], (0,) * len(SPACE.choices)).shape == (6, 3)
     with pytest.raises(ArchitectureError, match="has no weights: the search has dropped it"):
         supernet(batch()[0], (0, 4, 4) * 8)
+
+
+def test_a_path_has_the_weights_of_its_network_in_the_order_of_all(supernet: SuperNet) -> None:
+    for architecture in ARCHITECTURES:
+        live = SPACE.graph(architecture).live
+        own = {id(weight) for node in live.nodes for weight in supernet.unit(node).parameters()}
+        expected = [weight for weight in supernet.parameters() if id(weight) in own]
+        path = supernet.path(architecture)
+        assert [id(weight) for weight in path.parameters] == [id(weight) for weight in expected]
+        assert path is supernet.path(architecture)
+
+
+@pytest.mark.parametrize("soft_path", [False, True])
+def test_what_runs_is_looked_up_anew_after_weights_were_made_anew(soft_path: bool) -> None:
+    supernet, (images, _) = SuperNet(SPACE, seed=1).double(), batch()
+    architecture = ARCHITECTURES[0]
+    run = supernet.forward_soft if soft_path else supernet.forward
+    before = run(images, architecture)
+    supernet.reset()
+    weights = {id(weight) for weight in supernet.parameters()}
+    path = supernet.path(architecture, soft_path=soft_path)
+    assert {id(weight) for weight in path.parameters} <= weights
+    assert not torch.equal(run(images, architecture), before)
+
+
+def test_what_a_restricted_space_dropped_does_not_run_any_more() -> None:
+    supernet, (images, _) = SuperNet(SPACE, seed=1).double(), batch()
+    first, other = ARCHITECTURES[:2]
+    supernet(images, first)
+    supernet.activate(SPACE.restrict([(option,) for option in other]))
+    with pytest.raises(ArchitectureError, match="dropped"):
+        supernet(images, first)
+    supernet(images, other)
+
+
+def test_a_copied_supernet_runs_its_own_weights(supernet: SuperNet) -> None:
+    images, _ = batch()
+    before = supernet(images, ARCHITECTURES[0])
+    copied = copy.deepcopy(supernet)
+    with torch.no_grad():
+        for weight in supernet.parameters():
+            weight.zero_()
+    assert torch.equal(copied(images, ARCHITECTURES[0]), before)
+    own = {id(weight) for weight in copied.parameters()}
+    assert {id(weight) for weight in copied.path(ARCHITECTURES[0]).parameters} <= own
+
+
+@pytest.mark.parametrize("soft_path", [False, True])
+def test_a_shared_network_has_the_weights_themselves_and_statistics_of_its_own(
+    supernet: SuperNet, soft_path: bool
+) -> None:
+    images, _ = batch()
+    for architecture in ARCHITECTURES:
+        shared = supernet.share(architecture, soft_path=soft_path)
+        extracted = supernet.extract(architecture, soft_path=soft_path)
+        weights = {id(weight) for weight in supernet.parameters()}
+        assert {id(weight) for weight in shared.parameters()} <= weights
+        before = snapshot(supernet)
+        assert torch.equal(shared.train()(images), extracted.train()(images))
+        assert torch.equal(shared.eval()(images), extracted.eval()(images))
+        after = snapshot(supernet)
+        assert all(torch.equal(before[name], after[name]) for name in before)
+        assert supernet.training
+        assert all(module.training for module in supernet.modules())
+
+
+def test_a_supernet_takes_over_all_weights_and_statistics_of_another(supernet: SuperNet) -> None:
+    images, _ = batch()
+    other = SuperNet(SPACE, seed=2).double()
+    other(images, ARCHITECTURES[0])
+    supernet.copy_from(other)
+    expected = snapshot(other)
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in snapshot(supernet).items())
+    other(images, ARCHITECTURES[0])
+    assert not all(torch.equal(tensor, expected[name]) for name, tensor in snapshot(other).items())
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in snapshot(supernet).items())

@@ -6,6 +6,9 @@ import math
 import numpy as np
 import pytest
 import torch
+from torch import nn
+from torch.autograd import backward
+from torch.nn import functional
 
 from cars_hw import data
 from cars_hw.data import Data, ImageSet
@@ -13,6 +16,7 @@ from cars_hw.errors import CheckpointError
 from cars_hw.ledger import Ledger
 from cars_hw.spaces.darts import Darts
 from cars_hw.trainer import TrainerState
+from cars_hw.weights.stepping.sgd import Sgd
 from cars_hw.weights.supernet_trainer import SuperNetTrainer
 from cars_hw.weights.training_plan import TrainingPlan
 from devices.foundation.errors import ConfigError
@@ -78,6 +82,26 @@ def test_a_step_follows_the_mean_gradient_of_its_architectures(space: Darts, dig
     one, other, both = moved(first), moved(second), moved(first, second)
     for name, step in both.items():
         torch.testing.assert_close(step, (one[name] + other[name]) / 2, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_steps_are_to_the_bit_those_that_look_through_all_weights(n: int, space: Darts, digits: Data) -> None:
+    rng, trainer, plain = np.random.default_rng(8), _trainer(space, digits), _trainer(space, digits)
+    optimizer, taken = Sgd(momentum=_PLAN.momentum, weight_decay=_PLAN.weight_decay), torch.tensor(True)
+    for _ in range(3):
+        members = [space.sample(rng) for _ in range(n)]
+        rate = torch.tensor(trainer.learning_rate)
+        trainer.step(members)
+        images, labels = plain._next_batch()
+        for member in members:
+            loss = functional.cross_entropy(plain.supernet(images, member), labels) / n
+            backward(loss)
+        moved = [weight for weight in plain.supernet.parameters() if weight.grad is not None]
+        nn.utils.clip_grad_norm_(moved, _PLAN.clip_norm)
+        optimizer.step(moved, rate, taken)
+        plain.supernet.zero_grad()
+    other = plain.supernet.state_dict()
+    assert all(torch.equal(tensor, other[name]) for name, tensor in trainer.supernet.state_dict().items())
 
 
 def test_a_step_leaves_all_other_weights_momenta_and_statistics_bit_equal(space: Darts, digits: Data) -> None:

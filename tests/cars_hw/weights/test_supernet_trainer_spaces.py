@@ -151,7 +151,7 @@ def test_soft_and_hard_accuracies_are_those_of_their_networks(digits: Data) -> N
     for _ in range(5):
         trainer.step([ANY])
     soft = trainer.accuracy(ANY)
-    network = trainer.supernet.extract_soft(ANY)
+    network = trainer.supernet.extract(ANY, soft_path=True)
     images, labels = trainer.fitness
     trainer.activate(SPACE)
     hard = trainer.accuracy(ANY)

@@ -22,6 +22,7 @@ _PLAN = TrainingPlan(
     crop_padding=1,
     recalibration_images=48,
     evaluation_batch_size=16,
+    recalibration_batch_size=16,
 )
 _BATCHES = 7
 

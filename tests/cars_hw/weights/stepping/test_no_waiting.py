@@ -30,7 +30,13 @@ from cars_hw.weights.training_plan import Precision, TrainingPlan
 from tests.fakes.small_spaces import small
 
 _PLAN = TrainingPlan(
-    batch_size=16, crop_padding=1, cutout=2, recalibration_images=32, evaluation_batch_size=16, clip_norm=1.0
+    batch_size=16,
+    crop_padding=1,
+    cutout=2,
+    recalibration_images=32,
+    recalibration_batch_size=16,
+    evaluation_batch_size=16,
+    clip_norm=1.0,
 )
 _SPACE = small("nasbench201")
 _STEPS = 4
@@ -188,7 +194,7 @@ def test_an_evaluation_needs_nothing_that_is_on_the_device_until_it_is_settled(d
     evaluation = Evaluation(
         Progress(first, "current"),
         supernet.extract(first),
-        images.batch(slice(0, 32)),
+        [images.batch(slice(0, 32))],
         images,
         batch_size=512,
     )

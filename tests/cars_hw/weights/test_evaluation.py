@@ -1,0 +1,91 @@
+"""In which batches an evaluation computes, and that its result does not depend on them."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from cars_hw import data
+from cars_hw.data import Data
+from cars_hw.weights.evaluation import images_within
+from cars_hw.weights.supernet import SuperNet
+from cars_hw.weights.supernet_trainer import SuperNetTrainer
+from cars_hw.weights.training_plan import TrainingPlan
+from tests.fakes.small_spaces import small
+
+_PLAN = TrainingPlan(batch_size=16, crop_padding=1, recalibration_images=48, recalibration_batch_size=16)
+
+
+@pytest.fixture(scope="module")
+def digits() -> Data:
+    return data.load("digits", fitness_images=64)
+
+
+def _trainer(digits: Data, **plan: float) -> SuperNetTrainer:
+    space = small("nasbench201")
+    return SuperNetTrainer(space, digits, _PLAN.model_copy(update=plan), total_steps=20, seed=1)
+
+
+@pytest.mark.parametrize("name", ["darts", "mobilenet", "nasbench201", "nse"])
+def test_the_largest_tensor_is_the_one_that_the_network_computes(name: str) -> None:
+    space, seen = small(name), list[int]()
+    network = SuperNet(space).extract(space.sample(np.random.default_rng(0))).eval()
+
+    def look(module: nn.Module, inputs: object, output: Tensor) -> None:
+        seen.append(output[0].numel())
+
+    for module in network.modules():
+        module.register_forward_hook(look)
+    with torch.inference_mode():
+        network(torch.randn(2, *space.image_shape))
+    size_bytes = 4 * max(seen)
+    assert images_within(network.graph.live, 10 * size_bytes) == 10
+    assert images_within(network.graph.live, 10 * size_bytes - 1) == 9
+    assert images_within(network.graph.live, 1) == 1
+
+
+def test_a_soft_graph_has_a_largest_tensor_too() -> None:
+    space = small("darts")
+    soft = SuperNet(space).share(space.sample(np.random.default_rng(0)), soft_path=True)
+    largest = max(math.prod(node.spec.input_shape[1:]) for node in soft.graph.nodes)
+    assert 1 <= images_within(soft.graph, 400 * largest) <= 100
+
+
+@pytest.mark.parametrize(("tensor_mib", "batches"), [(0.0, 1), (1.0, 1), (1e-6, 64)])
+def test_batches_are_as_large_as_their_tensors_may_be(digits: Data, tensor_mib: float, batches: int) -> None:
+    trainer, pauses = _trainer(digits, evaluation_tensor_mib=tensor_mib), list[int]()
+    trainer.between_batches = lambda: pauses.append(1)
+    found = trainer.accuracy(trainer.space.sample(np.random.default_rng(0)))
+    assert 1 + len(pauses) == 3 + batches  # three of recalibration
+    assert found == _trainer(digits).accuracy(trainer.space.sample(np.random.default_rng(0)))
+
+
+def test_the_statistics_do_not_depend_on_the_batches_that_judge(digits: Data) -> None:
+    trainers = [_trainer(digits, evaluation_batch_size=size) for size in (5, 64)]
+    architecture = trainers[0].space.sample(np.random.default_rng(0))
+    one, other = (trainer.network(architecture).state_dict() for trainer in trainers)
+    assert all(torch.equal(tensor, other[name]) for name, tensor in one.items())
+    assert trainers[0].accuracy(architecture) == trainers[1].accuracy(architecture)
+
+
+def test_with_the_settings_of_earlier_runs_the_statistics_are_theirs(digits: Data) -> None:
+    """Their recalibration had the batches of the evaluation."""
+    before = _trainer(digits, recalibration_batch_size=0, evaluation_tensor_mib=0.0, evaluation_batch_size=24)
+    now = _trainer(digits, recalibration_batch_size=24)
+    architecture = before.space.sample(np.random.default_rng(0))
+    one, other = (trainer.network(architecture).state_dict() for trainer in (before, now))
+    assert all(torch.equal(tensor, other[name]) for name, tensor in one.items())
+    assert (before.numerics, now.numerics) == (1, 2)
+
+
+def test_an_evaluation_leaves_the_shared_weights_and_statistics_alone(digits: Data) -> None:
+    trainer = _trainer(digits)
+    rng = np.random.default_rng(0)
+    trainer.step([trainer.space.sample(rng)])
+    before = {name: tensor.clone() for name, tensor in trainer.supernet.state_dict().items()}
+    trainer.accuracy(trainer.space.sample(rng))
+    after = trainer.supernet.state_dict()
+    assert all(torch.equal(tensor, after[name]) for name, tensor in before.items())
+    assert all(module.training for module in trainer.supernet.modules())

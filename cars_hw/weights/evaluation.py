@@ -56,6 +56,15 @@ class Progress:
 _PROGRESS = TypeAdapter(Progress)
 
 
+def read_progress(values: Json) -> Progress:
+    """Return what ``Progress.to_json`` wrote.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    return _PROGRESS.validate_python(values)
+
+
 class Images(Protocol):
     """Normalised images and their labels."""
 

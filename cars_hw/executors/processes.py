@@ -28,6 +28,8 @@ from devices.foundation import ConfigError
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 
+#: A worker with torch takes up to a third of that, and what an evaluation needs.
+_WORKER_BYTES = 1 << 30
 #: Seconds from one call of ``while_waiting`` to the next.
 _LOOK_S = 0.1
 
@@ -49,7 +51,7 @@ class Processes(Executor):
 
     @property
     def workers(self) -> int:
-        return self._asked_workers or len(os.sched_getaffinity(0))
+        return self._asked_workers or _default_workers()
 
     def close(self) -> None:
         """End the processes; another ``map`` starts new ones."""
@@ -131,6 +133,13 @@ class Processes(Executor):
         """Let nobody wait for what goes on."""
         for member in self._members:
             member.is_wanted = False
+
+
+def _default_workers() -> int:
+    """Return one for each core that this process may use, as far as the memory goes."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    memory_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return max(1, min(cores, memory_bytes // _WORKER_BYTES))
 
 
 def _require_hope(index: int, deaths: int, how: str) -> None:

@@ -10,14 +10,13 @@ import numpy as np
 from pydantic import JsonValue
 
 import devices
-from cars_hw import data, executors, objectives, spaces, strategies
+from cars_hw import data, objectives, spaces, strategies
 from cars_hw.config import LATENCY, LatencySection, SearchConfig
 from cars_hw.data import Data, ImageSet
 from cars_hw.errors import CheckpointError
-from cars_hw.judges import ExecutorJudges
+from cars_hw.judges import judges_of
 from cars_hw.latency.contents import contents_of
 from cars_hw.latency.model import Trust, latency_model, trust
-from cars_hw.ledger import Ledger
 from cars_hw.networks import kinds
 from cars_hw.objectives import Ingredients, Limits, Objective, require_feasible
 from cars_hw.resolution import resolved
@@ -31,7 +30,7 @@ from cars_hw.trainer import Trainer
 from cars_hw.weights.placement import usable_device
 from cars_hw.weights.supernet_trainer import SuperNetTrainer
 from devices import Device, DeviceError, HostDevice
-from devices.foundation import ConfigError, UnknownNameError
+from devices.foundation import UnknownNameError
 from latency_tables import LatencyTable, TableError
 from profilers import Setup
 
@@ -75,7 +74,7 @@ def open_search(
     checkpoint = run.latest_checkpoint()  # refuses a configuration not its own, before anything is made by it
     space = make_space(run.config)
     trainer = make_trainer(run.config, space, planned_generations=run.planned_generations)
-    trainer.judges = make_judges(run.config, trainer.ledger, workers=workers, executor=executor)
+    trainer.judges = judges_of(run.config, trainer.ledger, workers=workers, executor=executor)
     search = make_search(run, trainer, measure_budget_s=measure_budget_s)
     if not search.resume(checkpoint) and not allow_infeasible:
         require_feasible(space, search.objectives[1:], run.config.all_limits())
@@ -292,39 +291,6 @@ def make_trainer(
         seed=config.search.seed,
         device=torch_device or config.search.torch_device,
     )
-
-
-def make_judges(
-    config: SearchConfig, ledger: Ledger, *, workers: int | None = None, executor: str = ""
-) -> ExecutorJudges | None:
-    """Return who evaluates beside this process; ``None`` for nobody.
-
-    Args:
-        config: Says where the weights are.
-        ledger: Of the trainer; tells when processes pay.
-        workers: As for ``open_search``; so is ``executor``.
-        executor: Which.
-
-    Raises:
-        ConfigError: The weights are on a GPU, ``workers`` is no number from 1 to 1024, or the executor cannot
-            be reached.
-        UnknownNameError: There is no such executor.
-    """
-    found = executors.load(executor or ("in_process" if workers == 1 else "processes"), workers)
-    is_chosen = bool(executor) or workers is not None
-    if found.is_in_process or (not is_chosen and found.workers == 1):
-        return None
-    if config.search.torch_device.partition(":")[0] != "cpu":
-        if not is_chosen:
-            return None
-        raise ConfigError(
-            f"workers compute on the CPU, and the weights are on {config.search.torch_device}; leave "
-            "--workers and --executor out, or set search.torch_device=cpu"
-        )
-    if is_chosen:
-        found.connect()
-    kinds_from = config.space.operation_kinds
-    return ExecutorJudges(found, operation_kinds=kinds_from, ledger=None if is_chosen else ledger)
 
 
 def make_search(

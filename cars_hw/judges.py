@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 from torch import Tensor
 
-from cars_hw import spaces
+from cars_hw import executors, spaces
+from cars_hw.config import SearchConfig
 from cars_hw.executors import Executor, Shared
 from cars_hw.ledger import Json, Ledger, Weights
 from cars_hw.networks import kinds
@@ -38,6 +39,7 @@ from cars_hw.weights.evaluation import (
 from cars_hw.weights.placement import lay_out
 from cars_hw.weights.supernet import SuperNet
 from cars_hw.weights.training_plan import TrainingPlan
+from devices.foundation import ConfigError
 
 #: From so many seconds of evaluations on, workers that take some seconds to start save more than that.
 _PAYS_FROM_S = 6.0
@@ -171,6 +173,39 @@ class ExecutorJudges:
         found = self.executor.map(judge_job, jobs, shared=state.arrays, while_waiting=while_waiting)
         for index, result in found:
             yield asked[index], Judged(result["right"], result["seconds"])
+
+
+def judges_of(
+    config: SearchConfig, ledger: Ledger, *, workers: int | None = None, executor: str = ""
+) -> ExecutorJudges | None:
+    """Return who evaluates beside this process; ``None`` for nobody.
+
+    Args:
+        config: Says where the weights are.
+        ledger: Of the trainer; tells when processes pay.
+        workers: As for ``open_search``; so is ``executor``.
+        executor: Which.
+
+    Raises:
+        ConfigError: The weights are on a GPU, ``workers`` is no number from 1 to 1024, or the executor cannot
+            be reached.
+        UnknownNameError: There is no such executor.
+    """
+    found = executors.load(executor or ("in_process" if workers == 1 else "processes"), workers)
+    is_chosen = bool(executor) or workers is not None
+    if found.is_in_process or (not is_chosen and found.workers == 1):
+        return None
+    if config.search.torch_device.partition(":")[0] != "cpu":
+        if not is_chosen:
+            return None
+        raise ConfigError(
+            f"workers compute on the CPU, and the weights are on {config.search.torch_device}; leave "
+            "--workers and --executor out, or set search.torch_device=cpu"
+        )
+    if is_chosen:
+        found.connect()
+    kinds_from = config.space.operation_kinds
+    return ExecutorJudges(found, operation_kinds=kinds_from, ledger=None if is_chosen else ledger)
 
 
 def jobs_of(asked: Sequence[Asked], state: TrainerState, *, operation_kinds: Sequence[str]) -> list[Job]:

@@ -183,10 +183,10 @@ def _require_startable(config: SearchConfig, allow_infeasible: bool, measure_bud
 
 def _require_workers(config: SearchConfig, workers: int | None, executor: str | None) -> None:
     """Refuse workers that there cannot be, before there is a run folder."""
-    from cars_hw.assembly import make_judges
+    from cars_hw.judges import judges_of
     from cars_hw.ledger import Ledger
 
-    judges = make_judges(config, Ledger(), workers=workers, executor=executor or "")
+    judges = judges_of(config, Ledger(), workers=workers, executor=executor or "")
     if judges is not None:
         judges.executor.close()
 

@@ -112,7 +112,7 @@ class ExecutorJudges:
     ) -> None:
         self.executor, self._ledger = executor, ledger
         self._operation_kinds = list(operation_kinds)
-        self._spent_before_s = 0.0 if ledger is None else ledger.evaluation_s
+        self._spent_before_s: float | None = None  # when something is expected for the first time
         self._expected: list[Asked] = []
         self._state: Callable[[], TrainerState] | None = None
         self._found: dict[Asked, Judged] = {}
@@ -125,6 +125,8 @@ class ExecutorJudges:
         """Hear what is asked for next, and of which weights; nothing: the workers end."""
         self.forget()
         self._expected, self._state = list(dict.fromkeys(asked)), state
+        if self._ledger is not None and self._spent_before_s is None:
+            self._spent_before_s = self._ledger.evaluation_s
         if not asked:
             self.executor.close()
 
@@ -164,7 +166,8 @@ class ExecutorJudges:
         if not self._ledger.evaluations:
             return False
         mean_s = self._ledger.evaluation_s / self._ledger.evaluations
-        return self._ledger.evaluation_s - self._spent_before_s + mean_s * left >= _PAYS_FROM_S
+        spent_s = self._ledger.evaluation_s - (self._spent_before_s or 0.0)
+        return spent_s + mean_s * left >= _PAYS_FROM_S
 
     def _results(
         self, asked: Sequence[Asked], state: TrainerState, while_waiting: Callable[[], None]

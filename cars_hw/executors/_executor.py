@@ -70,7 +70,7 @@ class Executor(ABC):
         self.close()
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.workers})"
+        return f"{type(self).__name__}({self._asked_workers or ''}{self.address and f', {self.address}'})"
 
     @property
     @abstractmethod

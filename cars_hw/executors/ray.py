@@ -68,7 +68,7 @@ class Ray(Executor):
         name, ray, versions = task_name(task), self._connected(), _versions()
         for index, value in enumerate(inputs):
             require_plain(value, f"input {index}")
-        remote = ray.remote(num_cpus=1, max_retries=MOST_DEATHS)(_worked)
+        remote = ray.remote(num_cpus=1, max_retries=MOST_DEATHS - 1)(_worked)
         common, most = ray.put(dict(shared)), self.workers
         left, running = deque(enumerate(inputs)), dict[Any, int]()
         try:

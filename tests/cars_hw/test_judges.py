@@ -185,7 +185,7 @@ def _children() -> list[int]:
 
 @pytest.mark.parametrize(
     ("spent_s", "is_started"),
-    [(0.5, False), (8.5, True)],  # two evaluations made, three expected
+    [(2.3, False), (2.5, True)],  # two evaluations made, three expected, 6 s in all
 )
 def test_workers_start_when_evaluations_take_longer_than_starting_them(
     spent_s: float, is_started: bool, config: SearchConfig
@@ -193,10 +193,10 @@ def test_workers_start_when_evaluations_take_longer_than_starting_them(
     trainer, ledger = _trainer(config), Ledger()
     members = [trainer.space.sample(np.random.default_rng(seed)) for seed in range(3)]
     judges = ExecutorJudges(InProcess(), ledger=ledger)
-    for _ in range(2):
-        ledger.add_evaluation(132, spent_s / 2, weights="current")
     trainer.judges = judges
     trainer.expect([(member, "current") for member in members])
+    for _ in range(2):
+        ledger.add_evaluation(132, spent_s / 2, weights="current")
     assert (judges.judge((members[0], "current"), _nothing) is not None) == is_started
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+import numpy as np
 import pytest
 
 from cars_hw import executors
@@ -26,6 +27,7 @@ from cars_hw.judges import ExecutorJudges, Job, Result, judge_job
 from cars_hw.networks.architecture import to_text
 from cars_hw.runs import Run
 from cars_hw.testing import ExecutorContract
+from cars_hw.testing._executor import times_sum
 from devices.foundation import ConfigError
 from tests.fakes.configurations import TINIEST
 from tests.fakes.environments import demand
@@ -44,6 +46,9 @@ _ALONE = "CARS_HW_TEST_ALONE"
 _HAS_RAY = importlib.util.find_spec("ray") is not None
 _IS_ALONE = _ALONE in os.environ
 alone = pytest.mark.skipif(not _IS_ALONE, reason="runs in a network of its own, by the first test here")
+
+#: Where the head serves clients.
+_CLIENTS = 20001
 
 _CONFIG = f"""{TINIEST}
 [search]
@@ -79,7 +84,9 @@ def test_the_tests_on_two_nodes_pass_in_a_network_of_their_own(tmp_path: Path) -
 def cluster() -> "Iterator[Cluster]":
     from ray.cluster_utils import Cluster
 
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    cluster = Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 1, "ray_client_server_port": _CLIENTS}
+    )
     cluster.add_node(num_cpus=1)
     (_told() / "head").write_text(cluster.head_node.node_id)
     yield cluster
@@ -102,6 +109,14 @@ class TestRay(ExecutorContract):
 def test_there_is_one_worker_for_each_core_of_the_cluster(cluster: "Cluster") -> None:
     with Ray(None, cluster.address) as executor:
         assert executor.workers == 2
+
+
+@alone
+@pytest.mark.skipif(importlib.util.find_spec("grpc") is None, reason="needs ray[client]")
+def test_a_cluster_is_reached_by_its_server_of_clients(cluster: "Cluster") -> None:
+    with executors.load(f"ray://127.0.0.1:{_CLIENTS}", 2) as executor:
+        found = sorted(executor.map(times_sum, [1, 2, 3], shared={"a": np.arange(4.0)}))
+    assert found == [(0, [1.0, 6.0]), (1, [2.0, 12.0]), (2, [3.0, 18.0])]
 
 
 @alone

@@ -111,7 +111,7 @@ class ExecutorContract:
             list(executor.map(times_sum, [1, object()]))
 
     def test_who_stops_asking_can_ask_for_something_else(self, executor: Executor) -> None:
-        results = executor.map(slow, [0.0, 0.2, 0.2, 0.2])
+        results = executor.map(slow, [0.0, 0.1, 0.1, 0.1])
         next(results)
         del results
         assert list(executor.map(refused, [1])) == [(0, 1)]
@@ -127,7 +127,7 @@ class ExecutorContract:
             raise _StopError
 
         with pytest.raises(_StopError):
-            list(executor.map(slow, [0.5], while_waiting=stop))
+            list(executor.map(slow, [0.3], while_waiting=stop))
         assert list(executor.map(refused, [1])) == [(0, 1)]
 
     def test_the_task_of_a_worker_that_dies_is_given_out_again(

@@ -113,14 +113,6 @@ def _outcome(search: Search, generations: Sequence[Generation]) -> object:
     return [(one.population, one.front) for one in generations], counts
 
 
-def test_a_search_by_workers_is_the_search_without(
-    config: SearchConfig, workers: Executor, tmp_path: Path
-) -> None:
-    alone, helped = _search(config, tmp_path / "a", None), _search(config, tmp_path / "b", workers)
-    expected = _outcome(alone, list(alone.run()))
-    assert _outcome(helped, list(helped.run())) == expected
-
-
 def test_a_search_that_ended_inside_a_generation_goes_on_with_or_without_workers(
     config: SearchConfig, workers: Executor, tmp_path: Path
 ) -> None:

@@ -6,6 +6,7 @@ on each host. Each task is reckoned as one core, and computes on one thread.
 
 import importlib
 import os
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -131,8 +132,10 @@ def _initialised(address: str) -> ModuleType:
     except ImportError as error:
         raise ConfigError("the executor ray needs Ray: pip install 'cars-hw[ray]'") from error
     try:
-        ray.init(address or None, log_to_driver=False, logging_level="ERROR")
+        with warnings.catch_warnings(action="ignore"):  # what is wrong, the error says too
+            ray.init(address or None, log_to_driver=False, logging_level="ERROR")
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        ray.shutdown()
         where = address or "here"
         raise ConfigError(
             f"no Ray cluster can be reached at {where}: {first_line(error):.200}; start one by `ray start "

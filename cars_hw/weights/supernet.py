@@ -7,6 +7,7 @@ run, which gives its gradient (eq. 1) exactly and leaves all other weights and s
 
 import copy
 import hashlib
+import itertools
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -173,7 +174,8 @@ class SuperNet(nn.Module):
 
     def _found(self, architecture: Architecture, soft_path: bool) -> Path:
         graph, units = self._spelled(architecture, soft_path, whole=False)
-        parameters = self.in_order(parameter for unit in units for parameter in self._paths.weights(unit))
+        weights = (self._paths.weights(self.units, unit) for unit in units)
+        parameters = self.in_order(itertools.chain.from_iterable(weights))
         return Path(graph, tuple(units), tuple(parameters))
 
     def _spelled(
@@ -210,17 +212,15 @@ class _Paths:
     def ordered(self, units: nn.ModuleDict) -> dict[nn.Parameter, int]:
         """Return the place of each weight among all of ``units``."""
         if not self._order:
-            self._order = {parameter: place for place, parameter in enumerate(units.parameters())}
+            self._weights = {unit: tuple(unit.parameters()) for unit in units.values()}
+            every = dict.fromkeys(itertools.chain.from_iterable(self._weights.values()))
+            self._order = {weight: place for place, weight in enumerate(every)}
         return self._order
 
-    def weights(self, unit: nn.Module) -> tuple[nn.Parameter, ...]:
-        """Return the weights of a module; those of the SuperNet's own modules are remembered."""
-        found = self._weights.get(unit)
-        if found is None:
-            found = tuple(unit.parameters())
-            if found:  # a soft path's sums have none, and are made anew for each
-                self._weights[unit] = found
-        return found
+    def weights(self, units: nn.ModuleDict, unit: nn.Module) -> tuple[nn.Parameter, ...]:
+        """Return the weights of one of ``units``; any other module has none."""
+        self.ordered(units)
+        return self._weights.get(unit, ())
 
     def get(self, architecture: Architecture, soft_path: bool) -> Path | None:
         """Return a path that is there."""

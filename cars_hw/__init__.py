@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from devices.foundation import lazy
 
 if TYPE_CHECKING:
-    from cars_hw import data, networks, objectives, spaces, strategies
+    from cars_hw import data, executors, networks, objectives, spaces, strategies
     from cars_hw.assembly import amended, follow_search, open_search
     from cars_hw.candidate import Candidate, Front
     from cars_hw.config import SearchConfig
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     )
     from cars_hw.evolution.domination import non_dominated
     from cars_hw.evolution.screening import Screen
+    from cars_hw.judges import ExecutorJudges
     from cars_hw.latency.model import latency_model
     from cars_hw.latency.network_breakdown import NetworkBreakdown
     from cars_hw.latency.networks_only import NetworksPredictor
@@ -44,7 +45,12 @@ if TYPE_CHECKING:
     from cars_hw.results.reporting.retrained import RetrainedMember, retrained_members
     from cars_hw.results.tables import front_networks, profile, validate
     from cars_hw.retraining.records import Retrained, read_retrained, retrained_of
-    from cars_hw.retraining.retrain import restored_network, retrain, retrain_without_search
+    from cars_hw.retraining.retrain import (
+        restored_network,
+        retrain,
+        retrain_without_search,
+        retrained_by,
+    )
     from cars_hw.runs import Run
     from cars_hw.saving.checkpoint import CheckpointFolder
     from cars_hw.saving.record import Generation
@@ -91,6 +97,7 @@ __all__ = [
     "DeviceLostError",
     "DistributedTrainer",
     "Error",
+    "ExecutorJudges",
     "Export",
     "ExportError",
     "FileOptions",
@@ -145,6 +152,7 @@ __all__ = [
     "bench_architecture",
     "break_down",
     "data",
+    "executors",
     "export",
     "export_network",
     "export_without_search",
@@ -175,6 +183,7 @@ __all__ = [
     "restored_network",
     "retrain",
     "retrain_without_search",
+    "retrained_by",
     "retrained_members",
     "retrained_of",
     "spaces",
@@ -201,6 +210,7 @@ _HOMES = {
     "DeviceLostError": "devices",
     "DistributedTrainer": "cars_hw.weights.distributed.trainer",
     "Error": "cars_hw.objectives",
+    "ExecutorJudges": "cars_hw.judges",
     "Export": "cars_hw.results.exporting.files",
     "ExportError": "profilers",
     "FileOptions": "cars_hw.results.exporting.options",
@@ -255,6 +265,7 @@ _HOMES = {
     "bench_architecture": "cars_hw.results.bench",
     "break_down": "cars_hw.results.bench",
     "data": "cars_hw.data",
+    "executors": "cars_hw.executors",
     "export": "cars_hw.results.members",
     "export_network": "cars_hw.results.exporter",
     "export_without_search": "cars_hw.results.members",
@@ -285,6 +296,7 @@ _HOMES = {
     "restored_network": "cars_hw.retraining.retrain",
     "retrain": "cars_hw.retraining.retrain",
     "retrain_without_search": "cars_hw.retraining.retrain",
+    "retrained_by": "cars_hw.retraining.retrain",
     "retrained_members": "cars_hw.results.reporting.retrained",
     "retrained_of": "cars_hw.retraining.records",
     "spaces": "cars_hw.spaces",

@@ -14,6 +14,7 @@ from cars_hw import data, objectives, spaces, strategies
 from cars_hw.config import LATENCY, LatencySection, SearchConfig
 from cars_hw.data import Data, ImageSet
 from cars_hw.errors import CheckpointError
+from cars_hw.judges import judges_of
 from cars_hw.latency.contents import contents_of
 from cars_hw.latency.model import Trust, latency_model, trust
 from cars_hw.networks import kinds
@@ -43,6 +44,8 @@ def open_search(
     allow_changed: Collection[str] = (),
     measure_budget_s: float = 0.0,
     team: Team | None = None,
+    workers: int | None = None,
+    executor: str = "",
 ) -> Search:
     """Return the search of a run folder, from its newest checkpoint on where there is one.
 
@@ -57,9 +60,14 @@ def open_search(
         measure_budget_s: Seconds that the whole search may spend on measuring members of its fronts, by which
             the latencies are corrected; 0: none.
         team: Processes that train together, of which this one leads; the others call ``follow_search``.
+        workers: How many networks are evaluated at once, each on one thread, which decides no result; 1: all
+            in this process. ``None``: one for each core, as soon as that pays.
+        executor: Where: a file of ``cars_hw/executors``, or ``ray://HOST:PORT``; in processes of this machine
+            if not given.
 
     Raises:
-        ConfigError: The budget is no number from 0 on, or there is no device to measure on.
+        ConfigError: The budget is no number from 0 on, or there is no device to measure on; or ``workers`` is
+            no number from 1 to 1024, or the weights are on a GPU.
         InfeasibleError: No network meets the limits, and nothing was searched yet.
         TableMismatchError: A table is of another device or settings, or of conditions that changed.
         CarsHwError: A part of the configuration cannot be had; the message names it.
@@ -73,6 +81,8 @@ def open_search(
         values = run.config.to_values()
         team.tell({"do": "make", "config": values, "planned_generations": run.planned_generations})
     trainer = make_trainer(run.config, space, planned_generations=run.planned_generations, team=team)
+    if team is None:
+        trainer.judges = judges_of(run.config, trainer.ledger, workers=workers, executor=executor)
     search = make_search(run, trainer, measure_budget_s=measure_budget_s)
     if not search.resume(checkpoint) and not allow_infeasible:
         require_feasible(space, search.objectives[1:], run.config.all_limits())

@@ -23,7 +23,7 @@ from cars_hw.saving.record import Generation, Part, Record, read_record, read_st
 from cars_hw.saving.replay import LoggedTrainer
 from cars_hw.saving.safe_points import Budget, Ended, EndedBy, Position, Watch
 from cars_hw.strategies._strategy import SearchFacts, Strategy
-from cars_hw.trainer import PausableTrainer, Trainer
+from cars_hw.trainer import Asked, ForeseeingTrainer, PausableTrainer, Trainer
 from devices.foundation import ConfigError, plugin_name
 
 #: The number of ``numerics`` that a checkpoint without one was written with.
@@ -207,15 +207,18 @@ class Search:
             if self._is_judged_anew:
                 self._save(self._next - 1)
                 self._is_judged_anew = False
-            while self._next <= self.schedule.generations:
-                try:
-                    self._watch.require_go_on()
-                    self._watch.require_evaluations_left(self.trainer.ledger.evaluations)
-                    generation = self._round()
-                except Ended as ended:
-                    self.ended_by = ended.by
-                    return
-                yield generation
+            try:
+                yield from self._rounds_left()
+            except Ended as ended:
+                self.ended_by = ended.by
+            finally:
+                self._expect([])
+
+    def _rounds_left(self) -> Iterator[Generation]:
+        while self._next <= self.schedule.generations:
+            self._watch.require_go_on()
+            self._watch.require_evaluations_left(self.trainer.ledger.evaluations)
+            yield self._round()
 
     def _round(self) -> Generation:
         self._start_s = time.perf_counter() - self._part.seconds
@@ -229,6 +232,7 @@ class Search:
             asked = self.strategy.ask()
             for objective in self.objectives:
                 objective.prepare(asked)
+            self._expect(list(self._evaluations(asked)))
             evaluated = [self._evaluate(architecture) for architecture in asked]
             self._logged.require_used_up()
             return self._complete(evaluated)
@@ -368,6 +372,19 @@ class Search:
         )
         bounds = bounds_of(self.objectives[1:], architecture, costs)
         return Candidate(architecture, costs, self._previous_error(architecture), bounds)
+
+    def _evaluations(self, asked: Sequence[Architecture]) -> Iterator[Asked]:
+        """Yield the evaluations of candidates, in the order in which they are made."""
+        known = {member.architecture for member in self.strategy.population}
+        has_previous = self._next > 0 and self.strategy.needs_previous_error
+        for architecture in asked:
+            yield architecture, "current"
+            if has_previous and architecture not in known:
+                yield architecture, "previous"
+
+    def _expect(self, asked: Sequence[Asked]) -> None:
+        if isinstance(self.trainer, ForeseeingTrainer):
+            self.trainer.expect(asked)
 
     def _previous_error(self, architecture: Architecture) -> float | None:
         """Return the error before this generation's training, where the strategy asks for it.

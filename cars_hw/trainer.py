@@ -44,6 +44,49 @@ class OptionGradients:
     other: tuple[float, ...]
 
 
+#: An architecture, and the weights with which it is evaluated.
+Asked = tuple[Architecture, Weights]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What came of an evaluation that was made elsewhere.
+
+    Attributes:
+        right: Images that were classified rightly.
+        seconds: Time in it.
+    """
+
+    right: int
+    seconds: float
+
+
+class Judges(Protocol):
+    """Who makes a trainer's evaluations elsewhere, several at once."""
+
+    def expect(self, asked: Sequence[Asked], state: Callable[[], TrainerState]) -> None:
+        """Hear what is asked for next, in this order.
+
+        Args:
+            asked: Nothing: nothing is asked for any more.
+            state: Returns the weights and images of the moment.
+        """
+        ...
+
+    def forget(self) -> None:
+        """Expect nothing any more: the weights have moved."""
+        ...
+
+    def judge(self, asked: Asked, while_waiting: Callable[[], None]) -> Judged | None:
+        """Return what came of an evaluation; ``None`` where the trainer is to make it itself.
+
+        Args:
+            asked: Which.
+            while_waiting: Called several times a second until it is there; what it raises ends the wait.
+        """
+        ...
+
+
 class Trainer(Protocol):
     """Shared weights that can be trained on, and evaluated with, any architecture of the active space.
 
@@ -126,7 +169,8 @@ class PausableTrainer(Trainer, Protocol):
     Any other one is saved between two calls, by ``state``.
     """
 
-    #: Called between the batches of ``accuracy``, and nowhere else; what it raises ends the evaluation.
+    #: Called between the batches of ``accuracy``, or while one that is made elsewhere is waited for, and
+    #: nowhere else; what it raises ends the evaluation.
     between_batches: Callable[[], None]
 
     def state_within(self) -> TrainerState:
@@ -134,5 +178,18 @@ class PausableTrainer(Trainer, Protocol):
 
         That is ``state`` with the previous weights, and the evaluation that ``between_batches`` was called
         from: a trainer that has restored it goes on there where it is asked for the same one next.
+        """
+        ...
+
+
+@runtime_checkable
+class ForeseeingTrainer(Trainer, Protocol):
+    """A trainer that is told which evaluations come next, so that others can make them meanwhile."""
+
+    def expect(self, asked: Sequence[Asked]) -> None:
+        """Hear which evaluations are asked for next, in this order, with the weights of the moment.
+
+        Args:
+            asked: Nothing: none is asked for any more.
         """
         ...

@@ -78,6 +78,14 @@ _SECTIONS = (
         "generations add to the memory. `python benchmarks/speed.py`.",
     ),
     _Section(
+        "Workers",
+        ("workers.", "ray."),
+        "Evaluations by one process of two threads over those by two processes of one thread, in CPU time\n"
+        "of all of them, and on a clock (`clock_ratio`): of the demo's 16 members, and of two networks of\n"
+        "16 channels and 8 cells; weights and images are sent anew each time. `ray.overhead` is time on a\n"
+        "clock by two workers of Ray over that by two processes. `python benchmarks/workers.py`.",
+    ),
+    _Section(
         "Starting",
         ("startup.",),
         "A process that prints the help of `cars-hw`, and one that imports `cars_hw.search`.\n"

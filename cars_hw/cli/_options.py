@@ -88,6 +88,16 @@ AllowChangedOption = Annotated[
         f"{', '.join(get_args(Changeable))}; several with commas.",
     ),
 ]
+WorkersOption = Annotated[
+    int | None,
+    typer.Option("--workers", help="So many at once, on one thread each; 1: all in this process."),
+]
+ExecutorOption = Annotated[
+    str | None,
+    typer.Option(
+        "--executor", help="Where they run: processes, ray, ray://HOST:PORT; processes if left out."
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 QuietOption = Annotated[
     bool,

@@ -41,6 +41,8 @@ def run_search(
     allow_infeasible: bool = False,
     allow_changed: Collection[str] = (),
     measure_budget_s: float = 0.0,
+    workers: int | None = None,
+    executor: str = "",
 ) -> Search:
     """Search to the end of the schedule or of the budget, from the newest checkpoint on.
 
@@ -51,6 +53,8 @@ def run_search(
         allow_infeasible: Whether to begin though no network meets the limits.
         allow_changed: What may have changed since the tables were measured.
         measure_budget_s: Seconds that may be spent on measuring members of fronts.
+        workers: How many networks are evaluated at once; ``None``: as pays.
+        executor: Where; in processes of this machine if not given.
 
     Raises:
         typer.Exit: A signal ended it.
@@ -60,6 +64,8 @@ def run_search(
         allow_infeasible=allow_infeasible,
         allow_changed=allow_changed,
         measure_budget_s=measure_budget_s,
+        workers=workers,
+        executor=executor,
     )
     for line in trust_lines(run.config.allowing(allow_changed)):
         say(line)

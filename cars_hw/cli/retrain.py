@@ -2,7 +2,7 @@
 
 import signal
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
@@ -18,11 +18,13 @@ from cars_hw.cli._options import (
     AllowPluginOption,
     ArchitectureOption,
     ConfigOption,
+    ExecutorOption,
     GenotypeOption,
     JsonOption,
     PickOption,
     QuietOption,
     SetOption,
+    WorkersOption,
     named_network,
     overridden,
 )
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 EXAMPLES = (
     "cars-hw retrain runs/first --pick knee --preset small",
     "cars-hw retrain runs/first --pick knee --pick fastest --preset cars-cifar --set retraining.epochs=100",
+    "cars-hw retrain runs/first --pick all --preset small --workers 2",
     "cars-hw retrain --genotype published.json --config search.toml --preset evnas-imagenet",
 )
 
@@ -67,6 +70,8 @@ def retrain(
         typer.Option("--to", help="Holds a folder for each; RUN/retrained, or ./retrained, if left out."),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of weights, batches and augmentation.")] = None,
+    workers: WorkersOption = None,
+    executor: ExecutorOption = None,
     allow_plugin: AllowPluginOption = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
@@ -86,7 +91,7 @@ def retrain(
 
     told = _Lines()
     monitor, beside = Monitor(told.show), dict[str, "RetrainedMember"]()
-    with told.bars(), _ended_by_signals(monitor):
+    with told.bars(), _ended_by_signals(monitor), _by(workers, executor):
         if run is not None:
             found, beside, then = _of_run(
                 run,
@@ -233,6 +238,18 @@ class _Lines:
         figures += [] if now.error is None else [f"error {now.error:.4f}"]
         left = "" if not now.seconds_left else f"; about {duration_text(now.seconds_left)} left"
         say(f"{now.name}: epoch {now.epoch} of {now.epochs}: {', '.join(figures)}{left}")
+
+
+def _by(workers: int | None, executor: str | None) -> AbstractContextManager[None]:
+    """Let workers retrain where they are asked for; else this process does, on all of its threads."""
+    from cars_hw import executors
+    from cars_hw.retraining.retrain import retrained_by
+
+    if executor is None and workers in (None, 1):
+        return nullcontext()
+    found = executors.load(executor or "processes", workers)
+    found.connect()
+    return retrained_by(found)
 
 
 @contextmanager

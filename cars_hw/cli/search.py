@@ -18,11 +18,13 @@ from cars_hw.cli._options import (
     AllowInfeasibleOption,
     AllowPluginOption,
     ConfigOption,
+    ExecutorOption,
     JsonOption,
     QuietOption,
     SetOption,
     SpaceOption,
     TableOption,
+    WorkersOption,
     overridden,
     target_section,
     words_of,
@@ -52,6 +54,7 @@ EXAMPLES = (
     "cars-hw search --run runs/first --resume --allow-changed kernel",
     "cars-hw search --run runs/first --resume --max-time 2h",
     "cars-hw search --config search.toml --run runs/sure --measure-budget 10m",
+    "cars-hw search --run runs/first --resume --workers 8",
 )
 
 
@@ -89,6 +92,8 @@ def search(
     no_measure: Annotated[
         bool, typer.Option("--no-measure", help="Do not measure the final front on the device.")
     ] = False,
+    workers: WorkersOption = None,
+    executor: ExecutorOption = None,
     resume: Annotated[
         bool,
         typer.Option(
@@ -133,6 +138,7 @@ def search(
     targets = (opened.config if opened else SearchConfig.load(config, given)).targets
     given |= _of_targets(targets, table, max_latency_ms or [])
     if opened is None:
+        _require_workers(SearchConfig.load(config, given), workers, executor)
         _require_startable(
             SearchConfig.load(config, given).allowing(words), allow_infeasible, measure_budget_s
         )
@@ -147,6 +153,8 @@ def search(
         going_on = _going_on(opened, words, allow_infeasible=was_allowed)
         going_on += [f"--measure-budget={measure_budget}"] if measure_budget_s else []
         going_on += ["--no-measure"] if no_measure else []
+        going_on += [] if workers is None else [f"--workers={workers}"]
+        going_on += [] if executor is None else [f"--executor={executor}"]
         with remedies(opened.config.allowing(words)):
             search = run_search(
                 opened,
@@ -155,6 +163,8 @@ def search(
                 allow_infeasible=allow_infeasible,
                 allow_changed=words,
                 measure_budget_s=measure_budget_s,
+                workers=workers,
+                executor=executor or "",
             )
         ownership.require_in_place()
         generation = _generation(opened, search, words, None if no_measure else going_on)
@@ -169,6 +179,16 @@ def _require_startable(config: SearchConfig, allow_infeasible: bool, measure_bud
     with remedies(config):
         require_measurable(config, measure_budget_s)
         require_startable(config, allow_infeasible=allow_infeasible)
+
+
+def _require_workers(config: SearchConfig, workers: int | None, executor: str | None) -> None:
+    """Refuse workers that there cannot be, before there is a run folder."""
+    from cars_hw.judges import judges_of
+    from cars_hw.ledger import Ledger
+
+    judges = judges_of(config, Ledger(), workers=workers, executor=executor or "")
+    if judges is not None:
+        judges.executor.close()
 
 
 def _generation(

@@ -235,11 +235,22 @@ def search_left(schedule: Schedule, ledger: Ledger, history: Sequence[Generation
     counts = [0.0, *(_number(generation.ledger.get("evaluations")) for generation in history)]
     each, begun = counts[-1] - counts[-2], ledger.evaluations - counts[-1]
     rounds = schedule.generations + 1 - len(history)
-    evaluation_s = ledger.evaluation_s / ledger.evaluations
+    evaluation_s = ledger.evaluation_s / ledger.evaluations * _evaluating_alone(history)
     least_s = max(0.0, rounds * each - begun) * evaluation_s * _FASTER
     growth = _MOST_GROWTH if len(history) == 1 else 1.0
     most_s = max(0.0, rounds * each * growth - begun) * evaluation_s * _SLOWER
     return training + Span(least_s, most_s)
+
+
+def _evaluating_alone(history: Sequence[Generation]) -> float:
+    """Return seconds on the clock for each of the last generation's evaluations; 1, or less with workers."""
+    last, before = history[-1], history[-2].ledger if len(history) > 1 else {}
+    training_s, evaluation_s = (
+        _number(last.ledger.get(name)) - _number(before.get(name)) for name in ("training_s", "evaluation_s")
+    )
+    if evaluation_s <= 0:
+        return 1.0
+    return min(1.0, max(0.0, last.seconds - training_s) / evaluation_s)
 
 
 def schedule_text(schedule: Schedule, history: Sequence[Generation]) -> str:

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,13 +16,14 @@ from numpy.typing import NDArray
 from cars_hw.assembly import make_space, make_trainer
 from cars_hw.config import SearchConfig
 from cars_hw.errors import CheckpointError
-from cars_hw.executor import Executor, InProcess
+from cars_hw.executors import Executor, Shared
+from cars_hw.executors.in_process import InProcess
 from cars_hw.ledger import Json
 from cars_hw.networks.architecture import Architecture, from_text, to_text
 from cars_hw.networks.graph import Graph, network_spec
 from cars_hw.resolution import resolved
 from cars_hw.retraining.images import RetrainingImages, retraining_images
-from cars_hw.retraining.monitor import Monitor, current, watched_by
+from cars_hw.retraining.monitor import Monitor, Progress, current, watched_by
 from cars_hw.retraining.records import (
     CHECKPOINTS,
     RETRAINED,
@@ -169,7 +172,7 @@ def restored_network(retrained: Retrained, graph: Graph) -> Network:
     return network.eval()
 
 
-def retrain_job(job: Job) -> dict[str, Json]:
+def retrain_job(job: Job, shared: Shared) -> dict[str, Json]:
     """Do one retraining to its end, and return its record as JSON has it; the task of an executor."""
     folder, config = Path(job["folder"]), SearchConfig.of(job["config"])
     space = make_space(config)
@@ -200,12 +203,34 @@ def retrain_job(job: Job) -> dict[str, Json]:
         return write_retrained(record, {name: array(one) for name, one in tensors.items()}).to_json()
 
 
+@contextmanager
+def retrained_by(executor: Executor) -> Iterator[None]:
+    """Let ``executor`` run what is retrained in this context until left, and end its workers then.
+
+    In another process a training has one thread, and ``monitor`` is told of it when it is finished; where
+    that asks for the end, trainings end at once, and go on later from what they saved last. Elsewhere than on
+    this machine, the folders have to lie where all hosts find them under the same name.
+    """
+    token = _executor.set(executor)
+    try:
+        with executor:
+            yield
+    finally:
+        _executor.reset(token)
+
+
+_executor: ContextVar[Executor] = ContextVar("executor")
+
+
 def _done(jobs: list[Job], monitor: Monitor | None) -> dict[str, Retrained]:
-    executor: Executor = InProcess()
+    executor, watching = _executor.get(InProcess()), monitor or current()
     found: dict[str, Retrained] = {}
-    with watched_by(monitor or current()):
-        for index, _ in executor.map(retrain_job, jobs):
-            found[jobs[index]["name"]] = read_retrained(jobs[index]["folder"])
+    with watched_by(watching):
+        for index, _ in executor.map(retrain_job, jobs, while_waiting=watching.require_go_on):
+            one = found[jobs[index]["name"]] = read_retrained(jobs[index]["folder"])
+            if not executor.is_in_process:
+                epochs = len(one.curve)
+                watching.tell(Progress(one.name, epochs, epochs, one.steps, one.steps, error=one.error))
     return {job["name"]: found[job["name"]] for job in jobs}
 
 

@@ -26,6 +26,7 @@ except ModuleNotFoundError as error:
 if TYPE_CHECKING:
     from cars_hw.testing._data_set import DataSetContract
     from cars_hw.testing._device import DeviceContract
+    from cars_hw.testing._executor import ExecutorContract
     from cars_hw.testing._format import FormatContract
     from cars_hw.testing._objective import ObjectiveContract
     from cars_hw.testing._runtime import RuntimeContract
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DataSetContract",
     "DeviceContract",
+    "ExecutorContract",
     "FormatContract",
     "ObjectiveContract",
     "RuntimeContract",
@@ -49,6 +51,7 @@ __all__ = [
 _HOMES = {
     "DataSetContract": "cars_hw.testing._data_set",
     "DeviceContract": "cars_hw.testing._device",
+    "ExecutorContract": "cars_hw.testing._executor",
     "FormatContract": "cars_hw.testing._format",
     "ObjectiveContract": "cars_hw.testing._objective",
     "RuntimeContract": "cars_hw.testing._runtime",

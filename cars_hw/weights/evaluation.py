@@ -1,9 +1,10 @@
 """Evaluation: an architecture on its way to an accuracy, batch by batch, so that it can be saved half-way."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import torch
 from pydantic import Field, TypeAdapter
@@ -13,9 +14,13 @@ from cars_hw.ledger import Json, Weights
 from cars_hw.networks import operations
 from cars_hw.networks.architecture import Architecture
 from cars_hw.networks.graph import WEIGHTED_SUM, Graph
-from cars_hw.weights.batch_norm import Recalibration, statistics
+from cars_hw.weights.batch_norm import Recalibration, recalibration_batches, statistics
 from cars_hw.weights.network import Network
-from cars_hw.weights.normalised_images import NormalisedImages
+from cars_hw.weights.supernet import SuperNet
+from cars_hw.weights.training_plan import TrainingPlan
+
+#: Names of what a network is judged on, where it goes to another process.
+FITNESS, LABELS, RECALIBRATION = "images/fitness", "images/labels", "images/recalibration"
 
 _Count = Annotated[int, Field(ge=0)]
 
@@ -38,6 +43,10 @@ class Progress:
     right: _Count = 0
     seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
 
+    def is_of(self, architecture: Architecture, weights: Weights) -> bool:
+        """Tell whether it is the evaluation of ``architecture`` with ``weights``."""
+        return (self.architecture, self.weights) == (architecture, weights)
+
     def to_json(self) -> Json:
         """Return the figures by name."""
         values: Json = _PROGRESS.dump_python(self, mode="json")
@@ -54,6 +63,81 @@ def read_progress(values: Json) -> Progress:
         ValueError: It is something else.
     """
     return _PROGRESS.validate_python(values)
+
+
+class Images(Protocol):
+    """Normalised images and their labels."""
+
+    @property
+    def labels(self) -> Tensor:
+        """(n,)."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def batch(self, rows: slice) -> Tensor:
+        """Return the images numbered ``rows``, (b, c, h, w)."""
+        ...
+
+
+@dataclass(frozen=True)
+class HeldImages:
+    """Images in memory.
+
+    Attributes:
+        images: Normalised, (n, c, h, w).
+        labels: (n,).
+    """
+
+    images: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def batch(self, rows: slice) -> Tensor:
+        """Return the images numbered ``rows``, (b, c, h, w)."""
+        return self.images[rows]
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute on one thread of the CPU until left: as every worker does, so that all get the same bits."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What networks are judged on, and how.
+
+    Attributes:
+        recalibration: Normalised training images (n, c, h, w).
+        fitness: Images and labels.
+        plan: Says how.
+    """
+
+    recalibration: Tensor
+    fitness: Images
+    plan: TrainingPlan
+
+    def begun(self, progress: Progress, supernet: SuperNet, *, soft_path: bool) -> "Evaluation":
+        """Return an evaluation with the weights of ``supernet`` that goes on where ``progress`` is."""
+        network = supernet.share(progress.architecture, soft_path=soft_path)
+        size = self.plan.evaluation_batch_size
+        if self.plan.evaluation_tensor_mib and self.recalibration.device.type == "cpu":
+            size = min(size, images_within(network.graph.live, self.plan.evaluation_tensor_mib * 2**20))
+        batches = recalibration_batches(self.recalibration, self.recalibration_batch)
+        return Evaluation(progress, network, batches, self.fitness, batch_size=size)
+
+    @property
+    def recalibration_batch(self) -> int:
+        """The most images whose statistics are taken at once."""
+        return self.plan.recalibration_batch_size or self.plan.evaluation_batch_size
 
 
 class Evaluation:
@@ -74,7 +158,7 @@ class Evaluation:
         progress: Progress,
         network: Network,
         recalibration: Sequence[Tensor],
-        fitness: NormalisedImages,
+        fitness: Images,
         *,
         batch_size: int,
     ) -> None:

@@ -50,6 +50,11 @@ class NormalisedImages:
     def __repr__(self) -> str:
         return f"<{self._images!r}, normalised, {'held' if self._held is not None else 'read'}>"
 
+    @property
+    def is_held(self) -> bool:
+        """Whether all are in memory."""
+        return self._held is not None
+
     def batch(self, rows: Tensor | slice) -> Tensor:
         """Return the images numbered ``rows``, (b,), as (b, c, h, w).
 

@@ -24,12 +24,21 @@ from cars_hw.errors import ArchitectureError, CheckpointError
 from cars_hw.ledger import Json, Ledger, Weights
 from cars_hw.networks.architecture import Architecture
 from cars_hw.spaces._space import SearchSpace
-from cars_hw.trainer import OptionGradients, TrainerState
+from cars_hw.trainer import Asked, Judges, OptionGradients, TrainerState
 from cars_hw.weights import option_gradients
 from cars_hw.weights.augmentation import Augmentation
-from cars_hw.weights.batch_norm import recalibrate, recalibration_batches, reset_what_is_not_finite
+from cars_hw.weights.batch_norm import recalibrate, reset_what_is_not_finite
 from cars_hw.weights.batches import batch_indices
-from cars_hw.weights.evaluation import Evaluation, Progress, images_within, read_progress
+from cars_hw.weights.evaluation import (
+    FITNESS,
+    LABELS,
+    RECALIBRATION,
+    Evaluation,
+    Examination,
+    Progress,
+    one_thread,
+    read_progress,
+)
 from cars_hw.weights.normalised_images import NormalisedImages
 from cars_hw.weights.placement import lay_out, usable_device
 from cars_hw.weights.stepping.arithmetic import Arithmetic
@@ -62,6 +71,7 @@ class SuperNetTrainer:
 
     Attributes:
         between_batches: Called between the batches of an evaluation, where the state is whole.
+        judges: Who makes evaluations that were announced by ``expect``, where anybody does.
         numerics: 1 where all batches of an evaluation are of one size, as they once were: runs of then go on.
 
     Raises:
@@ -98,6 +108,7 @@ class SuperNetTrainer:
             place=partial(lay_out, layout=plan.layout, device=self._device, is_half=self._arithmetic.is_half),
         )
         self.between_batches: Callable[[], None] = _go_on
+        self.judges: Judges | None = None
         self._previous: SuperNet | None = None
         self._evaluation: Evaluation | None = None
         self._batches = 0
@@ -113,7 +124,7 @@ class SuperNetTrainer:
         # A random sample: data sets come sorted by class, and the first images would all be of one.
         sample = np.random.default_rng(seed).permutation(len(data.training.labels))
         self._recalibration = self._training.batch(torch.from_numpy(sample[: plan.recalibration_images]))
-        self._recalibration_batch = plan.recalibration_batch_size or plan.evaluation_batch_size
+        self._examination = Examination(self._recalibration, self._fitness, plan)
 
     def __repr__(self) -> str:
         steps = f"{self.ledger.steps} steps taken"
@@ -127,7 +138,7 @@ class SuperNetTrainer:
     def activate(self, space: SearchSpace, *, soft_path: bool = False) -> None:
         """Keep weights for the operations of ``space`` alone; run soft paths where asked."""
         self._soft_path = soft_path
-        self._evaluation = None
+        self._forget_evaluations()
         if space.allowed != self.space.allowed:
             self.supernet.activate(space)
             self._previous = None
@@ -140,13 +151,14 @@ class SuperNetTrainer:
         self.supernet.reset()
         self._rate_start, self._rate_steps = self.ledger.steps, steps
         self._stepper.go_by(self._rate_after, self.ledger.steps)
-        self._previous = self._evaluation = None
+        self._previous = None
+        self._forget_evaluations()
         self._forget_what_is_gone()
 
     def remember(self) -> None:
         """Keep the present weights as the previous ones."""
         self._settle()
-        self._evaluation = None
+        self._forget_evaluations()
         if self._previous is None:
             self._previous = deepcopy(self.supernet)
         else:
@@ -160,7 +172,7 @@ class SuperNetTrainer:
             because a loss or gradient was not finite.
         """
         start_s = time.perf_counter()
-        self._evaluation = None
+        self._forget_evaluations()
         images, labels = self._next_batch()
         loss = self._stepper.step(architectures, images, labels, soft_path=self._soft_path)
         reading = self._losses.add(loss)
@@ -179,22 +191,18 @@ class SuperNetTrainer:
             RuntimeError: Previous weights are asked for before ``remember``.
         """
         self._settle()
-        evaluation = self._unfinished(architecture, weights)
-        progress = evaluation.progress
-        while True:
-            start_s = time.perf_counter()
-            with self._judging.chosen():
-                evaluation.advance()
-            if evaluation.is_done:
-                evaluation.settle()
-            progress.seconds += time.perf_counter() - start_s
-            if evaluation.is_done:
-                break
-            self.between_batches()
-        self._evaluation = None
+        right, seconds = self._judged(architecture, weights)
         images = len(self._fitness)
-        self.ledger.add_evaluation(images + len(self._recalibration), progress.seconds, weights=weights)
-        return progress.right / images
+        self.ledger.add_evaluation(images + len(self._recalibration), seconds, weights=weights)
+        return right / images
+
+    def expect(self, asked: Sequence[Asked]) -> None:
+        """Tell ``judges`` which evaluations are asked for next; nothing: they may end.
+
+        They have no images to judge by where these do not fit into memory.
+        """
+        if self.judges is not None and self._fitness.is_held:
+            self.judges.expect(asked, self._to_judge)
 
     def network(self, architecture: Architecture, weights: Weights = "current") -> nn.Module:
         """Return ``architecture`` as a stand-alone recalibrated network in evaluation mode.
@@ -202,8 +210,8 @@ class SuperNetTrainer:
         It owns copies of the weights, takes normalised images (n, c, h, w) and returns logits (n, classes).
         """
         network = self._weights(weights).extract(architecture)
-        with self._judging.chosen():
-            recalibrate(network, self._recalibration, self._recalibration_batch)
+        with self._judging.chosen(), one_thread():
+            recalibrate(network, self._recalibration, self._examination.recalibration_batch)
         return network
 
     def option_gradients(self, chosen: Architecture, other: Architecture) -> OptionGradients:
@@ -295,21 +303,70 @@ class SuperNetTrainer:
             self._evaluation = self._begun(progress)
             self._evaluation.restore(_tensors_below("evaluation/", state))
 
+    def _judged(self, architecture: Architecture, weights: Weights) -> tuple[int, float]:
+        """Return how many images are classified rightly, and the seconds that it took, wherever that was."""
+        there = self._evaluation
+        is_begun = there is not None and there.progress.is_of(architecture, weights)
+        if self.judges is not None and not is_begun:
+            judged = self.judges.judge((architecture, weights), self.between_batches)
+            if judged is not None:
+                return judged.right, judged.seconds
+        evaluation = self._unfinished(architecture, weights)
+        progress = evaluation.progress
+        while True:
+            start_s = time.perf_counter()
+            with self._judging.chosen(), one_thread():
+                evaluation.advance()
+            if evaluation.is_done:
+                evaluation.settle()
+            progress.seconds += time.perf_counter() - start_s
+            if evaluation.is_done:
+                break
+            self.between_batches()
+        self._evaluation = None
+        return progress.right, progress.seconds
+
+    def _to_judge(self) -> TrainerState:
+        """Return what judges need: weights and images by name, and how networks are made and judged.
+
+        The arrays are not copies.
+        """
+        supernets = {"current": self.supernet, "previous": self._previous}
+        tensors = {
+            f"{weights}/{name}": tensor
+            for weights, supernet in supernets.items()
+            if supernet is not None
+            for name, tensor in supernet.state_dict().items()
+        }
+        images = {FITNESS: self._fitness.all(), RECALIBRATION: self._recalibration}
+        values: dict[str, Json] = {
+            "space": self.space.name,
+            "settings": self.space.settings.model_dump(mode="json"),
+            "allowed": _ALLOWED.dump_python(self.space.allowed, mode="json"),
+            "plan": self.plan.model_dump(mode="json"),
+            "soft_path": self._soft_path,
+            "is_half": self._arithmetic.is_half,
+            "channels_last": [name for name, batch in images.items() if not batch.is_contiguous()],
+        }
+        all_tensors = {**tensors, **images, LABELS: self._fitness.labels}
+        return TrainerState({name: one.detach().cpu().numpy() for name, one in all_tensors.items()}, values)
+
+    def _forget_evaluations(self) -> None:
+        """Forget one that is unfinished, and those that judges made or make: the weights move."""
+        self._evaluation = None
+        if self.judges is not None:
+            self.judges.forget()
+
     def _unfinished(self, architecture: Architecture, weights: Weights) -> Evaluation:
         """Return the evaluation that was left unfinished, if it is this one; else a new one in its place."""
         there = self._evaluation
-        if there is None or (there.progress.architecture, there.progress.weights) != (architecture, weights):
+        if there is None or not there.progress.is_of(architecture, weights):
             there = self._evaluation = self._begun(Progress(architecture, weights))
         return there
 
     def _begun(self, progress: Progress) -> Evaluation:
         supernet = self._weights(progress.weights)
-        network = supernet.share(progress.architecture, soft_path=self._soft_path)
-        size = self.plan.evaluation_batch_size
-        if self.plan.evaluation_tensor_mib and self._device.type == "cpu":
-            size = min(size, images_within(network.graph.live, self.plan.evaluation_tensor_mib * 2**20))
-        recalibration = recalibration_batches(self._recalibration, self._recalibration_batch)
-        return Evaluation(progress, network, recalibration, self._fitness, batch_size=size)
+        return self._examination.begun(progress, supernet, soft_path=self._soft_path)
 
     def _next_batch(self) -> tuple[Tensor, Tensor]:
         """Return augmented training images (b, c, h, w) and their labels (b,)."""

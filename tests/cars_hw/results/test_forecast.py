@@ -1,5 +1,6 @@
 """Forecasts: held against what scripted devices and hand-worked searches take."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -136,6 +137,21 @@ def test_after_the_first_generation_later_ones_may_evaluate_up_to_three_times_as
     assert left is not None
     assert left.least_s < 200 * 0.5 + 4 * 8 * 2.0
     assert left.most_s > 200 * 0.5 + 4 * 24 * 2.0
+
+
+def test_evaluations_by_several_workers_are_timed_by_the_clock() -> None:
+    """The last generation took 16 s, of them no training, for 24 evaluations of 2 s each."""
+    history = [
+        replace(generation(0, 8), ledger={"evaluations": 8, "evaluation_s": 16.0}),
+        replace(generation(1, 32), ledger={"evaluations": 32, "evaluation_s": 64.0}, seconds=16.0),
+    ]
+    alone = search_left(SCHEDULE, spent(150, 32), [generation(0, 8), generation(1, 32)])
+    helped = search_left(SCHEDULE, spent(150, 32), history)
+    training = training_left(SCHEDULE, spent(150, 32))
+    assert alone is not None
+    assert helped is not None
+    assert training is not None
+    assert helped.least_s - training.least_s == pytest.approx((alone.least_s - training.least_s) / 3)
 
 
 def test_the_end_of_a_search_is_no_time_away() -> None:

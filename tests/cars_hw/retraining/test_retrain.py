@@ -13,6 +13,7 @@ import cars_hw
 from cars_hw.assembly import make_space
 from cars_hw.config import SearchConfig
 from cars_hw.retraining.monitor import Monitor
+from cars_hw.weights.evaluation import one_thread
 from tests.fakes.command_line import Done, run
 from tests.fakes.configurations import TINIEST
 from tests.fakes.interrupts import command, running
@@ -244,3 +245,25 @@ def test_a_signal_ends_it_with_what_is_kept_and_the_command_that_goes_on(
     assert "kept: knee: epoch " in line
     assert "go on with: " in line
     assert list(folder.glob("run/retrained/knee/checkpoints/0*"))
+
+
+@pytest.mark.slow
+def test_workers_retrain_what_this_process_would(folder: Path) -> None:
+    words = ("retrain", "run", "--pick", "0", "--pick", "1", *_SHORT, "--json")
+    with one_thread():
+        alone = _json(run(*words, "--to", "alone"))
+    done = run(*words, "--to", "helped", "--workers", "2")
+    helped = _json(done)
+    assert list(helped) == list(alone)
+    for name in alone:
+        assert helped[name]["error"] == alone[name]["error"]
+        weights = [Path(to, name, "weights.safetensors").read_bytes() for to in ("alone", "helped")]
+        assert weights[0] == weights[1]
+    assert "member-001: epoch 2 of 2: error" in done.err
+
+
+def test_an_impossible_number_of_workers_is_refused_before_anything_is_read(folder: Path) -> None:
+    done = run("retrain", "run", "--pick", "0", *_SHORT, "--workers", "0")
+    assert done.status == 1
+    assert "workers is 0; it is a whole number from 1 to 1024" in done.err
+    assert not (folder / "run" / "retrained").exists()

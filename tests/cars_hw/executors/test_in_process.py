@@ -5,19 +5,20 @@ from functools import partial
 import numpy as np
 import pytest
 
-from cars_hw.executor import InProcess
+from cars_hw.executors import Shared
+from cars_hw.executors.in_process import InProcess
 
 
-def _doubled(values: dict[str, object]) -> list[object]:
+def _doubled(values: dict[str, object], shared: Shared) -> list[object]:
     return [values["n"], values["n"]]
 
 
-def _as_object(n: int) -> object:
+def _as_object(n: int, shared: Shared) -> object:
     return {n}
 
 
 class _Doubler:
-    def double(self, n: int) -> int:
+    def double(self, n: int, shared: Shared) -> int:
         return 2 * n
 
 
@@ -40,12 +41,12 @@ def test_an_input_is_not_worked_on_before_it_is_asked_for() -> None:
 _done_by: list[int] = []
 
 
-def _noted(n: int) -> int:
+def _noted(n: int, shared: Shared) -> int:
     _done_by.append(n)
     return n
 
 
-@pytest.mark.parametrize("task", [lambda n: n, _Doubler().double, partial(_noted), print])
+@pytest.mark.parametrize("task", [lambda n, shared: n, _Doubler().double, partial(_noted), print])
 def test_what_no_other_process_could_import_is_no_task(task: object) -> None:
     assert callable(task)
     with pytest.raises(TypeError, match="is no function of a module"):

@@ -1,0 +1,169 @@
+"""What workers are worth: evaluations by two processes of one thread, and by one process of two threads.
+
+Of the demo's network with its 16 members and images, and of networks of the published size (16 channels, 8
+cells, 32x32) with few images. A ratio is of the CPU time of one process to that of all of ours, workers and
+the one that asks them, in turns; a thread that waits for the other one counts as busy, as it is on a machine
+with as many cores. With Ray installed, also time on a clock by two of its workers over that by two processes:
+run it in a network of its own, `unshare -rn sh -c 'ip link set lo up; python benchmarks/workers.py'`.
+"""
+
+import importlib.util
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import torch
+from _rows import Row, finish, parse_options
+
+from cars_hw import executors
+from cars_hw.assembly import make_space, make_trainer
+from cars_hw.config import SearchConfig
+from cars_hw.data import Data, ImageSet
+from cars_hw.evolution import variation
+from cars_hw.judges import ExecutorJudges
+from cars_hw.networks.architecture import Architecture
+from cars_hw.spaces.darts import Darts
+from cars_hw.weights.evaluation import Examination, HeldImages, Progress
+from cars_hw.weights.supernet_trainer import SuperNetTrainer
+from cars_hw.weights.training_plan import TrainingPlan
+
+_WORKERS, _TIMES, _QUICK_TIMES = 2, 5, 2
+_DEMO_MEMBERS, _LARGE_MEMBERS = 16, 2
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is evaluated.
+
+    Attributes:
+        name: In the claim.
+        trainer: Its weights and images.
+        members: What is evaluated.
+        goal: Of the ratio.
+    """
+
+    name: str
+    trainer: SuperNetTrainer
+    members: Sequence[Architecture]
+    goal: str
+
+
+def cases() -> Iterator[Case]:
+    """Yield both, with weights as they are drawn: what is computed does not depend on them."""
+    with resources.as_file(resources.files("cars_hw.cli") / "demo.toml") as path:
+        demo = SearchConfig.load(path)
+    trainer, rng = make_trainer(demo, make_space(demo)), np.random.default_rng(0)
+    members = variation.distinct(trainer.space, _DEMO_MEMBERS, rng=rng)
+    yield Case("demo", trainer, members, ">= 1.5")
+    large = Darts(channels=16, cells=8)
+    plan = TrainingPlan(recalibration_images=64, batch_size=64)
+    trainer = SuperNetTrainer(large, Data(_noise(64), _noise(128)), plan, total_steps=1)
+    yield Case("c16_8", trainer, variation.distinct(large, _LARGE_MEMBERS, rng=rng), ">= 1.3")
+
+
+def _noise(n: int) -> ImageSet:
+    rng = np.random.default_rng(n)
+    labels = np.arange(n) % 10
+    images = rng.integers(256, size=(n, 3, 32, 32), dtype=np.uint8)
+    return ImageSet("noise", images, labels, flips=False, source="drawn")
+
+
+def by_threads(case: Case) -> list[int]:
+    """Evaluate in this process, on as many threads as there would be workers."""
+    trainer, found = case.trainer, list[int]()
+    examination = Examination(trainer.recalibration_images, HeldImages(*trainer.fitness), trainer.plan)
+    for member in case.members:
+        progress = Progress(member, "current")
+        evaluation = examination.begun(progress, trainer.supernet, soft_path=False)
+        while not evaluation.is_done:
+            evaluation.advance()
+        evaluation.settle()
+        found.append(progress.right)
+    return found
+
+
+def by_workers(case: Case) -> list[int]:
+    """Let the trainer's judges evaluate, weights and images sent anew."""
+    trainer = case.trainer
+    trainer.expect([(member, "current") for member in case.members])
+    images = len(trainer.fitness[1])
+    return [round(trainer.accuracy(member) * images) for member in case.members]
+
+
+def worker_rows(case: Case, times: int) -> Iterator[Row]:
+    """Take both sides in turns."""
+    ratios, clocks = list[float](), list[float]()
+    with executors.load("processes", _WORKERS) as executor:
+        case.trainer.judges = ExecutorJudges(executor)
+        if by_workers(case) != by_threads(case):
+            raise SystemExit("workers give other results than this process")
+        for _ in range(times):
+            (one_s, one_clock_s), (two_s, two_clock_s) = (
+                _taken(lambda: by_threads(case)),
+                _taken(lambda: by_workers(case)),
+            )
+            ratios.append(one_s / two_s)
+            clocks.append(one_clock_s / two_clock_s)
+        case.trainer.judges = None
+    yield _row(f"workers.ratio.{case.name}", ratios, case.goal)
+    yield _row(f"workers.clock_ratio.{case.name}", clocks, "")
+
+
+def ray_rows(case: Case, times: int) -> Iterator[Row]:
+    """Take two workers of Ray and two processes in turns; nothing where Ray is not installed."""
+    if importlib.util.find_spec("ray") is None:
+        return
+    ratios = []
+    with executors.load("ray", _WORKERS) as far, executors.load("processes", _WORKERS) as near:
+        far.connect()
+        for turn in range(times + 1):
+            clocks_s = []
+            for executor in (far, near):
+                case.trainer.judges = ExecutorJudges(executor)
+                clocks_s.append(_taken(lambda: by_workers(case))[1])
+            if turn:  # the first starts the workers
+                ratios.append(clocks_s[0] / clocks_s[1])
+        case.trainer.judges = None
+    yield _row(f"ray.overhead.{case.name}", ratios, "<= 1.1")
+
+
+def _row(claim: str, ratios: Sequence[float], goal: str) -> Row:
+    return Row(claim, float(np.median(ratios)), "", goal, (min(ratios), max(ratios)), n=len(ratios))
+
+
+def _taken(work: Callable[[], object]) -> tuple[float, float]:
+    """Return the CPU seconds of this process and its workers, and those on a clock."""
+    before_s, start_s = _cpu_s(), time.perf_counter()
+    work()
+    return _cpu_s() - before_s, time.perf_counter() - start_s
+
+
+def _cpu_s() -> float:
+    """Return the CPU seconds so far of this process and of those that it started."""
+    return time.process_time() + sum(map(_child_s, Path("/proc").glob("[0-9]*/stat")))
+
+
+def _child_s(stat: Path) -> float:
+    try:
+        fields = stat.read_text().rpartition(")")[2].split()
+    except OSError:  # it has ended
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / _TICKS if int(fields[1]) == os.getpid() else 0.0
+
+
+def main() -> None:
+    """Print the rows."""
+    options = parse_options(__doc__ or "")
+    times = _QUICK_TIMES if options.quick else _TIMES
+    torch.set_num_threads(_WORKERS)
+    found = [row for case in cases() for of in (worker_rows, ray_rows) for row in of(case, times)]
+    finish(found, options)
+
+
+if __name__ == "__main__":
+    main()

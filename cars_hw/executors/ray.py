@@ -1,0 +1,153 @@
+"""A Ray cluster: the one at an address, the one that runs here, or one that is started here.
+
+Ray gives a task out again where its process or its host is lost, and keeps the arrays that tasks share once
+on each host. Each task is reckoned as one core, and computes on one thread.
+"""
+
+import importlib
+import os
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
+from types import ModuleType
+from typing import Any, TypeVar
+
+from cars_hw.executors._answer import Answer, answer_to
+from cars_hw.executors._executor import (
+    MOST_DEATHS,
+    NOTHING,
+    Executor,
+    Shared,
+    Task,
+    TaskError,
+    WorkerLostError,
+    go_on,
+    require_plain,
+    task_name,
+)
+from devices.foundation import ConfigError, first_line
+
+_In = TypeVar("_In")
+_Out = TypeVar("_Out")
+
+#: Seconds from one call of ``while_waiting`` to the next.
+_LOOK_S = 0.1
+#: What decides the bits of a result; all workers have these versions.
+_PACKAGES = ("cars-hw", "torch", "numpy")
+
+
+class Ray(Executor):
+    """Runs tasks on a Ray cluster, of which this process is a driver until ``close``."""
+
+    def __init__(self, workers: int | None = None, address: str = "") -> None:
+        super().__init__(workers, address)
+        self._ray: ModuleType | None = None
+
+    @property
+    def workers(self) -> int:
+        return self._asked_workers or max(1, int(self._connected().cluster_resources().get("CPU", 1)))
+
+    def connect(self) -> None:
+        self._connected()
+
+    def close(self) -> None:
+        """Leave the cluster, and end it if it was started here."""
+        if self._ray is not None:
+            self._ray.shutdown()
+            self._ray = None
+
+    def map(
+        self,
+        task: Task[_In, _Out],
+        inputs: Sequence[_In],
+        *,
+        shared: Shared = NOTHING,
+        while_waiting: Callable[[], None] = go_on,
+    ) -> Iterator[tuple[int, _Out]]:
+        name, ray, versions = task_name(task), self._connected(), _versions()
+        for index, value in enumerate(inputs):
+            require_plain(value, f"input {index}")
+        remote = ray.remote(num_cpus=1, max_retries=MOST_DEATHS - 1)(_worked)
+        common, most = ray.put(dict(shared)), self.workers
+        left, running = deque(enumerate(inputs)), dict[Any, int]()
+        try:
+            while left or running:
+                while left and len(running) < most:
+                    index, value = left.popleft()
+                    running[remote.remote(name, value, common, versions)] = index
+                done, _ = ray.wait(list(running), timeout=_LOOK_S)
+                if not done:
+                    while_waiting()
+                for one in done:
+                    index = running.pop(one)
+                    yield index, _got(ray, one, index).value
+        finally:
+            for one in running:
+                ray.cancel(one)
+
+    def _connected(self) -> ModuleType:
+        if self._ray is None:
+            self._ray = _initialised(self.address)
+        return self._ray
+
+
+def _worked(name: str, value: object, shared: Shared, versions: dict[str, str]) -> Answer:
+    """Do a task, in a process of the cluster."""
+    own = _versions()
+    for package, wanted in versions.items():
+        if own[package] != wanted:
+            return Answer(
+                refusal=f"a worker has {package} {own[package]}, this process {wanted}; install the same on "
+                "all hosts of the cluster"
+            )
+    return answer_to(name, value, shared)
+
+
+def _got(ray: ModuleType, one: object, index: int) -> Answer:
+    try:
+        answer = ray.get(one)
+    except ray.exceptions.RayError as error:
+        raise WorkerLostError(
+            f"the cluster could not do task {index}: {first_line(error):.200}; --workers 1 runs it in "
+            "this process"
+        ) from error
+    if not isinstance(answer, Answer):
+        raise WorkerLostError(f"the cluster answers task {index} by a {type(answer).__name__}")
+    if answer.refusal:
+        raise TaskError(answer.refusal)
+    return answer
+
+
+def _initialised(address: str) -> ModuleType:
+    """Return Ray, connected.
+
+    Raises:
+        ConfigError: It is not installed, or there is no cluster at ``address``.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # else it reports to its makers
+    try:
+        ray = importlib.import_module("ray")
+    except ImportError as error:
+        raise ConfigError("the executor ray needs Ray: pip install 'cars-hw[ray]'") from error
+    try:
+        with warnings.catch_warnings(action="ignore"):  # what is wrong, the error says too
+            ray.init(address or None, log_to_driver=False, logging_level="ERROR")
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        ray.shutdown()
+        where = address or "here"
+        raise ConfigError(
+            f"no Ray cluster can be reached at {where}: {first_line(error):.200}; start one by `ray start "
+            "--head`, or leave --executor out"
+        ) from error
+    return ray
+
+
+def _versions() -> dict[str, str]:
+    """Return what is installed here; a checkout that is not installed has no version."""
+    found = dict.fromkeys(_PACKAGES, "of no version")
+    for package in _PACKAGES:
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found

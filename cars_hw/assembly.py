@@ -37,7 +37,7 @@ from latency_tables import LatencyTable, TableError
 from profilers import Setup
 
 
-def open_search(
+def open_search(  # noqa: PLR0913  (what a search is opened with)
     run: Run,
     *,
     allow_infeasible: bool = False,

@@ -116,7 +116,7 @@ def test_the_weights_of_a_recording_are_those_that_a_step_trains(name: str, soft
     images = torch.randn(2, *space.image_shape, generator=torch.Generator().manual_seed(0))
     EagerGradients(supernet, _ARITHMETIC, None).add(member, images, torch.tensor([0, 1]))
     trained = {parameter for parameter in supernet.parameters() if parameter.grad is not None}
-    found = supernet.parameters_of(member.architecture, soft_path=soft_path)
+    found = supernet.path(member.architecture, soft_path=soft_path).parameters
     assert len(found) == len(trained)
     assert set(found) == trained
 

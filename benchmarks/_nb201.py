@@ -137,7 +137,7 @@ def early_errors(truth: Truth) -> NDArray[np.float64]:
     rows = read_figures(
         FOLDER / "nb201_accuracy_cost.csv", ("c10_test_12",), key="code", parse=Nasbench201().from_code
     )
-    return 100.0 - np.array([rows[architecture][0] for architecture in truth.architectures])
+    return np.array([100.0 - rows[architecture][0] for architecture in truth.architectures], dtype=np.float64)
 
 
 def _defined(name: str, costs: Costs, share: float) -> Device:

@@ -30,7 +30,7 @@ from cars_hw.weights.training_plan import TrainingPlan
 
 _TIMES = 5
 _BATCHES = (16, 64)
-_TIMES_HOST, _BATCH_HOST = 41, 2
+_TIMES_HOST, _BATCH_HOST = 101, 2
 #: Batch, and the largest share of the dense network's memory.
 _MEMORY = ((16, 1 / 5), (64, 1 / 6))
 _PLAN = TrainingPlan(weight_decay=3e-4)

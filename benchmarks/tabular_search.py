@@ -144,8 +144,8 @@ def run(method: str, device: int, seed: int) -> Scores:
 
 def _search(method: str, device: Device, evaluate: Evaluate, seed: int) -> None:
     """Run a strategy on known accuracies until the budget is spent, or its generations are."""
-    plain = _PLAIN.get(method, (method, {}))
-    name, settings, of_screen = _SCREENED.get(method, (*plain, {}))
+    name, settings = _PLAIN.get(method, (method, {}))
+    name, settings, of_screen = _SCREENED.get(method, (name, settings, {}))
     space = Nasbench201()
     columns = [
         {found: (float(value),) for found, value in zip(truth().architectures, column, strict=True)}

@@ -71,7 +71,7 @@ def test_what_ran_when_the_phone_was_lost_is_ended_when_it_is_found(tmp_path: Pa
         transport = _adb.connect(f"tcp:127.0.0.1:{device.port}")
         device.faults.dies_before_packet = device.packets_sent + 4
         # It waits first: the number of its process, which comes by another stream, must not be overtaken.
-        beating = f"trap '' HUP; sleep 0.2; while :; do echo | tee -a {beats}; sleep 0.05; done"
+        beating = f"trap '' HUP; sleep 0.2; while :; do echo >>{beats}; echo; sleep 0.05; done"
         with pytest.raises(DeviceLostError):
             transport.shell(beating, timeout_s=10)
         device.faults.dies_before_packet = None

@@ -1,6 +1,5 @@
 """The shell of a phone: many files and reports in one round trip, and whether it is still the same boot."""
 
-import re
 import secrets
 from collections.abc import Mapping
 
@@ -8,14 +7,11 @@ from devices._adb.reconnection import Reconnecting
 from devices._adb.transport import quoted
 from devices._device import Completed
 from devices._errors import DeviceError, DeviceLostError
+from devices._remote_reports import Boot, reports
 
 #: Seconds that a report may take; services of a busy phone answer in tenths of a second.
 ANSWER_S = 30.0
 
-#: Longest report that is read; the longest one known, all properties of a phone, has some 60 000 characters.
-_LONGEST = 1 << 20
-
-_BOOT_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _BOOT = 'cat "$R"/proc/sys/kernel/random/boot_id'
 
 
@@ -25,15 +21,17 @@ class Shell:
     Args:
         transport: The connection.
         root: Where ``proc``, ``sys`` and ``data`` are; empty on a phone.
-
-    Attributes:
-        boot_id: Random name of the present boot; empty where the phone does not report it.
     """
 
     def __init__(self, transport: Reconnecting, root: str = "") -> None:
         self.root = root
         self._transport = transport
-        self.boot_id: str | None = None
+        self._boot = Boot()
+
+    @property
+    def boot_id(self) -> str | None:
+        """Random name of the boot that was first asked; empty where it is not reported, ``None`` before."""
+        return self._boot.boot_id
 
     def script(self, text: str, *words: str, timeout_s: float = ANSWER_S) -> Completed:
         """Run the shell script ``text``, which finds ``words`` in ``$1``, ``$2`` and so on.
@@ -58,16 +56,9 @@ class Shell:
         parts = [f"echo; echo {mark}; ( {command} ) 2>/dev/null" for command in asked.values()]
         line = "; ".join([f"R={quoted([self.root])}", *parts, f"echo; echo {mark}"])
         answer = self._transport.shell(line, timeout_s=ANSWER_S).stdout
-        sections = answer.decode(errors="replace").replace("\r\n", "\n").split(f"\n{mark}\n")
-        if len(sections) != len(asked) + 2:
+        found = reports(answer.decode(errors="replace").replace("\r\n", "\n"), asked, mark)
+        if found is None:
             raise DeviceError("the phone's answer is cut short; check the cable and try again")
-        found = dict(zip(asked, (section[:_LONGEST] for section in sections[1:]), strict=False))
-        self._require_same_boot(found.pop("boot").strip())
-        return found
-
-    def _require_same_boot(self, found: str) -> None:
-        boot_id = found if _BOOT_ID.fullmatch(found) else ""
-        if self.boot_id is None:
-            self.boot_id = boot_id
-        elif boot_id != self.boot_id:
+        if self._boot.is_over(found.pop("boot")):
             raise DeviceLostError("the phone restarted; connect again, what was measured before is kept")
+        return found

@@ -1,17 +1,13 @@
 """The shell of a board: many files and reports in one round trip, and whether it is still the same boot."""
 
-import re
 import secrets
 from collections.abc import Mapping
 
 from devices._device import Completed
 from devices._errors import DeviceError, DeviceLostError
+from devices._remote_reports import Boot, reports
 from devices._ssh.connection import ANSWER_S, Connection
 
-#: Longest report that is read.
-_LONGEST = 1 << 20
-
-_BOOT_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _BOOT = 'show "$R"/proc/sys/kernel/random/boot_id'
 
 #: Prints a small file of lines without starting a program, of which a slow board starts some 500 a second.
@@ -24,15 +20,17 @@ class Shell:
     Args:
         connection: The way to it.
         root: Where ``proc``, ``sys`` and ``etc`` are; empty on a board.
-
-    Attributes:
-        boot_id: Random name of the present boot; empty where the board does not report it.
     """
 
     def __init__(self, connection: Connection, root: str = "") -> None:
         self.root = root
         self._connection = connection
-        self.boot_id: str | None = None
+        self._boot = Boot()
+
+    @property
+    def boot_id(self) -> str | None:
+        """Random name of the boot that was first asked; empty where it is not reported, ``None`` before."""
+        return self._boot.boot_id
 
     def script(self, text: str, *words: str, timeout_s: float = ANSWER_S) -> Completed:
         """Run a script as ``Connection.ask`` does."""
@@ -53,16 +51,9 @@ class Shell:
         parts = [f'echo; echo "$1"; {{ {command}; }} 2>/dev/null' for command in asked.values()]
         lines = "\n".join(["R=$2", _SHOW, *parts, 'echo; echo "$1"'])
         answer = self._connection.ask(lines, mark, self.root).stdout
-        sections = answer.decode(errors="replace").split(f"\n{mark}\n")
-        if len(sections) != len(asked) + 2:
+        found = reports(answer.decode(errors="replace"), asked, mark)
+        if found is None:
             raise DeviceError("the board's answer is cut short; check the network and try again")
-        found = dict(zip(asked, (section[:_LONGEST] for section in sections[1:]), strict=False))
-        self._require_same_boot(found.pop("boot").strip())
-        return found
-
-    def _require_same_boot(self, found: str) -> None:
-        boot_id = found if _BOOT_ID.fullmatch(found) else ""
-        if self.boot_id is None:
-            self.boot_id = boot_id
-        elif boot_id != self.boot_id:
+        if self._boot.is_over(found.pop("boot")):
             raise DeviceLostError("the board restarted; connect again, what was measured before is kept")
+        return found

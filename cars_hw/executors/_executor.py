@@ -22,6 +22,8 @@ Task = Callable[[_In, Shared], _Out]
 NOTHING: Shared = MappingProxyType({})
 #: A task that has ended so many workers is not given to another one.
 MOST_DEATHS = 3
+#: Seconds from one call of ``while_waiting`` to the next.
+LOOK_S = 0.1
 _MOST_WORKERS = 1024
 _PLAIN = (type(None), bool, int, float, str, bytes)
 

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from cars_hw.executors._answer import Answer
 from cars_hw.executors._executor import (
+    LOOK_S,
     MOST_DEATHS,
     NOTHING,
     Executor,
@@ -30,8 +31,6 @@ _Out = TypeVar("_Out")
 
 #: A worker with torch takes up to a third of that, and what an evaluation needs.
 _WORKER_BYTES = 1 << 30
-#: Seconds from one call of ``while_waiting`` to the next.
-_LOOK_S = 0.1
 
 
 class Processes(Executor):
@@ -112,7 +111,7 @@ class Processes(Executor):
     def _next_answers(self, while_waiting: Callable[[], None]) -> list[tuple[int, Answer | str]]:
         """Return what members that somebody waits for answer next; of one that ended, how it did."""
         busy = {member.connection: member for member in self._busy()}
-        ready = wait(list(busy), timeout=_LOOK_S)
+        ready = wait(list(busy), timeout=LOOK_S)
         if not ready:
             while_waiting()
         found: list[tuple[int, Answer | str]] = []

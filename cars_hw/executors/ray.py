@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from cars_hw.executors._answer import Answer, answer_to
 from cars_hw.executors._executor import (
+    LOOK_S,
     MOST_DEATHS,
     NOTHING,
     Executor,
@@ -32,8 +33,6 @@ from devices.foundation import ConfigError, first_line
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 
-#: Seconds from one call of ``while_waiting`` to the next.
-_LOOK_S = 0.1
 #: What decides the bits of a result; all workers have these versions.
 _PACKAGES = ("cars-hw", "torch", "numpy")
 
@@ -77,7 +76,7 @@ class Ray(Executor):
                 while left and len(running) < most:
                     index, value = left.popleft()
                     running[remote.remote(name, value, common, versions)] = index
-                done, _ = ray.wait(list(running), timeout=_LOOK_S)
+                done, _ = ray.wait(list(running), timeout=LOOK_S)
                 if not done:
                     while_waiting()
                 for one in done:

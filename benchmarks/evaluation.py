@@ -42,7 +42,7 @@ from profilers import runtimes
 #: Images of a batch in commit dfa3b7b, whatever its tensors take.
 _BEFORE_BATCH = 256
 _SHARES = 9
-_RANKED, _SEEDS, _RANKED_IMAGES, _MANY_IMAGES = 40, (0, 1, 2), (64, 128, 256), 2048
+_RANKED, _SEEDS, _RANKED_IMAGES, _MANY_IMAGES = 40, (0, 1, 2, 3, 4), (64, 96, 128, 256), 2048
 
 
 def demo_config() -> SearchConfig:

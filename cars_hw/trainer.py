@@ -183,6 +183,20 @@ class PausableTrainer(Trainer, Protocol):
 
 
 @runtime_checkable
+class SparingTrainer(Trainer, Protocol):
+    """A trainer that may judge by some of its fitness images, and at the end by all."""
+
+    @property
+    def is_sparing(self) -> bool:
+        """Whether there are images that ``accuracy`` does not judge by, unless it is told to."""
+        ...
+
+    def judge_by_all(self, by_all: bool) -> None:
+        """Let ``accuracy`` judge by all images from now on, or by some of them again."""
+        ...
+
+
+@runtime_checkable
 class ForeseeingTrainer(Trainer, Protocol):
     """A trainer that is told which evaluations come next, so that others can make them meanwhile."""
 

@@ -35,6 +35,7 @@ class Progress:
         batches: Batches done, those of the recalibration first.
         right: Images that were classified rightly.
         seconds: Time in them.
+        by_all: Whether all fitness images judge, where the plan has a share of them.
     """
 
     architecture: Architecture
@@ -42,10 +43,11 @@ class Progress:
     batches: _Count = 0
     right: _Count = 0
     seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    by_all: bool = False
 
-    def is_of(self, architecture: Architecture, weights: Weights) -> bool:
-        """Tell whether it is the evaluation of ``architecture`` with ``weights``."""
-        return (self.architecture, self.weights) == (architecture, weights)
+    def is_of(self, architecture: Architecture, weights: Weights, *, by_all: bool = False) -> bool:
+        """Tell whether it is this evaluation of ``architecture`` with ``weights``."""
+        return (self.architecture, self.weights, self.by_all) == (architecture, weights, by_all)
 
     def to_json(self) -> Json:
         """Return the figures by name."""

@@ -126,8 +126,8 @@ class SuperNetTrainer:
         # A random sample: data sets come sorted by class, and the first images would all be of one.
         sample = np.random.default_rng(seed).permutation(len(data.training.labels))
         self._recalibration = self._training.batch(torch.from_numpy(sample[: plan.recalibration_images]))
-        self._judged_on = self._share_of_fitness()
-        self._examination = Examination(self._recalibration, self._judged_on, plan)
+        self._examination = Examination(self._recalibration, self._fitness, plan)
+        self._share, self._by_all = self._share_of_fitness(), False
 
     def __repr__(self) -> str:
         steps = f"{self.ledger.steps} steps taken"
@@ -195,16 +195,27 @@ class SuperNetTrainer:
         """
         self._settle()
         right, seconds = self._judged(architecture, weights)
-        images = len(self._judged_on)
+        images = len(self._judged_on(self._by_all))
         self.ledger.add_evaluation(images + len(self._recalibration), seconds, weights=weights)
         return right / images
+
+    @property
+    def is_sparing(self) -> bool:
+        """Whether the plan has a share of the fitness images judge."""
+        return len(self._share) < len(self._fitness)
+
+    def judge_by_all(self, by_all: bool) -> None:
+        """Judge by all fitness images from now on, or by the plan's share of them again."""
+        if by_all != self._by_all and self.judges is not None:
+            self.judges.forget()
+        self._by_all = by_all
 
     def expect(self, asked: Sequence[Asked]) -> None:
         """Tell ``judges`` which evaluations are asked for next; nothing: they may end.
 
         They have no images to judge by where these do not fit into memory.
         """
-        if self.judges is not None and self._judged_on.is_held:
+        if self.judges is not None and self._judged_on(self._by_all).is_held:
             self.judges.expect(asked, self._to_judge)
 
     def network(self, architecture: Architecture, weights: Weights = "current") -> nn.Module:
@@ -237,7 +248,8 @@ class SuperNetTrainer:
     @property
     def judging_images(self) -> tuple[Tensor, Tensor]:
         """Normalised images that ``accuracy`` judges by, (n, c, h, w), and their labels (n,)."""
-        return self._judged_on.all(), self._judged_on.labels
+        images = self._judged_on(self._by_all)
+        return images.all(), images.labels
 
     @property
     def recalibration_images(self) -> Tensor:
@@ -323,10 +335,13 @@ class SuperNetTrainer:
         mean, std = self.data.channel_mean, self.data.channel_std
         return NormalisedImages(fitness.subset(rows), mean, std, self._device)
 
+    def _judged_on(self, by_all: bool) -> NormalisedImages:
+        return self._fitness if by_all else self._share
+
     def _judged(self, architecture: Architecture, weights: Weights) -> tuple[int, float]:
         """Return how many images are classified rightly, and the seconds that it took, wherever that was."""
         there = self._evaluation
-        is_begun = there is not None and there.progress.is_of(architecture, weights)
+        is_begun = there is not None and there.progress.is_of(architecture, weights, by_all=self._by_all)
         if self.judges is not None and not is_begun:
             judged = self.judges.judge((architecture, weights), self.between_batches)
             if judged is not None:
@@ -358,7 +373,8 @@ class SuperNetTrainer:
             if supernet is not None
             for name, tensor in supernet.state_dict().items()
         }
-        images = {FITNESS: self._judged_on.all(), RECALIBRATION: self._recalibration}
+        judging, labels = self.judging_images
+        images = {FITNESS: judging, RECALIBRATION: self._recalibration}
         values: dict[str, Json] = {
             "space": self.space.name,
             "settings": self.space.settings.model_dump(mode="json"),
@@ -368,7 +384,7 @@ class SuperNetTrainer:
             "is_half": self._arithmetic.is_half,
             "channels_last": [name for name, batch in images.items() if not batch.is_contiguous()],
         }
-        all_tensors = {**tensors, **images, LABELS: self._judged_on.labels}
+        all_tensors = {**tensors, **images, LABELS: labels}
         return TrainerState({name: one.detach().cpu().numpy() for name, one in all_tensors.items()}, values)
 
     def _forget_evaluations(self) -> None:
@@ -380,13 +396,15 @@ class SuperNetTrainer:
     def _unfinished(self, architecture: Architecture, weights: Weights) -> Evaluation:
         """Return the evaluation that was left unfinished, if it is this one; else a new one in its place."""
         there = self._evaluation
-        if there is None or not there.progress.is_of(architecture, weights):
-            there = self._evaluation = self._begun(Progress(architecture, weights))
+        if there is None or not there.progress.is_of(architecture, weights, by_all=self._by_all):
+            progress = Progress(architecture, weights, by_all=self._by_all)
+            there = self._evaluation = self._begun(progress)
         return there
 
     def _begun(self, progress: Progress) -> Evaluation:
         supernet = self._weights(progress.weights)
-        return self._examination.begun(progress, supernet, soft_path=self._soft_path)
+        examination = replace(self._examination, fitness=self._judged_on(progress.by_all))
+        return examination.begun(progress, supernet, soft_path=self._soft_path)
 
     def _next_batch(self) -> tuple[Tensor, Tensor]:
         """Return augmented training images (b, c, h, w) and their labels (b,)."""

@@ -132,8 +132,11 @@ def test_a_search_that_ended_inside_a_generation_goes_on_with_or_without_workers
     done = list(second.run(max_evaluations=8))
     third = _search(config, tmp_path / "b", workers)
     assert third.resume()
-    done += third.run()
-    assert _outcome(third, done) == expected
+    done += third.run(max_evaluations=18)  # two of the last four, which are judged on all images
+    fourth = _search(config, tmp_path / "b", None)
+    assert fourth.resume()
+    done += fourth.run()
+    assert _outcome(fourth, done) == expected
 
 
 def test_a_search_asked_to_end_does_not_wait_for_its_workers(

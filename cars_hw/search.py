@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from cars_hw.candidate import Candidate, Front, bounds_of
 from cars_hw.errors import CheckpointError
 from cars_hw.evolution.screening import Screen
+from cars_hw.evolution.steadying import Evaluated, steadied_candidates
 from cars_hw.ledger import Json
 from cars_hw.networks.architecture import Architecture
 from cars_hw.objectives import Objective
@@ -234,7 +235,7 @@ class Search:
                 objective.prepare(asked)
             self._expect(list(self._evaluations(asked)))
             evaluated = [self._evaluate(architecture) for architecture in asked]
-            return self._complete(evaluated)
+            return self._complete(steadied_candidates(evaluated))
 
     def _complete(self, evaluated: Sequence[Candidate]) -> Generation:
         """Select, and save the generation."""
@@ -385,13 +386,15 @@ class Search:
             self._logged.remember()
             self.strategy.train(self._logged, self.schedule.steps)
 
-    def _evaluate(self, architecture: Architecture) -> Candidate:
+    def _evaluate(self, architecture: Architecture) -> Evaluated:
         self._before_evaluation()
-        costs = tuple(
-            self._logged.cost(objective.name, architecture, objective) for objective in self.objectives
-        )
-        bounds = bounds_of(self.objectives[1:], architecture, costs)
-        return Candidate(architecture, costs, self._previous_error(architecture), bounds)
+        first, *others = self.objectives
+        error, loss = self._logged.error(first.name, architecture, first)
+        known = (self._logged.cost(one.name, architecture, one) for one in others)
+        costs = (error, *known)
+        bounds = bounds_of(others, architecture, costs)
+        previous_error, previous_loss = self._previous_error(architecture)
+        return Evaluated(Candidate(architecture, costs, previous_error, bounds), loss, previous_loss)
 
     def _evaluations(self, asked: Sequence[Architecture]) -> Iterator[Asked]:
         """Yield the evaluations of candidates, in the order in which they are made."""
@@ -406,17 +409,18 @@ class Search:
         if isinstance(self.trainer, ForeseeingTrainer):
             self.trainer.expect(asked)
 
-    def _previous_error(self, architecture: Architecture) -> float | None:
-        """Return the error before this generation's training, where the strategy asks for it.
+    def _previous_error(self, architecture: Architecture) -> tuple[float | None, float | None]:
+        """Return the error before this generation's training, where the strategy asks for it, and its loss.
 
         A member's was measured with those very weights in the last round; a newcomer's is measured now.
         """
         if self._next == 0 or not self.strategy.needs_previous_error:
-            return None
+            return None, None
         for member in self.strategy.population:
             if member.architecture == architecture:
-                return member.costs[0]
-        return 1.0 - self._logged.accuracy(architecture, weights="previous")
+                return member.costs[0], None
+        accuracy, loss = self._logged.judged(architecture, "previous")
+        return 1.0 - accuracy, loss
 
     def _record(self, trainer: Mapping[str, Json]) -> Record:
         """Return where the search stands between two generations, with these values of its trainer."""

@@ -55,10 +55,12 @@ class Judged:
     Attributes:
         right: Images that were classified rightly.
         seconds: Time in it.
+        loss_units: Sum of losses, where a share of the images judges.
     """
 
     right: int
     seconds: float
+    loss_units: int = 0
 
 
 class Judges(Protocol):
@@ -189,6 +191,11 @@ class SparingTrainer(Trainer, Protocol):
     @property
     def is_sparing(self) -> bool:
         """Whether there are images that ``accuracy`` does not judge by, unless it is told to."""
+        ...
+
+    @property
+    def last_loss(self) -> float:
+        """The mean loss of the last evaluation, if it was by some images."""
         ...
 
     def judge_by_all(self, by_all: bool) -> None:

@@ -24,7 +24,7 @@ from cars_hw.errors import ArchitectureError, CheckpointError
 from cars_hw.ledger import Json, Ledger, Weights
 from cars_hw.networks.architecture import Architecture
 from cars_hw.spaces._space import SearchSpace
-from cars_hw.trainer import Asked, Judges, OptionGradients, TrainerState
+from cars_hw.trainer import Asked, Judged, Judges, OptionGradients, TrainerState
 from cars_hw.weights import option_gradients
 from cars_hw.weights.augmentation import Augmentation
 from cars_hw.weights.batch_norm import recalibrate, reset_what_is_not_finite
@@ -32,6 +32,7 @@ from cars_hw.weights.batches import batch_indices
 from cars_hw.weights.evaluation import (
     FITNESS,
     LABELS,
+    LOSS_UNITS,
     RECALIBRATION,
     Evaluation,
     Examination,
@@ -74,6 +75,7 @@ class SuperNetTrainer:
     Attributes:
         between_batches: Called between the batches of an evaluation, where the state is whole.
         judges: Who makes evaluations that were announced by ``expect``, where anybody does.
+        last_loss: The mean loss of the last evaluation, where a share of the fitness images judged.
         numerics: 1 where all batches of an evaluation are of one size, as they once were: runs of then go on.
 
     Raises:
@@ -111,6 +113,7 @@ class SuperNetTrainer:
         )
         self.between_batches: Callable[[], None] = _go_on
         self.judges: Judges | None = None
+        self.last_loss = 0.0
         self._previous: SuperNet | None = None
         self._evaluation: Evaluation | None = None
         self._batches = 0
@@ -194,10 +197,11 @@ class SuperNetTrainer:
             RuntimeError: Previous weights are asked for before ``remember``.
         """
         self._settle()
-        right, seconds = self._judged(architecture, weights)
+        judged = self._judged(architecture, weights)
         images = len(self._judged_on(self._by_all))
-        self.ledger.add_evaluation(images + len(self._recalibration), seconds, weights=weights)
-        return right / images
+        self.last_loss = judged.loss_units / LOSS_UNITS / images
+        self.ledger.add_evaluation(images + len(self._recalibration), judged.seconds, weights=weights)
+        return judged.right / images
 
     @property
     def is_sparing(self) -> bool:
@@ -338,14 +342,14 @@ class SuperNetTrainer:
     def _judged_on(self, by_all: bool) -> NormalisedImages:
         return self._fitness if by_all else self._share
 
-    def _judged(self, architecture: Architecture, weights: Weights) -> tuple[int, float]:
-        """Return how many images are classified rightly, and the seconds that it took, wherever that was."""
+    def _judged(self, architecture: Architecture, weights: Weights) -> Judged:
+        """Return what comes of an evaluation, wherever it is made."""
         there = self._evaluation
         is_begun = there is not None and there.progress.is_of(architecture, weights, by_all=self._by_all)
         if self.judges is not None and not is_begun:
             judged = self.judges.judge((architecture, weights), self.between_batches)
             if judged is not None:
-                return judged.right, judged.seconds
+                return judged
         evaluation = self._unfinished(architecture, weights)
         progress = evaluation.progress
         while True:
@@ -359,7 +363,7 @@ class SuperNetTrainer:
                 break
             self.between_batches()
         self._evaluation = None
-        return progress.right, progress.seconds
+        return Judged(progress.right, progress.seconds, progress.loss_units)
 
     def _to_judge(self) -> TrainerState:
         """Return what judges need: weights and images by name, and how networks are made and judged.

@@ -80,10 +80,10 @@ def test_workers_judge_as_the_trainer_does_itself(kind: str, config: SearchConfi
     trainer.remember()
     trainer.step([space.sample(np.random.default_rng(1))])
     members = [space.sample(np.random.default_rng(seed)) for seed in range(4)]
-    here = [trainer.accuracy(*one) for one in _asked(members)]
+    here = [(trainer.accuracy(*one), trainer.last_loss) for one in _asked(members)]
     trainer.judges = ExecutorJudges(workers)
     trainer.expect(_asked(members))
-    assert [trainer.accuracy(*one) for one in _asked(members)] == here
+    assert [(trainer.accuracy(*one), trainer.last_loss) for one in _asked(members)] == here
     assert len(set(here)) > 2
     assert trainer.ledger.evaluations == 2 * len(here)
 

@@ -21,6 +21,7 @@ from cars_hw.assembly import make_space
 from cars_hw.candidate import Candidate, Front
 from cars_hw.errors import CheckpointError
 from cars_hw.evolution.screening import Screen
+from cars_hw.evolution.steadying import steadied
 from cars_hw.ledger import Json, Ledger, Weights
 from cars_hw.networks.architecture import Architecture
 from cars_hw.objectives import Error, Limits, Objective, Parameters
@@ -183,7 +184,7 @@ class _SparingTrainer(CurveTrainer):
 
     def __init__(self) -> None:
         super().__init__()
-        self.by_all = False
+        self.by_all, self.last_loss = False, 0.0
 
     def judge_by_all(self, by_all: bool) -> None:
         self.by_all = by_all
@@ -218,6 +219,33 @@ def test_what_a_search_ends_with_is_judged_by_all_images(tmp_path: Path) -> None
     assert [member.costs[0] for member in last.population] == by_all
     assert np.greater(by_all, by_share).all()
     assert last.front == Front(search.strategy.front_of(last.population), last.objectives)
+
+
+class _ToldLosses(_SparingTrainer):
+    """Tells losses, and keeps errors and losses with the weights of the moment."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[tuple[float, float]] = []
+
+    def accuracy(self, architecture: Architecture, weights: Weights = "current") -> float:
+        found = super().accuracy(architecture, weights)
+        self.last_loss = 1.0 / (1 + sum(architecture)) ** 2
+        if weights == "current":
+            self.seen.append((1.0 - found, self.last_loss))
+        return found
+
+
+def test_errors_on_a_share_of_the_images_are_steadied_by_the_losses() -> None:
+    trainer, space = _ToldLosses(), TinySpace()
+    strategy = Cars(space, np.random.default_rng(0), population_size=6)
+    search = Search(trainer, strategy, [Error(trainer), Parameters(space)], _SCHEDULE)
+    for generation in itertools.islice(search.run(), 3):
+        errors, losses = np.array(trainer.seen).T
+        expected = set(steadied(errors, losses).tolist())
+        assert {member.costs[0] for member in generation.population} <= expected
+        assert not expected & set(errors.tolist())
+        trainer.seen.clear()
 
 
 def test_a_search_that_is_extended_goes_on_by_the_share_as_if_it_had_not_ended(tmp_path: Path) -> None:

@@ -303,7 +303,8 @@ def _digits() -> _Setting:
     images = make_images(config)
     # As many steps as the demo takes with the images that judge here.
     schedule = make_schedule(config, len(images.training.labels) + 1500)
-    return _Setting(make_space(config), images, config.training, schedule, costs, screening=True)
+    plan = config.training.model_copy(update={"fitness_share": 1.0, "recalibration_share": 1.0})
+    return _Setting(make_space(config), images, plan, schedule, costs, screening=True)
 
 
 def _cifar10() -> _Setting:

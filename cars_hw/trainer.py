@@ -55,7 +55,7 @@ class Judged:
     Attributes:
         right: Images that were classified rightly.
         seconds: Time in it.
-        loss_units: Sum of losses, where a share of the images judges.
+        loss_units: Sum of losses, where images are spared.
     """
 
     right: int

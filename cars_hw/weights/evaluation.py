@@ -41,8 +41,8 @@ class Progress:
         batches: Batches done, those of the recalibration first.
         right: Images that were classified rightly.
         seconds: Time in them.
-        by_all: Whether all fitness images judge, where the plan has a share of them.
-        loss_units: Sum of losses, where a share of the images judges.
+        by_all: Whether all images are used, where the plan spares some.
+        loss_units: Sum of losses, where some are spared.
     """
 
     architecture: Architecture
@@ -142,7 +142,7 @@ class Examination:
         if self.plan.evaluation_tensor_mib and self.recalibration.device.type == "cpu":
             size = min(size, images_within(network.graph.live, self.plan.evaluation_tensor_mib * 2**20))
         batches = recalibration_batches(self.recalibration, self.recalibration_batch)
-        sums_losses = self.plan.fitness_share < 1 and not progress.by_all
+        sums_losses = self.plan.is_sparing and not progress.by_all
         return Evaluation(progress, network, batches, self.fitness, batch_size=size, sums_losses=sums_losses)
 
     @property

@@ -75,7 +75,7 @@ class SuperNetTrainer:
     Attributes:
         between_batches: Called between the batches of an evaluation, where the state is whole.
         judges: Who makes evaluations that were announced by ``expect``, where anybody does.
-        last_loss: The mean loss of the last evaluation, where a share of the fitness images judged.
+        last_loss: The mean loss of the last evaluation, where images were spared.
         numerics: 1 where all batches of an evaluation are of one size, as they once were: runs of then go on.
 
     Raises:
@@ -198,18 +198,18 @@ class SuperNetTrainer:
         """
         self._settle()
         judged = self._judged(architecture, weights)
-        images = len(self._judged_on(self._by_all))
+        images, recalibration = len(self._judged_on(self._by_all)), self._recalibrated_on(self._by_all)
         self.last_loss = judged.loss_units / LOSS_UNITS / images
-        self.ledger.add_evaluation(images + len(self._recalibration), judged.seconds, weights=weights)
+        self.ledger.add_evaluation(images + len(recalibration), judged.seconds, weights=weights)
         return judged.right / images
 
     @property
     def is_sparing(self) -> bool:
-        """Whether the plan has a share of the fitness images judge."""
-        return len(self._share) < len(self._fitness)
+        """Whether the plan spares images while a search goes on."""
+        return self.plan.is_sparing
 
     def judge_by_all(self, by_all: bool) -> None:
-        """Judge by all fitness images from now on, or by the plan's share of them again."""
+        """Judge by all images from now on, or by the plan's shares of them again."""
         if by_all != self._by_all and self.judges is not None:
             self.judges.forget()
         self._by_all = by_all
@@ -257,7 +257,10 @@ class SuperNetTrainer:
 
     @property
     def recalibration_images(self) -> Tensor:
-        """Normalised training images (n, c, h, w), a random sample, which no architecture is judged on."""
+        """Normalised training images (n, c, h, w), a random sample, which no architecture is judged on.
+
+        They set the statistics of ``network``, and of what ``accuracy`` judges the plan's share of them.
+        """
         return self._recalibration
 
     def state(self) -> TrainerState:
@@ -342,6 +345,11 @@ class SuperNetTrainer:
     def _judged_on(self, by_all: bool) -> NormalisedImages:
         return self._fitness if by_all else self._share
 
+    def _recalibrated_on(self, by_all: bool) -> Tensor:
+        """Return the images that set statistics; the first ones of a random sample are one, too."""
+        share = 1.0 if by_all else self.plan.recalibration_share
+        return self._recalibration[: max(2, round(share * len(self._recalibration)))]
+
     def _judged(self, architecture: Architecture, weights: Weights) -> Judged:
         """Return what comes of an evaluation, wherever it is made."""
         there = self._evaluation
@@ -378,7 +386,7 @@ class SuperNetTrainer:
             for name, tensor in supernet.state_dict().items()
         }
         judging, labels = self.judging_images
-        images = {FITNESS: judging, RECALIBRATION: self._recalibration}
+        images = {FITNESS: judging, RECALIBRATION: self._recalibrated_on(self._by_all)}
         values: dict[str, Json] = {
             "space": self.space.name,
             "settings": self.space.settings.model_dump(mode="json"),
@@ -407,7 +415,11 @@ class SuperNetTrainer:
 
     def _begun(self, progress: Progress) -> Evaluation:
         supernet = self._weights(progress.weights)
-        examination = replace(self._examination, fitness=self._judged_on(progress.by_all))
+        examination = replace(
+            self._examination,
+            recalibration=self._recalibrated_on(progress.by_all),
+            fitness=self._judged_on(progress.by_all),
+        )
         return examination.begun(progress, supernet, soft_path=self._soft_path)
 
     def _next_batch(self) -> tuple[Tensor, Tensor]:

@@ -102,8 +102,9 @@ def test_what_was_judged_is_forgotten_when_the_weights_move(config: SearchConfig
 
 
 def _by_half(config: SearchConfig) -> SearchConfig:
-    """Return the configuration with half of the fitness images to judge by."""
-    return config.model_copy(update={"training": config.training.model_copy(update={"fitness_share": 0.5})})
+    """Return the configuration with half of the images to judge by."""
+    shares = {"fitness_share": 0.5, "recalibration_share": 0.5}
+    return config.model_copy(update={"training": config.training.model_copy(update=shares)})
 
 
 def _search(config: SearchConfig, folder: Path, executor: Executor | None) -> Search:

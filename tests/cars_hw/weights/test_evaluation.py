@@ -109,6 +109,26 @@ def test_a_share_of_the_fitness_images_judges_and_is_what_the_ledger_counts(digi
     assert len(trainer.fitness[1]) == 64
 
 
+def test_a_share_of_the_recalibration_images_sets_the_statistics_until_all_judge(digits: Data) -> None:
+    trainer = _trainer(digits, recalibration_share=0.5)
+    architecture = trainer.space.sample(np.random.default_rng(0))
+    for _ in range(3):
+        trainer.step([architecture])
+    fewer = _trainer(digits, recalibration_images=24)
+    fewer.restore(trainer.state())
+    assert trainer.accuracy(architecture) == fewer.accuracy(architecture)
+    assert trainer.ledger.evaluation_images == 24 + 64
+    assert trainer.is_sparing
+    assert not fewer.is_sparing
+    trainer.judge_by_all(True)
+    trainer.accuracy(architecture)
+    assert trainer.ledger.evaluation_images == 24 + 64 + 48 + 64
+    all_of_them = _trainer(digits)
+    all_of_them.restore(trainer.state())
+    one, other = (found.network(architecture).state_dict() for found in (trainer, all_of_them))
+    assert all(torch.equal(tensor, other[name]) for name, tensor in one.items())
+
+
 def test_where_a_share_judges_the_loss_is_that_of_torch(digits: Data) -> None:
     trainer = _trainer(digits, fitness_share=0.5)
     architecture = trainer.space.sample(np.random.default_rng(0))

@@ -221,7 +221,8 @@ def begin(plan: Plan, folder: CheckpointFolder, *, on_search: Callable[[Search],
     images = make_images(plan.config)
     rows = np.random.default_rng(plan.config.search.seed).permutation(len(images.fitness.labels))
     few = Data(images.training, images.fitness.subset(np.sort(rows[: plan.first_images])))
-    quick = plan.config.training.model_copy(update={"recalibration_images": plan.first_recalibration})
+    cheap = {"recalibration_images": plan.first_recalibration, "fitness_share": 1.0}
+    quick = plan.config.training.model_copy(update=cheap)
     trainer = MeteredTrainer(plan.config, few, quick, total_steps=_total_steps(plan, few))
     schedule = Schedule(plan.warm_up_steps, plan.first_steps, COUNTED - 1)
     _run(_search(plan, trainer, schedule, folder), on_search)

@@ -14,7 +14,7 @@ from cars_hw.latency.anchors import require_near
 from cars_hw.latency.candidates import is_same_space
 from cars_hw.latency.contents import contents_of
 from cars_hw.latency.elsewhere.jobs import Target
-from cars_hw.latency.elsewhere.members import keep_there, listed_networks, reached
+from cars_hw.latency.elsewhere.members import Member, keep_there, listed_networks, reached
 from cars_hw.latency.filling import UnitFilling, kind_of, lacking_networks, operation_contents
 from cars_hw.latency.model import latency_model, predicted_networks
 from cars_hw.latency.networks_only import marking
@@ -85,7 +85,7 @@ def profile(  # noqa: PLR0913  (what, on what and how)
 
     asked = replace(setup, device=devices[0]) if devices else setup
     with ExitStack() as opened:
-        far = []
+        far: list[Member] = []
         if executor is not None:
             target = _target(config, latency, keyed_by, quality)
             names = devices or [latency.device]

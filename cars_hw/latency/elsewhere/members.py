@@ -197,7 +197,7 @@ def reached(
 
 
 def _member(place: Place, executor: Executor, target: Target, networks: Networks) -> Member:
-    here = Target(**{**target, "device": place.device})
+    here: Target = {**target, "device": place.device}
     try:
         [(_, told)] = executor.map(told_job, [here])
     except (TaskError, WorkerLostError) as error:

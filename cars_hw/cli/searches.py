@@ -62,7 +62,7 @@ def searches(
     from cars_hw.runs import Run
     from cars_hw.searches import run_searches
 
-    wanted = _wanted(folder, config, seed or [], overrides)
+    wanted = _wanted(folder, config, seed or [None], overrides)
     changed = words_of(allow_changed)
     for path in config:
         one = SearchConfig.load(path, overridden(overrides)).allowing(changed)
@@ -99,12 +99,12 @@ def searches(
 
 
 def _wanted(
-    folder: Path, configs: Sequence[Path], seeds: Sequence[int], overrides: Sequence[str] | None
+    folder: Path, configs: Sequence[Path], seeds: Sequence[int | None], overrides: list[str] | None
 ) -> dict[Path, SearchConfig]:
     """Return the configuration of each search by the folder of its run."""
     found = dict[Path, SearchConfig]()
     for path in configs:
-        for seed in seeds or [None]:
+        for seed in seeds:
             name = path.stem if seed is None else f"{path.stem}-{seed}"
             if folder / name in found:
                 raise ConfigError(

@@ -3,7 +3,6 @@
 ``tests.fakes.leaving:SERIAL/N`` is the one of that serial number, which leaves at the N-th reading.
 """
 
-import itertools
 from dataclasses import replace
 from typing import Self
 
@@ -13,15 +12,14 @@ from devices import DeviceInfo, DeviceLostError, Fake
 class Leaving(Fake):
     """A fake device with a serial number that is lost in the middle of measuring."""
 
-    serial, readings = "", 0
+    serial, left = "", 1_000_000
 
     @classmethod
     def connect(cls, address: str) -> Self:
         """Connect to the phone ``SERIAL/N``; without ``/N``, it stays."""
         device = cls()
         device.serial, _, readings = address.partition("/")
-        device.readings = int(readings or 1_000_000)
-        device._read = itertools.count()
+        device.left = int(readings) if readings else cls.left
         return device
 
     def info(self) -> DeviceInfo:
@@ -34,6 +32,7 @@ class Leaving(Fake):
         Raises:
             DeviceLostError: It has left.
         """
-        if next(self._read) >= self.readings:
+        self.left -= 1
+        if self.left < 0:
             raise DeviceLostError(f"{self.serial} was unplugged")
         return super().clock_s()

@@ -48,6 +48,8 @@ from cars_hw.weights.supernet import SuperNet
 from cars_hw.weights.training_plan import Precision, TrainingPlan
 from devices.foundation import ConfigError
 
+#: Beside a search's seed, so that the images that judge are not drawn as others are.
+_SHARE_STREAM = 1
 _ALLOWED = TypeAdapter(tuple[tuple[int, ...], ...])
 
 
@@ -124,7 +126,8 @@ class SuperNetTrainer:
         # A random sample: data sets come sorted by class, and the first images would all be of one.
         sample = np.random.default_rng(seed).permutation(len(data.training.labels))
         self._recalibration = self._training.batch(torch.from_numpy(sample[: plan.recalibration_images]))
-        self._examination = Examination(self._recalibration, self._fitness, plan)
+        self._judged_on = self._share_of_fitness()
+        self._examination = Examination(self._recalibration, self._judged_on, plan)
 
     def __repr__(self) -> str:
         steps = f"{self.ledger.steps} steps taken"
@@ -181,7 +184,7 @@ class SuperNetTrainer:
         return reading
 
     def accuracy(self, architecture: Architecture, weights: Weights = "current") -> float:
-        """Return the share of fitness images that the recalibrated ``architecture`` classifies rightly.
+        """Return what share of ``judging_images`` the recalibrated ``architecture`` classifies rightly.
 
         Where soft paths are active, that is its soft graph: not the network that ships. An image with a logit
         that is not finite is classified wrongly, whichever class comes first. Where a restored state, or an
@@ -192,7 +195,7 @@ class SuperNetTrainer:
         """
         self._settle()
         right, seconds = self._judged(architecture, weights)
-        images = len(self._fitness)
+        images = len(self._judged_on)
         self.ledger.add_evaluation(images + len(self._recalibration), seconds, weights=weights)
         return right / images
 
@@ -201,7 +204,7 @@ class SuperNetTrainer:
 
         They have no images to judge by where these do not fit into memory.
         """
-        if self.judges is not None and self._fitness.is_held:
+        if self.judges is not None and self._judged_on.is_held:
             self.judges.expect(asked, self._to_judge)
 
     def network(self, architecture: Architecture, weights: Weights = "current") -> nn.Module:
@@ -230,6 +233,11 @@ class SuperNetTrainer:
     def fitness(self) -> tuple[Tensor, Tensor]:
         """Normalised fitness images (n, c, h, w) and their labels (n,)."""
         return self._fitness.all(), self._fitness.labels
+
+    @property
+    def judging_images(self) -> tuple[Tensor, Tensor]:
+        """Normalised images that ``accuracy`` judges by, (n, c, h, w), and their labels (n,)."""
+        return self._judged_on.all(), self._judged_on.labels
 
     @property
     def recalibration_images(self) -> Tensor:
@@ -303,6 +311,18 @@ class SuperNetTrainer:
             self._evaluation = self._begun(progress)
             self._evaluation.restore(_tensors_below("evaluation/", state))
 
+    def _share_of_fitness(self) -> NormalisedImages:
+        """Return the plan's share of the fitness images: of each class alike, drawn by the seed."""
+        if self.plan.fitness_share == 1:
+            return self._fitness
+        fitness, rng = self.data.fitness, np.random.default_rng([self.seed, _SHARE_STREAM])
+        n = len(fitness.labels)
+        taken = max(1, round(self.plan.fitness_share * n))
+        by_class = np.lexsort((rng.permutation(n), fitness.labels))
+        rows = np.sort(by_class[((np.arange(taken) + rng.random()) * n / taken).astype(np.int64)])
+        mean, std = self.data.channel_mean, self.data.channel_std
+        return NormalisedImages(fitness.subset(rows), mean, std, self._device)
+
     def _judged(self, architecture: Architecture, weights: Weights) -> tuple[int, float]:
         """Return how many images are classified rightly, and the seconds that it took, wherever that was."""
         there = self._evaluation
@@ -329,16 +349,16 @@ class SuperNetTrainer:
     def _to_judge(self) -> TrainerState:
         """Return what judges need: weights and images by name, and how networks are made and judged.
 
-        The arrays are not copies.
+        Weights are packed; images are not copies.
         """
         supernets = {"current": self.supernet, "previous": self._previous}
         tensors = {
-            f"{weights}/{name}": tensor
+            f"{weights}/{name}": packed
             for weights, supernet in supernets.items()
             if supernet is not None
-            for name, tensor in supernet.state_dict().items()
+            for name, packed in supernet.packed().items()
         }
-        images = {FITNESS: self._fitness.all(), RECALIBRATION: self._recalibration}
+        images = {FITNESS: self._judged_on.all(), RECALIBRATION: self._recalibration}
         values: dict[str, Json] = {
             "space": self.space.name,
             "settings": self.space.settings.model_dump(mode="json"),
@@ -348,7 +368,7 @@ class SuperNetTrainer:
             "is_half": self._arithmetic.is_half,
             "channels_last": [name for name, batch in images.items() if not batch.is_contiguous()],
         }
-        all_tensors = {**tensors, **images, LABELS: self._fitness.labels}
+        all_tensors = {**tensors, **images, LABELS: self._judged_on.labels}
         return TrainerState({name: one.detach().cpu().numpy() for name, one in all_tensors.items()}, values)
 
     def _forget_evaluations(self) -> None:

@@ -42,6 +42,8 @@ class TrainingPlan(Settings):
             ``evaluation_batch_size`` alone decides.
         recalibration_batch_size: Images whose statistics are taken at once, before the mean of all is formed;
             0: ``evaluation_batch_size``.
+        fitness_share: Share of the fitness images that architectures are judged on while the search goes on:
+            a random one, of each class alike, that stays the same.
     """
 
     model_config = ConfigDict(strict=False)
@@ -62,3 +64,4 @@ class TrainingPlan(Settings):
     cuda_graphs: int = added(0, before=0, ge=0, le=4096)
     evaluation_tensor_mib: float = added(16.0, before=0.0, ge=0, le=1 << 20)
     recalibration_batch_size: int = added(64, before=0, ge=0, le=1 << 16)
+    fitness_share: float = added(1.0, before=1.0, gt=0, le=1)

@@ -70,9 +70,9 @@ def _asked(members: Sequence[Architecture]) -> list[Asked]:
     return [(member, weights) for member in members for weights in of]
 
 
-@pytest.mark.parametrize("kind", ["whole", "restricted", "soft"])
+@pytest.mark.parametrize("kind", ["whole", "restricted", "soft", "share"])
 def test_workers_judge_as_the_trainer_does_itself(kind: str, config: SearchConfig, workers: Executor) -> None:
-    trainer = _trainer(config)
+    trainer = _trainer(_by_half(config) if kind == "share" else config)
     space = trainer.space
     if kind == "restricted":
         space = space.restrict([options[1:] for options in space.allowed])
@@ -101,6 +101,11 @@ def test_what_was_judged_is_forgotten_when_the_weights_move(config: SearchConfig
     assert after == trainer.accuracy(member) != before
 
 
+def _by_half(config: SearchConfig) -> SearchConfig:
+    """Return the configuration with half of the fitness images to judge by."""
+    return config.model_copy(update={"training": config.training.model_copy(update={"fitness_share": 0.5})})
+
+
 def _search(config: SearchConfig, folder: Path, executor: Executor | None) -> Search:
     trainer = make_trainer(config, make_space(config))
     trainer.judges = None if executor is None else ExecutorJudges(executor)
@@ -116,6 +121,7 @@ def _outcome(search: Search, generations: Sequence[Generation]) -> object:
 def test_a_search_that_ended_inside_a_generation_goes_on_with_or_without_workers(
     config: SearchConfig, workers: Executor, tmp_path: Path
 ) -> None:
+    config = _by_half(config)
     straight = _search(config, tmp_path / "a", None)
     expected = _outcome(straight, list(straight.run()))
     first = _search(config, tmp_path / "b", workers)

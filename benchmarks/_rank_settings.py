@@ -33,7 +33,7 @@ ARCHIVE = IMAGES / "cifar10-jpeg.tar.xz"
 STEPS = 16_000
 BATCH, FITNESS_IMAGES = 64, 1_000
 #: Batches in a pass over the 49 000 training images.
-_STEPS_PER_EPOCH = 766
+STEPS_PER_EPOCH = 766
 #: Networks of the space: their codes are the numbers below it, in base 5.
 _CODES = 5**6
 #: The order in which networks are drawn is that of this seed; the pilot's are never judged.
@@ -63,7 +63,7 @@ class Setting:
 
     def config(self, seed: int, *, budget: int = STEPS, images: Path = ARCHIVE) -> SearchConfig:
         """Return the search that trains so."""
-        epochs = budget * self.steps / self.cost / _STEPS_PER_EPOCH
+        epochs = budget * self.steps / self.cost / STEPS_PER_EPOCH
         generations = 0 if self.warm_up == 1 else 6
         overrides: dict[str, Any] = {
             **_BASE,

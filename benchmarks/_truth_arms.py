@@ -165,14 +165,13 @@ def _described(member: Candidate) -> dict[str, Any]:
     return {"architecture": to_text(member.architecture), "costs": list(member.costs)}
 
 
-def _macs(run: Run, space: SearchSpace, ledger: Json) -> float:
+def _macs(run: Run, space: SearchSpace, ledger: Mapping[str, Json]) -> float:
     """Return about how many multiply-accumulates a search has computed: backwards, twice those forwards."""
-    figures = ledger if isinstance(ledger, dict) else {}
     rng = np.random.default_rng(0)
     sampled = [space.sample(rng) for _ in range(_SAMPLED)]
     is_soft = strategies.load(run.config.strategy.name, space, rng).soft_path
     macs = float(np.mean([_path_macs(space, one, is_soft=is_soft) for one in sampled]))
-    passes = {name: float(str(figures[name])) for name in ("training_images", "evaluation_images")}
+    passes = {name: float(str(ledger[name])) for name in ("training_images", "evaluation_images")}
     return macs * (3 * passes["training_images"] + passes["evaluation_images"])
 
 

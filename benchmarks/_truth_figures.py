@@ -1,5 +1,6 @@
 """Figures of searches that were judged: gains with intervals, and differences between arms of equal seeds."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -63,12 +64,12 @@ def detectable(values: Floats) -> float:
     """Return the difference that a paired test at 5 % detects with a power of 80 %; NaN for one value."""
     if len(values) < 2:
         return float("nan")
-    quantiles = t.ppf([0.975, 0.8], len(values) - 1)
-    return float(quantiles.sum()) * _standard_error(values)
+    quantiles = [float(t.ppf(level, len(values) - 1)) for level in (0.975, 0.8)]
+    return math.fsum(quantiles) * _standard_error(values)
 
 
 def _standard_error(values: Floats) -> float:
-    return float(values.std(ddof=1)) / float(len(values)) ** 0.5
+    return float(values.std(ddof=1)) / math.sqrt(len(values))
 
 
 def _differences(
@@ -117,7 +118,14 @@ def _arm_rows(arm: str, own: Sequence[Mapping[str, Any]], gains: Floats, source:
     yield gain
     if arm == "default" and gain.spread is not None:
         yield Row(f"{base}.gain.lower", gain.spread[0], "", ">= 0", n=len(gains), source=source)
-    for name, unit in (("hypervolume", ""), ("igd_plus", ""), ("recall", ""), ("regret", "%"), ("n", "")):
+    for name, unit in (
+        ("hypervolume", ""),
+        ("igd_plus", ""),
+        ("recall", ""),
+        ("regret", "%"),
+        ("error", "%"),
+        ("n", ""),
+    ):
         yield _mean_row(f"{base}.{name}", _figures(own, name), source, unit=unit)
     yield _mean_row(f"{base}.cpu_s", _figures(own, "cpu_s"), source, unit="s")
     yield _mean_row(f"{base}.macs", _figures(own, "macs"), source)

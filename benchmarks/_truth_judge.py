@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from cars_hw import strategies
 from cars_hw.assembly import make_objectives, make_space, open_table
-from cars_hw.networks.architecture import Architecture, from_text
+from cars_hw.networks.architecture import Architecture, from_text, to_text
 from cars_hw.search import Schedule, Search
 from cars_hw.spaces.nasbench201 import Nasbench201
 from cars_hw.tabular_trainer import TabularTrainer, read_figures
@@ -38,6 +38,7 @@ def judged(truth: Truth, raw: Mapping[str, Any]) -> dict[str, float]:
     chosen = np.array([truth.index[from_text(text, choices)] for text in raw["chosen"]])
     ratio, recall, distance = device.judge(chosen)
     figures = {"hypervolume": ratio, "recall": recall, "igd_plus": distance, "n": float(len(chosen))}
+    figures["error"] = float(device.costs[chosen, 0].min())
     if "knee" in raw:
         figures["regret"] = regret(device, truth.index[from_text(raw["knee"], choices)])
     return figures
@@ -87,7 +88,14 @@ def reference(truth: Truth, kind: str, seed: int, table: Path) -> dict[str, Any]
         chosen = [one for _, one in zip(range(K), (one for one in order if one not in hidden), strict=False)]
     else:
         chosen = _loop(truth, _numbers(truth)[kind](), seed, table)
-    return {"kind": kind, "seed": seed, "chosen": [".".join(map(str, one)) for one in chosen]}
+    return {"kind": kind, "seed": seed, "chosen": [to_text(one) for one in chosen]}
+
+
+def whole(truth: Truth) -> dict[str, Any]:
+    """Return the best that as many networks can be: they are chosen of the true front."""
+    device = _pixel3(truth)
+    chosen = greedy(device.costs[device.front].tolist())
+    return {"chosen": [to_text(truth.architectures[device.front[place]]) for place in chosen]}
 
 
 def _loop(truth: Truth, numbers: NDArray[np.float64], seed: int, table: Path) -> list[Architecture]:

@@ -126,19 +126,24 @@ def _costs(ledger: Mapping[str, Any]) -> tuple[float, float]:
 
 
 def judge(results: Store = STORE, *, runs: Path = RUNS, seeds: int = REFERENCE_SEEDS) -> dict[str, Any]:
-    """Judge all jobs that have ended, and what bounds them."""
+    """Judge all jobs that have ended, and what bounds them, which is kept as jobs are."""
     from _nb201 import load
-    from _truth_judge import REFERENCES, costs_of, judged, reference
+    from _truth_judge import REFERENCES, costs_of, judged, reference, whole
 
     truth, table = load(), make_extract(runs / RESULTS / "extract") / _TABLE
-    bounds = {
-        kind: [judged(truth, reference(truth, kind, seed, table)) for seed in range(seeds)]
-        for kind in REFERENCES
-    }
+    for kind in REFERENCES:
+        for seed in range(seeds):
+            name = f"bound.{kind}.seed{seed}"
+            if name not in results.names():
+                results.write(name, reference(truth, kind, seed, table))
+                print(f"\r{name}", end="", file=sys.stderr, flush=True)
+    bounds: dict[str, list[dict[str, float]]] = {"whole": [judged(truth, whole(truth))]}
     jobs = []
     for name in results.names():
         raw = results.read(name)
-        if not name.startswith("trial."):
+        if name.startswith("bound."):
+            bounds.setdefault(raw["kind"], []).append(judged(truth, raw))
+        elif not name.startswith("trial."):
             figures = {**judged(truth, raw), "cpu_s": raw["cpu_s"], "macs": raw["macs"]}
             own = {"arm": raw["arm"], "seed": raw["seed"], "sha256": results.sha256(name), "figures": figures}
             jobs.append({**own, "ledger": raw["ledger"], "costs": costs_of(truth, raw).tolist()})

@@ -10,7 +10,7 @@ each, at equal cost.
 ``--on judged``, the default, judges 1 000 others.
 
     python benchmarks/ranking.py --job paper --seed 0 --on pilot     # minutes; stopped, it goes on
-    python benchmarks/ranking.py --on pilot --quick                  # the figures of what is there
+    python benchmarks/ranking.py --on pilot                          # the figures of what is there
 """
 
 import os
@@ -21,14 +21,14 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from _jobs import RAW, RUNS, Store, cpu_s, searched, timed
-from _rank_settings import BATCH, SETTINGS, STEPS, Setting, drawn, examined, joined
-from _rows import Row, finish, option_parser
+from _rank_settings import ARCHIVE, BATCH, SETTINGS, STEPS, Setting, drawn, examined, joined
+from _rows import Row, finish, option_parser, store, stored
 
 from cars_hw.assembly import make_space, make_trainer
 from cars_hw.networks.architecture import Architecture
@@ -50,7 +50,7 @@ def job(  # noqa: PLR0913  (what is trained, and on what it is tried)
     budget: int = STEPS,
     architectures: Sequence[Architecture] = (),
     runs: Path = RUNS,
-    store: Store = STORE,
+    results: Store = STORE,
     setting: Setting | None = None,
 ) -> bool:
     """Train by a setting and judge by what came of it, or go on with that; keep the result.
@@ -62,7 +62,7 @@ def job(  # noqa: PLR0913  (what is trained, and on what it is tried)
         budget: Steps in all, of one path of 64 images of 16x16 pixels.
         architectures: What is judged; those of ``which``, if not given.
         runs: Where what is between lies.
-        store: Where the result goes.
+        results: Where the result goes.
         setting: Another one than ``SETTINGS`` has under that name.
 
     Returns:
@@ -82,20 +82,18 @@ def job(  # noqa: PLR0913  (what is trained, and on what it is tried)
             view: _examined(trainer, chosen, folder / f"{which}.{name}.{view}", plain=plain)
             for view, plain in views.items()
         }
-    config = setting.config(seed, budget=budget).to_values()
-    config["data"] = {**config["data"], "path": Path(str(config["data"]["path"])).name}
     raw = {
         "setting": name,
         "seed": seed,
         "which": which,
         "budget": budget,
-        "config": config,
+        "config": setting.config(seed, budget=budget, images=Path(ARCHIVE.name)).to_values(),
         "threads": torch.get_num_threads(),
         "ledger": trainer.ledger.to_json(),
         "cpu_s": cpu_s(folder),
         "views": found,
     }
-    store.write(f"{which}.{name}.seed{seed}", raw)
+    results.write(f"{which}.{name}.seed{seed}", raw)
     return True
 
 
@@ -123,11 +121,11 @@ def _examined(
     return joined(parts)
 
 
-def rows(which: str, store: Store = STORE) -> Iterator[Row]:
+def rows(which: str, results: Store = STORE) -> Iterator[Row]:
     """Return the figures of the jobs that have ended: of stand-ins, then of each setting."""
     from _rank_figures import STAND_INS, SUBSETS, estimates, published, tau
 
-    networks, by_setting = published(which), _by_setting(which, store)
+    networks, by_setting = published(which), _by_setting(which, results)
     for subset in SUBSETS:
         for name in STAND_INS:
             found = tau([networks.stand_ins[name]], networks, subset)
@@ -155,11 +153,11 @@ def _tau_rows(claim: str, subset: str, found: Any) -> Iterator[Row]:
     )
 
 
-def _by_setting(which: str, store: Store) -> Mapping[str, Sequence[Mapping[str, Any]]]:
+def _by_setting(which: str, results: Store) -> Mapping[str, Sequence[Mapping[str, Any]]]:
     """Return the results of each setting, one for each seed, of those with the whole budget."""
     found: dict[str, list[Mapping[str, Any]]] = {}
-    for name in store.names():
-        raw = store.read(name)
+    for name in results.names():
+        raw = results.read(name)
         if raw["which"] == which and raw["budget"] == STEPS:
             found.setdefault(raw["setting"], []).append(raw)
     return dict(sorted(found.items(), key=lambda item: list(SETTINGS).index(item[0])))
@@ -176,7 +174,7 @@ def _options() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Run jobs that are asked for and not there yet; else print the figures of those that are."""
+    """Run jobs that are asked for and not there yet; else print the figures of those that are there."""
     options = _options()
     torch.set_num_threads(1)
     for name in options.job or ():
@@ -186,10 +184,18 @@ def main() -> None:
             print(f"{name}, seed {seed}: {SETTINGS[name].what}; batch of {BATCH}", flush=True)
             if not job(name, seed, options.on):
                 sys.exit("stopped; the same command goes on")
-    if not options.job:
+    if options.job:
+        return
+    if not options.quick:
         if not STORE.names():
             sys.exit(f"{STORE.folder} holds no job yet; run one by --job")
-        finish(list(rows(options.on)), options)
+        store(f"ranking_{options.on}", [asdict(row) for row in rows(options.on)])
+    found = stored(f"ranking_{options.on}")
+    finish([Row(**{**row, "spread": _pair(row["spread"])}) for row in found], options)
+
+
+def _pair(spread: list[float] | None) -> tuple[float, float] | None:
+    return None if spread is None else (spread[0], spread[1])
 
 
 if __name__ == "__main__":

@@ -74,8 +74,17 @@ ARMS: Mapping[str, Arm] = {
     "modelled": Arm("cars, by modelled errors", {"strategy.errors": "modelled"}),
     "averaged": Arm("cars, judged by averages of weights", {"training.weight_averaging": 0.99}),
     "evnas": Arm("EvNAS", {"strategy.name": "evnas"}),
+    "evnas_hard": Arm(
+        "EvNAS on decoded networks alone", {"strategy.name": "evnas", "strategy.paths": "hard"}
+    ),
     "g_evonas": Arm("G-EvoNAS", {"strategy.name": "g_evonas"}),
-    "nse": Arm("NSE", {"strategy.name": "nse"}),
+    "g_evonas_unpruned": Arm(
+        "G-EvoNAS without pruning", {"strategy.name": "g_evonas", "strategy.pruning": False}
+    ),
+    "nse": Arm("NSE, a round in each generation", {"strategy.name": "nse"}),
+    "nse_one_round": Arm(
+        "NSE, one round", {"strategy.name": "nse", "strategy.generations_per_round": GENERATIONS + 1}
+    ),
 }
 
 _BASE: Mapping[str, Any] = {

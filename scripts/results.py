@@ -61,11 +61,14 @@ _PAPERS = (
     ("CARS", "small networks push out large ones; sorting by speed protects these", "{trap}"),
     ("EvNAS", "error of 2.47 % on CIFAR-10", "not reproduced; parameters recomputed"),
     ("EvNAS", "7.82 ± 1.11 % on CIFAR-10 in NAS-Bench-201, 5.6 hours of a GPU", "{evnas}"),
+    ("EvNAS", "weights of decoding train and judge better than 1 and 0", "{decoding}"),
     (
         "NSE",
         "77.3 % on ImageNet with 333 M multiply-accumulates",
         "not reproduced; these and latencies recomputed",
     ),
+    ("NSE", "a space that evolves over rounds holds better networks", "{rounds}"),
+    ("G-EvoNAS", "pruning by elites weakens the coupling of weights", "{pruning}"),
     ("G-EvoNAS", "0.2 days of a GPU", "not reproduced; neither code nor full text was available to us"),
 )
 
@@ -155,6 +158,9 @@ def _claims() -> Iterator[str]:
 
     found = {
         "{trap}": f"gain with speeds: {shown('plain.gain')}; without: {shown('nsga3.gain')}",
+        "{decoding}": f"gain with them: {shown('evnas.gain')}; with 1 and 0: {shown('evnas_hard.gain')}",
+        "{rounds}": f"gain by rounds: {shown('nse.gain')}; by one: {shown('nse_one_round.gain')}",
+        "{pruning}": f"gain with it: {shown('g_evonas.gain')}; without: {shown('g_evonas_unpruned.gain')}",
         "{evnas}": f"least error of 20 members, %: {shown('evnas.error')}",
     }
     yield _CLAIMS

@@ -44,6 +44,8 @@ class TrainingPlan(Settings):
             0: ``evaluation_batch_size``.
         fitness_share: Share of the fitness images that architectures are judged on while the search goes on:
             a random one, of each class alike, that stays the same.
+        weight_averaging: Share that an average of each weight keeps in a step that moves the weight; 0: there
+            is none. Networks are judged, and exported, by the averages, which fluctuate less.
     """
 
     model_config = ConfigDict(strict=False)
@@ -65,3 +67,4 @@ class TrainingPlan(Settings):
     evaluation_tensor_mib: float = added(16.0, before=0.0, ge=0, le=1 << 20)
     recalibration_batch_size: int = added(64, before=0, ge=0, le=1 << 16)
     fitness_share: float = added(1.0, before=1.0, gt=0, le=1)
+    weight_averaging: float = added(0.0, before=0.0, ge=0, lt=1)

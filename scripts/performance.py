@@ -89,9 +89,9 @@ _SECTIONS = (
         "The demo's search, before and now",
         ("demo_before.",),
         "The search step alone, on two cores, beside that of commit dfa3b7b, in turns, for each of three\n"
-        "seeds: time on a clock (`search_ratio`) and CPU time of all processes (`search_cpu_ratio`), each by\n"
-        "its own configuration of the demo. `error`: of the last front's most accurate member, on 1,000\n"
-        "images that neither search saw; the difference is to be under half a point. Spread: the range over\n"
+        "seeds: time on a clock (`search_ratio`) and CPU time of all processes (`search_cpu_ratio`), each\n"
+        "by its own configuration of the demo. `error`: of the last front's most accurate member, on 1,000\n"
+        "images that neither search saw; the difference is to be half a point at most. Spread: the range of\n"
         "seeds. `python benchmarks/demo_before.py`.",
     ),
     _Section(

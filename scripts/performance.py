@@ -58,10 +58,11 @@ _SECTIONS = (
         "An evaluation",
         ("evaluation.", "recalibration."),
         "The time of an evaluation of commit dfa3b7b (256 images at once, copied weights) over that of\n"
-        "today, for `darts` with 16 channels and 8 cells, and for the demo's networks. `share`: of a\n"
-        "demo's evaluation, what recomputes the statistics of batch normalisation. `tau`: Kendall's\n"
+        "today, for `darts` with 16 channels and 8 cells, and for the demo's networks. `share`: of an\n"
+        "evaluation of either, what recomputes the statistics of batch normalisation. `tau`: Kendall's\n"
         "tau-b of errors with statistics of so many images with those of many (2 048), 40 networks after\n"
-        "the demo's warm-up, a seed each. `python benchmarks/evaluation.py`.",
+        "the demo's warm-up, a seed each; `error off by` is the deviation of their difference.\n"
+        "`python benchmarks/evaluation.py`.",
     ),
     _Section(
         "The loop",
@@ -103,6 +104,14 @@ _SECTIONS = (
         "an error of 20 % and between the cheapest and dearest of 500 random networks. `difference`: the\n"
         "one-sided 95 % bound of the mean difference. `images`: those of evaluations. `python\n"
         "benchmarks/quality.py`.",
+    ),
+    _Section(
+        "Preparing to measure",
+        ("prepare.",),
+        "What `cars-hw profile` computes for `darts` at CIFAR size before it measures: networks are lowered\n"
+        "and what ONNX Runtime executes of them is counted; with an empty folder of caches, and with one\n"
+        "that a process before has filled. Loading the libraries does not count.\n"
+        "`python benchmarks/speed.py`.",
     ),
     _Section(
         "Starting",

@@ -349,14 +349,14 @@ class SuperNetTrainer:
     def _to_judge(self) -> TrainerState:
         """Return what judges need: weights and images by name, and how networks are made and judged.
 
-        The arrays are not copies.
+        Weights are packed; images are not copies.
         """
         supernets = {"current": self.supernet, "previous": self._previous}
         tensors = {
-            f"{weights}/{name}": tensor
+            f"{weights}/{name}": packed
             for weights, supernet in supernets.items()
             if supernet is not None
-            for name, tensor in supernet.state_dict().items()
+            for name, packed in supernet.packed().items()
         }
         images = {FITNESS: self._judged_on.all(), RECALIBRATION: self._recalibration}
         values: dict[str, Json] = {

@@ -96,7 +96,7 @@ class Grouped(Cars):
     """
 
     def __init__(
-        self, space: SearchSpace, rng: np.random.Generator, known: UnitPredictor, **settings: object
+        self, space: SearchSpace, rng: np.random.Generator, known: UnitPredictor, **settings: Any
     ) -> None:
         super().__init__(space, rng, **settings)
         self._known = known
@@ -136,7 +136,7 @@ class Problem:
         shared = f"training.fitness_share={arm.share}"
         config = demo(Path(), seed, [*self._overrides, shared])
         before_s, space, rng = time.process_time(), make_space(config), np.random.default_rng(seed)
-        trainer, settings = make_trainer(config, space), config.strategy.settings
+        trainer, settings = make_trainer(config, space), dict[str, Any](config.strategy.settings)
         strategy = (
             Grouped(space, rng, self.known, **settings) if arm.is_grouped else Cars(space, rng, **settings)
         )

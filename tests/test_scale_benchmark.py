@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from cars_hw.config import SearchConfig
+from cars_hw.ledger import Json
 from cars_hw.saving.checkpoint import Checkpoint, CheckpointFolder
 from cars_hw.search import Search
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from _scale_run import Plan
 
 _ROOT = Path(__file__).parents[1]
-_SMALL = {
+_SMALL: dict[str, Json] = {
     "data.name": "digits",
     "data.fitness_images": 100,
     "data.image_size": 8,
@@ -43,7 +44,7 @@ def _benchmarks_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
 def small_plan() -> "Plan":
     from _scale_run import Plan
 
-    return Plan(SearchConfig.load(None, dict(_SMALL)), 2, 2, 40, 16)
+    return Plan(SearchConfig.load(None, _SMALL), 2, 2, 40, 16)
 
 
 def go_on(folder: CheckpointFolder, entries: int | None = None) -> bool:

@@ -100,16 +100,21 @@ class Ray(Executor):
         remote = ray.remote(**self._options())(_worked)
         common, most = ray.put(dict(shared)), self.workers
         left, running = deque(enumerate(inputs)), dict[Any, int]()
+
+        def give() -> None:
+            while left and len(running) < most:
+                index, value = left.popleft()
+                running[remote.remote(name, value, common, versions)] = index
+
         try:
-            while left or running:
-                while left and len(running) < most:
-                    index, value = left.popleft()
-                    running[remote.remote(name, value, common, versions)] = index
+            give()
+            while running:
                 done, _ = ray.wait(list(running), timeout=LOOK_S)
                 if not done:
                     while_waiting()
-                for one in done:
-                    index = running.pop(one)
+                found = [(running.pop(one), one) for one in done]
+                give()  # before who asks takes his time
+                for index, one in found:
                     yield index, _got(ray, one, index).value
         finally:
             for one in running:

@@ -189,7 +189,7 @@ def test_a_packed_supernet_is_taken_over_by_one_that_has_the_same_modules_and_by
     own, its = supernet.state_dict(), other.state_dict()
     assert own.keys() == its.keys()
     assert all(torch.equal(own[name], its[name]) for name in own)
-    other.activate(restricted(supernet.space))
+    other.activate(restricted(SPACE))
     with pytest.raises(RuntimeError, match="split"):
         other.unpack(packed)
 

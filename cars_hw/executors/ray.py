@@ -16,6 +16,7 @@ from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 from typing import Any, TypeVar
 
+from cars_hw.executors._allocation import keep_freed_memory
 from cars_hw.executors._answer import Answer, answer_to
 from cars_hw.executors._executor import (
     LOOK_S,
@@ -141,6 +142,7 @@ def _worked(name: str, value: object, shared: Shared, versions: dict[str, str]) 
     """Do a task, in a process of the cluster."""
     if os.environ.get("CUDA_VISIBLE_DEVICES") == "":  # so does Ray hide cards from who asks for no "GPU"
         del os.environ["CUDA_VISIBLE_DEVICES"]
+    keep_freed_memory()
     own = _versions()
     for package, wanted in versions.items():
         if own[package] != wanted:

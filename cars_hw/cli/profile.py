@@ -135,8 +135,6 @@ def profile(
     )
     quality = Quality(precision, max_drift, spread_s, keep_every_s)
     path = resolved.latency.table
-    if executor is not None and networks_only is not None:
-        raise typer.BadParameter("--networks-only measures on devices of this machine; leave --executor out")
     if networks_only is None:
         further = _further(resolved, networks_of, allow_plugin or ())
         forecast_of, measure, what = _of_parts(resolved, further, by_operations=by_operations)

@@ -16,6 +16,7 @@ from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 from typing import Any, TypeVar
 
+from cars_hw.executors._allocation import keep_freed_memory
 from cars_hw.executors._answer import Answer, answer_to
 from cars_hw.executors._executor import (
     LOOK_S,
@@ -100,16 +101,21 @@ class Ray(Executor):
         remote = ray.remote(**self._options())(_worked)
         common, most = ray.put(dict(shared)), self.workers
         left, running = deque(enumerate(inputs)), dict[Any, int]()
+
+        def give() -> None:
+            while left and len(running) < most:
+                index, value = left.popleft()
+                running[remote.remote(name, value, common, versions)] = index
+
         try:
-            while left or running:
-                while left and len(running) < most:
-                    index, value = left.popleft()
-                    running[remote.remote(name, value, common, versions)] = index
+            give()
+            while running:
                 done, _ = ray.wait(list(running), timeout=LOOK_S)
                 if not done:
                     while_waiting()
-                for one in done:
-                    index = running.pop(one)
+                found = [(running.pop(one), one) for one in done]
+                give()  # before who asks takes his time
+                for index, one in found:
                     yield index, _got(ray, one, index).value
         finally:
             for one in running:
@@ -136,6 +142,7 @@ def _worked(name: str, value: object, shared: Shared, versions: dict[str, str]) 
     """Do a task, in a process of the cluster."""
     if os.environ.get("CUDA_VISIBLE_DEVICES") == "":  # so does Ray hide cards from who asks for no "GPU"
         del os.environ["CUDA_VISIBLE_DEVICES"]
+    keep_freed_memory()
     own = _versions()
     for package, wanted in versions.items():
         if own[package] != wanted:

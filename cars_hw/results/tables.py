@@ -87,7 +87,7 @@ def profile(  # noqa: PLR0913  (what, on what and how)
     with ExitStack() as opened:
         far: list[Member] = []
         if executor is not None:
-            target = _target(config, latency, keyed_by, quality)
+            target = plain_target(config, latency, keyed_by, quality)
             names = devices or [latency.device]
             far = reached(executor, names, target, listed_networks(space, path, more, keyed_by), opened)
 
@@ -124,7 +124,9 @@ def profile(  # noqa: PLR0913  (what, on what and how)
             return UnitFilling(space, path, asked, keep, fill, more, on_counted).run()
 
 
-def _target(config: SearchConfig, latency: LatencySection, keyed_by: KeyedBy, quality: Quality) -> Target:
+def plain_target(
+    config: SearchConfig, latency: LatencySection, keyed_by: KeyedBy, quality: Quality
+) -> Target:
     """Return in plain values what workers of other hosts need to know to measure for a table."""
     return Target(
         device=latency.device,

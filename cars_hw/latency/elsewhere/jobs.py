@@ -15,12 +15,11 @@ from pydantic import TypeAdapter
 import devices
 from cars_hw import spaces
 from cars_hw.executors import Shared
-from cars_hw.latency.contents import TableContents, UnitContents, module_workload
+from cars_hw.latency.contents import module_workload, network_workload
 from cars_hw.latency.counting import unit_counter
 from cars_hw.ledger import Json
 from cars_hw.networks import kinds
 from cars_hw.networks.architecture import from_text
-from cars_hw.spaces import SearchSpace
 from devices import DeviceError
 from latency_tables import CALL_OVERHEAD, KeyedBy, LatencyTable, OpSpec, Setting
 from profilers import Profiler, Quality, Setup, Workload, keep_executed, plan_for
@@ -193,17 +192,13 @@ def _workloads(target: Target, wanted: Mapping[str, str]) -> Iterable[Workload]:
     """Yield what measures each of ``wanted``, in their order."""
     kinds.load_kinds(target["operation_kinds"])
     space = spaces.load(target["space"], **target["space_settings"])
-    of_units = target["keyed_by"] == "units"
+    keyed_by = _keyed_by(target)
     for key, architecture in wanted.items():
         spec = OpSpec.parse(key)
         if architecture:
-            yield _network(space, architecture, of_units=of_units)
-        elif of_units and spec != CALL_OVERHEAD:
+            member = from_text(architecture, space.choices)
+            yield network_workload(space, member, is_distinct=keyed_by != "operations")
+        elif keyed_by == "units" and spec != CALL_OVERHEAD:
             yield unit_counter(_setup(target)).workload(spec)
         else:
             yield module_workload(spec)
-
-
-def _network(space: SearchSpace, architecture: str, *, of_units: bool) -> Workload:
-    contents = UnitContents(space, {}) if of_units else TableContents(space)
-    return contents.network(from_text(architecture, space.choices))

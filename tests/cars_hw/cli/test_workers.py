@@ -93,18 +93,17 @@ def test_searches_that_there_cannot_be_are_refused_in_one_line_and_nothing_is_le
 
 
 @pytest.mark.parametrize(
-    ("words", "status", "expected"),
+    ("words", "expected"),
     [
-        (("--executor", "in_process"), 1, "in_process has no devices but those of this process"),
-        (("--executor", "proceses"), 1, "did you mean 'processes'"),
-        (("--executor", "processes", "--networks-only", "20"), 2, "--networks-only measures on"),
+        (("--executor", "in_process"), "in_process has no devices but those of this process"),
+        (("--executor", "proceses"), "did you mean 'processes'"),
     ],
 )
 def test_hosts_that_cannot_profile_are_refused_and_nothing_is_left(
-    words: tuple[str, ...], status: int, expected: str
+    words: tuple[str, ...], expected: str
 ) -> None:
     device = ("--device", "fake", "--runtime", "fake", "--table", "t.jsonl")
     done = run("profile", "--config", "config.toml", "--by-operations", *device, *words)
-    assert done.status == status
+    assert done.status == 1
     assert expected in done.err
     assert not list(Path().glob("t.jsonl*"))

@@ -14,6 +14,7 @@ from cars_hw.executors._executor import NOTHING, go_on
 from cars_hw.executors.in_process import InProcess
 from cars_hw.executors.processes import Processes
 from cars_hw.latency.elsewhere.jobs import Job, Target, kept_job, measured_job, opened, told_job
+from cars_hw.results.networks_only import profile_networks
 from cars_hw.results.tables import profile
 from devices import CarsHwError, DeviceLostError
 from devices.foundation import ConfigError
@@ -71,15 +72,19 @@ class Hosts(InProcess):
 
 
 def _profiled(path: Path, executor: Executor | None, *devices: str, by_operations: bool = True) -> Filled:
-    file = path.with_suffix(".toml")
-    file.write_text(f'{TINIEST}[latency]\ndevice = "{A}"\nruntime = "fake"\ntable = "{path}"\n')
     return profile(
-        SearchConfig.load(file),
+        _config(path),
         devices=devices,
         quality=QUALITY,
         by_operations=by_operations,
         executor=executor,
     )
+
+
+def _config(path: Path) -> SearchConfig:
+    file = path.with_suffix(".toml")
+    file.write_text(f'{TINIEST}[latency]\ndevice = "{A}"\nruntime = "fake"\ntable = "{path}"\n')
+    return SearchConfig.load(file)
 
 
 def _table(path: Path) -> LatencyTable:
@@ -115,6 +120,15 @@ def test_what_a_host_that_leaves_has_not_handed_back_the_others_measure(tmp_path
     assert filled.lost == (f"{A} of host of a1: the host has left",)
     assert {entry.spec for entry in filled.entries} == set(_table(tmp_path / "t.jsonl").measurements)
     assert not filled.failures
+
+
+@pytest.mark.slow
+def test_a_table_of_networks_is_filled_by_hosts_too(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    filled = profile_networks(_config(path), 12, devices=(A, B), quality=QUALITY, executor=Hosts())
+    assert {entry.spec for entry in filled.entries} == set(_table(path).measurements)
+    assert len(_table(path).measurements) == 12
+    assert _table(path).header.keyed_by == "networks"
 
 
 def test_where_all_hosts_leave_what_they_handed_back_stays_and_the_rest_is_reported(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from cars_hw import data, strategies
 from cars_hw.assembly import make_space
 from cars_hw.evolution.indicators import hypervolume
 from cars_hw.spaces.nasbench201 import Nasbench201
+from cars_hw.strategies import unconstrained
 from cars_hw.weights.supernet_trainer import SuperNetTrainer
 from cars_hw.weights.training_plan import TrainingPlan
 from latency_tables import LatencyTable
@@ -108,7 +109,9 @@ def test_every_arm_is_a_search_of_one_size(tmp_path: Path) -> None:
         wanted = config(arm, 3, 1000.0, table=tmp_path / "pixel3.jsonl", images=tmp_path / "images")
         space = make_space(wanted)
         rng = np.random.default_rng(0)
-        strategy = strategies.load(wanted.strategy.name, space, rng, **wanted.strategy.settings)
+        strategy = strategies.load(
+            wanted.strategy.name, space, rng, violation=unconstrained, **wanted.strategy.settings
+        )
         assert strategy.settings.values()["population_size"] == POPULATION, name
         assert (wanted.search.generations, wanted.search.seed) == (GENERATIONS, 3), name
         assert "error" in wanted.objective_names(), name
@@ -297,10 +300,11 @@ def test_a_ranking_job_goes_on_where_it_ended_and_judges_by_other_settings_too(
 ) -> None:
     import ranking
     from _jobs import Store
+    from _rank_settings import drawn
 
     _published()
     monkeypatch.chdir(tmp_path)
-    results, few = Store(tmp_path / "raw"), ranking.drawn("pilot")[:4]
+    results, few = Store(tmp_path / "raw"), drawn("pilot")[:4]
     for name in ("paper", "recalibration64", "averaged"):
         assert ranking.job(name, 0, "pilot", budget=20, architectures=few, results=results)
     paper, other, averaged = (

@@ -87,6 +87,25 @@ _SECTIONS = (
         "clock by two workers of Ray over that by two processes. `python benchmarks/workers.py`.",
     ),
     _Section(
+        "The demo's search, before and now",
+        ("demo_before.",),
+        "The search step alone, on two cores, beside that of commit dfa3b7b, in turns, for each of three\n"
+        "seeds: time on a clock (`search_ratio`) and CPU time of all processes (`search_cpu_ratio`), each\n"
+        "by its own configuration of the demo. `error`: of the last front's most accurate member, on 1,000\n"
+        "images that neither search saw; the difference is to be half a point at most. Spread: the range of\n"
+        "seeds. `python benchmarks/demo_before.py`.",
+    ),
+    _Section(
+        "What cheaper searches cost in quality",
+        ("quality.",),
+        "Searches of the demo's size, equal steps, paired by seeds: a fifth of the fitness images and\n"
+        "screening with estimated latencies (`fewer`) against all images and no screening (`plain`).\n"
+        "Hypervolume of the last front by errors on images that no search saw, as a share of the box up to\n"
+        "an error of 20 % and between the cheapest and dearest of 500 random networks. `difference`: the\n"
+        "one-sided 95 % bound of the mean difference. `images`: those of evaluations. `python\n"
+        "benchmarks/quality.py`.",
+    ),
+    _Section(
         "Preparing to measure",
         ("prepare.",),
         "What `cars-hw profile` computes for `darts` at CIFAR size before it measures: networks are lowered\n"

@@ -7,7 +7,7 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,6 @@ from _rows import digest
 from cars_hw.assembly import open_search
 from cars_hw.config import SearchConfig
 from cars_hw.runs import Run
-from cars_hw.search import Search
 
 #: Raw results, which are committed; and run folders, which are not.
 RAW, RUNS = Path(__file__).parent / "results" / "raw", Path("runs")
@@ -82,7 +81,7 @@ def searched(folder: Path, config: SearchConfig) -> Run | None:
     """
     run = Run.create(folder, config)
     search = open_search(run, workers=1)
-    with _stopped_by_signals(search), timed(folder):
+    with stopped_by_signals(search.request_end), timed(folder):
         for generation in search.run():
             print(f"{folder.name}: generation {generation.index}, {search.trainer.ledger}", flush=True)
     return run if search.ended_by is None else None
@@ -106,11 +105,11 @@ def cpu_s(folder: Path) -> float:
 
 
 @contextmanager
-def _stopped_by_signals(search: Search) -> Iterator[None]:
-    """Let SIGINT and SIGTERM end the search at its next safe point, saved."""
+def stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
+    """Let SIGINT and SIGTERM call ``stop`` until left, in place of what they do."""
 
     def end(_number: int, _frame: FrameType | None) -> None:
-        search.request_end()
+        stop()
 
     before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -81,9 +81,17 @@ ARMS: Mapping[str, Arm] = {
     "g_evonas_unpruned": Arm(
         "G-EvoNAS without pruning", {"strategy.name": "g_evonas", "strategy.pruning": False}
     ),
-    "nse": Arm("NSE, a round in each generation", {"strategy.name": "nse"}),
+    "nse": Arm(
+        "NSE in two rounds, three operations an edge",
+        {
+            "strategy.name": "nse",
+            "strategy.operations_per_place": 3,
+            "strategy.generations_per_round": GENERATIONS // 2 + 1,
+        },
+    ),
     "nse_one_round": Arm(
-        "NSE, one round", {"strategy.name": "nse", "strategy.generations_per_round": GENERATIONS + 1}
+        "NSE in one round, all operations",
+        {"strategy.name": "nse", "strategy.generations_per_round": GENERATIONS + 1},
     ),
 }
 

@@ -10,6 +10,8 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from _jobs import stopped_by_signals
+
 #: Covers each folder before ``--`` by an empty one, then becomes the command after it.
 _COVER = """
 while [ "$1" != "--" ]; do mount -t tmpfs -o size=1m none "$1" || exit 97; shift; done
@@ -26,6 +28,8 @@ class ReadableError(Exception):
 def run_without(folders: Sequence[Path], command: Sequence[str]) -> int:
     """Run ``command`` in a process to which all ``folders`` are empty; return its exit status.
 
+    SIGINT and SIGTERM are passed on to it, as SIGTERM.
+
     Raises:
         ReadableError: This machine cannot hide them.
     """
@@ -35,7 +39,9 @@ def run_without(folders: Sequence[Path], command: Sequence[str]) -> int:
         raise ReadableError("published accuracy cannot be hidden from a search: there is no unshare here")
     hidden = ["--user", "--map-root-user", "--mount", "--propagation", "private"]
     shell = ["sh", "-c", _COVER, "sh", *there, "--", *command]
-    status = subprocess.run([unshare, *hidden, *shell], check=False).returncode
+    process = subprocess.Popen([unshare, *hidden, *shell])  # which becomes the command
+    with stopped_by_signals(process.terminate):
+        status = process.wait()
     if status == _CANNOT:
         raise ReadableError(
             "published accuracy cannot be hidden from a search: this machine permits no mount namespaces; "

@@ -25,6 +25,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from _jobs import RAW, RUNS, Store, cpu_s, searched, timed
 from _rank_settings import ARCHIVE, BATCH, SETTINGS, STEPS, Setting, drawn, examined, joined
@@ -126,6 +127,9 @@ def rows(which: str, results: Store = STORE) -> Iterator[Row]:
     from _rank_figures import STAND_INS, SUBSETS, estimates, published, tau
 
     networks, by_setting = published(which), _by_setting(which, results)
+    for setting, raws in by_setting.items():
+        cpu_s = float(np.mean([raw["cpu_s"] for raw in raws]))
+        yield Row(f"ranking.cpu_s.{setting}", cpu_s, "s", n=len(raws), source="stored")
     for subset in SUBSETS:
         for name in STAND_INS:
             found = tau([networks.stand_ins[name]], networks, subset)

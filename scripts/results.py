@@ -31,7 +31,8 @@ Kendall's tau between the error on shared weights and the published one, with th
 resamplings of the networks (and of seeds, where there are several). Settings differ in one factor each from
 the first, at equal cost of training. *Parameters* and *12 epochs* need no SuperNet: the number of
 parameters, and validation accuracy after 12 epochs on one's own. *Error* is what a search goes by; *loss*
-the mean loss on the same images; *modelled* is `errors = "modelled"` of `cars`.
+the mean loss on the same images; *modelled* is `errors = "modelled"` of `cars`. CPU seconds are those of
+training and of judging the networks, on one thread.
 """
 
 _JUDGED = """
@@ -88,12 +89,14 @@ def _ranking(which: str, what: str) -> Iterator[str]:
         return
     by_claim = {row["claim"]: row for row in rows}
     yield f"\n### On {what}\n\n"
-    yield _line(["", *_SUBSETS.values()])
-    yield "|---" * 4 + "|\n"
+    yield _line(["", *_SUBSETS.values(), "CPU seconds, seeds"])
+    yield "|---" * 5 + "|\n"
     names = {"parameters": "parameters", "early": "12 epochs"}
     for claim in _rankers(by_claim):
         cells = [by_claim[f"ranking.tau.{claim}.{subset}"] for subset in _SUBSETS]
-        yield _line([names.get(claim, claim.replace(".", ", ")), *map(_cell, cells)])
+        spent = by_claim.get(f"ranking.cpu_s.{claim.partition('.')[0]}")
+        cost = "" if spent is None else f"{spent['figure']:.0f}, {spent['n']}"
+        yield _line([names.get(claim, claim.replace(".", ", ")), *map(_cell, cells), cost])
     goal = next((row for row in rows if row["goal"]), None)
     if goal is not None:
         verdict = "is above" if goal["figure"] >= 0 else "is **not** shown to be above"

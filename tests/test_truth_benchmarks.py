@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -11,11 +12,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from cars_hw import data
+from cars_hw import data, strategies
+from cars_hw.assembly import make_space
 from cars_hw.evolution.indicators import hypervolume
 from cars_hw.spaces.nasbench201 import Nasbench201
+from cars_hw.strategies import unconstrained
 from cars_hw.weights.supernet_trainer import SuperNetTrainer
 from cars_hw.weights.training_plan import TrainingPlan
+from latency_tables import LatencyTable
 
 _ROOT = Path(__file__).parents[1]
 
@@ -96,6 +100,35 @@ def test_a_ranking_is_judged_beside_that_by_parameters() -> None:
     assert found.interval[0] < expected < found.interval[1]
     assert found.above[1] > 0
     assert found.n == low.sum()
+
+
+def test_every_arm_is_a_search_of_one_size(tmp_path: Path) -> None:
+    from _truth_arms import ARMS, GENERATIONS, POPULATION, config
+
+    for name, arm in ARMS.items():
+        wanted = config(arm, 3, 1000.0, table=tmp_path / "pixel3.jsonl", images=tmp_path / "images")
+        space = make_space(wanted)
+        rng = np.random.default_rng(0)
+        strategy = strategies.load(
+            wanted.strategy.name, space, rng, violation=unconstrained, **wanted.strategy.settings
+        )
+        assert strategy.settings.values()["population_size"] == POPULATION, name
+        assert (wanted.search.generations, wanted.search.seed) == (GENERATIONS, 3), name
+        assert "error" in wanted.objective_names(), name
+
+
+def test_all_arms_are_given_the_seconds_of_the_default(tmp_path: Path) -> None:
+    from _jobs import Store
+    from end_to_end import steps_of
+
+    results = Store(tmp_path)
+    for name, step_s, evaluation_s in (("default", 0.03, 60.0), ("evnas", 0.12, 240.0)):
+        ledger = {"steps": 140, "training_s": 140 * step_s, "evaluation_s": evaluation_s}
+        results.write(f"trial.{name}", {"ledger": ledger})
+    assert steps_of("default", results) == pytest.approx(6_250)
+    assert steps_of("evnas", results) * 0.12 + 240.0 == pytest.approx(6_250 * 0.03 + 60.0)
+    with pytest.raises(SystemExit, match="run --calibrate nse on an idle machine first"):
+        steps_of("nse", results)
 
 
 def _best(costs: np.ndarray[tuple[int, int], np.dtype[np.float64]], n: int) -> float:
@@ -213,3 +246,72 @@ def test_the_page_of_results_says_what_has_not_been_run() -> None:
     ).stdout
     assert (_ROOT / "docs" / "results.md").read_text() == written
     assert "# Does it work?" in written
+
+
+def _published() -> Path:
+    folder = Path(os.environ.get("CARS_HW_DATA", _ROOT.parent / "shared" / "data"))
+    if not (folder / "nb201").is_dir():
+        pytest.skip(f"{folder} is absent; set CARS_HW_DATA to the folder of published figures")
+    return folder
+
+
+def test_a_table_of_20_networks_is_all_that_a_search_knows_of_the_phone(tmp_path: Path) -> None:
+    from _truth_extract import pixel3_of
+    from _truth_hidden import require_hidden
+    from end_to_end import write_extract
+
+    folder = _published() / "nb201"
+    write_extract(tmp_path / "extract")
+    require_hidden([], tmp_path / "extract")
+    table = LatencyTable.open(tmp_path / "extract" / "pixel3.jsonl")
+    latencies = sorted(one.median_s * 1e3 for one in table.measurements.values())
+    assert latencies == pytest.approx(sorted(latency_ms for _, latency_ms in pixel3_of(folder)))
+    assert len(latencies) == 20
+
+
+@pytest.mark.slow
+def test_a_small_search_is_run_hidden_and_judged_by_another_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import end_to_end
+    from _jobs import Store
+    from _truth_hidden import ReadableError
+
+    _published()
+    monkeypatch.chdir(tmp_path)
+    results = Store(tmp_path / "raw")
+    try:
+        assert end_to_end.job("random_search", 0, steps=14, name="random_search.seed0", results=results)
+    except ReadableError as error:
+        pytest.skip(str(error))
+    raw = results.read("random_search.seed0")
+    assert 1 <= len(raw["chosen"]) <= 20
+    judged = end_to_end.judge(results, seeds=1)
+    assert judged["bounds"]["whole"][0]["hypervolume"] > judged["bounds"]["random"][0]["hypervolume"]
+    (job,) = judged["jobs"]
+    assert job["sha256"] == results.sha256("random_search.seed0")
+    assert 0 <= job["figures"]["hypervolume"] <= 1
+    assert end_to_end.judge(results, seeds=1) == judged
+
+
+@pytest.mark.slow
+def test_a_ranking_job_goes_on_where_it_ended_and_judges_by_other_settings_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ranking
+    from _jobs import Store
+    from _rank_settings import drawn
+
+    _published()
+    monkeypatch.chdir(tmp_path)
+    results, few = Store(tmp_path / "raw"), drawn("pilot")[:4]
+    for name in ("paper", "recalibration64", "averaged"):
+        assert ranking.job(name, 0, "pilot", budget=20, architectures=few, results=results)
+    paper, other, averaged = (
+        results.read(f"pilot.{name}.seed0") for name in ("paper", "recalibration64", "averaged")
+    )
+    assert paper["ledger"]["steps"] == averaged["ledger"]["steps"] == 20
+    assert paper["ledger"]["steps"] == other["ledger"]["steps"]
+    assert averaged["views"]["plain"] == paper["views"]["judged"], "averaging changed the training"
+    assert other["views"]["judged"] != paper["views"]["judged"]
+    assert list(ranking.rows("pilot", results))[-1].claim.startswith("ranking.tau"), "of no whole budget"

@@ -22,12 +22,12 @@ _PATHS: list[Architecture] = [(3, 3, 3, 3, 3, 3), (2, 2, 2, 2, 2, 2), (3, 1, 3, 
 
 @pytest.fixture(scope="module")
 def digits() -> Data:
-    return data.load("digits", fitness_images=200)
+    return data.load("digits", fitness_images=50)
 
 
 def trainer(digits: Data, decay: float = _DECAY) -> SuperNetTrainer:
     plan = TrainingPlan(
-        batch_size=16, learning_rate=0.3, recalibration_images=64, crop_padding=1, weight_averaging=decay
+        batch_size=16, learning_rate=0.3, recalibration_images=16, crop_padding=1, weight_averaging=decay
     )
     return SuperNetTrainer(_SPACE, digits, plan, total_steps=40, seed=1)
 

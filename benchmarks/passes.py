@@ -196,8 +196,16 @@ def _row(claim: str, ours: Errors, theirs: Errors, whose: str, goal: str) -> Row
     differences = ours - theirs
     mean, off = float(differences.mean()), 1.96 * float(differences.std(ddof=1)) / len(differences) ** 0.5
     spread = (mean - off, mean + off)
-    peer, n = float(theirs.mean()), len(differences)
-    return Row(claim, mean, goal=goal, spread=spread, peer=peer, peer_name=f"{whose} holds", n=n)
+    return Row(
+        claim,
+        mean,
+        goal=goal,
+        spread=spread,
+        peer=float(theirs.mean()),
+        peer_name=f"{whose} holds",
+        n=len(differences),
+        source="stored",
+    )
 
 
 def previous_row() -> Row:

@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from cars_hw.saving.checkpoint import CheckpointFolder
     from cars_hw.saving.record import Generation
     from cars_hw.search import Schedule, Search
+    from cars_hw.searches import Searched, run_searches
     from cars_hw.tabular_trainer import TabularCost, TabularTrainer, known_space, read_figures
     from cars_hw.trainer import Trainer
     from cars_hw.weights.distributed.team import Team, joined_team
@@ -132,6 +133,7 @@ __all__ = [
     "Screen",
     "Search",
     "SearchConfig",
+    "Searched",
     "SelectionError",
     "SpecError",
     "StorageError",
@@ -186,6 +188,7 @@ __all__ = [
     "retrained_by",
     "retrained_members",
     "retrained_of",
+    "run_searches",
     "spaces",
     "strategies",
     "to_text",
@@ -244,6 +247,7 @@ _HOMES = {
     "Schedule": "cars_hw.search",
     "Screen": "cars_hw.evolution.screening",
     "Search": "cars_hw.search",
+    "Searched": "cars_hw.searches",
     "SearchConfig": "cars_hw.config",
     "SelectionError": "cars_hw.errors",
     "SpecError": "latency_tables",
@@ -299,6 +303,7 @@ _HOMES = {
     "retrained_by": "cars_hw.retraining.retrain",
     "retrained_members": "cars_hw.results.reporting.retrained",
     "retrained_of": "cars_hw.retraining.records",
+    "run_searches": "cars_hw.searches",
     "spaces": "cars_hw.spaces",
     "strategies": "cars_hw.strategies",
     "to_text": "cars_hw.networks.architecture",

@@ -65,6 +65,16 @@ _SECTIONS = (
         "`python benchmarks/evaluation.py`.",
     ),
     _Section(
+        "Images that judge",
+        ("ranking.", "previous."),
+        "Two searches were recorded image by image: the demo's, and one of 5 cells with 8 channels on\n"
+        "CIFAR-10. From the candidates of each generation pNSGA-III chooses by a full set of images, by a\n"
+        "second one that is as large and disjoint, and by a fifth of the first. The figure is how much more\n"
+        "of the survivors, or of the first front, by the first set is among the survivors by the fifth than\n"
+        "among those by the second set.\n"
+        "`python benchmarks/passes.py`.",
+    ),
+    _Section(
         "The loop",
         ("loop.",),
         "What a generation of the demo's search (20 members, 20 offspring screened by a table of units)\n"

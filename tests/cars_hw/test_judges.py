@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from cars_hw.search import Search
 from cars_hw.trainer import Asked
 from cars_hw.weights.supernet_trainer import SuperNetTrainer
 from tests.fakes.configurations import TINIEST
+from tests.fakes.worker_processes import children
 
 _CONFIG = f"""{TINIEST}
 [search]
@@ -32,20 +33,6 @@ generations = 1
 [strategy]
 population_size = 4
 """
-
-
-class _Kept(Processes):
-    """Processes that stay when a search is done: they take seconds to start."""
-
-    def close(self) -> None:
-        pass
-
-
-@pytest.fixture(scope="module")
-def workers() -> Iterator[Executor]:
-    executor = _Kept(2)
-    yield executor
-    Processes.close(executor)
 
 
 @pytest.fixture
@@ -80,10 +67,10 @@ def test_workers_judge_as_the_trainer_does_itself(kind: str, config: SearchConfi
     trainer.remember()
     trainer.step([space.sample(np.random.default_rng(1))])
     members = [space.sample(np.random.default_rng(seed)) for seed in range(4)]
-    here = [trainer.accuracy(*one) for one in _asked(members)]
+    here = [(trainer.accuracy(*one), trainer.last_loss) for one in _asked(members)]
     trainer.judges = ExecutorJudges(workers)
     trainer.expect(_asked(members))
-    assert [trainer.accuracy(*one) for one in _asked(members)] == here
+    assert [(trainer.accuracy(*one), trainer.last_loss) for one in _asked(members)] == here
     assert len(set(here)) > 2
     assert trainer.ledger.evaluations == 2 * len(here)
 
@@ -102,8 +89,9 @@ def test_what_was_judged_is_forgotten_when_the_weights_move(config: SearchConfig
 
 
 def _by_half(config: SearchConfig) -> SearchConfig:
-    """Return the configuration with half of the fitness images to judge by."""
-    return config.model_copy(update={"training": config.training.model_copy(update={"fitness_share": 0.5})})
+    """Return the configuration with half of the images to judge by."""
+    shares = {"fitness_share": 0.5, "recalibration_share": 0.5}
+    return config.model_copy(update={"training": config.training.model_copy(update=shares)})
 
 
 def _search(config: SearchConfig, folder: Path, executor: Executor | None) -> Search:
@@ -132,8 +120,11 @@ def test_a_search_that_ended_inside_a_generation_goes_on_with_or_without_workers
     done = list(second.run(max_evaluations=8))
     third = _search(config, tmp_path / "b", workers)
     assert third.resume()
-    done += third.run()
-    assert _outcome(third, done) == expected
+    done += third.run(max_evaluations=18)  # two of the last four, which are judged on all images
+    fourth = _search(config, tmp_path / "b", None)
+    assert fourth.resume()
+    done += fourth.run()
+    assert _outcome(fourth, done) == expected
 
 
 def test_a_search_asked_to_end_does_not_wait_for_its_workers(
@@ -156,7 +147,7 @@ def test_a_worker_that_is_killed_with_a_task_loses_nothing(config: SearchConfig)
     killed: list[int] = []
 
     def kill_one() -> None:
-        if not killed and (found := _children()):
+        if not killed and (found := children()):
             killed.append(found[0])
             os.kill(found[0], signal.SIGKILL)
 
@@ -165,20 +156,6 @@ def test_a_worker_that_is_killed_with_a_task_loses_nothing(config: SearchConfig)
         trainer.expect([(member, "current") for member in members])
         assert [trainer.accuracy(member) for member in members] == here
     assert killed
-
-
-def _children() -> list[int]:
-    """Return the processes of this one that are workers."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*"):
-        try:
-            parent = (path / "stat").read_text().rpartition(")")[2].split()[1]
-            command = (path / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if int(parent) == os.getpid() and b"executors" in command:
-            found.append(int(path.name))
-    return found
 
 
 @pytest.mark.parametrize(

@@ -189,7 +189,8 @@ class MeteredTrainer(SuperNetTrainer):
     @property
     def _recalibration_batches(self) -> int:
         size = self.plan.recalibration_batch_size or self.plan.evaluation_batch_size
-        return len(recalibration_batches(self.recalibration_images, size))
+        images = round(self.plan.recalibration_share * len(self.recalibration_images))
+        return len(recalibration_batches(self.recalibration_images[:images], size))
 
 
 class MeteredCars(Cars):
@@ -220,7 +221,11 @@ def begin(plan: Plan, folder: CheckpointFolder, *, on_search: Callable[[Search],
     images = make_images(plan.config)
     rows = np.random.default_rng(plan.config.search.seed).permutation(len(images.fitness.labels))
     few = Data(images.training, images.fitness.subset(np.sort(rows[: plan.first_images])))
-    cheap = {"recalibration_images": plan.first_recalibration, "fitness_share": 1.0}
+    cheap = {
+        "recalibration_images": plan.first_recalibration,
+        "fitness_share": 1.0,
+        "recalibration_share": 1.0,
+    }
     quick = plan.config.training.model_copy(update=cheap)
     trainer = MeteredTrainer(plan.config, few, quick, total_steps=_total_steps(plan, few))
     _run(_search(plan, trainer, plan.first_steps, folder), COUNTED - 1, on_search)

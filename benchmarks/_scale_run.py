@@ -23,7 +23,6 @@ from cars_hw.data import Data
 from cars_hw.ledger import Json, Weights
 from cars_hw.networks.architecture import Architecture, to_text
 from cars_hw.saving.checkpoint import Checkpoint, CheckpointFolder
-from cars_hw.saving.record import Generation
 from cars_hw.search import Schedule, Search
 from cars_hw.strategies.cars import Cars
 from cars_hw.trainer import Asked, TrainerState
@@ -190,7 +189,8 @@ class MeteredTrainer(SuperNetTrainer):
     @property
     def _recalibration_batches(self) -> int:
         size = self.plan.recalibration_batch_size or self.plan.evaluation_batch_size
-        return len(recalibration_batches(self.recalibration_images, size))
+        images = round(self.plan.recalibration_share * len(self.recalibration_images))
+        return len(recalibration_batches(self.recalibration_images[:images], size))
 
 
 class MeteredCars(Cars):
@@ -221,11 +221,14 @@ def begin(plan: Plan, folder: CheckpointFolder, *, on_search: Callable[[Search],
     images = make_images(plan.config)
     rows = np.random.default_rng(plan.config.search.seed).permutation(len(images.fitness.labels))
     few = Data(images.training, images.fitness.subset(np.sort(rows[: plan.first_images])))
-    cheap = {"recalibration_images": plan.first_recalibration, "fitness_share": 1.0}
+    cheap = {
+        "recalibration_images": plan.first_recalibration,
+        "fitness_share": 1.0,
+        "recalibration_share": 1.0,
+    }
     quick = plan.config.training.model_copy(update=cheap)
     trainer = MeteredTrainer(plan.config, few, quick, total_steps=_total_steps(plan, few))
-    schedule = Schedule(plan.warm_up_steps, plan.first_steps, COUNTED - 1)
-    _run(_search(plan, trainer, schedule, folder), on_search)
+    _run(_search(plan, trainer, plan.first_steps, folder), COUNTED - 1, on_search)
 
 
 def count(
@@ -251,11 +254,11 @@ def count(
         plan.config, images, plan.config.training, total_steps=_total_steps(plan, images)
     )
     steps = make_schedule(plan.config, len(images.training.labels)).steps
-    search = _search(plan, trainer, Schedule(plan.warm_up_steps, steps, COUNTED), folder)
+    search = _search(plan, trainer, steps, folder)
     if ends_when_trained:
         trainer.on_trained = search.request_end
-    _run(search, on_search)
-    if search.ended_by is not None or not isinstance(search.strategy, MeteredCars):
+    _run(search, COUNTED, on_search)
+    if not _is_complete(search, COUNTED) or not isinstance(search.strategy, MeteredCars):
         return None
     return {"offspring_s": search.strategy.offspring_s, "selection_s": search.strategy.selection_s}
 
@@ -340,8 +343,10 @@ def _total_steps(plan: Plan, images: Data) -> int:
     return make_schedule(plan.config, len(images.training.labels)).total_steps
 
 
-def _search(plan: Plan, trainer: MeteredTrainer, schedule: Schedule, folder: CheckpointFolder) -> Search:
+def _search(plan: Plan, trainer: MeteredTrainer, steps: int, folder: CheckpointFolder) -> Search:
+    """Return the search with so many steps a generation; none that is run here is its last one."""
     config, space = plan.config, trainer.space
+    schedule = Schedule(plan.warm_up_steps, steps, max(config.search.generations, COUNTED + 1))
     settings: dict[str, Any] = dict(config.strategy.settings)
     strategy = MeteredCars(space, np.random.default_rng(config.search.seed), **settings)
     return Search(
@@ -355,7 +360,16 @@ def _search(plan: Plan, trainer: MeteredTrainer, schedule: Schedule, folder: Che
     )
 
 
-def _run(search: Search, on_search: Callable[[Search], None]) -> list[Generation]:
+def _run(search: Search, last: int, on_search: Callable[[Search], None]) -> None:
+    """Run up to the generation ``last``."""
     search.resume()
     on_search(search)
-    return list(search.run())
+    if _is_complete(search, last):
+        return
+    for generation in search.run():
+        if generation.index >= last:
+            break
+
+
+def _is_complete(search: Search, generation: int) -> bool:
+    return bool(search.history) and search.history[-1].index >= generation

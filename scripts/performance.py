@@ -108,8 +108,8 @@ _SECTIONS = (
     _Section(
         "What cheaper searches cost in quality",
         ("quality.",),
-        "Searches of the demo's size, equal steps, paired by seeds: a fifth of the fitness images and\n"
-        "screening with estimated latencies (`fewer`) against all images and no screening (`plain`).\n"
+        "Searches of the demo's size, equal steps, paired by seeds: as few images as judge in the demo,\n"
+        "and screening with estimated latencies (`fewer`), against all images and no screening (`plain`).\n"
         "Hypervolume of the last front by errors on images that no search saw, as a share of the box up to\n"
         "an error of 20 % and between the cheapest and dearest of 500 random networks. `difference`: the\n"
         "one-sided 95 % bound of the mean difference. `images`: those of evaluations. `python\n"

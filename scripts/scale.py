@@ -71,6 +71,7 @@ def page(raw: Mapping[str, Any]) -> Iterator[str]:
     """Yield the page, part by part."""
     training, ledger = raw["asked"]["training"], Ledger.of(raw)
     judging = round(raw["fitness_images"] * training["fitness_share"])
+    recalibration = round(training["recalibration_images"] * training.get("recalibration_share", 1.0))
     yield _HEAD.format(
         population=raw["asked"]["strategy"]["population_size"],
         channels=raw["asked"]["space"]["channels"],
@@ -79,7 +80,7 @@ def page(raw: Mapping[str, Any]) -> Iterator[str]:
         share=training["fitness_share"],
         fitness=raw["fitness_images"],
         judging=judging,
-        recalibration=training["recalibration_images"],
+        recalibration=recalibration,
         torch=raw["torch"],
         steps=ledger.steps,
         evaluations=ledger.evaluations,
@@ -91,7 +92,7 @@ def page(raw: Mapping[str, Any]) -> Iterator[str]:
     for n in _WORKERS:
         hours = [ledger.search_s(n, is_training_shared=shared) / 3600 for shared in (False, True)]
         yield f"| {n} | {_hours(hours[0])} | {_hours(hours[1])} |\n"
-    work, plan = Work(**raw["work"]), {**training, "images": judging}
+    work, plan = Work(**raw["work"]), {**training, "images": judging, "recalibration_images": recalibration}
     yield _GPUS.format(
         macs=work.macs / 1e6, step=work.step_launches, batch=work.batch_launches, launch=LAUNCH_S * 1e6
     )

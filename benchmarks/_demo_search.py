@@ -46,9 +46,8 @@ def held_out_errors(
     trainer: SuperNetTrainer, test: ImageSet, architectures: list[Architecture]
 ) -> list[float]:
     """Return the errors that architectures have, with the weights of ``trainer``, on all of ``test``."""
-    plan = trainer.plan
-    if "fitness_share" in type(plan).model_fields:
-        plan = plan.model_copy(update={"fitness_share": 1.0})
+    shares = {"fitness_share", "recalibration_share"} & type(trainer.plan).model_fields.keys()
+    plan = trainer.plan.model_copy(update=dict.fromkeys(shares, 1.0))
     data = Data(trainer.data.training, test)
     judge = SuperNetTrainer(trainer.space, data, plan, total_steps=1, seed=trainer.seed)
     judge.restore(trainer.state())

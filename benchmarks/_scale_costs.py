@@ -154,7 +154,9 @@ def _launches(trainer: SuperNetTrainer, architecture: Architecture) -> Iterator[
 class _Count(TorchDispatchMode):
     """Counts operations that a GPU would be asked for."""
 
-    n = 0
+    def __init__(self) -> None:
+        super().__init__()
+        self.n = 0
 
     def __torch_dispatch__(
         self,

@@ -342,7 +342,8 @@ def _total_steps(plan: Plan, images: Data) -> int:
 
 def _search(plan: Plan, trainer: MeteredTrainer, schedule: Schedule, folder: CheckpointFolder) -> Search:
     config, space = plan.config, trainer.space
-    strategy = MeteredCars(space, np.random.default_rng(config.search.seed), **config.strategy.settings)
+    settings: dict[str, Any] = dict(config.strategy.settings)
+    strategy = MeteredCars(space, np.random.default_rng(config.search.seed), **settings)
     return Search(
         trainer,
         strategy,

@@ -71,20 +71,25 @@ def rows(found: Sequence[Mapping[str, Any]], source: str) -> list[Row]:
     errors = {side: [_error(one[side]) for one in found] for side in _SIDES}
     higher = [now - before for now, before in zip(errors["now"], errors["before"], strict=True)]
     figures = [
-        median_row("demo.search_ratio", ratios, "<= 0.6"),
-        median_row("demo.search_cpu_ratio", cpu, ""),
+        median_row("demo_before.search_ratio", ratios, "<= 0.6"),
+        median_row("demo_before.search_cpu_ratio", cpu, ""),
         Row(
-            "demo.error_difference",
+            "demo_before.error_difference",
             statistics.mean(higher),
             "",
             f"<= {_MARGIN}",
             (min(higher), max(higher)),
             n=len(higher),
         ),
-        Row("demo.search_s", statistics.median(one["now"]["seconds"] for one in found), "s", n=len(found)),
+        Row(
+            "demo_before.search_s",
+            statistics.median(one["now"]["seconds"] for one in found),
+            "s",
+            n=len(found),
+        ),
     ]
     peer = statistics.mean(errors["before"])
-    figures.append(Row("demo.error", statistics.mean(errors["now"]), peer=peer, n=len(found)))
+    figures.append(Row("demo_before.error", statistics.mean(errors["now"]), peer=peer, n=len(found)))
     return [
         replace(row, source=source, peer=1.0 if "ratio" in row.claim else row.peer, peer_name=_BEFORE)
         for row in figures

@@ -26,6 +26,7 @@ from _scale_costs import Ledger, work_of
 from _scale_run import COUNTED, Plan, Spent, begin, count, is_begun, keep, kept, spent_of
 
 from cars_hw.config import SearchConfig
+from cars_hw.ledger import Json
 from cars_hw.ledger import Ledger as Spending
 from cars_hw.saving.checkpoint import Checkpoint, CheckpointFolder
 from cars_hw.search import Search
@@ -40,7 +41,11 @@ _TOLD_EVERY = 20
 
 def plan(images: Path) -> Plan:
     """Return what is run, on the images that lie at a path."""
-    overrides = {"data.path": str(images), "search.torch_device": "cpu", "training.fitness_share": _SHARE}
+    overrides: dict[str, Json] = {
+        "data.path": str(images),
+        "search.torch_device": "cpu",
+        "training.fitness_share": _SHARE,
+    }
     return Plan(SearchConfig.load(_ROOT / "configs" / "cars-cifar10.toml", overrides), _WARM_UP_STEPS)
 
 

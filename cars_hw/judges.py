@@ -96,10 +96,11 @@ class Job(TypedDict):
 
 
 class Result(TypedDict):
-    """What a worker answers: right images, and the seconds that it took."""
+    """What a worker answers: right images, the seconds that it took, and the sum of losses."""
 
     right: int
     seconds: float
+    loss_units: int
 
 
 class ExecutorJudges:
@@ -180,7 +181,7 @@ class ExecutorJudges:
         jobs = jobs_of(asked, state, operation_kinds=self._operation_kinds)
         found = self.executor.map(judge_job, jobs, shared=state.arrays, while_waiting=while_waiting)
         for index, result in found:
-            yield asked[index], Judged(result["right"], result["seconds"])
+            yield asked[index], Judged(result["right"], result["seconds"], result["loss_units"])
 
 
 def judges_of(
@@ -253,7 +254,8 @@ def judge_job(job: Job, shared: Shared) -> Result:
         while not evaluation.is_done:
             evaluation.advance()
         evaluation.settle()
-    return Result(right=progress.right, seconds=time.perf_counter() - start_s)
+    seconds = time.perf_counter() - start_s
+    return Result(right=progress.right, seconds=seconds, loss_units=progress.loss_units)
 
 
 @dataclass(frozen=True)

@@ -67,10 +67,10 @@ def test_workers_judge_as_the_trainer_does_itself(kind: str, config: SearchConfi
     trainer.remember()
     trainer.step([space.sample(np.random.default_rng(1))])
     members = [space.sample(np.random.default_rng(seed)) for seed in range(4)]
-    here = [trainer.accuracy(*one) for one in _asked(members)]
+    here = [(trainer.accuracy(*one), trainer.last_loss) for one in _asked(members)]
     trainer.judges = ExecutorJudges(workers)
     trainer.expect(_asked(members))
-    assert [trainer.accuracy(*one) for one in _asked(members)] == here
+    assert [(trainer.accuracy(*one), trainer.last_loss) for one in _asked(members)] == here
     assert len(set(here)) > 2
     assert trainer.ledger.evaluations == 2 * len(here)
 
@@ -89,8 +89,9 @@ def test_what_was_judged_is_forgotten_when_the_weights_move(config: SearchConfig
 
 
 def _by_half(config: SearchConfig) -> SearchConfig:
-    """Return the configuration with half of the fitness images to judge by."""
-    return config.model_copy(update={"training": config.training.model_copy(update={"fitness_share": 0.5})})
+    """Return the configuration with half of the images to judge by."""
+    shares = {"fitness_share": 0.5, "recalibration_share": 0.5}
+    return config.model_copy(update={"training": config.training.model_copy(update=shares)})
 
 
 def _search(config: SearchConfig, folder: Path, executor: Executor | None) -> Search:
@@ -119,8 +120,11 @@ def test_a_search_that_ended_inside_a_generation_goes_on_with_or_without_workers
     done = list(second.run(max_evaluations=8))
     third = _search(config, tmp_path / "b", workers)
     assert third.resume()
-    done += third.run()
-    assert _outcome(third, done) == expected
+    done += third.run(max_evaluations=18)  # two of the last four, which are judged on all images
+    fourth = _search(config, tmp_path / "b", None)
+    assert fourth.resume()
+    done += fourth.run()
+    assert _outcome(fourth, done) == expected
 
 
 def test_a_search_asked_to_end_does_not_wait_for_its_workers(

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from cars_hw import data
 from cars_hw.config import SearchConfig
 from cars_hw.data import Data
-from cars_hw.weights.evaluation import images_within
+from cars_hw.weights.evaluation import LARGEST_LOSS, images_within
 from cars_hw.weights.supernet import SuperNet
 from cars_hw.weights.supernet_trainer import SuperNetTrainer
 from cars_hw.weights.training_plan import TrainingPlan
@@ -106,6 +107,51 @@ def test_a_share_of_the_fitness_images_judges_and_is_what_the_ledger_counts(digi
     assert accuracy == float(right.double().mean())
     assert trainer.ledger.evaluation_images == 16 + 48
     assert len(trainer.fitness[1]) == 64
+
+
+def test_a_share_of_the_recalibration_images_sets_the_statistics_until_all_judge(digits: Data) -> None:
+    trainer = _trainer(digits, recalibration_share=0.5)
+    architecture = trainer.space.sample(np.random.default_rng(0))
+    for _ in range(3):
+        trainer.step([architecture])
+    fewer = _trainer(digits, recalibration_images=24)
+    fewer.restore(trainer.state())
+    assert trainer.accuracy(architecture) == fewer.accuracy(architecture)
+    assert trainer.ledger.evaluation_images == 24 + 64
+    assert trainer.is_sparing
+    assert not fewer.is_sparing
+    trainer.judge_by_all(True)
+    trainer.accuracy(architecture)
+    assert trainer.ledger.evaluation_images == 24 + 64 + 48 + 64
+    all_of_them = _trainer(digits)
+    all_of_them.restore(trainer.state())
+    one, other = (found.network(architecture).state_dict() for found in (trainer, all_of_them))
+    assert all(torch.equal(tensor, other[name]) for name, tensor in one.items())
+
+
+def test_where_a_share_judges_the_loss_is_that_of_torch(digits: Data) -> None:
+    trainer = _trainer(digits, fitness_share=0.5)
+    architecture = trainer.space.sample(np.random.default_rng(0))
+    trainer.step([architecture])
+    trainer.accuracy(architecture)
+    images, labels = trainer.judging_images
+    with torch.inference_mode():
+        loss = functional.cross_entropy(trainer.network(architecture)(images), labels)
+    assert trainer.last_loss == pytest.approx(float(loss), abs=1e-4)
+    one_by_one = _trainer(digits, fitness_share=0.5, evaluation_tensor_mib=1e-6)
+    one_by_one.restore(trainer.state())
+    one_by_one.accuracy(architecture)
+    assert one_by_one.last_loss == pytest.approx(trainer.last_loss, abs=1e-5)
+
+
+def test_logits_that_are_nan_lose_as_much_as_an_image_can(digits: Data) -> None:
+    trainer = _trainer(digits, fitness_share=0.5)
+    architecture = trainer.space.sample(np.random.default_rng(0))
+    with torch.no_grad():
+        for parameter in trainer.supernet.parameters():
+            parameter.fill_(math.nan)
+    assert trainer.accuracy(architecture) == 0.0
+    assert trainer.last_loss == LARGEST_LOSS
 
 
 def test_the_images_of_a_share_are_of_each_class_alike_and_drawn_by_the_seed(digits: Data) -> None:

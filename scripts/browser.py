@@ -87,14 +87,16 @@ class Browser:
 
     @contextmanager
     def tab(self, width: int, height: int, *, scheme: str = "light") -> Iterator["Tab"]:
-        """Open a tab of a size in CSS pixels; ``scheme`` is ``"light"`` or ``"dark"``."""
+        """Open a tab of a size in CSS pixels, in which nothing moves; ``scheme`` is ``"light"`` or ``"dark"``."""
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         tab = self._tabs[str(session)] = Tab(self, str(session))
         for domain in ("Page", "Runtime", "Network", "Log"):
             tab.call(f"{domain}.enable")
         tab.resize(width, height)
-        tab.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        media = {"prefers-color-scheme": scheme, "prefers-reduced-motion": "reduce"}
+        features: list[JsonValue] = [{"name": name, "value": value} for name, value in media.items()]
+        tab.call("Emulation.setEmulatedMedia", features=features)
         try:
             yield tab
         finally:

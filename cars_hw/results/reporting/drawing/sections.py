@@ -285,7 +285,9 @@ def _differences(page: Page) -> Html:
 def _toml(number: int, run: RunData) -> Html:
     name = f"toml-{number}"
     content = element(
-        "pre", {"id": name, "tabindex": "0", "role": "region", "aria-label": f"Settings of {run.name}"}, run.toml
+        "pre",
+        {"id": name, "tabindex": "0", "role": "region", "aria-label": f"Settings of {run.name}"},
+        run.toml,
     )
     copies = element("div", {"class": "controls", "data-copies": name})
     return joined((copies, content))

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from cars_hw.candidate import Candidate
 from cars_hw.errors import CheckpointError
 from cars_hw.ledger import Json
 from cars_hw.results.reporting.model import Page
@@ -13,10 +12,13 @@ from cars_hw.results.reporting.reading.quantities import quantities
 from cars_hw.results.reporting.reading.single import Place, ReadRun, run_data
 from cars_hw.results.reporting.run_model import number
 from cars_hw.runs import Run
+from cars_hw.saving.record import Generation
 from devices.foundation import ConfigError
 
 #: How long members and generations of all runs of a page may be, compressed.
 _MOST_BYTES = 120_000
+#: In this, a copy that was gone on with differs.
+_LENGTH = "search.generations"
 #: Fingerprints of these begin so.
 _TABLE = "latency table"
 
@@ -93,17 +95,30 @@ def _require_distinct(runs: Sequence[Run]) -> None:
 
 
 def _require_not_copied(read: Sequence[ReadRun], one: ReadRun) -> None:
-    """Refuse a run with the very results of an earlier one: a copy is no further seed."""
+    """Refuse a run with the results of an earlier one: a copy, gone on with or not, is no further seed."""
     for other in read[: read.index(one)]:
-        if other.run.config.search.seed == one.run.config.search.seed and _results(other) == _results(one):
+        if _is_same(other, one):
             raise ConfigError(
                 f"{one.run.path} has the seed and the results of {other.run.path}: it is the same run; leave "
                 "one out"
             )
 
 
-def _results(one: ReadRun) -> list[tuple[Candidate, ...]]:
-    return [generation.population for generation in one.history]
+def _is_same(mine: ReadRun, its: ReadRun) -> bool:
+    """Tell whether two runs have one seed, one configuration, and the same members while both went on."""
+    settings = [deciding(one.run.config) | {_LENGTH: None} for one in (mine, its)]
+    seeds = [one.run.config.search.seed for one in (mine, its)]
+    return (
+        seeds[0] == seeds[1]
+        and settings[0] == settings[1]
+        and all(map(_has_same_members, mine.history, its.history))
+    )
+
+
+def _has_same_members(mine: Generation, its: Generation) -> bool:
+    """Tell whether two populations have the same members and errors; latencies may be rounded otherwise."""
+    errors = [{member.architecture: member.costs[0] for member in one.population} for one in (mine, its)]
+    return errors[0] == errors[1]
 
 
 def _require_comparable(first: ReadRun, other: ReadRun) -> None:

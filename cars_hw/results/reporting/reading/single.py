@@ -269,12 +269,7 @@ def _retrained(name: str, one: RetrainedMember) -> RetrainedData:
         judged=f"{found.images.judging} {found.images.judged_on}",
         are_unseen=found.images.are_unseen,
         latencies={key: _of_retrained(one, key, ms) for key, ms in one.predicted_ms.items()},
-        curve=Curve(
-            epoch=tuple(range(1, len(found.curve) + 1)),
-            error=_points(found.curve, "error"),
-            training_error=_points(found.curve, "training_error"),
-            loss=_points(found.curve, "loss"),
-        ),
+        curve=Curve(*(_points(found.curve, key) for key in ("epoch", "error", "training_error", "loss"))),
     )
 
 

@@ -188,9 +188,7 @@ class Tab:
         Raises:
             BrowserError: It throws.
         """
-        answer = self.call(
-            "Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True
-        )
+        answer = self.call("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
         if "exceptionDetails" in answer:
             raise BrowserError(json.dumps(answer["exceptionDetails"])[:2000])
         result = answer["result"]
@@ -210,7 +208,9 @@ class Tab:
     def press(self, key: str) -> None:
         """Press a key by its name."""
         for kind in ("rawKeyDown", "keyUp"):
-            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=_KEYS[key])
+            self.call(
+                "Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=_KEYS[key]
+            )
 
     def told(self, method: str) -> list[dict[str, JsonValue]]:
         """Return what was told under a name."""

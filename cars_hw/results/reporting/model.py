@@ -79,7 +79,7 @@ class Page:
 
     Attributes:
         title: Of the page.
-        made_by: Name and version of this program.
+        made_by: Name of this program.
         objectives: What the costs are, in the order of all costs, (m,).
         reference: The point at which the box ends that hypervolumes are shares of, (m,): 1.1 times the
             largest cost of any population, of all runs.

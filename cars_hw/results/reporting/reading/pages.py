@@ -16,19 +16,20 @@ from cars_hw.saving.record import Generation
 from devices.foundation import ConfigError
 
 #: How long members and generations of all runs of a page may be, compressed.
-_MOST_BYTES = 120_000
+_MOST_BYTES = 160_000
 #: In this, a copy that was gone on with differs.
 _LENGTH = "search.generations"
 #: Fingerprints of these begin so.
 _TABLE = "latency table"
 
 
-def page_of(runs: Sequence[Run], *, folder: str | Path | None = None) -> Page:
+def page_of(runs: Sequence[Run], *, folder: str | Path | None = None, asks_tables: bool = True) -> Page:
     """Return the data of a page about runs, as they are now; nothing is written, and no device is asked.
 
     Args:
         runs: One or several, of one space, the same objectives and the same latency tables.
         folder: That of the page, from which links lead to exported files; the first run's if not given.
+        asks_tables: Whether latency tables are asked for intervals of predictions and where milliseconds go.
 
     Raises:
         CheckpointError: A run has no complete generation, is damaged, or does not compare with the first.
@@ -45,12 +46,12 @@ def page_of(runs: Sequence[Run], *, folder: str | Path | None = None) -> Page:
     box, names = Box.around(one.history for one in read), _names(runs)
     where = runs[0].path if folder is None else Path(folder)
     data = [
-        run_data(one, Place(name, kind, box, _MOST_BYTES // len(read), where))
+        run_data(one, Place(name, kind, box, _MOST_BYTES // len(read), where, asks_tables))
         for one, name, kind in zip(read, names, kinds, strict=True)
     ]
     return Page(
         title=data[0].title if len(data) == 1 else f"{len(data)} runs on {runs[0].config.space.name}",
-        made_by=_made_by(),
+        made_by="cars_hw",
         objectives=quantities(read[0].last.objectives),
         reference=tuple(map(number, box.reference)),
         configurations=tuple(
@@ -60,12 +61,6 @@ def page_of(runs: Sequence[Run], *, folder: str | Path | None = None) -> Page:
         differences=differences(settings),
         runs=tuple(data),
     )
-
-
-def _made_by() -> str:
-    from cars_hw import __version__  # the facade, of which a module below it needs nothing else
-
-    return f"cars_hw {__version__}"
 
 
 def _configurations(read: Sequence[ReadRun]) -> tuple[list[dict[str, Json]], list[int]]:

@@ -6,7 +6,20 @@ from typing import Annotated
 
 import typer
 
-from cars_hw.cli import bench, data, demo, devices, export, init, profile, report, retrain, search, table
+from cars_hw.cli import (
+    bench,
+    compare,
+    data,
+    demo,
+    devices,
+    export,
+    init,
+    profile,
+    report,
+    retrain,
+    search,
+    table,
+)
 from cars_hw.cli._commands import explained
 from cars_hw.cli._help import HELP, epilog
 from cars_hw.cli._options import QuietOption
@@ -38,6 +51,7 @@ for verb, examples in (
     (export.export, export.EXAMPLES),
     (bench.bench, bench.EXAMPLES),
     (report.report, report.EXAMPLES),
+    (compare.compare, compare.EXAMPLES),
     (demo.demo, demo.EXAMPLES),
 ):
     app.command(epilog=epilog(examples), context_settings=HELP)(verb)

@@ -267,13 +267,13 @@ class Curve:
     """A retraining, epoch by epoch.
 
     Attributes:
-        epoch: Numbers of the epochs, (e,).
+        epoch: Numbers of the epochs, (e,); ``None`` where a record does not tell.
         error: On the images that judge, (e,); ``None`` where it was not judged.
         training_error: On the images trained on, (e,).
         loss: (e,).
     """
 
-    epoch: tuple[Number, ...]
+    epoch: tuple[Number | None, ...]
     error: tuple[Number | None, ...]
     training_error: tuple[Number | None, ...]
     loss: tuple[Number | None, ...]

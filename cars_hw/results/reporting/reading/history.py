@@ -97,8 +97,7 @@ def told(config: SearchConfig, history: Sequence[Generation], box: Box, *, most_
 def _kept(n: int, newest: int) -> frozenset[int]:
     """Return which of ``n`` generations keep their members: the newest ones, of those before every second.
 
-    Before these, every fourth of twice as many, and so on; where there is room for more than one, the first
-    is among them.
+    Before these, every fourth, and so on; the first is among them.
     """
     found, place, step = set[int](), n - 1, 1
     while place >= 0:
@@ -107,7 +106,7 @@ def _kept(n: int, newest: int) -> frozenset[int]:
                 found.add(place)
             place -= step
         step *= 2
-    return frozenset(found | ({0} if newest > 1 else set()))
+    return frozenset(found | {0})
 
 
 def _told_of(

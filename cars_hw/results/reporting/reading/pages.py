@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from cars_hw.candidate import Candidate
 from cars_hw.errors import CheckpointError
 from cars_hw.ledger import Json
 from cars_hw.results.reporting.model import Page
@@ -13,20 +12,24 @@ from cars_hw.results.reporting.reading.quantities import quantities
 from cars_hw.results.reporting.reading.single import Place, ReadRun, run_data
 from cars_hw.results.reporting.run_model import number
 from cars_hw.runs import Run
+from cars_hw.saving.record import Generation
 from devices.foundation import ConfigError
 
 #: How long members and generations of all runs of a page may be, compressed.
-_MOST_BYTES = 120_000
+_MOST_BYTES = 160_000
+#: In this, a copy that was gone on with differs.
+_LENGTH = "search.generations"
 #: Fingerprints of these begin so.
 _TABLE = "latency table"
 
 
-def page_of(runs: Sequence[Run], *, folder: str | Path | None = None) -> Page:
+def page_of(runs: Sequence[Run], *, folder: str | Path | None = None, asks_tables: bool = True) -> Page:
     """Return the data of a page about runs, as they are now; nothing is written, and no device is asked.
 
     Args:
         runs: One or several, of one space, the same objectives and the same latency tables.
         folder: That of the page, from which links lead to exported files; the first run's if not given.
+        asks_tables: Whether latency tables are asked for intervals of predictions and where milliseconds go.
 
     Raises:
         CheckpointError: A run has no complete generation, is damaged, or does not compare with the first.
@@ -43,12 +46,12 @@ def page_of(runs: Sequence[Run], *, folder: str | Path | None = None) -> Page:
     box, names = Box.around(one.history for one in read), _names(runs)
     where = runs[0].path if folder is None else Path(folder)
     data = [
-        run_data(one, Place(name, kind, box, _MOST_BYTES // len(read), where))
+        run_data(one, Place(name, kind, box, _MOST_BYTES // len(read), where, asks_tables))
         for one, name, kind in zip(read, names, kinds, strict=True)
     ]
     return Page(
         title=data[0].title if len(data) == 1 else f"{len(data)} runs on {runs[0].config.space.name}",
-        made_by=_made_by(),
+        made_by="cars_hw",
         objectives=quantities(read[0].last.objectives),
         reference=tuple(map(number, box.reference)),
         configurations=tuple(
@@ -58,12 +61,6 @@ def page_of(runs: Sequence[Run], *, folder: str | Path | None = None) -> Page:
         differences=differences(settings),
         runs=tuple(data),
     )
-
-
-def _made_by() -> str:
-    from cars_hw import __version__  # the facade, of which a module below it needs nothing else
-
-    return f"cars_hw {__version__}"
 
 
 def _configurations(read: Sequence[ReadRun]) -> tuple[list[dict[str, Json]], list[int]]:
@@ -93,17 +90,30 @@ def _require_distinct(runs: Sequence[Run]) -> None:
 
 
 def _require_not_copied(read: Sequence[ReadRun], one: ReadRun) -> None:
-    """Refuse a run with the very results of an earlier one: a copy is no further seed."""
+    """Refuse a run with the results of an earlier one: a copy, gone on with or not, is no further seed."""
     for other in read[: read.index(one)]:
-        if other.run.config.search.seed == one.run.config.search.seed and _results(other) == _results(one):
+        if _is_same(other, one):
             raise ConfigError(
                 f"{one.run.path} has the seed and the results of {other.run.path}: it is the same run; leave "
                 "one out"
             )
 
 
-def _results(one: ReadRun) -> list[tuple[Candidate, ...]]:
-    return [generation.population for generation in one.history]
+def _is_same(mine: ReadRun, its: ReadRun) -> bool:
+    """Tell whether two runs have one seed, one configuration, and the same members while both went on."""
+    settings = [deciding(one.run.config) | {_LENGTH: None} for one in (mine, its)]
+    seeds = [one.run.config.search.seed for one in (mine, its)]
+    return (
+        seeds[0] == seeds[1]
+        and settings[0] == settings[1]
+        and all(map(_has_same_members, mine.history, its.history))
+    )
+
+
+def _has_same_members(mine: Generation, its: Generation) -> bool:
+    """Tell whether two populations have the same members and errors; latencies may be rounded otherwise."""
+    errors = [{member.architecture: member.costs[0] for member in one.population} for one in (mine, its)]
+    return errors[0] == errors[1]
 
 
 def _require_comparable(first: ReadRun, other: ReadRun) -> None:

@@ -19,6 +19,8 @@ _RETRAINING = "retraining."
 #: Where a target is, which decides no result either; its table is compared by what is in it.
 _PLACES = (".table", ".device")
 _ABSENT = "-"
+#: So many runs of a configuration are all named.
+_NAMED = 3
 
 
 def deciding(config: SearchConfig) -> dict[str, Json]:
@@ -42,7 +44,7 @@ def configuration(runs: Sequence[RunData], numbers: Sequence[int]) -> Configurat
     """
     own = [runs[i] for i in numbers]
     return Configuration(
-        label=", ".join(run.name for run in own),
+        label=_label([run.name for run in own]),
         runs=tuple(numbers),
         hypervolume=pooled(own, lambda generation: generation.hypervolume),
         best_error=pooled(own, lambda generation: generation.best_error),
@@ -66,6 +68,13 @@ def pooled(runs: Iterable[RunData], figure: Callable[[GenerationData], Number]) 
         least=tuple(number(min(values)) for values in each),
         most=tuple(number(max(values)) for values in each),
     )
+
+
+def _label(names: Sequence[str]) -> str:
+    """Return what a configuration is called: its runs, or the first and last of many."""
+    if len(names) <= _NAMED:
+        return ", ".join(names)
+    return f"{names[0]} ... {names[-1]} ({len(names)} runs)"
 
 
 def _front(runs: Sequence[RunData], numbers: Sequence[int]) -> tuple[tuple[int, int], ...]:

@@ -17,7 +17,7 @@ from cars_hw.objectives import bound_text
 from cars_hw.results import spending
 from cars_hw.results.measured import MeasuredGeneration, as_measured
 from cars_hw.results.picks import named_picks, reason
-from cars_hw.results.reporting.reading.drawing import drawing
+from cars_hw.results.reporting.reading.graphs import drawing
 from cars_hw.results.reporting.reading.history import Box, Told, told
 from cars_hw.results.reporting.reading.latencies import Predicted, accuracies, predicted
 from cars_hw.results.reporting.retrained import RetrainedMember, retrained_members
@@ -97,6 +97,7 @@ class Place:
         box: For the hypervolumes.
         most_bytes: How long its members and generations may be, compressed.
         folder: That of the page, from which links lead.
+        asks_tables: Whether its latency tables are asked once more.
     """
 
     name: str
@@ -104,6 +105,7 @@ class Place:
     box: Box
     most_bytes: int
     folder: Path
+    asks_tables: bool = True
 
 
 def run_data(read: ReadRun, place: Place) -> RunData:
@@ -116,7 +118,7 @@ def run_data(read: ReadRun, place: Place) -> RunData:
     config = run.config
     found = told(config, read.history, place.box, most_bytes=place.most_bytes)
     detailed = _detailed(last)
-    of_tables = predicted(run, read.record, read.space, (one.architecture for one in detailed))
+    of_tables = _of_tables(read, detailed, is_asked=place.asks_tables)
     drawn = _graphs(read, detailed)
     limits = config.all_limits()
     return RunData(
@@ -129,7 +131,7 @@ def run_data(read: ReadRun, place: Place) -> RunData:
         planned=config.search.generations,
         warnings=tuple(Warned(one.kind, one.text) for one in warnings_of_run(run, read.record)),
         trust=table_trust(config),
-        notes=tuple(_notes(read, found, detailed, drawn)),
+        notes=tuple(_notes(read, found, of_tables, drawn)),
         limits={name: number(most) for name, most in limits.items()},
         limit_texts={
             name: text
@@ -165,13 +167,25 @@ def _detailed(last: MeasuredGeneration) -> list[Candidate]:
     return [last.front[i] for i in numbers][:_DETAILED]
 
 
+def _of_tables(read: ReadRun, detailed: Sequence[Candidate], *, is_asked: bool) -> dict[str, Predicted]:
+    """Return what the tables say of members of the front, by the names of the latencies."""
+    if not is_asked:
+        why = "the tables were not asked, since the search goes on"
+        return {name: Predicted(reason=why) for name in read.run.config.searched_targets()}
+    return predicted(read.run, read.record, read.space, (one.architecture for one in detailed))
+
+
 def _notes(
-    read: ReadRun, found: Told, detailed: Sequence[Candidate], drawn: Mapping[int, Sequence[GraphPart]]
+    read: ReadRun,
+    found: Told,
+    of_tables: Mapping[str, Predicted],
+    drawn: Mapping[int, Sequence[GraphPart]],
 ) -> list[str]:
     """Say what the page leaves out, and how fast devices were."""
     n, notes = len(read.last.front), [found.note] if found.note else []
-    if len(detailed) < n and read.run.config.searched_targets():
-        notes.append(f"{len(detailed)} of the front's {n} members have intervals of predicted latencies")
+    asked = max((len(one.predictions) for one in of_tables.values()), default=0)
+    if 0 < asked < n:
+        notes.append(f"{asked} of the front's {n} members have intervals of predicted latencies")
     if len(drawn) < n:
         notes.append(f"{len(drawn)} of the front's {n} members are drawn, for which the page has room")
     return [*notes, *read.last.speed_lines(), *read.last.changed]
@@ -269,12 +283,7 @@ def _retrained(name: str, one: RetrainedMember) -> RetrainedData:
         judged=f"{found.images.judging} {found.images.judged_on}",
         are_unseen=found.images.are_unseen,
         latencies={key: _of_retrained(one, key, ms) for key, ms in one.predicted_ms.items()},
-        curve=Curve(
-            epoch=tuple(range(1, len(found.curve) + 1)),
-            error=_points(found.curve, "error"),
-            training_error=_points(found.curve, "training_error"),
-            loss=_points(found.curve, "loss"),
-        ),
+        curve=Curve(*(_points(found.curve, key) for key in ("epoch", "error", "training_error", "loss"))),
     )
 
 

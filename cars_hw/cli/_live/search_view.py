@@ -22,8 +22,8 @@ from devices.foundation import printable
 #: Lines of a terminal that are no members: heads, spending, bars, and some of what was said before.
 _OTHER_LINES = 14
 _FEWEST_MEMBERS = 3
-#: Redrawn so often; a step of training takes longer.
-_PER_SECOND = 4
+#: Redrawn so often: drawing takes time of the training, some milliseconds.
+_PER_SECOND = 1
 
 
 class SearchView:

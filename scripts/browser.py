@@ -1,4 +1,4 @@
-"""A Chromium without a window, driven over a pipe by its DevTools protocol: what tests and pictures of pages use.
+"""A Chromium without a window, driven over a pipe by its DevTools protocol, for tests and pictures of pages.
 
 https://chromedevtools.github.io/devtools-protocol/: commands and answers are JSON, each ended by a zero byte;
 Chromium reads them from file descriptor 3, and writes to 4.
@@ -87,14 +87,16 @@ class Browser:
 
     @contextmanager
     def tab(self, width: int, height: int, *, scheme: str = "light") -> Iterator["Tab"]:
-        """Open a tab of a size in CSS pixels; ``scheme`` is ``"light"`` or ``"dark"``."""
+        """Open a tab of a size, CSS pixels, in which nothing moves; ``scheme``: ``"light"`` or ``"dark"``."""
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         tab = self._tabs[str(session)] = Tab(self, str(session))
         for domain in ("Page", "Runtime", "Network", "Log"):
             tab.call(f"{domain}.enable")
         tab.resize(width, height)
-        tab.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        media = {"prefers-color-scheme": scheme, "prefers-reduced-motion": "reduce"}
+        features: list[JsonValue] = [{"name": name, "value": value} for name, value in media.items()]
+        tab.call("Emulation.setEmulatedMedia", features=features)
         try:
             yield tab
         finally:
@@ -159,14 +161,16 @@ class Tab:
         """Give a command to this tab, and return its result."""
         return self.browser.call(method, self.session, **values)
 
-    def open(self, path: Path) -> None:
-        """Open a file, and wait until it is loaded and drawn."""
+    def open(self, path: Path, *, runs_scripts: bool = True) -> None:
+        """Open a file, with or without its scripts, and wait until it is loaded and drawn."""
         self.events.clear()
+        self.call("Emulation.setScriptExecutionDisabled", value=not runs_scripts)
         self.call("Page.navigate", url=path.resolve().as_uri())
         deadline = time.monotonic() + _TIMEOUT_S
         while not self.told("Page.loadEventFired"):
             self.browser.listen(deadline - time.monotonic())
-        self.settle()
+        if runs_scripts:
+            self.settle()
 
     def settle(self) -> None:
         """Wait until what was asked for is drawn."""
@@ -207,9 +211,15 @@ class Tab:
 
     def press(self, key: str) -> None:
         """Press a key by its name."""
-        for kind in ("rawKeyDown", "keyUp"):
+        text: dict[str, JsonValue] = {"text": "\r"} if key == "Enter" else {}
+        for kind in ("keyDown", "keyUp"):
             self.call(
-                "Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=_KEYS[key]
+                "Input.dispatchKeyEvent",
+                type=kind,
+                key=key,
+                code=key,
+                windowsVirtualKeyCode=_KEYS[key],
+                **text,
             )
 
     def told(self, method: str) -> list[dict[str, JsonValue]]:

@@ -300,8 +300,11 @@ def _dominates(one: Costs, other: Costs) -> bool:
 
 def _survivors(kept: Sequence[int], costs: Sequence[Costs], n: int) -> tuple[list[int], int]:
     """Return the front first, by error, then those of the least sum; and how many the front are."""
-    front = [one for one in kept if not any(_dominates(costs[other], costs[one]) for other in kept)]
-    front = sorted(front, key=lambda one: costs[one])[:n]
+    front: list[int] = []
+    for one in sorted(kept, key=lambda one: costs[one]):  # none dominates one that comes before it
+        if not any(_dominates(costs[other], costs[one]) for other in front):
+            front.append(one)
+    front = front[:n]
     rest = sorted(
         set(kept) - set(front), key=lambda one: costs[one][0] + costs[one][1] / 3e5 + costs[one][2] / 12
     )

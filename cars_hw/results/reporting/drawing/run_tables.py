@@ -41,7 +41,7 @@ def front_table(page: Page, number: int) -> Html:
         row(str(member.number), _front_cells(page, run, member), _chosen(number, member))
         for member in run.front
     ]
-    caption = f"The last front of {run.name}, {len(run.front)} members"
+    caption = f"The last front of {run.name}: {len(run.front)} member{'s' if len(run.front) > 1 else ''}"
     names = ["#", "picks", *columns, "architecture"]
     return table(caption, names, rows, texts=("#", "picks", "architecture"), tall=True, sortable=True)
 

@@ -38,7 +38,7 @@ def hero(page: Page) -> Html:
         element("h1", {}, page.title),
         _warnings(page),
         *(
-            _of_run(page, number, element("p", {"class": "lede"}, run.summary), _tiles(run))
+            element("div", {"data-of-run": number}, _summary(page, run), _tiles(run))
             for number, run in enumerate(page.runs)
         ),
         *([_runs_table(page)] if len(page.runs) > 1 else []),
@@ -207,6 +207,11 @@ def _warnings(page: Page) -> Html:
     return element("ul", {"class": "warnings", "aria-label": "Warnings"}, *lines) if lines else Html("")
 
 
+def _summary(page: Page, run: RunData) -> Html:
+    name = element("strong", {}, f"{run.name}: ") if len(page.runs) > 1 else ""
+    return element("p", {"class": "lede"}, name, run.summary)
+
+
 def _tiles(run: RunData) -> Html:
     last = run.generations[-1]
     seconds = sum(one.seconds for one in run.generations)
@@ -280,7 +285,9 @@ def _differences(page: Page) -> Html:
 def _toml(number: int, run: RunData) -> Html:
     name = f"toml-{number}"
     content = element(
-        "pre", {"id": name, "tabindex": "0", "role": "region", "aria-label": "Configuration"}, run.toml
+        "pre",
+        {"id": name, "tabindex": "0", "role": "region", "aria-label": f"Settings of {run.name}"},
+        run.toml,
     )
     copies = element("div", {"class": "controls", "data-copies": name})
     return joined((copies, content))

@@ -123,11 +123,14 @@ function drawMeasured(layer, entry, at) {
   if (y.ends) layer.append(s("path", {class: "whisker", d: `M${x.here - 4} ${y.ends[0]}h8M${x.here} ${y.ends[0]}V${y.ends[1]}m-4 0h8`}));
 }
 
+const isInside = ({at}, costs) => [[at.x, state.x], [at.y, state.y]].every(([along, i]) => costs[i] >= along.low && costs[i] <= along.high);
+
 function drawPopulation(frame, points) {
   const one = run(), {at, inside} = frame, generation = generationOf(one, state.generation);
-  const trail = one.members.costs.map((costs) => `M${at.x(costs[state.x]).toFixed(1)} ${at.y(costs[state.y]).toFixed(1)}h.01`);
+  const trail = one.members.costs.filter((costs) => isInside(frame, costs)).map((costs) => `M${at.x(costs[state.x]).toFixed(1)} ${at.y(costs[state.y]).toFixed(1)}h.01`);
   inside.append(s("path", {class: "trail", d: trail.join(""), "stroke-width": .22 * rem()}));
   for (const known of populationOf(one, generation).slice(generation.front)) {
+    if (!isInside(frame, known.costs)) continue;
     const [x, y] = [at.x(known.costs[state.x]), at.y(known.costs[state.y])], {member} = known;
     inside.append(known.isInfeasible ? mark(CROSS(3.2), x, y, "bad") : mark(SHAPES[0](3.6), x, y, "population"));
     points.push({x, y, member, tell: () => tellMember(one, known), choose: () => update({member}), r: 3.6});
@@ -135,7 +138,7 @@ function drawPopulation(frame, points) {
 }
 
 function drawRun(frame, one, points) {
-  const front = frontOf(one), index = page.runs.indexOf(one), isCurrent = index === state.run, {at} = frame;
+  const front = frontOf(one).filter(({costs}) => isInside(frame, costs)), index = page.runs.indexOf(one), isCurrent = index === state.run, {at} = frame;
   const layer = s("g", {class: `${tone(one.configuration)} ${isCurrent ? "" : "other"}`}), r = .3 * rem() * (isCurrent ? 1.1 : .85);
   layer.append(s("path", {class: "stairs", d: stairs(front, at)}));
   if (isCurrent) front.forEach((entry) => drawMeasured(layer, entry, at));
@@ -147,7 +150,7 @@ function drawRun(frame, one, points) {
     const choose = () => update(isCurrent ? {member} : {run: index, member});
     points.push({x, y, member, r, weight: isCurrent ? 40 : 0, tell: () => tellMember(one, entry), choose});
   }
-  for (const pick of isCurrent && isFinal() ? one.picks : []) labelPick(layer, front[pick.number], pick.choice, frame);
+  if (isCurrent && isFinal()) front.filter(({picks}) => picks.length).forEach((entry) => labelPick(layer, entry, entry.picks.join(", "), frame));
   frame.inside.append(layer);
 }
 
@@ -159,7 +162,6 @@ function drawPooled({at, inside}, configuration) {
 }
 
 function labelPick(layer, entry, text, {at, right}) {
-  if (!entry) return;
   const x = at.x(entry.costs[state.x]), end = x + textWidth(text) + rem() > right;
   layer.append(s("text", {
     class: `label ${end ? "end" : ""}`, x: x + (end ? -.6 : .6) * rem(), y: at.y(entry.costs[state.y]) - .6 * rem(),
@@ -253,8 +255,7 @@ function startFront() {
     if (isFinal()) page.configurations.forEach((configuration) => drawPooled(frame, configuration));
     page.runs.forEach((one, i) => i !== state.run && drawRun(frame, one, points));
     drawRun(frame, run(), points);
-    const isInside = ({x, y}) => x >= frame.left - 2 && x <= frame.right + 2 && y >= frame.top - 2 && y <= frame.bottom + 2;
-    host.points = points.filter(isInside).sort((a, b) => a.x - b.x || a.y - b.y);
+    host.points = points.sort((a, b) => a.x - b.x || a.y - b.y);
     key.replaceChildren(frontLegend());
   };
   drawn(host, draw);

@@ -37,16 +37,18 @@ def report(
     Several runs share one reference point, and those that differ in the seed alone are pooled. With --json,
     --csv or --parquet, write no page unless --to names it.
     """
-    from cars_hw.results.report import report as write_page
-    from cars_hw.results.report import report_json
+    from cars_hw.results.report import page_path, report_json, write_page
     from cars_hw.results.reporting.reading.pages import page_of
     from cars_hw.results.reporting.table_files import TableKind, write_tables
     from cars_hw.results.run_warnings import warnings_of_run
     from cars_hw.runs import Run
 
     opened = [Run.open(path, allow_plugins=allow_plugin or ()) for path in runs]
+    is_written = to is not None or not (json or csv or parquet)
+    path = page_path(opened, to) if is_written else None
+    page = page_of(opened, folder=None if path is None else path.parent)
     if json:
-        print_json(report_json(opened[0]) if len(opened) == 1 else {"page": page_of(opened).to_json()})
+        print_json(report_json(opened[0], page) if len(opened) == 1 else {"page": page.to_json()})
     else:
         for run in opened:
             for line in (*warning_lines(warnings_of_run(run, run.record())), *trust_lines(run.config)):
@@ -54,6 +56,6 @@ def report(
     asked: list[tuple[Path | None, TableKind]] = [(csv, "csv"), (parquet, "parquet")]
     for folder, kind in asked:
         if folder is not None:
-            say(f"wrote {len(write_tables(page_of(opened), folder, kind))} tables to {folder}")
-    if to is not None or not (json or csv or parquet):
-        say(f"wrote {write_page(opened if len(opened) > 1 else opened[0], to)}")
+            say(f"wrote {len(write_tables(page, folder, kind))} tables to {folder}")
+    if path is not None:
+        say(f"wrote {write_page(page, path, makes_folder=to is not None)}")

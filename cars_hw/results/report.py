@@ -11,6 +11,7 @@ from cars_hw.results import spending
 from cars_hw.results.exporting.folders import make_folder
 from cars_hw.results.measured import as_measured, shown
 from cars_hw.results.picks import named_picks, reason
+from cars_hw.results.reporting.model import Page
 from cars_hw.results.reporting.page import page_html
 from cars_hw.results.reporting.reading.pages import page_of
 from cars_hw.results.reporting.retrained import retrained_members
@@ -40,22 +41,52 @@ def report(runs: Run | Sequence[Run], to: str | Path | None = None, *, asks_tabl
         ExportError: The disk refuses.
     """
     several = [runs] if isinstance(runs, Run) else list(runs)
-    if to is None and len(several) > 1:
-        raise ConfigError("several runs have no folder in common; name their page, comparison.html")
-    path = several[0].path / PAGE if to is None else Path(to)
-    content = page_html(page_of(several, folder=path.parent, asks_tables=asks_tables)).encode()
-    if to is not None:
+    path = page_path(several, to)
+    page = page_of(several, folder=path.parent, asks_tables=asks_tables)
+    return write_page(page, path, makes_folder=to is not None)
+
+
+def page_path(runs: Sequence[Run], to: str | Path | None = None) -> Path:
+    """Return where the page of ``runs`` goes: to ``to``, or if that is not given, into the folder of one run.
+
+    Raises:
+        ConfigError: There are several runs, and ``to`` is not given.
+    """
+    if to is None and len(runs) > 1:
+        raise ConfigError(
+            "several runs have no folder in common; say where their page goes (comparison.html)"
+        )
+    return Path(to) if to is not None else runs[0].path / PAGE
+
+
+def write_page(page: Page, path: Path, *, makes_folder: bool) -> Path:
+    """Write a page, whole or not at all, and return its path.
+
+    Args:
+        page: What it shows.
+        path: The file.
+        makes_folder: Whether its folder is made; that of a run, which was there, is not made again.
+
+    Raises:
+        ExportError: The disk refuses.
+    """
+    content = page_html(page).encode()
+    if makes_folder:
         make_folder(path.parent)
     try:
-        path.parent.stat()  # a run that was there, and is not any more, is not made again
+        path.parent.stat()
         replace_file(path, content)
     except OSError as error:
         raise ExportError(f"cannot write {path}: {error.strerror}; choose another place") from error
     return path
 
 
-def report_json(run: Run) -> dict[str, Json]:
+def report_json(run: Run, page: Page | None = None) -> dict[str, Json]:
     """Return what the page shows, under ``page``, and the front, picks and figures of the last generation.
+
+    Args:
+        run: The run.
+        page: Its page, where that is known.
 
     Raises:
         CheckpointError: No generation is complete, or something is damaged.
@@ -79,7 +110,7 @@ def report_json(run: Run) -> dict[str, Json]:
         "spent": spent_json(history[-1]),
         "ledger": dict(history[-1].ledger),
         "configuration": run.config.to_values(),
-        "page": page_of([run]).to_json(),
+        "page": (page or page_of([run])).to_json(),
     }
 
 

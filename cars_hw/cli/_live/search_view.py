@@ -22,8 +22,8 @@ from devices.foundation import printable
 #: Lines of a terminal that are no members: heads, spending, bars, and some of what was said before.
 _OTHER_LINES = 14
 _FEWEST_MEMBERS = 3
-#: Redrawn so often; a step of training takes longer.
-_PER_SECOND = 4
+#: Redrawn so often: drawing takes time of the training, some milliseconds.
+_PER_SECOND = 1
 
 
 class SearchView:
@@ -56,10 +56,11 @@ class SearchView:
     def __rich__(self) -> Group:
         """Return the front of the last generation, what was spent, and the bars."""
         history = self._search.history
-        return Group(*([self._front(history[-1])] if history else []), self._spending(), self._progress)
+        front = [_line(str(history[-1])), self._front(history[-1])] if history else []
+        return Group(*front, self._spending(), self._progress)
 
     def _front(self, last: Generation) -> Table:
-        table = Table(title=printable(str(last)), title_justify="left")
+        table = Table()
         for name in ("#", *last.objectives):
             table.add_column(name, justify="right", no_wrap=True)
         has_limits = bool(self._config.all_limits())
@@ -84,7 +85,11 @@ class SearchView:
             f"{ledger.evaluation_s:.0f} s, {ledger.evaluation_images} images; time left: "
             f"{'not known yet' if left is None else left}"
         )
-        return Text(text, no_wrap=True, overflow="ellipsis")
+        return _line(text)
+
+
+def _line(text: str) -> Text:
+    return Text(printable(text), no_wrap=True, overflow="ellipsis")
 
 
 @contextmanager

@@ -14,7 +14,7 @@ TableKind = Literal["csv", "parquet"]
 
 
 def write_tables(page: Page, folder: str | Path, kind: TableKind = "csv") -> list[Path]:
-    """Write each table of a page to a file of its own, ``front.csv``, and return the files.
+    """Write each table of a page that has rows to a file of its own, ``front.csv``, and return the files.
 
     Args:
         page: As ``page_of`` returns it.
@@ -33,6 +33,8 @@ def write_tables(page: Page, folder: str | Path, kind: TableKind = "csv") -> lis
     make_folder(folder)
     for name in page.tables:
         frame, path = page.to_frame(name), folder / f"{name}.{kind}"
+        if frame.empty:
+            continue
         if kind == "csv":
             content = frame.to_csv(index=False).encode()
         else:

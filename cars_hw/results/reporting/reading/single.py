@@ -46,8 +46,8 @@ from cars_hw.spaces import SearchSpace
 
 #: Members of a front whose tables are asked once more: each may take a third of a second to count.
 _DETAILED = 24
-#: How long the drawings of a run may be, compressed; members with a word come first.
-_MOST_DRAWN_BYTES = 20_000
+#: Drawings may be this part of members and generations, compressed; members with a word come first.
+_DRAWN_PART = 8
 #: Below a run's folder, where exported files lie.
 _EXPORT = "export"
 _MOST_FILES = 200
@@ -95,7 +95,7 @@ class Place:
         name: What it is called there.
         configuration: Number of its configuration.
         box: For the hypervolumes.
-        most_bytes: How long its members and generations may be, compressed.
+        most_bytes: How long its members and generations may be, compressed; its drawings, an eighth of that.
         folder: That of the page, from which links lead.
         asks_tables: Whether its latency tables are asked once more.
     """
@@ -119,7 +119,7 @@ def run_data(read: ReadRun, place: Place) -> RunData:
     found = told(config, read.history, place.box, most_bytes=place.most_bytes)
     detailed = _detailed(last)
     of_tables = _of_tables(read, detailed, is_asked=place.asks_tables)
-    drawn = _graphs(read, detailed)
+    drawn = _graphs(read, detailed, place.most_bytes // _DRAWN_PART)
     limits = config.all_limits()
     return RunData(
         name=place.name,
@@ -255,8 +255,10 @@ def _breakdowns(
     return {i: parts for i, parts in found.items() if parts}
 
 
-def _graphs(read: ReadRun, detailed: Sequence[Candidate]) -> dict[int, tuple[GraphPart, ...]]:
-    """Return drawings of members of the front, by their numbers, as long as there is room."""
+def _graphs(
+    read: ReadRun, detailed: Sequence[Candidate], most_bytes: int
+) -> dict[int, tuple[GraphPart, ...]]:
+    """Return drawings of members of the front, by their numbers, as long as there is room; one at least."""
     numbers = {member.architecture: i for i, member in enumerate(read.last.front)}
     drawn: dict[int, tuple[GraphPart, ...]] = {}
     packed, size = zlib.compressobj(6), 0
@@ -264,7 +266,7 @@ def _graphs(read: ReadRun, detailed: Sequence[Candidate]) -> dict[int, tuple[Gra
         parts = drawing(read.space.deployed(member.architecture))
         text = json.dumps([asdict(part) for part in parts], separators=(",", ":"))
         size += len(packed.compress(text.encode())) + len(packed.flush(zlib.Z_SYNC_FLUSH))
-        if drawn and size > _MOST_DRAWN_BYTES:
+        if drawn and size > most_bytes:
             break
         drawn[numbers[member.architecture]] = parts
     return dict(sorted(drawn.items()))

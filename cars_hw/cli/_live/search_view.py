@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress import Progress
 from rich.table import Table
@@ -56,7 +56,9 @@ class SearchView:
     def __rich__(self) -> Group:
         """Return the front of the last generation, what was spent, and the bars."""
         history = self._search.history
-        front = [_line(str(history[-1])), self._front(history[-1])] if history else []
+        front: list[RenderableType] = []
+        if history:
+            front = [_line(str(history[-1])), self._front(history[-1])]
         return Group(*front, self._spending(), self._progress)
 
     def _front(self, last: Generation) -> Table:

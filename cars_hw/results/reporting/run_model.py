@@ -267,13 +267,13 @@ class Curve:
     """A retraining, epoch by epoch.
 
     Attributes:
-        epoch: Numbers of the epochs, (e,); ``None`` where a record does not tell.
+        epoch: Numbers of the epochs, (e,).
         error: On the images that judge, (e,); ``None`` where it was not judged.
         training_error: On the images trained on, (e,).
         loss: (e,).
     """
 
-    epoch: tuple[Number | None, ...]
+    epoch: tuple[Number, ...]
     error: tuple[Number | None, ...]
     training_error: tuple[Number | None, ...]
     loss: tuple[Number | None, ...]

@@ -1,6 +1,7 @@
 """A run read for a page, alone: what its folder holds, in one go, and the data that follow from it."""
 
 import json
+import math
 import os
 import zlib
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ import numpy as np
 from cars_hw.assembly import make_space, table_trust
 from cars_hw.candidate import Candidate
 from cars_hw.evolution.domination import non_dominated
+from cars_hw.ledger import Json
 from cars_hw.objectives import bound_text
 from cars_hw.results import spending
 from cars_hw.results.measured import MeasuredGeneration, as_measured
@@ -285,7 +287,7 @@ def _retrained(name: str, one: RetrainedMember) -> RetrainedData:
         judged=f"{found.images.judging} {found.images.judged_on}",
         are_unseen=found.images.are_unseen,
         latencies={key: _of_retrained(one, key, ms) for key, ms in one.predicted_ms.items()},
-        curve=Curve(*(_points(found.curve, key) for key in ("epoch", "error", "training_error", "loss"))),
+        curve=_curve(found.curve),
     )
 
 
@@ -303,12 +305,18 @@ def _of_retrained(one: RetrainedMember, name: str, predicted_ms: float) -> Laten
     )
 
 
-def _points(curve: Sequence[Mapping[str, object]], name: str) -> tuple[Number | None, ...]:
-    """Return a figure of each epoch; ``None`` where it is not known."""
-    values = (epoch.get(name) for epoch in curve)
-    return tuple(
-        number(value) if isinstance(value, int | float) and np.isfinite(value) else None for value in values
+def _curve(stored: Sequence[Mapping[str, Json]]) -> Curve:
+    """Return the epochs that have a number; the record is from a file, and may lack any figure."""
+    numbered = [(epoch, one) for one in stored if (epoch := _point(one, "epoch")) is not None]
+    error, training_error, loss = (
+        tuple(_point(one, name) for _, one in numbered) for name in ("error", "training_error", "loss")
     )
+    return Curve(tuple(epoch for epoch, _ in numbered), error, training_error, loss)
+
+
+def _point(epoch: Mapping[str, Json], name: str) -> Number | None:
+    value = epoch.get(name)
+    return number(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
 def _files(run: Path, page: Path) -> list[FileLink]:

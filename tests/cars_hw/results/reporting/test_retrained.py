@@ -136,9 +136,9 @@ def test_the_page_has_what_was_retrained_beside_what_the_search_found(run: Run) 
     latency = one.latencies["latency_ms"]
     assert (latency.measured, latency.measured_interval) == (1, (1, 1))
     assert latency.predicted == pytest.approx(run.front()[1].costs[2], rel=1e-5)
-    assert one.curve.epoch == (1, 2, None)
-    assert one.curve.error == (None, 0.0625, None)
-    assert one.curve.training_error == (0.2, 0.1, None)
+    assert one.curve.epoch == (1, 2)
+    assert one.curve.error == (None, 0.0625)
+    assert one.curve.training_error == (0.2, 0.1)
     assert one.number is not None
     assert data.front[one.number].retrained == (name,)
     page = cars_hw.report(run).read_text()

@@ -42,7 +42,11 @@ if TYPE_CHECKING:
     from cars_hw.results.networks_only import Imported, import_networks, networks_forecast, profile_networks
     from cars_hw.results.picks import pick
     from cars_hw.results.report import report, report_json
+    from cars_hw.results.reporting.comparison import Comparison, compare
+    from cars_hw.results.reporting.model import Page
+    from cars_hw.results.reporting.reading.pages import page_of
     from cars_hw.results.reporting.retrained import RetrainedMember, retrained_members
+    from cars_hw.results.reporting.table_files import write_tables
     from cars_hw.results.tables import front_networks, profile, validate
     from cars_hw.retraining.records import Retrained, read_retrained, retrained_of
     from cars_hw.retraining.retrain import (
@@ -91,6 +95,7 @@ __all__ = [
     "ChangedSpeedError",
     "CheckpointError",
     "CheckpointFolder",
+    "Comparison",
     "ConfigError",
     "DamagedFileError",
     "DataError",
@@ -119,6 +124,7 @@ __all__ = [
     "Objective",
     "OpSpec",
     "OperationPredictor",
+    "Page",
     "Parameters",
     "PeakMemoryBytes",
     "PluginNotAllowedError",
@@ -153,6 +159,7 @@ __all__ = [
     "bench",
     "bench_architecture",
     "break_down",
+    "compare",
     "data",
     "executors",
     "export",
@@ -173,6 +180,7 @@ __all__ = [
     "non_dominated",
     "objectives",
     "open_search",
+    "page_of",
     "pick",
     "profile",
     "profile_forecast",
@@ -194,6 +202,7 @@ __all__ = [
     "to_text",
     "validate",
     "validation_forecast",
+    "write_tables",
 ]
 
 _HOMES = {
@@ -206,6 +215,7 @@ _HOMES = {
     "ChangedSpeedError": "latency_tables",
     "CheckpointError": "cars_hw.errors",
     "CheckpointFolder": "cars_hw.saving.checkpoint",
+    "Comparison": "cars_hw.results.reporting.comparison",
     "ConfigError": "devices.foundation",
     "DamagedFileError": "latency_tables",
     "DataError": "cars_hw.errors",
@@ -234,6 +244,7 @@ _HOMES = {
     "Objective": "cars_hw.objectives",
     "OpSpec": "latency_tables",
     "OperationPredictor": "cars_hw.latency.prediction",
+    "Page": "cars_hw.results.reporting.model",
     "Parameters": "cars_hw.objectives",
     "PeakMemoryBytes": "cars_hw.objectives",
     "PluginNotAllowedError": "cars_hw.errors",
@@ -268,6 +279,7 @@ _HOMES = {
     "bench": "cars_hw.results.bench",
     "bench_architecture": "cars_hw.results.bench",
     "break_down": "cars_hw.results.bench",
+    "compare": "cars_hw.results.reporting.comparison",
     "data": "cars_hw.data",
     "executors": "cars_hw.executors",
     "export": "cars_hw.results.members",
@@ -287,6 +299,7 @@ _HOMES = {
     "non_dominated": "cars_hw.evolution.domination",
     "objectives": "cars_hw.objectives",
     "open_search": "cars_hw.assembly",
+    "page_of": "cars_hw.results.reporting.reading.pages",
     "pick": "cars_hw.results.picks",
     "profile": "cars_hw.results.tables",
     "known_space": "cars_hw.tabular_trainer",
@@ -309,6 +322,7 @@ _HOMES = {
     "to_text": "cars_hw.networks.architecture",
     "validate": "cars_hw.results.tables",
     "validation_forecast": "cars_hw.results.forecast",
+    "write_tables": "cars_hw.results.reporting.table_files",
 }
 
 __getattr__, __dir__ = lazy(__name__, _HOMES)

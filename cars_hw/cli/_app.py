@@ -8,6 +8,7 @@ import typer
 
 from cars_hw.cli import (
     bench,
+    compare,
     data,
     demo,
     devices,
@@ -52,6 +53,7 @@ for verb, examples in (
     (export.export, export.EXAMPLES),
     (bench.bench, bench.EXAMPLES),
     (report.report, report.EXAMPLES),
+    (compare.compare, compare.EXAMPLES),
     (demo.demo, demo.EXAMPLES),
 ):
     app.command(epilog=epilog(examples), context_settings=HELP)(verb)

@@ -69,28 +69,29 @@ class _Table:
 
     def error(self, images: Places) -> Errors:
         """Return the share of wrong ones, ``(n,)``."""
-        return _means(self.wrong, images)
+        return _mean(self.wrong[:, images])
 
     def few_error(self, images: Places) -> Errors:
         """Return that where few images were recalibrated on, ``(n,)``."""
-        return _means(self.few_wrong, images)
+        return _mean(self.few_wrong[:, images])
 
     def doubt(self, images: Places) -> Errors:
         """Return the mean of the error and of what probability the true class lacks, ``(n,)``."""
-        return (self.error(images) + _means(1.0 - np.exp(-self.loss), images)) / 2
+        lacking: Errors = 1.0 - _mean(np.exp(-self.loss[:, images]))
+        return (self.error(images) + lacking) / 2
 
     def steadied(self, images: Places) -> Errors:
         """Return errors that are steadied by losses, ``(n,)``."""
-        return steadied(self.error(images), _means(self.loss, images))
+        return steadied(self.error(images), self.loss[:, images].mean(axis=1, dtype=np.float64))
 
     def part(self, candidates: Places) -> "_Table":
         """Return the table of some candidates alone."""
         return _Table(self.wrong[candidates], self.loss[candidates], self.few_wrong[candidates])
 
 
-def _means(values: NDArray[np.bool_] | NDArray[np.float32], images: Places) -> Errors:
-    """Return the mean over some images of ``(n, i)`` values, ``(n,)``."""
-    found: Errors = values[:, images].mean(axis=1, dtype=np.float64)
+def _mean(values: NDArray[np.bool_] | NDArray[np.float32]) -> Errors:
+    """Return the mean of each row."""
+    found: Errors = values.mean(axis=1, dtype=np.float64)
     return found
 
 

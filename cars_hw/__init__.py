@@ -42,7 +42,11 @@ if TYPE_CHECKING:
     from cars_hw.results.networks_only import Imported, import_networks, networks_forecast, profile_networks
     from cars_hw.results.picks import pick
     from cars_hw.results.report import report, report_json
+    from cars_hw.results.reporting.comparison import Comparison, compare
+    from cars_hw.results.reporting.model import Page
+    from cars_hw.results.reporting.reading.pages import page_of
     from cars_hw.results.reporting.retrained import RetrainedMember, retrained_members
+    from cars_hw.results.reporting.table_files import write_tables
     from cars_hw.results.tables import front_networks, profile, validate
     from cars_hw.retraining.records import Retrained, read_retrained, retrained_of
     from cars_hw.retraining.retrain import (
@@ -55,6 +59,7 @@ if TYPE_CHECKING:
     from cars_hw.saving.checkpoint import CheckpointFolder
     from cars_hw.saving.record import Generation
     from cars_hw.search import Schedule, Search
+    from cars_hw.searches import Searched, run_searches
     from cars_hw.tabular_trainer import TabularCost, TabularTrainer, known_space, read_figures
     from cars_hw.trainer import Trainer
     from cars_hw.weights.distributed.team import Team, joined_team
@@ -90,6 +95,7 @@ __all__ = [
     "ChangedSpeedError",
     "CheckpointError",
     "CheckpointFolder",
+    "Comparison",
     "ConfigError",
     "DamagedFileError",
     "DataError",
@@ -118,6 +124,7 @@ __all__ = [
     "Objective",
     "OpSpec",
     "OperationPredictor",
+    "Page",
     "Parameters",
     "PeakMemoryBytes",
     "PluginNotAllowedError",
@@ -132,6 +139,7 @@ __all__ = [
     "Screen",
     "Search",
     "SearchConfig",
+    "Searched",
     "SelectionError",
     "SpecError",
     "StorageError",
@@ -151,6 +159,7 @@ __all__ = [
     "bench",
     "bench_architecture",
     "break_down",
+    "compare",
     "data",
     "executors",
     "export",
@@ -171,6 +180,7 @@ __all__ = [
     "non_dominated",
     "objectives",
     "open_search",
+    "page_of",
     "pick",
     "profile",
     "profile_forecast",
@@ -186,11 +196,13 @@ __all__ = [
     "retrained_by",
     "retrained_members",
     "retrained_of",
+    "run_searches",
     "spaces",
     "strategies",
     "to_text",
     "validate",
     "validation_forecast",
+    "write_tables",
 ]
 
 _HOMES = {
@@ -203,6 +215,7 @@ _HOMES = {
     "ChangedSpeedError": "latency_tables",
     "CheckpointError": "cars_hw.errors",
     "CheckpointFolder": "cars_hw.saving.checkpoint",
+    "Comparison": "cars_hw.results.reporting.comparison",
     "ConfigError": "devices.foundation",
     "DamagedFileError": "latency_tables",
     "DataError": "cars_hw.errors",
@@ -231,6 +244,7 @@ _HOMES = {
     "Objective": "cars_hw.objectives",
     "OpSpec": "latency_tables",
     "OperationPredictor": "cars_hw.latency.prediction",
+    "Page": "cars_hw.results.reporting.model",
     "Parameters": "cars_hw.objectives",
     "PeakMemoryBytes": "cars_hw.objectives",
     "PluginNotAllowedError": "cars_hw.errors",
@@ -244,6 +258,7 @@ _HOMES = {
     "Schedule": "cars_hw.search",
     "Screen": "cars_hw.evolution.screening",
     "Search": "cars_hw.search",
+    "Searched": "cars_hw.searches",
     "SearchConfig": "cars_hw.config",
     "SelectionError": "cars_hw.errors",
     "SpecError": "latency_tables",
@@ -264,6 +279,7 @@ _HOMES = {
     "bench": "cars_hw.results.bench",
     "bench_architecture": "cars_hw.results.bench",
     "break_down": "cars_hw.results.bench",
+    "compare": "cars_hw.results.reporting.comparison",
     "data": "cars_hw.data",
     "executors": "cars_hw.executors",
     "export": "cars_hw.results.members",
@@ -283,6 +299,7 @@ _HOMES = {
     "non_dominated": "cars_hw.evolution.domination",
     "objectives": "cars_hw.objectives",
     "open_search": "cars_hw.assembly",
+    "page_of": "cars_hw.results.reporting.reading.pages",
     "pick": "cars_hw.results.picks",
     "profile": "cars_hw.results.tables",
     "known_space": "cars_hw.tabular_trainer",
@@ -299,11 +316,13 @@ _HOMES = {
     "retrained_by": "cars_hw.retraining.retrain",
     "retrained_members": "cars_hw.results.reporting.retrained",
     "retrained_of": "cars_hw.retraining.records",
+    "run_searches": "cars_hw.searches",
     "spaces": "cars_hw.spaces",
     "strategies": "cars_hw.strategies",
     "to_text": "cars_hw.networks.architecture",
     "validate": "cars_hw.results.tables",
     "validation_forecast": "cars_hw.results.forecast",
+    "write_tables": "cars_hw.results.reporting.table_files",
 }
 
 __getattr__, __dir__ = lazy(__name__, _HOMES)

@@ -28,7 +28,7 @@ _PLATFORMS = (
 )
 #: What the machine has, in a version of its own.
 THERE = frozenset(("torch", "onnxruntime", "numpy"))
-#: What the script does not use: phones, TFLite, the plots of the report, and what these alone need.
+#: What the script does not use: phones, TFLite, the plots of pymoo, and what these alone need.
 UNUSED = frozenset(
     (
         "adb-shell",

@@ -6,7 +6,21 @@ from typing import Annotated
 
 import typer
 
-from cars_hw.cli import bench, data, demo, devices, export, init, profile, report, retrain, search, table
+from cars_hw.cli import (
+    bench,
+    compare,
+    data,
+    demo,
+    devices,
+    export,
+    init,
+    profile,
+    report,
+    retrain,
+    search,
+    searches,
+    table,
+)
 from cars_hw.cli._commands import explained
 from cars_hw.cli._help import HELP, epilog
 from cars_hw.cli._options import QuietOption
@@ -34,10 +48,12 @@ for verb, examples in (
     (init.init, init.EXAMPLES),
     (profile.profile, profile.EXAMPLES),
     (search.search, search.EXAMPLES),
+    (searches.searches, searches.EXAMPLES),
     (retrain.retrain, retrain.EXAMPLES),
     (export.export, export.EXAMPLES),
     (bench.bench, bench.EXAMPLES),
     (report.report, report.EXAMPLES),
+    (compare.compare, compare.EXAMPLES),
     (demo.demo, demo.EXAMPLES),
 ):
     app.command(epilog=epilog(examples), context_settings=HELP)(verb)

@@ -89,6 +89,12 @@ def is_interactive() -> bool:
 @contextmanager
 def progress() -> Iterator[Progress]:
     """Show progress bars with the time left, on standard error; they vanish in a pipe."""
+    with bars() as shown:
+        yield shown
+
+
+def bars() -> Progress:
+    """Return progress bars with the time left, not started."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -98,8 +104,7 @@ def progress() -> Iterator[Progress]:
         TextColumn("left"),
         _TimeLeft(),
     )
-    with Progress(*columns, console=err, disable=err.quiet or not err.is_terminal) as bars:
-        yield bars
+    return Progress(*columns, console=err, disable=err.quiet or not err.is_terminal)
 
 
 def _is_number(cell: str) -> bool:

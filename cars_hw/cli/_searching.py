@@ -2,7 +2,7 @@
 
 import shlex
 import signal
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
@@ -11,8 +11,9 @@ import typer
 from cars_hw.assembly import open_search
 from cars_hw.cli._commands import explained, trust_lines
 from cars_hw.cli._interruption import Interrupt, name_of, taken_by
+from cars_hw.cli._live.search_view import search_view
 from cars_hw.cli._measuring import measuring_bars
-from cars_hw.cli._output import complain, print_table, progress, say
+from cars_hw.cli._output import complain, print_table, say
 from cars_hw.ledger import Ledger
 from cars_hw.networks.architecture import to_text
 from cars_hw.results import spending
@@ -43,6 +44,7 @@ def run_search(
     measure_budget_s: float = 0.0,
     workers: int | None = None,
     executor: str = "",
+    on_generation: Callable[[Generation], None] = lambda _: None,
 ) -> Search:
     """Search to the end of the schedule or of the budget, from the newest checkpoint on.
 
@@ -55,6 +57,7 @@ def run_search(
         measure_budget_s: Seconds that may be spent on measuring members of fronts.
         workers: How many networks are evaluated at once; ``None``: as pays.
         executor: Where; in processes of this machine if not given.
+        on_generation: Called with each generation, once it is saved.
 
     Raises:
         typer.Exit: A signal ended it.
@@ -74,7 +77,7 @@ def run_search(
     if len(search.history) <= search.schedule.generations:
         say(schedule_text(search.schedule, search.history))
     with _ended_by_signals(search, command):
-        _show_rounds(search, budget or Budget())
+        _show_rounds(run, search, budget or Budget(), on_generation)
     return search
 
 
@@ -83,27 +86,24 @@ def go_on_line(search: Search, command: Sequence[str]) -> str:
     return f"kept: {search.kept or 'nothing yet'}; go on with: {shlex.join(['cars-hw', *command])}"
 
 
-def _show_rounds(search: Search, budget: Budget) -> None:
-    with progress() as bars:
-        generations = bars.add_task("generations", total=search.schedule.generations + 1)
-        steps = bars.add_task("training steps", total=search.schedule.total_steps)
-        evaluations = bars.add_task("evaluations", total=None)
-
+def _show_rounds(
+    run: Run, search: Search, budget: Budget, on_generation: Callable[[Generation], None]
+) -> None:
+    with search_view(run.config, search) as view:
         told = Announcements(search.schedule, say)
 
         def show(ledger: Ledger) -> None:
             told.step(ledger)
-            bars.update(steps, completed=ledger.tried_steps)
-            bars.update(evaluations, completed=ledger.evaluations)
+            view.update(ledger)
 
         search.trainer.ledger.listener = show
-        bars.update(generations, completed=len(search.history))
         show(search.trainer.ledger)
         rounds = search.run(max_evaluations=budget.max_evaluations, max_time_s=budget.max_time_s)
         for generation in rounds:
-            bars.advance(generations)
+            view.count()
             say(f"{generation} ({generation.seconds:.0f} s)")
             told.generation(search.trainer.ledger, search.history)
+            on_generation(generation)
 
 
 @contextmanager

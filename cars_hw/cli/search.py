@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -33,7 +33,7 @@ from cars_hw.cli._output import complain, print_json, say
 from cars_hw.cli._statuses import NOTHING_USABLE, require_usable
 from cars_hw.config import SearchConfig, read_values
 from cars_hw.errors import CheckpointError
-from devices.foundation import ConfigError
+from devices.foundation import CarsHwError, ConfigError
 
 if TYPE_CHECKING:
     from cars_hw.runs import Run
@@ -55,6 +55,7 @@ EXAMPLES = (
     "cars-hw search --run runs/first --resume --max-time 2h",
     "cars-hw search --config search.toml --run runs/sure --measure-budget 10m",
     "cars-hw search --run runs/first --resume --workers 8",
+    "cars-hw search --config search.toml --run runs/first --page",
 )
 
 
@@ -91,6 +92,10 @@ def search(
     ] = "0",
     no_measure: Annotated[
         bool, typer.Option("--no-measure", help="Do not measure the final front on the device.")
+    ] = False,
+    page: Annotated[
+        bool,
+        typer.Option("--page", help="Write RUN/report.html after each generation, and once all is measured."),
     ] = False,
     workers: WorkersOption = None,
     executor: ExecutorOption = None,
@@ -153,6 +158,7 @@ def search(
         going_on = _going_on(opened, words, allow_infeasible=was_allowed)
         going_on += [f"--measure-budget={measure_budget}"] if measure_budget_s else []
         going_on += ["--no-measure"] if no_measure else []
+        going_on += ["--page"] if page else []
         going_on += [] if workers is None else [f"--workers={workers}"]
         going_on += [] if executor is None else [f"--executor={executor}"]
         with remedies(opened.config.allowing(words)):
@@ -165,9 +171,12 @@ def search(
                 measure_budget_s=measure_budget_s,
                 workers=workers,
                 executor=executor or "",
+                on_generation=_page_writer(opened) if page else _write_nothing,
             )
         ownership.require_in_place()
         generation = _generation(opened, search, words, None if no_measure else going_on)
+        if page and generation is not None:
+            _write_page(opened, is_final=True)
     _show(opened, search, generation, going_on, as_json=json)
 
 
@@ -210,6 +219,28 @@ def _generation(
     if measuring and search.ended_by is None and is_measurable(run.config.allowing(words)):
         return measured_front(run, command=measuring, allow_changed=words)
     return as_measured(run, run.record())
+
+
+def _page_writer(run: "Run") -> "Callable[[Generation], None]":
+    """Return what writes the page of a run after a generation."""
+    return lambda _: _write_page(run, is_final=False)
+
+
+def _write_nothing(_: "Generation") -> None:
+    """Write no page."""
+
+
+def _write_page(run: "Run", *, is_final: bool) -> None:
+    """Write the page of a run; a search goes on without it too, and says why there is none."""
+    from cars_hw.results.report import report
+
+    try:
+        path = report(run, asks_tables=is_final)
+    except CarsHwError as error:
+        say(f"the page was not written: {error}")
+    else:
+        if is_final:
+            say(f"wrote {path}")
 
 
 def _show(

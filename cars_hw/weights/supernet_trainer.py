@@ -115,6 +115,7 @@ class SuperNetTrainer:
         self.judges: Judges | None = None
         self.last_loss = 0.0
         self._previous: SuperNet | None = None
+        self._averaged: SuperNet | None = None
         self._evaluation: Evaluation | None = None
         self._batches = 0
         self._fitness_batches = 0
@@ -165,10 +166,11 @@ class SuperNetTrainer:
         """Keep the present weights as the previous ones."""
         self._settle()
         self._forget_evaluations()
+        present = self._weights("current")
         if self._previous is None:
-            self._previous = deepcopy(self.supernet)
+            self._previous = deepcopy(present)
         else:
-            self._previous.copy_from(self.supernet)
+            self._previous.copy_from(present)
 
     def step(self, architectures: Sequence[Architecture]) -> Reading:
         """Take one step of clipped SGD along the mean gradient of ``architectures`` on the next batch.
@@ -310,8 +312,9 @@ class SuperNetTrainer:
             self._rate_start = int(str(state.values.get("rate_start", self._rate_start)))
             self._rate_steps = int(str(state.values.get("rate_steps", self._rate_steps)))
             self.ledger.restore(state.values["ledger"])
+            kinds = ("momentum/", "average/", "scale/")
+            self._stepper.restore(*(_tensors_below(kind, state) for kind in kinds))
             self._restore_within(state)
-            self._stepper.restore(_tensors_below("momentum/", state), _tensors_below("scale/", state))
         except (ArchitectureError, RuntimeError, KeyError, ValueError) as error:
             raise CheckpointError(
                 f"the checkpoint does not fit this space: {str(error).splitlines()[0]}"
@@ -376,14 +379,14 @@ class SuperNetTrainer:
     def _to_judge(self) -> TrainerState:
         """Return what judges need: weights and images by name, and how networks are made and judged.
 
-        The arrays are not copies.
+        Weights are packed; images are not copies.
         """
-        supernets = {"current": self.supernet, "previous": self._previous}
+        supernets = {"current": self._weights("current"), "previous": self._previous}
         tensors = {
-            f"{weights}/{name}": tensor
+            f"{weights}/{name}": packed
             for weights, supernet in supernets.items()
             if supernet is not None
-            for name, tensor in supernet.state_dict().items()
+            for name, packed in supernet.packed().items()
         }
         judging, labels = self.judging_images
         images = {FITNESS: judging, RECALIBRATION: self._recalibrated_on(self._by_all)}
@@ -401,7 +404,7 @@ class SuperNetTrainer:
 
     def _forget_evaluations(self) -> None:
         """Forget one that is unfinished, and those that judges made or make: the weights move."""
-        self._evaluation = None
+        self._evaluation = self._averaged = None
         if self.judges is not None:
             self.judges.forget()
 
@@ -453,10 +456,16 @@ class SuperNetTrainer:
             self._repaired_skips = self.ledger.skipped_steps
 
     def _weights(self, weights: Weights) -> SuperNet:
-        supernet = self.supernet if weights == "current" else self._previous
-        if supernet is None:
-            raise RuntimeError("no previous weights: remember() was never called")
-        return supernet
+        if weights == "previous":
+            if self._previous is None:
+                raise RuntimeError("no previous weights: remember() was never called")
+            return self._previous
+        averages = self._stepper.averages
+        if averages is None:
+            return self.supernet
+        if self._averaged is None:
+            self._averaged = averages.applied(self.supernet)
+        return self._averaged
 
     @property
     def _judging(self) -> Arithmetic:

@@ -46,6 +46,8 @@ class TrainingPlan(Settings):
             a random one, of each class alike, that stays the same. What a search ends with is judged on all.
         recalibration_share: Share of ``recalibration_images`` that set statistics where ``fitness_share``
             counts; all set those of what a search ends with, and of networks that are exported.
+        weight_averaging: Share that an average of each weight keeps in a step that moves the weight; 0: there
+            is none. Networks are judged, and exported, by the averages, which fluctuate less.
     """
 
     model_config = ConfigDict(strict=False)
@@ -68,6 +70,7 @@ class TrainingPlan(Settings):
     recalibration_batch_size: int = added(64, before=0, ge=0, le=1 << 16)
     fitness_share: float = added(1.0, before=1.0, gt=0, le=1)
     recalibration_share: float = added(1.0, before=1.0, gt=0, le=1)
+    weight_averaging: float = added(0.0, before=0.0, ge=0, lt=1)
 
     @property
     def is_sparing(self) -> bool:

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from cars_hw.search import Search
 from cars_hw.trainer import Asked
 from cars_hw.weights.supernet_trainer import SuperNetTrainer
 from tests.fakes.configurations import TINIEST
+from tests.fakes.worker_processes import children
 
 _CONFIG = f"""{TINIEST}
 [search]
@@ -32,20 +33,6 @@ generations = 1
 [strategy]
 population_size = 4
 """
-
-
-class _Kept(Processes):
-    """Processes that stay when a search is done: they take seconds to start."""
-
-    def close(self) -> None:
-        pass
-
-
-@pytest.fixture(scope="module")
-def workers() -> Iterator[Executor]:
-    executor = _Kept(2)
-    yield executor
-    Processes.close(executor)
 
 
 @pytest.fixture
@@ -160,7 +147,7 @@ def test_a_worker_that_is_killed_with_a_task_loses_nothing(config: SearchConfig)
     killed: list[int] = []
 
     def kill_one() -> None:
-        if not killed and (found := _children()):
+        if not killed and (found := children()):
             killed.append(found[0])
             os.kill(found[0], signal.SIGKILL)
 
@@ -169,20 +156,6 @@ def test_a_worker_that_is_killed_with_a_task_loses_nothing(config: SearchConfig)
         trainer.expect([(member, "current") for member in members])
         assert [trainer.accuracy(member) for member in members] == here
     assert killed
-
-
-def _children() -> list[int]:
-    """Return the processes of this one that are workers."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*"):
-        try:
-            parent = (path / "stat").read_text().rpartition(")")[2].split()[1]
-            command = (path / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if int(parent) == os.getpid() and b"executors" in command:
-            found.append(int(path.name))
-    return found
 
 
 @pytest.mark.parametrize(

@@ -117,8 +117,12 @@ def test_what_is_lacking_of_an_interrupted_measuring_is_measured_by_the_next(
 def test_the_page_its_json_and_the_cards_show_what_was_measured(opened: Run) -> None:
     measured = as_measured(opened, opened.record())
     shown = report_json(opened)
-    page = cars_hw.report(opened).read_text()
-    assert "latency_ms measured (95 %)" in page
+    [data] = cars_hw.page_of([opened]).runs
+    for one, member in zip(data.front, measured.front, strict=True):
+        latency = one.latencies["latency_ms"]
+        assert latency.measured == one.costs[2] == pytest.approx(member.costs[2], rel=1e-5)
+        assert latency.predicted == pytest.approx(measured.predicted_of(member)["latency_ms"], rel=1e-5)
+    assert "latency, ms, measured" in cars_hw.report(opened).read_text()
     assert str(shown["front"]).count("measured_interval_ms") == len(measured.front)
     fastest = min(measured.front, key=lambda member: member.costs[2])
     options = cars_hw.FileOptions(with_fp16=True)

@@ -71,7 +71,7 @@ def option_parser(description: str) -> argparse.ArgumentParser:
 def store(name: str, raw: object) -> None:
     """Keep the raw results of a full run, with their hash, for later ``--quick`` runs."""
     _RESULTS.mkdir(exist_ok=True)
-    text = json.dumps({"sha256": _digest(raw), "raw": raw}, indent=1) + "\n"
+    text = json.dumps({"sha256": digest(raw), "raw": raw}, indent=1) + "\n"
     (_RESULTS / f"{name}.json").write_text(text)
 
 
@@ -85,12 +85,13 @@ def stored(name: str) -> Any:
     if not path.exists():
         sys.exit(f"{path} is missing: run without --quick first")
     content = json.loads(path.read_text())
-    if content["sha256"] != _digest(content["raw"]):
+    if content["sha256"] != digest(content["raw"]):
         sys.exit(f"{path} was changed by hand: its hash does not hold")
     return content["raw"]
 
 
-def _digest(raw: object) -> str:
+def digest(raw: object) -> str:
+    """Return the hash of what can be written as JSON, however that is laid out."""
     return hashlib.sha256(json.dumps(raw, sort_keys=True).encode()).hexdigest()
 
 

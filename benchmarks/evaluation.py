@@ -39,6 +39,8 @@ from cars_hw.weights.supernet_trainer import SuperNetTrainer
 from cars_hw.weights.training_plan import TrainingPlan
 from profilers import runtimes
 
+#: No image is spared.
+_ALL = {"fitness_share": 1.0, "recalibration_share": 1.0}
 #: Images of a batch in commit dfa3b7b, whatever its tensors take.
 _BEFORE_BATCH = 256
 _SHARES = 9
@@ -59,7 +61,7 @@ class TimedTrainer(SuperNetTrainer):
         plan: What else than in the demo holds of training.
     """
 
-    def __init__(self, seed: int = 0, **plan: int) -> None:
+    def __init__(self, seed: int = 0, /, **plan: float) -> None:
         config, self.inside_s = demo_config(), 0.0
         found = make_images(config)
         self.schedule = make_schedule(config, len(found.training.labels))
@@ -107,7 +109,7 @@ def ratio_rows(quick: bool) -> Iterator[Row]:
     plan = TrainingPlan(recalibration_images=256)
     large = SuperNetTrainer(Darts(), images(512 if quick else 1024), plan, total_steps=1)
     yield _ratio("evaluation.ratio.c16", large, 1 if quick else 5, ">= 1.6")
-    yield _ratio("evaluation.ratio.demo", TimedTrainer(), 3 if quick else 2 * TIMES, ">= 1.0")
+    yield _ratio("evaluation.ratio.demo", TimedTrainer(**_ALL), 3 if quick else 2 * TIMES, ">= 1.0")
 
 
 def _ratio(claim: str, trainer: SuperNetTrainer, n: int, goal: str) -> Row:
@@ -145,7 +147,9 @@ def share_rows(quick: bool) -> Iterator[Row]:
 def _shares(trainer: SuperNetTrainer, n: int) -> list[float]:
     """Return what share of an evaluation is recalibration, of ``n`` networks."""
     shares = []
-    batches = len(recalibration_batches(trainer.recalibration_images, trainer.plan.recalibration_batch_size))
+    recalibration = trainer.recalibration_images
+    recalibration = recalibration[: round(trainer.plan.recalibration_share * len(recalibration))]
+    batches = len(recalibration_batches(recalibration, trainer.plan.recalibration_batch_size))
     for architecture in _drawn(trainer, n + 1):
         stamps = [time.process_time()]
 
@@ -168,7 +172,7 @@ def ranking_rows(quick: bool) -> Iterator[Row]:
     taus: dict[int, list[float]] = {n: [] for n in _RANKED_IMAGES}
     off: dict[int, list[float]] = {n: [] for n in _RANKED_IMAGES}
     for seed in _SEEDS[: 1 if quick else None]:
-        trainer, rng = TimedTrainer(seed), np.random.default_rng(seed)
+        trainer, rng = TimedTrainer(seed, **_ALL), np.random.default_rng(seed)
         for _ in range(30 if quick else trainer.schedule.warm_up_steps):
             trainer.step([trainer.space.sample(rng)])
         ranked = _drawn(trainer, 8 if quick else _RANKED)
@@ -184,7 +188,7 @@ def ranking_rows(quick: bool) -> Iterator[Row]:
 
 def _errors(trainer: TimedTrainer, seed: int, n: int, ranked: Sequence[Architecture]) -> list[float]:
     """Return the errors that networks have, recalibrated on ``n`` images."""
-    other = TimedTrainer(seed, recalibration_images=n)
+    other = TimedTrainer(seed, recalibration_images=n, **_ALL)
     other.restore(trainer.state())
     return [1 - other.accuracy(one) for one in ranked]
 

@@ -1,10 +1,12 @@
 """What workers are worth: evaluations by two processes of one thread, and by one process of two threads.
 
 Of the demo's network with its 16 members and images, and of networks of the published size (16 channels, 8
-cells, 32x32) with few images. A ratio is of the CPU time of one process to that of all of ours, workers and
-the one that asks them, in turns; a thread that waits for the other one counts as busy, as it is on a machine
-with as many cores. With Ray installed, also time on a clock by two of its workers over that by two processes:
-it needs a network of its own, `unshare -rn sh -c 'ip link set lo up; python benchmarks/workers.py'`.
+cells, 32x32) with 2 members a worker on 2000 images: a generation has 128 a worker, on more images, for one
+sending of the weights, so that its ratio is no smaller. A ratio is of the CPU time of one process to that of
+all of ours, workers and the one that asks them, in turns; a thread that waits for the other one counts as
+busy, as it is on a machine with as many cores. With Ray installed, also time on a clock by two of its workers
+over that by two processes: it needs a network of its own, `unshare -rn sh -c 'ip link set lo up; python
+benchmarks/workers.py'`.
 
 Threads that wait for one that is not on a core burn time without end, so that all is left out, with status 4,
 where others are at work.
@@ -36,7 +38,8 @@ from cars_hw.weights.supernet_trainer import SuperNetTrainer
 from cars_hw.weights.training_plan import TrainingPlan
 
 _WORKERS, _TIMES, _QUICK_TIMES = 2, 5, 2
-_DEMO_MEMBERS, _LARGE_MEMBERS = 16, 2
+_DEMO_MEMBERS, _LARGE_MEMBERS = 16, 4
+_LARGE_IMAGES, _QUICK_IMAGES = 2000, 300
 _MOST_LOAD = 0.7
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -58,16 +61,21 @@ class Case:
     goal: str
 
 
-def cases() -> Iterator[Case]:
-    """Yield both, with weights as they are drawn: what is computed does not depend on them."""
+def cases(large_images: int = _LARGE_IMAGES) -> Iterator[Case]:
+    """Yield both, with weights as they are drawn: what is computed does not depend on them.
+
+    Args:
+        large_images: On how many the large networks are judged.
+    """
     with resources.as_file(resources.files("cars_hw.cli") / "demo.toml") as path:
         demo = SearchConfig.load(path)
     trainer, rng = make_trainer(demo, make_space(demo)), np.random.default_rng(0)
     members = variation.distinct(trainer.space, _DEMO_MEMBERS, rng=rng)
     yield Case("demo", trainer, members, ">= 1.5")
     large = Darts(channels=16, cells=8)
-    plan = TrainingPlan(recalibration_images=64, batch_size=64)
-    trainer = SuperNetTrainer(large, Data(_noise(64), _noise(128)), plan, total_steps=1)
+    plan = TrainingPlan(batch_size=64)
+    images = Data(_noise(plan.recalibration_images), _noise(large_images))
+    trainer = SuperNetTrainer(large, images, plan, total_steps=1)
     yield Case("c16_8", trainer, variation.distinct(large, _LARGE_MEMBERS, rng=rng), ">= 1.3")
 
 
@@ -81,7 +89,7 @@ def _noise(n: int) -> ImageSet:
 def by_threads(case: Case) -> list[int]:
     """Evaluate in this process, on as many threads as there would be workers."""
     trainer, found = case.trainer, list[int]()
-    examination = Examination(trainer.recalibration_images, HeldImages(*trainer.fitness), trainer.plan)
+    examination = _examination(trainer)
     for member in case.members:
         progress = Progress(member, "current")
         evaluation = examination.begun(progress, trainer.supernet, soft_path=False)
@@ -92,11 +100,18 @@ def by_threads(case: Case) -> list[int]:
     return found
 
 
+def _examination(trainer: SuperNetTrainer) -> Examination:
+    """Return what the trainer judges by: the share of its images that its plan says."""
+    recalibration, share = trainer.recalibration_images, trainer.plan.recalibration_share
+    taken = recalibration[: round(share * len(recalibration))]
+    return Examination(taken, HeldImages(*trainer.judging_images), trainer.plan)
+
+
 def by_workers(case: Case) -> list[int]:
     """Let the trainer's judges evaluate, weights and images sent anew."""
     trainer = case.trainer
     trainer.expect([(member, "current") for member in case.members])
-    images = len(trainer.fitness[1])
+    images = len(trainer.judging_images[1])
     return [round(trainer.accuracy(member) * images) for member in case.members]
 
 
@@ -169,7 +184,8 @@ def main() -> None:
         sys.exit(4)
     times = _QUICK_TIMES if options.quick else _TIMES
     torch.set_num_threads(_WORKERS)
-    found = [row for case in cases() for of in (worker_rows, ray_rows) for row in of(case, times)]
+    images = _QUICK_IMAGES if options.quick else _LARGE_IMAGES
+    found = [row for case in cases(images) for of in (worker_rows, ray_rows) for row in of(case, times)]
     finish(found, options)
 
 

@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from cars_hw.saving.checkpoint import CheckpointFolder
     from cars_hw.saving.record import Generation
     from cars_hw.search import Schedule, Search
+    from cars_hw.searches import Searched, run_searches
     from cars_hw.tabular_trainer import TabularCost, TabularTrainer, known_space, read_figures
     from cars_hw.trainer import Trainer
     from cars_hw.weights.distributed.team import Team, joined_team
@@ -138,6 +139,7 @@ __all__ = [
     "Screen",
     "Search",
     "SearchConfig",
+    "Searched",
     "SelectionError",
     "SpecError",
     "StorageError",
@@ -194,6 +196,7 @@ __all__ = [
     "retrained_by",
     "retrained_members",
     "retrained_of",
+    "run_searches",
     "spaces",
     "strategies",
     "to_text",
@@ -255,6 +258,7 @@ _HOMES = {
     "Schedule": "cars_hw.search",
     "Screen": "cars_hw.evolution.screening",
     "Search": "cars_hw.search",
+    "Searched": "cars_hw.searches",
     "SearchConfig": "cars_hw.config",
     "SelectionError": "cars_hw.errors",
     "SpecError": "latency_tables",
@@ -312,6 +316,7 @@ _HOMES = {
     "retrained_by": "cars_hw.retraining.retrain",
     "retrained_members": "cars_hw.results.reporting.retrained",
     "retrained_of": "cars_hw.retraining.records",
+    "run_searches": "cars_hw.searches",
     "spaces": "cars_hw.spaces",
     "strategies": "cars_hw.strategies",
     "to_text": "cars_hw.networks.architecture",

@@ -1,7 +1,7 @@
 """Candidate: an architecture with its costs now and before this generation's training; and fronts of them."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
 from pydantic import GetCoreSchemaHandler
@@ -41,6 +41,11 @@ class Candidate:
     def __post_init__(self) -> None:
         if self.bounds is not None and len(self.bounds) != len(self.costs):
             raise SelectionError(f"a candidate of {len(self.costs)} costs has {len(self.bounds)} bounds")
+
+    def with_error(self, error: float) -> Self:
+        """Return the candidate with another first cost, which is its own bound."""
+        bounds = None if self.bounds is None else (error, *self.bounds[1:])
+        return replace(self, costs=(error, *self.costs[1:]), bounds=bounds)
 
     @property
     def limited(self) -> tuple[float, ...]:

@@ -8,6 +8,7 @@ saved between batches.
 
 import secrets
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -41,7 +42,7 @@ from cars_hw.weights.supernet import SuperNet
 from cars_hw.weights.training_plan import TrainingPlan
 from devices.foundation import ConfigError
 
-#: From so many seconds of evaluations on, workers that take some seconds to start save more than that.
+#: Two workers start in 1.3 s, and save more from 3 s of evaluations on; later where others are at work.
 _PAYS_FROM_S = 6.0
 
 
@@ -67,6 +68,10 @@ class Manner:
     is_half: bool
     channels_last: list[str]
 
+    def makes(self) -> tuple[object, ...]:
+        """Return what decides which modules there are; options may become fewer, or more again."""
+        return self.space, self.settings, self.plan.layout, self.is_half
+
 
 _MANNER = TypeAdapter(Manner)
 _CPU = torch.device("cpu")
@@ -91,10 +96,11 @@ class Job(TypedDict):
 
 
 class Result(TypedDict):
-    """What a worker answers: right images, and the seconds that it took."""
+    """What a worker answers: right images, the seconds that it took, and the sum of losses."""
 
     right: int
     seconds: float
+    loss_units: int
 
 
 class ExecutorJudges:
@@ -175,7 +181,7 @@ class ExecutorJudges:
         jobs = jobs_of(asked, state, operation_kinds=self._operation_kinds)
         found = self.executor.map(judge_job, jobs, shared=state.arrays, while_waiting=while_waiting)
         for index, result in found:
-            yield asked[index], Judged(result["right"], result["seconds"])
+            yield asked[index], Judged(result["right"], result["seconds"], result["loss_units"])
 
 
 def judges_of(
@@ -248,7 +254,8 @@ def judge_job(job: Job, shared: Shared) -> Result:
         while not evaluation.is_done:
             evaluation.advance()
         evaluation.settle()
-    return Result(right=progress.right, seconds=time.perf_counter() - start_s)
+    seconds = time.perf_counter() - start_s
+    return Result(right=progress.right, seconds=seconds, loss_units=progress.loss_units)
 
 
 @dataclass(frozen=True)
@@ -275,39 +282,43 @@ _held: list[_Subject] = []
 
 
 def _subject(job: Job, shared: Shared) -> _Subject:
-    """Return what ``job`` is of, made anew where the last job was of another."""
+    """Return what ``job`` is of; where the last job was of another, its modules take up the new weights."""
     if not _held or _held[0].name != job["subject"]:
-        before = _held.pop() if _held else None  # its memory is free before there is more
-        del before
-        _held.append(_made(job, shared))
+        kinds.load_kinds(job["operation_kinds"])
+        manner = _MANNER.validate_python(job["manner"])
+        before = _held.pop() if _held else None
+        if before is not None and before.manner.makes() != manner.makes():
+            before = None  # its memory is free before there is more
+        _held.append(_made(job["subject"], manner, shared, before))
     return _held[0]
 
 
-def _made(job: Job, shared: Shared) -> _Subject:
-    kinds.load_kinds(job["operation_kinds"])
-    manner = _MANNER.validate_python(job["manner"])
-    space = spaces.load(manner.space, **manner.settings)
-    found = {weights: _supernet(manner, space, weights, shared) for weights in get_args(Weights)}
-    supernets = {weights: one for weights, one in found.items() if one is not None}
-    images = {name: _images(name, manner, shared) for name in (FITNESS, RECALIBRATION)}
+def _made(name: str, manner: Manner, shared: Shared, before: _Subject | None) -> _Subject:
+    space = spaces.load(manner.space, **manner.settings) if before is None else before.space
+    supernets: dict[Weights, SuperNet] = {}
+    for weights in get_args(Weights):
+        packed = {key: shared[f"{weights}/{key}"] for key in _types_of(weights, shared)}
+        if packed:
+            there = None if before is None else before.supernets.get(weights)
+            supernet = supernets[weights] = there or _supernet(manner, space)
+            active = space.restrict(manner.allowed)
+            if active.allowed != supernet.space.allowed:
+                supernet.activate(active)
+            supernet.unpack({key: _tensor(array) for key, array in packed.items()})
+    images = {key: _images(key, manner, shared) for key in (FITNESS, RECALIBRATION)}
     fitness = HeldImages(images[FITNESS], _tensor(shared[LABELS]))
-    examination = Examination(images[RECALIBRATION], fitness, manner.plan)
-    return _Subject(job["subject"], manner, space, supernets, examination)
+    return _Subject(name, manner, space, supernets, Examination(images[RECALIBRATION], fitness, manner.plan))
 
 
-def _supernet(manner: Manner, space: SearchSpace, weights: Weights, shared: Shared) -> SuperNet | None:
-    """Return a SuperNet with ``weights``; ``None`` where these are not shared."""
+def _types_of(weights: Weights, shared: Shared) -> list[str]:
+    """Return for which types of number there are ``weights``; none where these are not shared."""
     prefix = f"{weights}/"
-    tensors = {
-        name.removeprefix(prefix): _tensor(array) for name, array in shared.items() if name.startswith(prefix)
-    }
-    if not tensors:
-        return None
+    return [name.removeprefix(prefix) for name in shared if name.startswith(prefix)]
+
+
+def _supernet(manner: Manner, space: SearchSpace) -> SuperNet:
     place = partial(lay_out, layout=manner.plan.layout, device=_CPU, is_half=manner.is_half)
-    supernet = SuperNet(space, place=place)
-    supernet.activate(space.restrict(manner.allowed))
-    supernet.load_state_dict(tensors)
-    return supernet
+    return SuperNet(space, place=place)
 
 
 def _images(name: str, manner: Manner, shared: Shared) -> Tensor:
@@ -317,5 +328,6 @@ def _images(name: str, manner: Manner, shared: Shared) -> Tensor:
 
 
 def _tensor(array: NDArray[np.generic]) -> Tensor:
-    """Return an array as a tensor; one that may not be written to is copied, since torch warns of it."""
-    return torch.from_numpy(array if array.flags.writeable else array.copy())
+    """Return an array as a tensor that nobody writes to: torch warns of those that may not be written to."""
+    with warnings.catch_warnings(action="ignore", category=UserWarning):
+        return torch.from_numpy(array)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from cars_hw.candidate import Candidate, Front, bounds_of
 from cars_hw.errors import CheckpointError
 from cars_hw.evolution.screening import Screen
+from cars_hw.evolution.steadying import Evaluated, steadied_candidates
 from cars_hw.ledger import Json
 from cars_hw.networks.architecture import Architecture
 from cars_hw.objectives import Objective
@@ -23,7 +24,7 @@ from cars_hw.saving.record import Generation, Part, Record, read_record, read_st
 from cars_hw.saving.replay import LoggedTrainer
 from cars_hw.saving.safe_points import Budget, Ended, EndedBy, Position, Watch
 from cars_hw.strategies._strategy import SearchFacts, Strategy
-from cars_hw.trainer import Asked, ForeseeingTrainer, PausableTrainer, Trainer
+from cars_hw.trainer import Asked, ForeseeingTrainer, PausableTrainer, SparingTrainer, Trainer
 from devices.foundation import ConfigError, plugin_name
 
 #: The number of ``numerics`` that a checkpoint without one was written with.
@@ -234,21 +235,23 @@ class Search:
                 objective.prepare(asked)
             self._expect(list(self._evaluations(asked)))
             evaluated = [self._evaluate(architecture) for architecture in asked]
-            self._logged.require_used_up()
-            return self._complete(evaluated)
+            return self._complete(steadied_candidates(evaluated))
 
     def _complete(self, evaluated: Sequence[Candidate]) -> Generation:
         """Select, and save the generation."""
         if self._screen is not None:
             self._screen.learn(evaluated)
         self.strategy.tell(evaluated)
+        errors = self._errors_at_the_end()
+        self._logged.require_used_up()
         self._measure()
         self._activate()
         names = tuple(objective.name for objective in self.objectives)
+        population = _with_errors(self.strategy.population, errors)
         generation = Generation(
             self._next,
-            self.strategy.population,
-            Front(self.strategy.front(), names),
+            population,
+            Front(self.strategy.front_of(population), names),
             names,
             self.trainer.ledger.to_json(),
             time.perf_counter() - self._start_s,
@@ -259,6 +262,22 @@ class Search:
         self._part, self._is_renewed = Part(), False
         self._next += 1
         return generation
+
+    def _errors_at_the_end(self) -> dict[Architecture, float]:
+        """Return the errors of the last population by all fitness images, where a share of them has judged.
+
+        The strategy keeps its own errors: a search that is extended goes on as if it had not ended.
+        """
+        trainer, is_last = self.trainer, self._next == self.schedule.generations
+        if not (is_last and isinstance(trainer, SparingTrainer) and trainer.is_sparing):
+            return {}
+        members = [member.architecture for member in self.strategy.population]
+        trainer.judge_by_all(True)
+        try:
+            self._expect([(member, "current") for member in members])
+            return {member: 1.0 - self._logged.accuracy(member) for member in members}
+        finally:
+            trainer.judge_by_all(False)
 
     def _measure(self) -> None:
         """Let members of the new front be measured where it is time; then all known costs are others."""
@@ -278,8 +297,10 @@ class Search:
         self._renew_known_costs()
         if self.history:
             last = self.history[-1]
-            front = Front(self.strategy.front(), last.objectives)
-            self.history[-1] = replace(last, population=self.strategy.population, front=front)
+            errors = {member.architecture: member.costs[0] for member in last.population}
+            members = _with_errors(self.strategy.population, errors)
+            front = Front(self.strategy.front_of(members), last.objectives)
+            self.history[-1] = replace(last, population=members, front=front)
         if checkpoint.is_partial:
             known = {objective.name: objective for objective in self.objectives[1:]}
             self._part.log.renew(known, self.strategy.space.choices)
@@ -365,13 +386,15 @@ class Search:
             self._logged.remember()
             self.strategy.train(self._logged, self.schedule.steps)
 
-    def _evaluate(self, architecture: Architecture) -> Candidate:
+    def _evaluate(self, architecture: Architecture) -> Evaluated:
         self._before_evaluation()
-        costs = tuple(
-            self._logged.cost(objective.name, architecture, objective) for objective in self.objectives
-        )
-        bounds = bounds_of(self.objectives[1:], architecture, costs)
-        return Candidate(architecture, costs, self._previous_error(architecture), bounds)
+        first, *others = self.objectives
+        error, loss = self._logged.error(first.name, architecture, first)
+        known = (self._logged.cost(one.name, architecture, one) for one in others)
+        costs = (error, *known)
+        bounds = bounds_of(others, architecture, costs)
+        previous_error, previous_loss = self._previous_error(architecture)
+        return Evaluated(Candidate(architecture, costs, previous_error, bounds), loss, previous_loss)
 
     def _evaluations(self, asked: Sequence[Architecture]) -> Iterator[Asked]:
         """Yield the evaluations of candidates, in the order in which they are made."""
@@ -386,17 +409,18 @@ class Search:
         if isinstance(self.trainer, ForeseeingTrainer):
             self.trainer.expect(asked)
 
-    def _previous_error(self, architecture: Architecture) -> float | None:
-        """Return the error before this generation's training, where the strategy asks for it.
+    def _previous_error(self, architecture: Architecture) -> tuple[float | None, float | None]:
+        """Return the error before this generation's training, where the strategy asks for it, and its loss.
 
         A member's was measured with those very weights in the last round; a newcomer's is measured now.
         """
         if self._next == 0 or not self.strategy.needs_previous_error:
-            return None
+            return None, None
         for member in self.strategy.population:
             if member.architecture == architecture:
-                return member.costs[0]
-        return 1.0 - self._logged.accuracy(architecture, weights="previous")
+                return member.costs[0], None
+        accuracy, loss = self._logged.judged(architecture, "previous")
+        return 1.0 - accuracy, loss
 
     def _record(self, trainer: Mapping[str, Json]) -> Record:
         """Return where the search stands between two generations, with these values of its trainer."""
@@ -441,3 +465,8 @@ class Search:
                     f"the checkpoint was written with {name} {found.get(name)}, this search has {forms[0]}; "
                     "restore that, or start anew in another folder"
                 )
+
+
+def _with_errors(members: Sequence[Candidate], errors: Mapping[Architecture, float]) -> tuple[Candidate, ...]:
+    """Return the members with ``errors``, or with their own where there is none."""
+    return tuple(member.with_error(errors.get(member.architecture, member.costs[0])) for member in members)

@@ -55,10 +55,12 @@ class Judged:
     Attributes:
         right: Images that were classified rightly.
         seconds: Time in it.
+        loss_units: Sum of losses, where images are spared.
     """
 
     right: int
     seconds: float
+    loss_units: int = 0
 
 
 class Judges(Protocol):
@@ -179,6 +181,25 @@ class PausableTrainer(Trainer, Protocol):
         That is ``state`` with the previous weights, and the evaluation that ``between_batches`` was called
         from: a trainer that has restored it goes on there where it is asked for the same one next.
         """
+        ...
+
+
+@runtime_checkable
+class SparingTrainer(Trainer, Protocol):
+    """A trainer that may judge by some of its fitness images, and at the end by all."""
+
+    @property
+    def is_sparing(self) -> bool:
+        """Whether there are images that ``accuracy`` does not judge by, unless it is told to."""
+        ...
+
+    @property
+    def last_loss(self) -> float:
+        """The mean loss of the last evaluation, if it was by some images."""
+        ...
+
+    def judge_by_all(self, by_all: bool) -> None:
+        """Let ``accuracy`` judge by all images from now on, or by some of them again."""
         ...
 
 

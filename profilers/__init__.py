@@ -32,14 +32,14 @@ if TYPE_CHECKING:
         measure,
         plan_at,
     )
-    from profilers.fleet import Fleet
+    from profilers.fleet import Elsewhere, Fleet, Measurer
     from profilers.formats import Description, FileFormat
     from profilers.lowering.batch_norm import distinct_statistics
     from profilers.lowering.borders import WithPreprocessing, WithSoftmax
     from profilers.parts import parts_of
     from profilers.plan import USUAL, MeasurementPlan, Quality, SentinelPlan
     from profilers.profiler import Profiler, plan_for
-    from profilers.progress.report import OnProgress, Progress, ignore_progress
+    from profilers.progress.report import OnProgress, OnStep, Progress, Step, ignore_progress
     from profilers.runtimes._kept import kept_graph
     from profilers.runtimes._runtime import (
         IdentifiedCounter,
@@ -59,6 +59,7 @@ __all__ = [
     "USUAL",
     "BusyError",
     "Description",
+    "Elsewhere",
     "ExportError",
     "FellBackError",
     "FileFormat",
@@ -70,8 +71,10 @@ __all__ = [
     "LoweredModel",
     "LoweringCounter",
     "MeasurementPlan",
+    "Measurer",
     "NetworkNode",
     "OnProgress",
+    "OnStep",
     "OperatorTime",
     "Profiler",
     "ProfilingError",
@@ -80,6 +83,7 @@ __all__ = [
     "Runtime",
     "SentinelPlan",
     "Setup",
+    "Step",
     "TfLiteModel",
     "ThrottledError",
     "UnitCounter",
@@ -113,6 +117,7 @@ _HOMES = {
     "BusyError": "profilers.errors",
     "CONTROLS": "profilers.filling",
     "Description": "profilers.lowering.description",
+    "Elsewhere": "profilers.fleet",
     "ExportError": "profilers.errors",
     "FellBackError": "profilers.errors",
     "FileFormat": "profilers.formats._format",
@@ -124,8 +129,10 @@ _HOMES = {
     "LoweredModel": "profilers.runtimes._runtime",
     "LoweringCounter": "profilers.runtimes._runtime",
     "MeasurementPlan": "profilers.plan",
+    "Measurer": "profilers.fleet",
     "NetworkNode": "profilers.units.counter",
     "OnProgress": "profilers.progress.report",
+    "OnStep": "profilers.progress.report",
     "OperatorTime": "profilers.runtimes._runtime",
     "Profiler": "profilers.profiler",
     "ProfilingError": "profilers.errors",
@@ -134,6 +141,7 @@ _HOMES = {
     "Runtime": "profilers.runtimes._runtime",
     "SentinelPlan": "profilers.plan",
     "Setup": "profilers.filling",
+    "Step": "profilers.progress.report",
     "TfLiteModel": "profilers.runtimes._tflite.interpreter",
     "ThrottledError": "profilers.errors",
     "USUAL": "profilers.plan",

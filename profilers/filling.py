@@ -21,7 +21,7 @@ from latency_tables import (
 from profilers import runtimes
 from profilers._sampling.sampling import failure
 from profilers.errors import ProfilingError
-from profilers.fleet import Fleet
+from profilers.fleet import Elsewhere, Fleet
 from profilers.parts import parts_of
 from profilers.plan import USUAL, MeasurementPlan, Quality
 from profilers.profiler import Profiler, plan_for, plan_of_kind
@@ -92,6 +92,7 @@ def fill_table(  # noqa: PLR0913  (what, where, on what and how)
     setup: Setup,
     *,
     addresses: Sequence[str] = (),
+    elsewhere: Sequence[Elsewhere] = (),
     quality: Quality = USUAL,
     retry_failures: bool = False,
     again: bool = False,
@@ -109,6 +110,7 @@ def fill_table(  # noqa: PLR0913  (what, where, on what and how)
         setup: On what.
         addresses: Identical devices that share the work; that of ``setup`` if empty. Parts of the table that
             an earlier call left are merged.
+        elsewhere: Identical devices that other processes measure on, in place of all of these.
         quality: How precisely.
         retry_failures: Whether what failed before is measured again.
         again: Whether everything is measured anew; by one device only.
@@ -124,16 +126,17 @@ def fill_table(  # noqa: PLR0913  (what, where, on what and how)
         TableError: The table cannot be written.
     """
     shared = addresses or [setup.device]
-    if again and (len(shared) > 1 or parts_of(path)):
+    is_shared = bool(elsewhere) or len(shared) > 1 or bool(parts_of(path))
+    if again and is_shared:
         raise ProfilingError(
             f"{path} is measured anew by one device alone, and has no parts of several then: profile it first"
         )
-    if len(shared) > 1 or parts_of(path):
+    if is_shared:
         filled = _fill_by_fleet(
             path,
             workloads,
             setup,
-            shared,
+            elsewhere or shared,
             quality=quality,
             retry_failures=retry_failures,
             allow_changed=allow_changed,
@@ -276,7 +279,7 @@ def _fill_by_fleet(  # noqa: PLR0913  (those of fill_table)
     path: Path,
     workloads: Sequence[Workload],
     setup: Setup,
-    addresses: Sequence[str],
+    wanted: Sequence[str | Elsewhere],
     *,
     quality: Quality,
     retry_failures: bool,
@@ -286,9 +289,14 @@ def _fill_by_fleet(  # noqa: PLR0913  (those of fill_table)
 ) -> Filled:
     with ExitStack() as opened:
         members = [
-            (opened.enter_context(devices.connect(address)), setup.load_runtime()) for address in addresses
+            (opened.enter_context(devices.connect(one)), setup.load_runtime())
+            if isinstance(one, str)
+            else one
+            for one in wanted
         ]
-        plan = plan_for(members[0][0], quality)
+        labels = [one if isinstance(one, str) else one.label for one in wanted]
+        first = members[0]
+        plan = plan_for(first[0], quality) if isinstance(first, tuple) else plan_at(first.address, quality)
         tally = Tally([workload.spec for workload in workloads], plan, on_progress)
         watchers: dict[str, OnStep] = {}
         fleet = Fleet(
@@ -297,10 +305,10 @@ def _fill_by_fleet(  # noqa: PLR0913  (those of fill_table)
             allow_changed=allow_changed,
             on_step=lambda name, step: watchers[name](step),
         )
-        for name, address, (device, _) in zip(fleet.names, addresses, members, strict=True):
-            watchers[name] = tally.watch(address, device)
+        for name, label, member in zip(fleet.names, labels, members, strict=True):
+            watchers[name] = tally.watch(label, member[0] if isinstance(member, tuple) else None)
         there, failed = _in_table_and_parts(path)
-        tally.begin(there, {} if retry_failures else failed, addresses[0])
+        tally.begin(there, {} if retry_failures else failed, labels[0])
         entries = list(
             fleet.fill(
                 path,

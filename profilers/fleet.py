@@ -8,17 +8,19 @@ phone to repeat its own figure to within 5 % (mobile_open/rules); the same is as
 
 import queue
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from devices import Device, DeviceError, DeviceLostError
 from latency_tables import ChangedConditionsError, Entry, KeyedBy, LatencyTable, OpSpec, TableHeader
 from profilers.parts import (
     TOLERANCE,
+    Identified,
     member_names,
     merge,
     name_of_boot,
@@ -28,7 +30,7 @@ from profilers.parts import (
 )
 from profilers.plan import MeasurementPlan
 from profilers.profiler import Profiler
-from profilers.progress.report import Step
+from profilers.progress.report import OnStep, Step
 from profilers.runtimes._runtime import Runtime, Workload
 
 #: Workloads that a device takes at a time, at most: a lost one gives back at most so many.
@@ -78,11 +80,64 @@ class _StoppedError(Exception):
     """The work was stopped between two runs."""
 
 
+class Measurer(Protocol):
+    """What a member of a fleet measures by; ``Profiler`` says what each of these does."""
+
+    taken_up: int
+
+    @property
+    def device(self) -> Identified:
+        """The device."""
+        ...
+
+    @property
+    def resting_s(self) -> float:
+        """Seconds that were lost to waiting for it to be ready."""
+        ...
+
+    def header(self, keyed_by: KeyedBy = "operations") -> TableHeader:
+        """Return the conditions that everything measured on it shares."""
+        ...
+
+    def fill(
+        self, table: LatencyTable, workloads: Iterable[Workload], *, retry_failures: bool = False
+    ) -> Iterator[Entry]:
+        """Measure what ``table`` lacks; each entry is in the table before it is yielded.
+
+        Raises:
+            DeviceError: The device, or its host, was lost.
+        """
+        ...
+
+    def outdated(self, table: LatencyTable) -> set[OpSpec]:
+        """Return what ``table`` holds of a time when the device was slower than it has proved to be."""
+        ...
+
+
+class Elsewhere(Identified, Protocol):
+    """A device that another process measures on, perhaps of another host."""
+
+    @property
+    def address(self) -> str:
+        """``NAME[:ADDRESS]``, as its host connects to it."""
+        ...
+
+    @property
+    def label(self) -> str:
+        """What it is called, in progress and in messages."""
+        ...
+
+    def measurer(self, on_step: OnStep, before_run: Callable[[], None]) -> Measurer:
+        """Return what measures on it. Arguments as those of ``Profiler``."""
+        ...
+
+
 class Fleet:
     """Devices that are alike but for their serial numbers, each with a runtime of its own.
 
     Args:
-        members: Each device with its runtime; the caller closes the devices.
+        members: Each device with its runtime, or one that another process measures on; the caller closes
+            them.
         plan: How long to measure.
         tolerance: Largest relative difference of a control between two devices.
         allow_changed: Which conditions may differ between the devices, their parts and the table: see
@@ -101,7 +156,7 @@ class Fleet:
 
     def __init__(
         self,
-        members: Sequence[tuple[Device, Runtime]],
+        members: Sequence[tuple[Device, Runtime] | Elsewhere],
         plan: MeasurementPlan,
         *,
         tolerance: float = TOLERANCE,
@@ -111,11 +166,14 @@ class Fleet:
         self._tolerance, self._on_step, self._allow_changed = tolerance, on_step, allow_changed
         self._chunk_size = min(_CHUNK, plan.group_size)  # whole groups: each costs the sentinel once
         self._work = _Work(self._chunk_size)
-        self._profilers: dict[str, Profiler] = {}
-        self.names = member_names([device for device, _ in members])
-        for name, (device, runtime) in zip(self.names, members, strict=True):
-            self._profilers[name] = Profiler(
-                device, runtime, plan, on_step=partial(on_step, name), before_run=self._require_going_on
+        self._profilers: dict[str, Measurer] = {}
+        self.names = member_names([one[0] if isinstance(one, tuple) else one for one in members])
+        for name, member in zip(self.names, members, strict=True):
+            step, check = partial(on_step, name), self._require_going_on
+            self._profilers[name] = (
+                Profiler(*member, plan, on_step=step, before_run=check)
+                if isinstance(member, tuple)
+                else member.measurer(step, check)
             )
         self._headers = {name: profiler.header() for name, profiler in self._profilers.items()}
         _require_all_alike([*self._headers.values()], allow_changed)
@@ -123,9 +181,7 @@ class Fleet:
 
     def __repr__(self) -> str:
         first = next(iter(self._profilers.values()))
-        return (
-            f"<fleet of {len(self._profilers)}, {len(self.lost)} lost: {first.runtime!r} on {first.device!r}>"
-        )
+        return f"<fleet of {len(self._profilers)}, {len(self.lost)} lost: {first!r}>"
 
     @property
     def resting_s(self) -> float:

@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
-from devices import Device, DeviceError
+from devices import DeviceError, DeviceInfo
 from latency_tables import (
     ChangedConditionsError,
     LatencyTable,
@@ -23,6 +24,18 @@ from profilers.runtimes._runtime import Workload
 
 #: Largest relative difference of a control between two devices whose entries may stand in one table.
 TOLERANCE = 0.05
+
+
+class Identified(Protocol):
+    """What tells a device from others."""
+
+    def info(self) -> DeviceInfo:
+        """Return its identity."""
+        ...
+
+    def boot_id(self) -> str:
+        """Return a name of its present boot; empty where it has none."""
+        ...
 
 
 def parts_of(path: Path) -> list[Path]:
@@ -40,7 +53,7 @@ def part_path(path: Path, name: str) -> Path:
     return path.with_name(f"{path.name}.part-{name}")
 
 
-def member_names(members: Sequence[Device]) -> tuple[str, ...]:
+def member_names(members: Sequence[Identified]) -> tuple[str, ...]:
     """Return a name of each device, in hexadecimal digits: the hash of its serial number.
 
     Cheap phones leave the factory with one number, or with none. Those get the hash of their present boot
@@ -66,7 +79,7 @@ def member_names(members: Sequence[Device]) -> tuple[str, ...]:
     )
 
 
-def name_of_boot(device: Device) -> str:
+def name_of_boot(device: Identified) -> str:
     """Return the name of a device until it restarts: of its serial number and its present boot."""
     boot = hashlib.sha256(b"cars_hw: a boot " + device.boot_id().encode()).hexdigest()[:16]
     return device.info().serial_hash + boot

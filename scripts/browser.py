@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -76,7 +76,9 @@ class Browser:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        os.close(self._out)  # at its end, Chromium leaves
+        with suppress(BrowserError):
+            self.call("Browser.close")
+        os.close(self._out)
         try:
             self._process.wait(timeout=10)
         except subprocess.TimeoutExpired:

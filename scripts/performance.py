@@ -58,10 +58,21 @@ _SECTIONS = (
         "An evaluation",
         ("evaluation.", "recalibration."),
         "The time of an evaluation of commit dfa3b7b (256 images at once, copied weights) over that of\n"
-        "today, for `darts` with 16 channels and 8 cells, and for the demo's networks. `share`: of a\n"
-        "demo's evaluation, what recomputes the statistics of batch normalisation. `tau`: Kendall's\n"
+        "today, for `darts` with 16 channels and 8 cells, and for the demo's networks. `share`: of an\n"
+        "evaluation of either, what recomputes the statistics of batch normalisation. `tau`: Kendall's\n"
         "tau-b of errors with statistics of so many images with those of many (2 048), 40 networks after\n"
-        "the demo's warm-up, a seed each. `python benchmarks/evaluation.py`.",
+        "the demo's warm-up, a seed each; `error off by` is the deviation of their difference.\n"
+        "`python benchmarks/evaluation.py`.",
+    ),
+    _Section(
+        "Images that judge",
+        ("ranking.", "previous."),
+        "Two searches were recorded image by image: the demo's, and one of 5 cells with 8 channels on\n"
+        "CIFAR-10. From the candidates of each generation pNSGA-III chooses by a full set of images, by a\n"
+        "second one that is as large and disjoint, and by a fifth of the first. The figure is how much more\n"
+        "of the survivors, or of the first front, by the first set is among the survivors by the fifth than\n"
+        "among those by the second set.\n"
+        "`python benchmarks/passes.py`.",
     ),
     _Section(
         "The loop",
@@ -84,6 +95,33 @@ _SECTIONS = (
         "of all of them, and on a clock (`clock_ratio`): of the demo's 16 members, and of two networks of\n"
         "16 channels and 8 cells; weights and images are sent anew each time. `ray.overhead` is time on a\n"
         "clock by two workers of Ray over that by two processes. `python benchmarks/workers.py`.",
+    ),
+    _Section(
+        "The demo's search, before and now",
+        ("demo_before.",),
+        "The search step alone, on two cores, beside that of commit dfa3b7b, in turns, for each of three\n"
+        "seeds: time on a clock (`search_ratio`) and CPU time of all processes (`search_cpu_ratio`), each\n"
+        "by its own configuration of the demo. `error`: of the last front's most accurate member, on 1,000\n"
+        "images that neither search saw; the difference is to be half a point at most. Spread: the range of\n"
+        "seeds. `python benchmarks/demo_before.py`.",
+    ),
+    _Section(
+        "What cheaper searches cost in quality",
+        ("quality.",),
+        "Searches of the demo's size, equal steps, paired by seeds: as few images as judge in the demo,\n"
+        "and screening with estimated latencies (`fewer`), against all images and no screening (`plain`).\n"
+        "Hypervolume of the last front by errors on images that no search saw, as a share of the box up to\n"
+        "an error of 20 % and between the cheapest and dearest of 500 random networks. `difference`: the\n"
+        "one-sided 95 % bound of the mean difference. `images`: those of evaluations. `python\n"
+        "benchmarks/quality.py`.",
+    ),
+    _Section(
+        "Preparing to measure",
+        ("prepare.",),
+        "What `cars-hw profile` computes for `darts` at CIFAR size before it measures: networks are lowered\n"
+        "and what ONNX Runtime executes of them is counted; with an empty folder of caches, and with one\n"
+        "that a process before has filled. Loading the libraries does not count.\n"
+        "`python benchmarks/speed.py`.",
     ),
     _Section(
         "Starting",

@@ -55,6 +55,9 @@ def test_a_wheel_holds_the_four_packages_typed_and_with_the_demo(tmp_path: Path)
     assert {name.split("/")[0] for name in names if ".dist-info" not in name} == _PACKAGES
     assert {f"{package}/py.typed" for package in _PACKAGES} <= set(names)
     assert "cars_hw/cli/demo.toml" in names
+    assert {f"cars_hw/results/reporting/drawing/assets/{name}" for name in ("main.js", "style.css")} <= set(
+        names
+    )
 
 
 def test_a_source_distribution_holds_what_its_tests_and_checks_need(tmp_path: Path) -> None:

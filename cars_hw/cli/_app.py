@@ -18,6 +18,7 @@ from cars_hw.cli import (
     report,
     retrain,
     search,
+    searches,
     table,
 )
 from cars_hw.cli._commands import explained
@@ -47,6 +48,7 @@ for verb, examples in (
     (init.init, init.EXAMPLES),
     (profile.profile, profile.EXAMPLES),
     (search.search, search.EXAMPLES),
+    (searches.searches, searches.EXAMPLES),
     (retrain.retrain, retrain.EXAMPLES),
     (export.export, export.EXAMPLES),
     (bench.bench, bench.EXAMPLES),

@@ -1,6 +1,7 @@
 """``cars-hw profile``: measure what a latency table lacks of a space."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -35,6 +36,7 @@ from profilers import ProfilingError
 
 if TYPE_CHECKING:
     from cars_hw.config import SearchConfig
+    from cars_hw.executors import Executor
     from cars_hw.results.forecast import MeasuringForecast
     from profilers import Filled
 
@@ -46,6 +48,7 @@ EXAMPLES = (
     "cars-hw profile --config search.toml --device android --runtime tflite --table phone.jsonl",
     "cars-hw profile --config search.toml --networks-of runs/first --table cpu.jsonl",
     "cars-hw profile --config search.toml --networks-only 20 --table npu.jsonl",
+    "cars-hw profile --config search.toml --device android --table phone.jsonl --executor ray://10.0.0.5:10001",
 )
 
 
@@ -88,6 +91,13 @@ def profile(
     spread_s: SpreadOption = 10.0,
     keep_every_s: KeepOption = 30.0,
     benchmark_binary: BinaryOption = None,
+    executor: Annotated[
+        str | None,
+        typer.Option(
+            "--executor",
+            help="Where the devices are, if not here: those of the hosts of ray or ray://HOST:PORT.",
+        ),
+    ] = None,
     retry_failures: Annotated[
         bool, typer.Option("--retry-failures", help="Measure again what failed before.")
     ] = False,
@@ -132,13 +142,20 @@ def profile(
         forecast_of, measure, what = _of_networks(networks_only)
     else:
         raise typer.BadParameter("--networks-only makes a table of other networks, and of nothing else")
-    forecast = forecast_of(resolved, devices=device or (), quality=quality, retry_failures=retry_failures)
-    say(f"{path}: {forecast}")
-    kept = f"{path} and its parts" if len(device or ()) > 1 else path
-    with measuring_bars(what, kept) as show:
-        filled = measure(
-            resolved, devices=device or (), quality=quality, retry_failures=retry_failures, on_progress=show
-        )
+    with _hosts(executor, device or [resolved.latency.device]) as (far, places):
+        measure = measure if far is None else partial(measure, executor=far)
+        devices = places or device or ()
+        forecast = forecast_of(resolved, devices=devices, quality=quality, retry_failures=retry_failures)
+        say(f"{path}: {forecast}")
+        kept = f"{path} and its parts" if len(devices) > 1 or far else path
+        with measuring_bars(what, kept) as show:
+            filled = measure(
+                resolved,
+                devices=device or (),
+                quality=quality,
+                retry_failures=retry_failures,
+                on_progress=show,
+            )
     for reason in filled.lost:
         say(f"given up: {reason}; the others took over what it had not finished")
     _print(path, filled, json=json)
@@ -148,6 +165,20 @@ def profile(
         say(f"{path}: {found}" + (f"; run `{command}`" if found.can_be_validated else ""))
         _print_caution(resolved)
     _require_measured(path, filled)
+
+
+@contextmanager
+def _hosts(executor: str | None, names: Sequence[str]) -> "Iterator[tuple[Executor | None, list[str]]]":
+    """Yield the executor whose hosts have the devices, and these; nothing where they are this machine's."""
+    if executor is None:
+        yield None, []
+        return
+    from cars_hw import executors
+
+    with executors.load(executor) as found:
+        places = [place for name in names for place in found.places(name)]
+        say(f"measuring on {', '.join(map(str, places))}")
+        yield found, [place.device for place in places]
 
 
 def _require_measured(table: str, filled: "Filled") -> None:

@@ -11,14 +11,13 @@ from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from cars_hw.candidate import Candidate, bounds_of
 from cars_hw.errors import CheckpointError, SelectionError
 from cars_hw.evolution import improvement
 from cars_hw.evolution.domination import Costs, Indices, as_costs, levels
-from cars_hw.evolution.error_model import ErrorModel, Options
+from cars_hw.evolution.error_model import ErrorModel, Options, ranks_of
 from cars_hw.ledger import Json
 from cars_hw.networks.architecture import Architecture
 from devices.foundation import ConfigError
@@ -189,7 +188,7 @@ class Screen:
         else:
             known = as_costs([tuple(estimate(one) for estimate in estimators) for one in pool])
             bounds = known * _widths(evaluated[:, 1:], self._limited_archive()[:, 1:])
-        ranks = _ranks(np.concatenate([evaluated[:, 1:], known]))
+        ranks = ranks_of(np.concatenate([evaluated[:, 1:], known]))
         model = ErrorModel(_options(self._evaluated), ranks[: len(evaluated)], evaluated[:, 0])
         mean, deviation = model.predict(_options(pool), ranks[len(evaluated) :])
         errors = mean - self._optimism * deviation
@@ -257,17 +256,3 @@ def _widths(costs: Costs, limited: Costs) -> Costs:
 def _options(architectures: Sequence[Architecture] | Mapping[Architecture, object]) -> Options:
     """Return the options of ``n`` architectures, ``(n, d)``."""
     return np.array(list(architectures), dtype=np.intp)
-
-
-def _ranks(costs: Costs) -> Costs:
-    """Return costs ``(n, k)`` as ranks from 0 to 1: the same in every unit."""
-    places = np.column_stack([_average_places(column) for column in costs.T])
-    ranks: Costs = places / max(len(costs) - 1, 1)
-    return ranks
-
-
-def _average_places(column: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the places of numbers ``(n,)`` in ascending order, from 0; equal ones have their average."""
-    _, inverse, counts = np.unique(column, return_inverse=True, return_counts=True)
-    averages: NDArray[np.float64] = np.cumsum(counts) - (counts + 1) / 2
-    return averages[inverse]

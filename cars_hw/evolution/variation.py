@@ -5,6 +5,7 @@ and crossover, half random; a node of a cell, here a group, changes with probabi
 """
 
 import itertools
+import math
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -121,6 +122,22 @@ def distinct(
         if architecture not in exclude:
             found[architecture] = None
     return list(found)
+
+
+def covering(space: SearchSpace, *, rng: np.random.Generator) -> list[Architecture]:
+    """Draw architectures that together have every option of every decision, as equally often as may be.
+
+    X. Chu, B. Zhang, R. Xu, "FairNAS: Rethinking Evaluation Fairness of Weight Sharing Neural
+    Architecture Search", ICCV 2021, arXiv 1907.01845, "strict fairness": each option once. There are as many
+    as the decision with the most options has; one with fewer has some of its options once more than others,
+    drawn at random.
+    """
+    n = max(map(len, space.allowed))
+    columns = []
+    for options in space.allowed:
+        rounds = [rng.permutation(options) for _ in range(math.ceil(n / len(options)))]
+        columns.append(rng.permutation(np.concatenate(rounds)[:n]).tolist())
+    return list(zip(*columns, strict=True))
 
 
 def _child(

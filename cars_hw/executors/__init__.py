@@ -1,9 +1,9 @@
 """Executors: what runs tasks, one file each: in this process, in processes, on a Ray cluster."""
 
-from cars_hw.executors._executor import Executor, Shared, Task, TaskError, WorkerLostError
+from cars_hw.executors._executor import Executor, Place, Shared, Task, TaskError, WorkerLostError
 from devices.foundation import load_plugin, plugin_names
 
-__all__ = ["Executor", "Shared", "Task", "TaskError", "WorkerLostError", "load", "names"]
+__all__ = ["Executor", "Place", "Shared", "Task", "TaskError", "WorkerLostError", "load", "names"]
 
 
 def load(name: str, workers: int | None = None) -> Executor:

@@ -3,6 +3,7 @@
 import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from types import FunctionType, MappingProxyType, TracebackType
 from typing import ClassVar, Self, TypeVar
 
@@ -26,6 +27,22 @@ MOST_DEATHS = 3
 LOOK_S = 0.1
 _MOST_WORKERS = 1024
 _PLAIN = (type(None), bool, int, float, str, bytes)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a device is that tasks can measure on.
+
+    Attributes:
+        device: ``NAME[:ADDRESS]``, as its host connects to it.
+        host: A name of the host, for the executor; empty: this machine.
+    """
+
+    device: str
+    host: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.device} of {self.host[:12]}" if self.host else self.device
 
 
 class TaskError(CarsHwError):
@@ -106,6 +123,24 @@ class Executor(ABC):
             TaskError: The task was refused by an error of ours, in a worker.
             WorkerLostError: Workers end at a task, one after the other.
         """
+
+    def places(self, device: str) -> tuple[Place, ...]:
+        """Return where there is a device called ``device``; here, on this machine.
+
+        Args:
+            device: ``NAME[:ADDRESS]``.
+
+        Raises:
+            ConfigError: There is none, or the executor cannot be reached.
+        """
+        return (Place(device),)
+
+    def at(self, place: Place) -> "Executor":
+        """Return an executor of one worker beside the device at ``place``; it is ended on its own.
+
+        Several of them work at once, each for a thread of its own.
+        """
+        return type(self)(1, self.address)
 
     def connect(self) -> None:  # noqa: B027  (most have nothing to reach)
         """Reach where tasks run, where that is elsewhere: better now than when there is a task.

@@ -5,7 +5,7 @@ import weakref
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import wait
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from cars_hw.executors._answer import Answer
 from cars_hw.executors._executor import (
@@ -74,17 +74,18 @@ class Processes(Executor):
         givens = [Given(name, value, self._maps, places) for value in inputs]
         left, deaths = deque(range(len(givens))), Counter[int]()
         try:
-            while left or self._busy():
-                self._give(left, givens)
-                for index, answer in self._next_answers(while_waiting):
+            self._give(left, givens)
+            while self._busy():
+                answers = self._next_answers(while_waiting)
+                for index, answer in answers:
                     if isinstance(answer, str):
                         deaths[index] += 1
                         _require_hope(index, deaths[index], answer)
                         left.appendleft(index)
-                        continue
-                    if answer.refusal:
-                        raise TaskError(answer.refusal)
-                    yield index, answer.value
+                self._give(left, givens)  # before who asks takes his time
+                for index, answer in answers:
+                    if isinstance(answer, Answer):
+                        yield index, _value(answer)
         finally:
             self._forget()
 
@@ -132,6 +133,12 @@ class Processes(Executor):
         """Let nobody wait for what goes on."""
         for member in self._members:
             member.is_wanted = False
+
+
+def _value(answer: Answer) -> Any:
+    if answer.refusal:
+        raise TaskError(answer.refusal)
+    return answer.value
 
 
 def _default_workers() -> int:

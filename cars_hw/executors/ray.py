@@ -2,6 +2,8 @@
 
 Ray gives a task out again where its process or its host is lost, and keeps the arrays that tasks share once
 on each host. Each task is reckoned as one core, and computes on one thread.
+
+A device is a resource of its host, ``device:NAME[:ADDRESS]``: whoever measures on it has it alone.
 """
 
 import importlib
@@ -14,12 +16,14 @@ from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 from typing import Any, TypeVar
 
+from cars_hw.executors._allocation import keep_freed_memory
 from cars_hw.executors._answer import Answer, answer_to
 from cars_hw.executors._executor import (
     LOOK_S,
     MOST_DEATHS,
     NOTHING,
     Executor,
+    Place,
     Shared,
     Task,
     TaskError,
@@ -35,6 +39,8 @@ _Out = TypeVar("_Out")
 
 #: What decides the bits of a result; all workers have these versions.
 _PACKAGES = ("cars-hw", "torch", "numpy")
+#: How the name of a resource begins that is a device.
+_DEVICE = "device:"
 
 
 class Ray(Executor):
@@ -43,6 +49,7 @@ class Ray(Executor):
     def __init__(self, workers: int | None = None, address: str = "") -> None:
         super().__init__(workers, address)
         self._ray: ModuleType | None = None
+        self._place: Place | None = None
 
     @property
     def workers(self) -> int:
@@ -53,9 +60,32 @@ class Ray(Executor):
 
     def close(self) -> None:
         """Leave the cluster, and end it if it was started here."""
-        if self._ray is not None:
+        if self._ray is not None and self._place is None:
             self._ray.shutdown()
-            self._ray = None
+        self._ray = None
+
+    def places(self, device: str) -> tuple[Place, ...]:
+        """Return where hosts have a device of that name; without an address, those at all addresses."""
+        wanted, found = f"{_DEVICE}{device}", list[Place]()
+        for node in self._connected().nodes():
+            names = sorted(node["Resources"]) if node["Alive"] else []
+            found += [
+                Place(name.removeprefix(_DEVICE), node["NodeID"])
+                for name in names
+                if name == wanted or (":" not in device and name.startswith(f"{wanted}:"))
+            ]
+        if not found:
+            raise ConfigError(
+                f"no host of the cluster has {device!r:.80}; start the one that has it by `ray start "
+                f"--resources='{{\"{_DEVICE}{device:.80}\": 1}}'` beside its other options"
+            )
+        return tuple(found)
+
+    def at(self, place: Place) -> "Ray":
+        """Return an executor of tasks that have the device for themselves; the connection is this one's."""
+        there = Ray(1, self.address)
+        there._ray, there._place = self._connected(), place
+        return there
 
     def map(
         self,
@@ -68,23 +98,39 @@ class Ray(Executor):
         name, ray, versions = task_name(task), self._connected(), _versions()
         for index, value in enumerate(inputs):
             require_plain(value, f"input {index}")
-        remote = ray.remote(num_cpus=1, max_retries=MOST_DEATHS - 1)(_worked)
+        remote = ray.remote(**self._options())(_worked)
         common, most = ray.put(dict(shared)), self.workers
         left, running = deque(enumerate(inputs)), dict[Any, int]()
+
+        def give() -> None:
+            while left and len(running) < most:
+                index, value = left.popleft()
+                running[remote.remote(name, value, common, versions)] = index
+
         try:
-            while left or running:
-                while left and len(running) < most:
-                    index, value = left.popleft()
-                    running[remote.remote(name, value, common, versions)] = index
+            give()
+            while running:
                 done, _ = ray.wait(list(running), timeout=LOOK_S)
                 if not done:
                     while_waiting()
-                for one in done:
-                    index = running.pop(one)
+                found = [(running.pop(one), one) for one in done]
+                give()  # before who asks takes his time
+                for index, one in found:
                     yield index, _got(ray, one, index).value
         finally:
             for one in running:
                 ray.cancel(one)
+
+    def _options(self) -> dict[str, Any]:
+        """Return what a task needs, and where it runs."""
+        found: dict[str, Any] = {"num_cpus": 1, "max_retries": MOST_DEATHS - 1}
+        if self._place is not None:
+            strategies = importlib.import_module("ray.util.scheduling_strategies")
+            found["resources"] = {f"{_DEVICE}{self._place.device}": 1}
+            found["scheduling_strategy"] = strategies.NodeAffinitySchedulingStrategy(
+                self._place.host, soft=False
+            )
+        return found
 
     def _connected(self) -> ModuleType:
         if self._ray is None:
@@ -94,6 +140,9 @@ class Ray(Executor):
 
 def _worked(name: str, value: object, shared: Shared, versions: dict[str, str]) -> Answer:
     """Do a task, in a process of the cluster."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES") == "":  # so does Ray hide cards from who asks for no "GPU"
+        del os.environ["CUDA_VISIBLE_DEVICES"]
+    keep_freed_memory()
     own = _versions()
     for package, wanted in versions.items():
         if own[package] != wanted:

@@ -1,17 +1,21 @@
 """A table made of whole networks alone: measured on a device, or taken from what somebody measured."""
 
 from collections.abc import Collection, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from cars_hw.assembly import make_setup, make_space
 from cars_hw.config import SearchConfig
+from cars_hw.executors import Executor
 from cars_hw.latency.candidates import network_key
 from cars_hw.latency.contents import network_workload
+from cars_hw.latency.elsewhere.members import Member, reached
 from cars_hw.latency.measured_list import read_list
 from cars_hw.latency.networks_only import chosen_networks, marked, marking, measured_networks
 from cars_hw.networks.architecture import Architecture
 from cars_hw.results.forecast import MeasuringForecast, measuring_time
+from cars_hw.results.tables import plain_target
 from cars_hw.spaces import SearchSpace
 from devices import DeviceInfo
 from latency_tables import FEWEST_NETWORKS, LatencyTable, Measurement, TableError, TableHeader
@@ -39,6 +43,7 @@ def profile_networks(  # noqa: PLR0913  (what, on what and how)
     quality: Quality = USUAL,
     retry_failures: bool = False,
     allow_changed: Collection[str] = (),
+    executor: Executor | None = None,
     on_progress: OnProgress = ignore_progress,
 ) -> Filled:
     """Measure what a table of ``n`` whole networks lacks, and no operation; networks are chosen by design.
@@ -52,6 +57,7 @@ def profile_networks(  # noqa: PLR0913  (what, on what and how)
         quality: How precisely.
         retry_failures: Whether what failed before is measured again.
         allow_changed: What may have changed since the table was made, beside what ``config`` allows.
+        executor: Whose hosts have the devices, as for ``profile``.
         on_progress: For progress.
 
     Raises:
@@ -64,12 +70,18 @@ def profile_networks(  # noqa: PLR0913  (what, on what and how)
     latency = config.for_target().allowing(allow_changed).latency
     path, space = Path(latency.table), make_space(config)
     chosen = _chosen(space, path, n)
-    with marking(space, path, chosen):
+    with ExitStack() as opened, marking(space, path, chosen):
+        far: list[Member] = []
+        if executor is not None:
+            target = plain_target(config, latency, "networks", quality)
+            known = {network_key(space, one): one for one in chosen}
+            far = reached(executor, devices or [latency.device], target, known, opened)
         return fill_table(
             path,
             [network_workload(space, architecture) for architecture in chosen],
             make_setup(latency),
             addresses=devices,
+            elsewhere=far,
             quality=quality,
             retry_failures=retry_failures,
             allow_changed=latency.allow_changed,

@@ -1,24 +1,27 @@
 """A space's latency table: measured where it lacks something, and held against whole networks."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
-from functools import partial
+from contextlib import ExitStack
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 
 from cars_hw.assembly import make_setup, make_space, open_table
-from cars_hw.config import SearchConfig
+from cars_hw.config import LatencySection, SearchConfig
+from cars_hw.executors import Executor
 from cars_hw.latency.anchors import require_near
 from cars_hw.latency.candidates import is_same_space
 from cars_hw.latency.contents import contents_of
+from cars_hw.latency.elsewhere.jobs import Target
+from cars_hw.latency.elsewhere.members import Member, keep_there, listed_networks, reached
 from cars_hw.latency.filling import UnitFilling, kind_of, lacking_networks, operation_contents
 from cars_hw.latency.model import latency_model, predicted_networks
 from cars_hw.latency.networks_only import marking
 from cars_hw.networks.architecture import Architecture
 from cars_hw.runs import Run
 from devices.foundation import ConfigError
-from latency_tables import VALIDATION_NETWORKS, LatencyTable, ValidationReport, session_speed
+from latency_tables import VALIDATION_NETWORKS, KeyedBy, LatencyTable, ValidationReport, session_speed
 from profilers import (
     USUAL,
     Filled,
@@ -44,6 +47,7 @@ def profile(  # noqa: PLR0913  (what, on what and how)
     allow_changed: Collection[str] = (),
     further: Sequence[Architecture] = (),
     by_operations: bool = False,
+    executor: Executor | None = None,
     on_progress: OnProgress = ignore_progress,
     on_counted: OnProgress = ignore_progress,
 ) -> Filled:
@@ -63,6 +67,8 @@ def profile(  # noqa: PLR0913  (what, on what and how)
             ``front_networks``. One without a path from the image to the output is left out.
         by_operations: Whether a new table is of operations though its runtime shows what it executes: such a
             table predicts on every machine, also where the runtime executes networks otherwise.
+        executor: Whose hosts have the devices, where these are not this machine's: a worker beside each
+            measures on it. What a host that leaves had not handed back, the others measure.
         on_progress: For progress.
         on_counted: For progress of what is counted of networks, without being measured.
 
@@ -77,32 +83,63 @@ def profile(  # noqa: PLR0913  (what, on what and how)
     keyed_by = kind_of(path, setup, by_operations=by_operations)
     more = lacking_networks(space, path, further)
 
-    def fill(workloads: Sequence[Workload]) -> Filled:
-        return fill_table(
-            path,
-            workloads,
-            setup,
-            addresses=devices,
-            quality=quality,
-            retry_failures=retry_failures,
-            allow_changed=latency.allow_changed,
-            keyed_by=keyed_by,
-            on_progress=on_progress,
-        )
-
     asked = replace(setup, device=devices[0]) if devices else setup
-    keep = partial(
-        keep_executed,
-        path,
-        setup=asked,
-        retry_failures=retry_failures,
-        allow_changed=latency.allow_changed,
-        on_progress=on_counted,
+    with ExitStack() as opened:
+        far: list[Member] = []
+        if executor is not None:
+            target = plain_target(config, latency, keyed_by, quality)
+            names = devices or [latency.device]
+            far = reached(executor, names, target, listed_networks(space, path, more, keyed_by), opened)
+
+        def fill(workloads: Sequence[Workload]) -> Filled:
+            return fill_table(
+                path,
+                workloads,
+                setup,
+                addresses=devices,
+                elsewhere=far,
+                quality=quality,
+                retry_failures=retry_failures,
+                allow_changed=latency.allow_changed,
+                keyed_by=keyed_by,
+                on_progress=on_progress,
+            )
+
+        def keep(networks: Sequence[Workload]) -> None:
+            if far:
+                keep_there(path, far, networks, retry_failures=retry_failures)
+                return
+            keep_executed(
+                path,
+                networks,
+                asked,
+                retry_failures=retry_failures,
+                allow_changed=latency.allow_changed,
+                on_progress=on_counted,
+            )
+
+        with marking(space, path, more, keyed_by):
+            if keyed_by == "operations":
+                return fill(operation_contents(space, path, more).workloads())
+            return UnitFilling(space, path, asked, keep, fill, more, on_counted).run()
+
+
+def plain_target(
+    config: SearchConfig, latency: LatencySection, keyed_by: KeyedBy, quality: Quality
+) -> Target:
+    """Return in plain values what workers of other hosts need to know to measure for a table."""
+    return Target(
+        device=latency.device,
+        runtime=latency.runtime,
+        threads=latency.threads,
+        settings=dict(latency.settings),
+        space=config.space.name,
+        space_settings=dict(config.space.settings),
+        operation_kinds=list(config.space.operation_kinds),
+        keyed_by=keyed_by,
+        quality=asdict(quality),
+        allow_changed=sorted(latency.allow_changed),
     )
-    with marking(space, path, more, keyed_by):
-        if keyed_by == "operations":
-            return fill(operation_contents(space, path, more).workloads())
-        return UnitFilling(space, path, asked, keep, fill, more, on_counted).run()
 
 
 def front_networks(run: Run, config: SearchConfig, n: int = FRONT_NETWORKS) -> tuple[Architecture, ...]:

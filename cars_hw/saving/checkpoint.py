@@ -93,6 +93,11 @@ class CheckpointFolder:
         """Tell whether there is a checkpoint, sound or not, complete or partial."""
         return bool(self._folders() or self._partials())
 
+    def last_complete(self) -> int | None:
+        """Return the number of the last generation that is complete; ``None``: none is. Nothing is read."""
+        folders = self._folders()
+        return _number(folders[-1]) if folders else None
+
     def check_writable(self) -> None:
         """Make the folder where it is missing, and write to it: better now than after hours of training.
 

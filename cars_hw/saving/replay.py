@@ -19,7 +19,7 @@ from cars_hw.errors import CheckpointError
 from cars_hw.ledger import Json, Ledger, Weights
 from cars_hw.networks.architecture import Architecture, from_text, to_text
 from cars_hw.spaces._space import SearchSpace
-from cars_hw.trainer import OptionGradients, Trainer, TrainerState
+from cars_hw.trainer import OptionGradients, SparingTrainer, Trainer, TrainerState
 
 #: The numbers of one answer; one that is still on a GPU is read where a log is stored, or given again.
 _Answer = tuple[SupportsFloat, ...]
@@ -185,16 +185,39 @@ class LoggedTrainer:
 
     def accuracy(self, architecture: Architecture, weights: Weights = "current") -> float:
         """Evaluate, or give the accuracy again."""
+        accuracy, _ = self.judged(architecture, weights)
+        return accuracy
+
+    def judged(self, architecture: Architecture, weights: Weights) -> tuple[float, float | None]:
+        """Return the accuracy, and the mean loss where the trainer judges by some images alone."""
         if not self.is_replaying:
             self._before_evaluation()
         call = f"accuracy {weights} {to_text(architecture)}"
-        [accuracy] = self._answer(call, lambda: (self._trainer.accuracy(architecture, weights),))
-        return float(accuracy)
+        return self._with_loss(call, lambda: self._trainer.accuracy(architecture, weights))
 
     def cost(self, name: str, architecture: Architecture, compute: Callable[[Architecture], float]) -> float:
-        """Return the cost ``name`` of ``architecture``, which ``compute`` may ask the trainer itself for."""
+        """Return the cost ``name`` of ``architecture``."""
         [cost] = self._answer(f"cost {name} {to_text(architecture)}", lambda: (compute(architecture),))
         return float(cost)
+
+    def error(
+        self, name: str, architecture: Architecture, compute: Callable[[Architecture], float]
+    ) -> tuple[float, float | None]:
+        """Return the cost ``name``, which ``compute`` asks the trainer for, and a loss as ``judged`` does."""
+        return self._with_loss(f"cost {name} {to_text(architecture)}", lambda: compute(architecture))
+
+    def _with_loss(self, call: str, compute: Callable[[], float]) -> tuple[float, float | None]:
+        """Return a figure of an evaluation, with the mean loss where the trainer tells it."""
+        trainer = self._trainer
+
+        def both() -> _Answer:
+            figure = compute()
+            if isinstance(trainer, SparingTrainer) and trainer.is_sparing:
+                return figure, trainer.last_loss
+            return (figure,)
+
+        figure, *loss = map(float, self._answer(call, both))
+        return figure, loss[0] if loss else None
 
     def state(self) -> TrainerState:
         """Return the trainer's state: while answers come from a log, that of its end."""

@@ -175,14 +175,18 @@ class Strategy(ABC):
         return draw(n) if self.facts.screen is None else self.facts.screen(draw, n)
 
     def front(self) -> tuple[Candidate, ...]:
-        """Return the non-dominated members of the population: of its feasible ones, if there are any.
+        """Return the front of the population."""
+        return self.front_of(self.population)
+
+    def front_of(self, candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
+        """Return the non-dominated candidates: of the feasible ones, if there are any.
 
         Sorted by the first cost, then by the others.
         """
-        if not self.population:
+        if not candidates:
             return ()
-        first = domination.fronts(*self.ranking(self.population))[0]
-        return tuple(sorted((self.population[i] for i in first), key=lambda member: member.costs))
+        first = domination.fronts(*self.ranking(candidates))[0]
+        return tuple(sorted((candidates[i] for i in first), key=lambda member: member.costs))
 
     def ranking(self, candidates: Sequence[Candidate]) -> tuple[domination.Costs, domination.Costs]:
         """Return what a selection goes by: costs ``(n, m)`` and total violations ``(n,)``.

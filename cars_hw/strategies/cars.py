@@ -19,24 +19,34 @@ Differs from the paper:
 * New architectures are screened (evolution/screening.py): of many that are drawn by the paper's shares, those
   are evaluated that are most promising by known costs and a model of the error. Without screening, as in the
   paper, all are.
+* ``warm_up_paths`` and ``trained`` may be other than the paper's: so that each step trains every option of
+  each decision once (strict fairness), as many paths as the decision with the most options has, and at their
+  cost; or so that generations go on training the whole space.
+* ``selection = "nsga3"`` is pNSGA-III without its speeds: what the small model trap is shown by.
+* ``errors = "modelled"`` goes by a model of all errors of a round in place of each one: a SuperNet tells
+  networks apart with noise. Candidates keep the errors that were measured.
 * A warm-up step takes N_b random paths, as every later step takes N_b members. With N_b = 1, which the
   paper's experiments use, there is no difference.
 """
 
-from collections.abc import Sequence
-from typing import Literal, Self
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal, Self
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field, TypeAdapter, model_validator
 
 from cars_hw.candidate import Candidate
-from cars_hw.errors import SelectionError
-from cars_hw.evolution import pnsga3, size_protection, variation
+from cars_hw.errors import CheckpointError, SelectionError
+from cars_hw.evolution import domination, error_model, nsga3, pnsga3, size_protection, variation
 from cars_hw.evolution.domination import Indices
+from cars_hw.ledger import Json
 from cars_hw.networks.architecture import Architecture
-from cars_hw.strategies._strategy import Strategy, distinct_candidates
+from cars_hw.spaces._space import SearchSpace
+from cars_hw.strategies._strategy import Strategy, Violation, distinct_candidates, unconstrained
 from cars_hw.trainer import Trainer
 from devices.foundation import Settings, added
+
+_MODELLED = TypeAdapter(tuple[Annotated[float, Field(allow_inf_nan=False)], ...])
 
 
 class CarsSettings(Settings):
@@ -52,7 +62,14 @@ class CarsSettings(Settings):
             probability "half", the paper's.
         pool: What is drawn where new architectures are screened: offspring by the "paper" shares, half of
             which are random, or by the "own" shares of these settings.
-        selection: "pnsga3", the paper's, or "size_protection", that of its released code.
+        selection: "pnsga3", the paper's; "size_protection", that of its released code; or "nsga3",
+            which knows no speed of learning.
+        warm_up_paths: What a step of the warm-up trains: N_b "random" paths, or "fair" ones, which together
+            have every option of each decision, once where decisions have equally many.
+        trained: What a step of a generation trains: N_b "members", or paths as in the warm-up, "random" or
+            "fair".
+        errors: What a selection goes by: errors as "measured", or as "modelled" from all of the round, by
+            options and known costs.
     """
 
     population_size: int = Field(128, ge=1)
@@ -62,7 +79,10 @@ class CarsSettings(Settings):
     crossover_share: float = added(0.75, before=0.25, ge=0, le=1)
     mutated_groups: variation.MutatedGroups = added("one", before="half")
     pool: Literal["paper", "own"] = added("paper", before="own")
-    selection: Literal["pnsga3", "size_protection"] = "pnsga3"
+    selection: Literal["pnsga3", "size_protection", "nsga3"] = "pnsga3"
+    warm_up_paths: Literal["random", "fair"] = added("random", before="random")
+    trained: Literal["members", "random", "fair"] = added("members", before="members")
+    errors: Literal["measured", "modelled"] = added("measured", before="measured")
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
@@ -85,17 +105,30 @@ class Cars(Strategy):
     settings: CarsSettings
     is_screened = True
 
+    def __init__(
+        self,
+        space: SearchSpace,
+        rng: np.random.Generator,
+        /,
+        *,
+        violation: Violation = unconstrained,
+        **settings: object,
+    ) -> None:
+        super().__init__(space, rng, violation=violation, **settings)
+        #: Of each member, where errors are modelled.
+        self._modelled: dict[Architecture, float] = {}
+
     @property
     def needs_previous_error(self) -> bool:
         return self.settings.selection == "pnsga3"
 
     def warm_up(self, trainer: Trainer, steps: int) -> None:
-        """Train all operations alike: each step takes N_b fresh, uniformly random paths.
+        """Train all operations alike: each step takes N_b fresh, uniformly random paths, or fair ones.
 
         "Parameter Warmup": every connection and operation is equally likely.
         """
         for _ in range(steps):
-            trainer.step(self._random_paths())
+            trainer.step(self._paths(self.settings.warm_up_paths))
 
     def to_train(self) -> Sequence[Architecture]:
         """Draw N_b distinct members, whose mean gradient stands for that of all N.
@@ -104,8 +137,10 @@ class Cars(Strategy):
         (eq. 1), (1 / N) sum_i g_i (eq. 2) is approximated by the mean over N_b members n_j,
         (1 / N_b) sum_j g_(n_j) (eq. 3).
         """
+        if self.settings.trained != "members":
+            return self._paths(self.settings.trained)
         if not self.population:
-            return self._random_paths()
+            return self._paths("random")
         n = min(self.settings.members_per_step, len(self.population))
         drawn = self.rng.choice(len(self.population), n, replace=False)  # n_1 .. n_(N_b) of eq. 3
         return [self.population[i].architecture for i in drawn]
@@ -133,8 +168,48 @@ class Cars(Strategy):
                 a candidate's previous error is not known.
         """
         candidates = distinct_candidates(evaluated)
+        self._model_errors(candidates)
         survivors = self._survivors(candidates)
         self.population = tuple(candidates[i] for i in survivors)
+        self._modelled = {
+            member.architecture: self._modelled[member.architecture]
+            for member in self.population
+            if member.architecture in self._modelled
+        }
+
+    def ranking(self, candidates: Sequence[Candidate]) -> tuple[domination.Costs, domination.Costs]:
+        """Return what a selection goes by: costs ``(n, m)``, modelled errors among them, and violations."""
+        costs, violations = super().ranking(candidates)
+        errors = [self._modelled.get(one.architecture, one.costs[0]) for one in candidates]
+        return np.column_stack([errors, costs[:, 1:]]), violations
+
+    def state(self) -> dict[str, Json]:
+        modelled: list[Json] = [
+            self._modelled[member.architecture] for member in self.population if self._modelled
+        ]
+        return super().state() | ({"modelled": modelled} if modelled else {})
+
+    def restore(self, state: Mapping[str, Json]) -> None:
+        super().restore({name: value for name, value in state.items() if name != "modelled"})
+        try:
+            modelled = _MODELLED.validate_python(state.get("modelled", ()))
+        except ValueError as error:
+            raise CheckpointError(f"the modelled errors cannot be restored: {error}"[:300]) from error
+        if len(modelled) not in (0, len(self.population)):
+            raise CheckpointError(
+                f"{len(modelled)} modelled errors cannot be restored for {len(self.population)} members"
+            )
+        members = self.population if modelled else ()
+        self._modelled = {one.architecture: error for one, error in zip(members, modelled, strict=True)}
+
+    def _model_errors(self, candidates: Sequence[Candidate]) -> None:
+        """Model the errors of a round, where that is asked for, by all of it."""
+        if self.settings.errors == "measured":
+            return
+        costs, _ = super().ranking(candidates)
+        options = np.array([one.architecture for one in candidates], dtype=np.intp)
+        errors = error_model.smoothed(options, costs).tolist()
+        self._modelled = {one.architecture: error for one, error in zip(candidates, errors, strict=True)}
 
     def _survivors(self, candidates: Sequence[Candidate]) -> Indices:
         """Return the indices, ``(n,)``, of the candidates that stay, ascending."""
@@ -145,6 +220,8 @@ class Cars(Strategy):
             return size_protection.select(  # CARS_NSGA of the released code
                 costs, self.settings.population_size, rng=self.rng, violations=violations
             )
+        if self.settings.selection == "nsga3":
+            return nsga3.select(costs, self.settings.population_size, violations=violations)
         # "Architecture Optimization": the paper's selection, which the small model trap made necessary.
         speeds = [_speed(candidate) for candidate in candidates]
         return pnsga3.select(costs, speeds, self.settings.population_size, violations=violations)
@@ -164,8 +241,10 @@ class Cars(Strategy):
             return variation.PAPER
         return variation.Recipe(settings.mutation_share, settings.crossover_share, settings.mutated_groups)
 
-    def _random_paths(self) -> list[Architecture]:
-        """Draw N_b distinct random paths: operations and connections are equiprobable."""
+    def _paths(self, kind: Literal["random", "fair"]) -> list[Architecture]:
+        """Draw the paths of a step: N_b distinct random ones, all options equiprobable, or fair ones."""
+        if kind == "fair":
+            return variation.covering(self.space, rng=self.rng)
         return variation.distinct(self.space, self.settings.members_per_step, rng=self.rng)
 
 

@@ -11,6 +11,7 @@ Differs from the paper:
   elite of one. Limits on costs come before errors, by Deb's rules.
 * Children that decode to a member's network are drawn again, up to 16 times each, then left out: the paper
   evaluates one network several times.
+* ``paths = "hard"`` trains and judges the decoded networks alone, to see what the weights of decoding bring.
 * Evaluations normalise by statistics that are recomputed on training images, as for every algorithm here; the
   paper's code takes those of the validation batches.
 
@@ -32,7 +33,7 @@ from cars_hw.networks.architecture import Architecture
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.strategies._strategy import Strategy, Violation, distinct_candidates, unconstrained
 from cars_hw.trainer import Trainer
-from devices.foundation import Settings
+from devices.foundation import Settings, added
 
 #: The rows of scores that ``score_rows`` counts, one score in [0, 1) for each option of a row.
 Chromosome = tuple[tuple[float, ...], ...]
@@ -91,6 +92,8 @@ class EvnasSettings(Settings):
         crossover_rate: Share of rows that a child takes from its second parent.
         mutation_rate: Share of rows that are drawn anew, in every child.
         selection: "nsga3" counts all costs, "classic" the error alone.
+        paths: What is trained and judged: "soft" ones, on which every operation runs, the decoded ones with
+            more weight; or "hard" ones, on which the decoded operations run alone.
     """
 
     population_size: int = Field(50, ge=1)
@@ -98,6 +101,7 @@ class EvnasSettings(Settings):
     crossover_rate: float = Field(0.5, ge=0, le=1)
     mutation_rate: float = Field(0.1, ge=0, le=1)
     selection: Literal["nsga3", "classic"] = "nsga3"
+    paths: Literal["soft", "hard"] = added("soft", before="soft")
 
 
 class Evnas(Strategy):
@@ -116,6 +120,7 @@ class Evnas(Strategy):
         **settings: object,
     ) -> None:
         super().__init__(space, rng, violation=violation, **settings)
+        self.soft_path = self.settings.paths == "soft"
         self._turn = 0
         self._members: dict[Architecture, Chromosome] = {}
         self._add(self._random, self.settings.population_size)

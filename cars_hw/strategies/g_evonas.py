@@ -24,7 +24,8 @@ So everything else is ours:
 * Survivors and elites are chosen by NSGA-III on all costs, with limits by Deb's rules. Costs, a latency among
   them, are compared only between networks of one stage: what has not grown costs next to nothing, and would
   win.
-* After the elites are chosen, the options of a grown decision are those that they have.
+* After the elites are chosen, the options of a grown decision are those that they have; with
+  ``pruning = false`` they stay what they were, to see what pruning brings.
 """
 
 import itertools
@@ -43,7 +44,7 @@ from cars_hw.networks.architecture import Architecture, checked
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.strategies._strategy import SearchFacts, Strategy, Violation, distinct_candidates, unconstrained
 from cars_hw.trainer import Trainer
-from devices.foundation import Settings
+from devices.foundation import Settings, added
 
 #: Draws per offspring that is wanted, before random ones fill up.
 _TRIES = 16
@@ -119,6 +120,7 @@ class GEvonasSettings(Settings):
         crossover_share: Share of offspring by crossover; all mutate.
         mutation_rate: Probability that a group of the newest stage is drawn anew.
         old_mutation_rate: The same for a group of an earlier stage.
+        pruning: Whether options that no elite has leave the SuperNet when a stage ends.
     """
 
     population_size: int = Field(32, ge=1)
@@ -127,6 +129,7 @@ class GEvonasSettings(Settings):
     crossover_share: float = Field(0.5, ge=0, le=1)
     mutation_rate: float = Field(0.5, ge=0, le=1)
     old_mutation_rate: float = Field(0.1, ge=0, le=1)
+    pruning: bool = added(True, before=True)
 
 
 class GEvonas(Strategy):
@@ -230,7 +233,10 @@ class GEvonas(Strategy):
         return set(itertools.chain.from_iterable(self._stages[before:grown]))
 
     def _grown_space(self, elites: Sequence[Architecture]) -> SearchSpace:
-        """Return the space of this round: what elites have, everything newly grown, nothing that is not."""
+        """Return the space of this round: what elites have, everything newly grown, nothing that is not.
+
+        Without pruning, everything that was grown before as well.
+        """
         grown = set(itertools.chain.from_iterable(self._stages[: self._n_grown(self._round)]))
         newest = self._newest()
         allowed: list[Sequence[int]] = []
@@ -238,7 +244,7 @@ class GEvonas(Strategy):
             if decision not in grown:
                 option = self._absent[decision]
                 allowed.append([option if option in options else options[0]])
-            elif decision in newest:
+            elif decision in newest or not self.settings.pruning:
                 allowed.append(options)
             else:
                 allowed.append([elite[decision] for elite in elites])

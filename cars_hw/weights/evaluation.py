@@ -9,6 +9,7 @@ from typing import Annotated, Protocol
 import torch
 from pydantic import Field, TypeAdapter
 from torch import Tensor
+from torch.nn import functional
 
 from cars_hw.ledger import Json, Weights
 from cars_hw.networks import operations
@@ -21,6 +22,11 @@ from cars_hw.weights.training_plan import TrainingPlan
 
 #: Names of what a network is judged on, where it goes to another process.
 FITNESS, LABELS, RECALIBRATION = "images/fitness", "images/labels", "images/recalibration"
+
+#: The most that one image adds to a sum of losses: one whose logits are not finite adds that much.
+LARGEST_LOSS = 16.0
+#: Losses are summed in whole units of 1 / 65 536: then the sum does not depend on the batches.
+LOSS_UNITS = 1 << 16
 
 _Count = Annotated[int, Field(ge=0)]
 
@@ -35,6 +41,8 @@ class Progress:
         batches: Batches done, those of the recalibration first.
         right: Images that were classified rightly.
         seconds: Time in them.
+        by_all: Whether all images are used, where the plan spares some.
+        loss_units: Sum of losses, where some are spared.
     """
 
     architecture: Architecture
@@ -42,10 +50,12 @@ class Progress:
     batches: _Count = 0
     right: _Count = 0
     seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    by_all: bool = False
+    loss_units: _Count = 0
 
-    def is_of(self, architecture: Architecture, weights: Weights) -> bool:
-        """Tell whether it is the evaluation of ``architecture`` with ``weights``."""
-        return (self.architecture, self.weights) == (architecture, weights)
+    def is_of(self, architecture: Architecture, weights: Weights, *, by_all: bool = False) -> bool:
+        """Tell whether it is this evaluation of ``architecture`` with ``weights``."""
+        return (self.architecture, self.weights, self.by_all) == (architecture, weights, by_all)
 
     def to_json(self) -> Json:
         """Return the figures by name."""
@@ -132,7 +142,8 @@ class Examination:
         if self.plan.evaluation_tensor_mib and self.recalibration.device.type == "cpu":
             size = min(size, images_within(network.graph.live, self.plan.evaluation_tensor_mib * 2**20))
         batches = recalibration_batches(self.recalibration, self.recalibration_batch)
-        return Evaluation(progress, network, batches, self.fitness, batch_size=size)
+        sums_losses = self.plan.is_sparing and not progress.by_all
+        return Evaluation(progress, network, batches, self.fitness, batch_size=size, sums_losses=sums_losses)
 
     @property
     def recalibration_batch(self) -> int:
@@ -143,7 +154,7 @@ class Examination:
 class Evaluation:
     """A network that is recalibrated, then judged, batch by batch.
 
-    How many images it classified rightly is counted on the device, until ``settle``.
+    How many images it classified rightly is counted on the device, until ``settle``; so are losses.
 
     Args:
         progress: What is done.
@@ -151,6 +162,7 @@ class Evaluation:
         recalibration: Batches of normalised training images (b, c, h, w).
         fitness: Images and labels to judge it on.
         batch_size: The most images in a batch that judges.
+        sums_losses: Whether losses are summed too.
     """
 
     def __init__(
@@ -161,13 +173,15 @@ class Evaluation:
         fitness: Images,
         *,
         batch_size: int,
+        sums_losses: bool = False,
     ) -> None:
         self.progress = progress
+        self._sums_losses = sums_losses
         self._network = network
         self._recalibration = recalibration
         self._fitness = fitness
         self._batch_size = batch_size
-        self._right: Tensor | None = None
+        self._counted: Tensor | None = None
         self._recalibrating = Recalibration(network)
 
     @property
@@ -195,16 +209,27 @@ class Evaluation:
             start = (number - len(self._recalibration)) * self._batch_size
             rows = slice(start, start + self._batch_size)
             images, labels = self._fitness.batch(rows), self._fitness.labels[rows]
-            logits = self._network(images)
-            right = ((logits.argmax(1) == labels) & logits.isfinite().all(1)).sum()
-            self._right = right if self._right is None else self._right + right
+            counted = self._count(self._network(images), labels)
+            self._counted = counted if self._counted is None else self._counted + counted
         self.progress.batches = number + 1
 
     def settle(self) -> None:
         """Enter into ``progress`` what was counted on the device, which is waited for."""
-        if self._right is not None:
-            self.progress.right += int(self._right)
-            self._right = None
+        if self._counted is not None:
+            right, *loss_units = self._counted.tolist()
+            self.progress.right += right
+            self.progress.loss_units += sum(loss_units)
+            self._counted = None
+
+    def _count(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return how many images are right, and the sum of losses where it is wanted, (1,) or (2,)."""
+        is_finite = logits.isfinite().all(1)
+        right = ((logits.argmax(1) == labels) & is_finite).sum()
+        if not self._sums_losses:
+            return right[None]
+        losses = functional.cross_entropy(logits, labels, reduction="none").clamp(max=LARGEST_LOSS)
+        units = (losses.where(is_finite, LARGEST_LOSS) * LOSS_UNITS).round().long()
+        return torch.stack([right, units.sum()])
 
     def statistics(self) -> dict[str, Tensor]:
         """Return the statistics of normalisation so far, by their names."""

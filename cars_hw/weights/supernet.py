@@ -9,7 +9,7 @@ import copy
 import hashlib
 import itertools
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -132,6 +132,31 @@ class SuperNet(nn.Module):
         """Take over all weights and statistics of a SuperNet that has the same modules."""
         for own, its in zip(_tensors(self), _tensors(other), strict=True):
             own.copy_(its)
+
+    def packed(self) -> dict[str, Tensor]:
+        """Return copies of all weights and statistics: one tensor (n,) for each of their types."""
+        return {
+            name: torch.cat([one.detach().reshape(-1) for one in tensors])
+            for name, tensors in self._by_type().items()
+        }
+
+    @torch.no_grad()
+    def unpack(self, packed: Mapping[str, Tensor]) -> None:
+        """Take over what ``packed`` returned, of a SuperNet that has the same modules.
+
+        Raises:
+            RuntimeError: It has others.
+        """
+        for name, tensors in self._by_type().items():
+            parts = packed[name].split([one.numel() for one in tensors])
+            for own, part in zip(tensors, parts, strict=True):
+                own.copy_(part.view(own.shape))
+
+    def _by_type(self) -> dict[str, list[Tensor]]:
+        found: dict[str, list[Tensor]] = {}
+        for one in _tensors(self):
+            found.setdefault(str(one.dtype), []).append(one)
+        return found
 
     def _fresh(self, node: Node) -> nn.Module:
         """Return a new module for ``node``; its weights follow from seed, resets and key alone."""

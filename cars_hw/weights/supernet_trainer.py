@@ -24,7 +24,7 @@ from cars_hw.errors import ArchitectureError, CheckpointError
 from cars_hw.ledger import Json, Ledger, Weights
 from cars_hw.networks.architecture import Architecture
 from cars_hw.spaces._space import SearchSpace
-from cars_hw.trainer import Asked, Judges, OptionGradients, TrainerState
+from cars_hw.trainer import Asked, Judged, Judges, OptionGradients, TrainerState
 from cars_hw.weights import option_gradients
 from cars_hw.weights.augmentation import Augmentation
 from cars_hw.weights.batch_norm import recalibrate, reset_what_is_not_finite
@@ -32,6 +32,7 @@ from cars_hw.weights.batches import batch_indices
 from cars_hw.weights.evaluation import (
     FITNESS,
     LABELS,
+    LOSS_UNITS,
     RECALIBRATION,
     Evaluation,
     Examination,
@@ -48,6 +49,8 @@ from cars_hw.weights.supernet import SuperNet
 from cars_hw.weights.training_plan import Precision, TrainingPlan
 from devices.foundation import ConfigError
 
+#: Beside a search's seed, so that the images that judge are not drawn as others are.
+_SHARE_STREAM = 1
 _ALLOWED = TypeAdapter(tuple[tuple[int, ...], ...])
 
 
@@ -72,6 +75,7 @@ class SuperNetTrainer:
     Attributes:
         between_batches: Called between the batches of an evaluation, where the state is whole.
         judges: Who makes evaluations that were announced by ``expect``, where anybody does.
+        last_loss: The mean loss of the last evaluation, where images were spared.
         numerics: 1 where all batches of an evaluation are of one size, as they once were: runs of then go on.
 
     Raises:
@@ -109,7 +113,9 @@ class SuperNetTrainer:
         )
         self.between_batches: Callable[[], None] = _go_on
         self.judges: Judges | None = None
+        self.last_loss = 0.0
         self._previous: SuperNet | None = None
+        self._averaged: SuperNet | None = None
         self._evaluation: Evaluation | None = None
         self._batches = 0
         self._fitness_batches = 0
@@ -125,6 +131,7 @@ class SuperNetTrainer:
         sample = np.random.default_rng(seed).permutation(len(data.training.labels))
         self._recalibration = self._training.batch(torch.from_numpy(sample[: plan.recalibration_images]))
         self._examination = Examination(self._recalibration, self._fitness, plan)
+        self._share, self._by_all = self._share_of_fitness(), False
 
     def __repr__(self) -> str:
         steps = f"{self.ledger.steps} steps taken"
@@ -159,10 +166,11 @@ class SuperNetTrainer:
         """Keep the present weights as the previous ones."""
         self._settle()
         self._forget_evaluations()
+        present = self._weights("current")
         if self._previous is None:
-            self._previous = deepcopy(self.supernet)
+            self._previous = deepcopy(present)
         else:
-            self._previous.copy_from(self.supernet)
+            self._previous.copy_from(present)
 
     def step(self, architectures: Sequence[Architecture]) -> Reading:
         """Take one step of clipped SGD along the mean gradient of ``architectures`` on the next batch.
@@ -181,7 +189,7 @@ class SuperNetTrainer:
         return reading
 
     def accuracy(self, architecture: Architecture, weights: Weights = "current") -> float:
-        """Return the share of fitness images that the recalibrated ``architecture`` classifies rightly.
+        """Return what share of ``judging_images`` the recalibrated ``architecture`` classifies rightly.
 
         Where soft paths are active, that is its soft graph: not the network that ships. An image with a logit
         that is not finite is classified wrongly, whichever class comes first. Where a restored state, or an
@@ -191,17 +199,29 @@ class SuperNetTrainer:
             RuntimeError: Previous weights are asked for before ``remember``.
         """
         self._settle()
-        right, seconds = self._judged(architecture, weights)
-        images = len(self._fitness)
-        self.ledger.add_evaluation(images + len(self._recalibration), seconds, weights=weights)
-        return right / images
+        judged = self._judged(architecture, weights)
+        images, recalibration = len(self._judged_on(self._by_all)), self._recalibrated_on(self._by_all)
+        self.last_loss = judged.loss_units / LOSS_UNITS / images
+        self.ledger.add_evaluation(images + len(recalibration), judged.seconds, weights=weights)
+        return judged.right / images
+
+    @property
+    def is_sparing(self) -> bool:
+        """Whether the plan spares images while a search goes on."""
+        return self.plan.is_sparing
+
+    def judge_by_all(self, by_all: bool) -> None:
+        """Judge by all images from now on, or by the plan's shares of them again."""
+        if by_all != self._by_all and self.judges is not None:
+            self.judges.forget()
+        self._by_all = by_all
 
     def expect(self, asked: Sequence[Asked]) -> None:
         """Tell ``judges`` which evaluations are asked for next; nothing: they may end.
 
         They have no images to judge by where these do not fit into memory.
         """
-        if self.judges is not None and self._fitness.is_held:
+        if self.judges is not None and self._judged_on(self._by_all).is_held:
             self.judges.expect(asked, self._to_judge)
 
     def network(self, architecture: Architecture, weights: Weights = "current") -> nn.Module:
@@ -232,8 +252,17 @@ class SuperNetTrainer:
         return self._fitness.all(), self._fitness.labels
 
     @property
+    def judging_images(self) -> tuple[Tensor, Tensor]:
+        """Normalised images that ``accuracy`` judges by, (n, c, h, w), and their labels (n,)."""
+        images = self._judged_on(self._by_all)
+        return images.all(), images.labels
+
+    @property
     def recalibration_images(self) -> Tensor:
-        """Normalised training images (n, c, h, w), a random sample, which no architecture is judged on."""
+        """Normalised training images (n, c, h, w), a random sample, which no architecture is judged on.
+
+        They set the statistics of ``network``, and of what ``accuracy`` judges the plan's share of them.
+        """
         return self._recalibration
 
     def state(self) -> TrainerState:
@@ -283,8 +312,9 @@ class SuperNetTrainer:
             self._rate_start = int(str(state.values.get("rate_start", self._rate_start)))
             self._rate_steps = int(str(state.values.get("rate_steps", self._rate_steps)))
             self.ledger.restore(state.values["ledger"])
+            kinds = ("momentum/", "average/", "scale/")
+            self._stepper.restore(*(_tensors_below(kind, state) for kind in kinds))
             self._restore_within(state)
-            self._stepper.restore(_tensors_below("momentum/", state), _tensors_below("scale/", state))
         except (ArchitectureError, RuntimeError, KeyError, ValueError) as error:
             raise CheckpointError(
                 f"the checkpoint does not fit this space: {str(error).splitlines()[0]}"
@@ -303,14 +333,34 @@ class SuperNetTrainer:
             self._evaluation = self._begun(progress)
             self._evaluation.restore(_tensors_below("evaluation/", state))
 
-    def _judged(self, architecture: Architecture, weights: Weights) -> tuple[int, float]:
-        """Return how many images are classified rightly, and the seconds that it took, wherever that was."""
+    def _share_of_fitness(self) -> NormalisedImages:
+        """Return the plan's share of the fitness images: of each class alike, drawn by the seed."""
+        if self.plan.fitness_share == 1:
+            return self._fitness
+        fitness, rng = self.data.fitness, np.random.default_rng([self.seed, _SHARE_STREAM])
+        n = len(fitness.labels)
+        taken = max(1, round(self.plan.fitness_share * n))
+        by_class = np.lexsort((rng.permutation(n), fitness.labels))
+        rows = np.sort(by_class[((np.arange(taken) + rng.random()) * n / taken).astype(np.int64)])
+        mean, std = self.data.channel_mean, self.data.channel_std
+        return NormalisedImages(fitness.subset(rows), mean, std, self._device)
+
+    def _judged_on(self, by_all: bool) -> NormalisedImages:
+        return self._fitness if by_all else self._share
+
+    def _recalibrated_on(self, by_all: bool) -> Tensor:
+        """Return the images that set statistics; the first ones of a random sample are one, too."""
+        share = 1.0 if by_all else self.plan.recalibration_share
+        return self._recalibration[: max(2, round(share * len(self._recalibration)))]
+
+    def _judged(self, architecture: Architecture, weights: Weights) -> Judged:
+        """Return what comes of an evaluation, wherever it is made."""
         there = self._evaluation
-        is_begun = there is not None and there.progress.is_of(architecture, weights)
+        is_begun = there is not None and there.progress.is_of(architecture, weights, by_all=self._by_all)
         if self.judges is not None and not is_begun:
             judged = self.judges.judge((architecture, weights), self.between_batches)
             if judged is not None:
-                return judged.right, judged.seconds
+                return judged
         evaluation = self._unfinished(architecture, weights)
         progress = evaluation.progress
         while True:
@@ -324,21 +374,22 @@ class SuperNetTrainer:
                 break
             self.between_batches()
         self._evaluation = None
-        return progress.right, progress.seconds
+        return Judged(progress.right, progress.seconds, progress.loss_units)
 
     def _to_judge(self) -> TrainerState:
         """Return what judges need: weights and images by name, and how networks are made and judged.
 
-        The arrays are not copies.
+        Weights are packed; images are not copies.
         """
-        supernets = {"current": self.supernet, "previous": self._previous}
+        supernets = {"current": self._weights("current"), "previous": self._previous}
         tensors = {
-            f"{weights}/{name}": tensor
+            f"{weights}/{name}": packed
             for weights, supernet in supernets.items()
             if supernet is not None
-            for name, tensor in supernet.state_dict().items()
+            for name, packed in supernet.packed().items()
         }
-        images = {FITNESS: self._fitness.all(), RECALIBRATION: self._recalibration}
+        judging, labels = self.judging_images
+        images = {FITNESS: judging, RECALIBRATION: self._recalibrated_on(self._by_all)}
         values: dict[str, Json] = {
             "space": self.space.name,
             "settings": self.space.settings.model_dump(mode="json"),
@@ -348,25 +399,31 @@ class SuperNetTrainer:
             "is_half": self._arithmetic.is_half,
             "channels_last": [name for name, batch in images.items() if not batch.is_contiguous()],
         }
-        all_tensors = {**tensors, **images, LABELS: self._fitness.labels}
+        all_tensors = {**tensors, **images, LABELS: labels}
         return TrainerState({name: one.detach().cpu().numpy() for name, one in all_tensors.items()}, values)
 
     def _forget_evaluations(self) -> None:
         """Forget one that is unfinished, and those that judges made or make: the weights move."""
-        self._evaluation = None
+        self._evaluation = self._averaged = None
         if self.judges is not None:
             self.judges.forget()
 
     def _unfinished(self, architecture: Architecture, weights: Weights) -> Evaluation:
         """Return the evaluation that was left unfinished, if it is this one; else a new one in its place."""
         there = self._evaluation
-        if there is None or not there.progress.is_of(architecture, weights):
-            there = self._evaluation = self._begun(Progress(architecture, weights))
+        if there is None or not there.progress.is_of(architecture, weights, by_all=self._by_all):
+            progress = Progress(architecture, weights, by_all=self._by_all)
+            there = self._evaluation = self._begun(progress)
         return there
 
     def _begun(self, progress: Progress) -> Evaluation:
         supernet = self._weights(progress.weights)
-        return self._examination.begun(progress, supernet, soft_path=self._soft_path)
+        examination = replace(
+            self._examination,
+            recalibration=self._recalibrated_on(progress.by_all),
+            fitness=self._judged_on(progress.by_all),
+        )
+        return examination.begun(progress, supernet, soft_path=self._soft_path)
 
     def _next_batch(self) -> tuple[Tensor, Tensor]:
         """Return augmented training images (b, c, h, w) and their labels (b,)."""
@@ -399,10 +456,16 @@ class SuperNetTrainer:
             self._repaired_skips = self.ledger.skipped_steps
 
     def _weights(self, weights: Weights) -> SuperNet:
-        supernet = self.supernet if weights == "current" else self._previous
-        if supernet is None:
-            raise RuntimeError("no previous weights: remember() was never called")
-        return supernet
+        if weights == "previous":
+            if self._previous is None:
+                raise RuntimeError("no previous weights: remember() was never called")
+            return self._previous
+        averages = self._stepper.averages
+        if averages is None:
+            return self.supernet
+        if self._averaged is None:
+            self._averaged = averages.applied(self.supernet)
+        return self._averaged
 
     @property
     def _judging(self) -> Arithmetic:

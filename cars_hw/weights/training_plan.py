@@ -42,6 +42,12 @@ class TrainingPlan(Settings):
             ``evaluation_batch_size`` alone decides.
         recalibration_batch_size: Images whose statistics are taken at once, before the mean of all is formed;
             0: ``evaluation_batch_size``.
+        fitness_share: Share of the fitness images that architectures are judged on while the search goes on:
+            a random one, of each class alike, that stays the same. What a search ends with is judged on all.
+        recalibration_share: Share of ``recalibration_images`` that set statistics where ``fitness_share``
+            counts; all set those of what a search ends with, and of networks that are exported.
+        weight_averaging: Share that an average of each weight keeps in a step that moves the weight; 0: there
+            is none. Networks are judged, and exported, by the averages, which fluctuate less.
     """
 
     model_config = ConfigDict(strict=False)
@@ -62,3 +68,11 @@ class TrainingPlan(Settings):
     cuda_graphs: int = added(0, before=0, ge=0, le=4096)
     evaluation_tensor_mib: float = added(16.0, before=0.0, ge=0, le=1 << 20)
     recalibration_batch_size: int = added(64, before=0, ge=0, le=1 << 16)
+    fitness_share: float = added(1.0, before=1.0, gt=0, le=1)
+    recalibration_share: float = added(1.0, before=1.0, gt=0, le=1)
+    weight_averaging: float = added(0.0, before=0.0, ge=0, lt=1)
+
+    @property
+    def is_sparing(self) -> bool:
+        """Whether some images are spared while the search goes on."""
+        return min(self.fitness_share, self.recalibration_share) < 1

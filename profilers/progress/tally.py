@@ -43,8 +43,8 @@ class Tally:
             self._done |= dict.fromkeys(self._wanted & there.keys(), True)
             self._tell(device)
 
-    def watch(self, address: str, device: Device) -> OnStep:
-        """Return what takes the steps of a device."""
+    def watch(self, address: str, device: Device | None) -> OnStep:
+        """Return what takes the steps of a device; ``None``: of one that another process measures on."""
         clock = device.clock_s if isinstance(device, HostDevice) else time.monotonic
         pace = self._paces[address] = Pace(self._plan, clock())
 

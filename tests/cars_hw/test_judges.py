@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from cars_hw.search import Search
 from cars_hw.trainer import Asked
 from cars_hw.weights.supernet_trainer import SuperNetTrainer
 from tests.fakes.configurations import TINIEST
+from tests.fakes.worker_processes import children
 
 _CONFIG = f"""{TINIEST}
 [search]
@@ -32,20 +33,6 @@ generations = 1
 [strategy]
 population_size = 4
 """
-
-
-class _Kept(Processes):
-    """Processes that stay when a search is done: they take seconds to start."""
-
-    def close(self) -> None:
-        pass
-
-
-@pytest.fixture(scope="module")
-def workers() -> Iterator[Executor]:
-    executor = _Kept(2)
-    yield executor
-    Processes.close(executor)
 
 
 @pytest.fixture
@@ -70,9 +57,9 @@ def _asked(members: Sequence[Architecture]) -> list[Asked]:
     return [(member, weights) for member in members for weights in of]
 
 
-@pytest.mark.parametrize("kind", ["whole", "restricted", "soft"])
+@pytest.mark.parametrize("kind", ["whole", "restricted", "soft", "share"])
 def test_workers_judge_as_the_trainer_does_itself(kind: str, config: SearchConfig, workers: Executor) -> None:
-    trainer = _trainer(config)
+    trainer = _trainer(_by_half(config) if kind == "share" else config)
     space = trainer.space
     if kind == "restricted":
         space = space.restrict([options[1:] for options in space.allowed])
@@ -80,10 +67,10 @@ def test_workers_judge_as_the_trainer_does_itself(kind: str, config: SearchConfi
     trainer.remember()
     trainer.step([space.sample(np.random.default_rng(1))])
     members = [space.sample(np.random.default_rng(seed)) for seed in range(4)]
-    here = [trainer.accuracy(*one) for one in _asked(members)]
+    here = [(trainer.accuracy(*one), trainer.last_loss) for one in _asked(members)]
     trainer.judges = ExecutorJudges(workers)
     trainer.expect(_asked(members))
-    assert [trainer.accuracy(*one) for one in _asked(members)] == here
+    assert [(trainer.accuracy(*one), trainer.last_loss) for one in _asked(members)] == here
     assert len(set(here)) > 2
     assert trainer.ledger.evaluations == 2 * len(here)
 
@@ -101,6 +88,12 @@ def test_what_was_judged_is_forgotten_when_the_weights_move(config: SearchConfig
     assert after == trainer.accuracy(member) != before
 
 
+def _by_half(config: SearchConfig) -> SearchConfig:
+    """Return the configuration with half of the images to judge by."""
+    shares = {"fitness_share": 0.5, "recalibration_share": 0.5}
+    return config.model_copy(update={"training": config.training.model_copy(update=shares)})
+
+
 def _search(config: SearchConfig, folder: Path, executor: Executor | None) -> Search:
     trainer = make_trainer(config, make_space(config))
     trainer.judges = None if executor is None else ExecutorJudges(executor)
@@ -116,6 +109,7 @@ def _outcome(search: Search, generations: Sequence[Generation]) -> object:
 def test_a_search_that_ended_inside_a_generation_goes_on_with_or_without_workers(
     config: SearchConfig, workers: Executor, tmp_path: Path
 ) -> None:
+    config = _by_half(config)
     straight = _search(config, tmp_path / "a", None)
     expected = _outcome(straight, list(straight.run()))
     first = _search(config, tmp_path / "b", workers)
@@ -126,8 +120,11 @@ def test_a_search_that_ended_inside_a_generation_goes_on_with_or_without_workers
     done = list(second.run(max_evaluations=8))
     third = _search(config, tmp_path / "b", workers)
     assert third.resume()
-    done += third.run()
-    assert _outcome(third, done) == expected
+    done += third.run(max_evaluations=18)  # two of the last four, which are judged on all images
+    fourth = _search(config, tmp_path / "b", None)
+    assert fourth.resume()
+    done += fourth.run()
+    assert _outcome(fourth, done) == expected
 
 
 def test_a_search_asked_to_end_does_not_wait_for_its_workers(
@@ -150,7 +147,7 @@ def test_a_worker_that_is_killed_with_a_task_loses_nothing(config: SearchConfig)
     killed: list[int] = []
 
     def kill_one() -> None:
-        if not killed and (found := _children()):
+        if not killed and (found := children()):
             killed.append(found[0])
             os.kill(found[0], signal.SIGKILL)
 
@@ -159,20 +156,6 @@ def test_a_worker_that_is_killed_with_a_task_loses_nothing(config: SearchConfig)
         trainer.expect([(member, "current") for member in members])
         assert [trainer.accuracy(member) for member in members] == here
     assert killed
-
-
-def _children() -> list[int]:
-    """Return the processes of this one that are workers."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*"):
-        try:
-            parent = (path / "stat").read_text().rpartition(")")[2].split()[1]
-            command = (path / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if int(parent) == os.getpid() and b"executors" in command:
-            found.append(int(path.name))
-    return found
 
 
 @pytest.mark.parametrize(

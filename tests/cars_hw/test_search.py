@@ -18,9 +18,10 @@ import pytest
 import cars_hw
 from cars_hw import strategies, tabular_trainer
 from cars_hw.assembly import make_space
-from cars_hw.candidate import Candidate
+from cars_hw.candidate import Candidate, Front
 from cars_hw.errors import CheckpointError
 from cars_hw.evolution.screening import Screen
+from cars_hw.evolution.steadying import steadied
 from cars_hw.ledger import Json, Ledger, Weights
 from cars_hw.networks.architecture import Architecture
 from cars_hw.objectives import Error, Limits, Objective, Parameters
@@ -174,6 +175,93 @@ def test_evaluations_that_are_just_enough_complete_their_generation(tmp_path: Pa
     assert str(search.kept) == "generation 0, complete"
     assert list(search.run(max_evaluations=6)) == []
     assert search.ended_by == "max_evaluations"
+
+
+class _SparingTrainer(CurveTrainer):
+    """Sees the errors of small networks too low, unless it judges by all images."""
+
+    is_sparing = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.by_all, self.last_loss = False, 0.0
+
+    def judge_by_all(self, by_all: bool) -> None:
+        self.by_all = by_all
+
+    def accuracy(self, architecture: Architecture, weights: Weights = "current") -> float:
+        found = super().accuracy(architecture, weights)
+        return found if self.by_all else found + 0.1 / (1 + sum(architecture))
+
+
+def _sparing_search(folder: Path, generations: int, **fingerprint: tuple[str, ...]) -> Search:
+    space, trainer = TinySpace(), _SparingTrainer()
+    strategy = Cars(space, np.random.default_rng(0), population_size=6)
+    return Search(
+        trainer,
+        strategy,
+        [Error(trainer), Parameters(space)],
+        Schedule(warm_up_steps=5, steps=3, generations=generations),
+        checkpoints=CheckpointFolder(folder),
+        fingerprint=fingerprint,
+    )
+
+
+def test_what_a_search_ends_with_is_judged_by_all_images(tmp_path: Path) -> None:
+    search = _sparing_search(tmp_path, 2)
+    *_, last = search.run()
+    trainer, own = search.trainer, search.strategy.population
+    assert isinstance(trainer, _SparingTrainer)
+    by_share = [1.0 - trainer.accuracy(member.architecture) for member in own]
+    trainer.judge_by_all(True)
+    by_all = [1.0 - trainer.accuracy(member.architecture) for member in own]
+    assert [member.costs[0] for member in own] == by_share
+    assert [member.costs[0] for member in last.population] == by_all
+    assert np.greater(by_all, by_share).all()
+    assert last.front == Front(search.strategy.front_of(last.population), last.objectives)
+
+
+class _ToldLosses(_SparingTrainer):
+    """Tells losses, and keeps errors and losses with the weights of the moment."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[tuple[float, float]] = []
+
+    def accuracy(self, architecture: Architecture, weights: Weights = "current") -> float:
+        found = super().accuracy(architecture, weights)
+        self.last_loss = 1.0 / (1 + sum(architecture)) ** 2
+        if weights == "current":
+            self.seen.append((1.0 - found, self.last_loss))
+        return found
+
+
+def test_errors_on_a_share_of_the_images_are_steadied_by_the_losses() -> None:
+    trainer, space = _ToldLosses(), TinySpace()
+    strategy = Cars(space, np.random.default_rng(0), population_size=6)
+    search = Search(trainer, strategy, [Error(trainer), Parameters(space)], _SCHEDULE)
+    for generation in itertools.islice(search.run(), 3):
+        errors, losses = np.array(trainer.seen).T
+        expected = set(steadied(errors, losses).tolist())
+        assert {member.costs[0] for member in generation.population} <= expected
+        assert not expected & set(errors.tolist())
+        trainer.seen.clear()
+
+
+def test_a_search_that_is_extended_goes_on_by_the_share_as_if_it_had_not_ended(tmp_path: Path) -> None:
+    list(_sparing_search(tmp_path / "a", 1).run())
+    extended = _sparing_search(tmp_path / "a", 3)
+    assert extended.resume()
+    straight = _sparing_search(tmp_path / "b", 3)
+    expected = [_outcome(generation) for generation in straight.run()]
+    assert [_outcome(generation) for generation in extended.run()] == expected[2:]
+
+
+def test_by_another_table_the_errors_by_all_images_stay(tmp_path: Path) -> None:
+    *_, last = _sparing_search(tmp_path, 1, table=("a",)).run()
+    moved = _sparing_search(tmp_path, 1, table=("b", "a"))
+    assert moved.resume()
+    assert moved.history[-1].population == last.population
 
 
 def test_a_search_without_a_complete_generation_goes_on_from_inside_its_warm_up(tmp_path: Path) -> None:

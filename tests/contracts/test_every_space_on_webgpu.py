@@ -52,7 +52,14 @@ def share(output: Array, reference: NDArray[np.floating]) -> float:
     return difference / float(np.max(np.abs(reference))) if difference else 0.0
 
 
-@pytest.mark.parametrize("name", spaces.names())
+#: The one whose operations stand for those of the others where time is short.
+_DEFAULT = "darts"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[] if name == _DEFAULT else pytest.mark.slow) for name in spaces.names()],
+)
 def test_operations_run_on_the_card_alone_and_compute_what_torch_computes(
     name: str, card: Accelerator
 ) -> None:

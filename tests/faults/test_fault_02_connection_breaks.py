@@ -30,10 +30,11 @@ def connected(phone: PlayedPhone) -> tuple[PlayedTransport, Android]:
     return transport, Android(transport, root=phone.root)
 
 
+@pytest.mark.parametrize("stride", [3, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_connection_that_breaks_at_any_call_costs_nothing_if_the_phone_comes_back(
-    phone: PlayedPhone,
+    phone: PlayedPhone, stride: int
 ) -> None:
-    for k in itertools.count():
+    for k in itertools.count(step=stride):
         transport, device = connected(phone)
         transport.calls_until_lost, transport.comes_back = k, True
         content = CONTENT + b"# %d\n" % k  # new each time, so that it is pushed

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
+from cars_hw.executors._allocation import keep_freed_memory
 from cars_hw.executors._answer import Answer, answer_to
 from cars_hw.executors._executor import NOTHING
 from cars_hw.executors._processes.memory import Place, read
@@ -31,6 +32,7 @@ class Given:
 
 def main(connection_descriptor: int, memory_descriptor: int) -> None:
     """Work until the other side is gone. Any other error than one of ours ends the process, traced."""
+    keep_freed_memory()
     connection: Connection[Answer, Given] = Connection(connection_descriptor)
     waiting: queue.SimpleQueue[Given] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(connection, waiting), daemon=True).start()

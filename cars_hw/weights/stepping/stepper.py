@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from cars_hw.networks.architecture import Architecture
 from cars_hw.weights.placement import wide
 from cars_hw.weights.stepping.arithmetic import Arithmetic
+from cars_hw.weights.stepping.averages import Averages
 from cars_hw.weights.stepping.cuda_graphs import CudaRecorder
 from cars_hw.weights.stepping.gradients import EagerGradients, Gradients, Member, RecordedGradients
 from cars_hw.weights.stepping.loss_scale import LossScale
@@ -36,6 +37,7 @@ class Stepper:
             self._gradients = RecordedGradients(self._gradients, recorder, plan.cuda_graphs)
         self._sgd = Sgd(momentum=plan.momentum, weight_decay=plan.weight_decay)
         self._rates = Rates(arithmetic.device)
+        self.averages = Averages(plan.weight_averaging) if plan.weight_averaging else None
 
     def step(
         self, architectures: Sequence[Architecture], images: Tensor, labels: Tensor, *, soft_path: bool
@@ -59,6 +61,8 @@ class Stepper:
             is_taken = loss.isfinite() & norm.isfinite()
             self._sgd.step(parameters, self._rates.next(), is_taken)
             self._rates.add(is_taken)
+            if self.averages is not None:
+                self.averages.add(parameters)
             if self._scale is not None:
                 self._scale.add(is_taken)
             for parameter in parameters:
@@ -72,24 +76,34 @@ class Stepper:
     def forget_what_is_gone(self) -> None:
         """Forget momenta and recordings of weights that the SuperNet does not have any more."""
         self._sgd.keep(list(self._supernet.parameters()))
+        if self.averages is not None:
+            self.averages.keep(list(self._supernet.parameters()))
         self._gradients.forget()
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return what decides the next step, beside the weights: ``momentum/NAME``, ``scale/NAME``."""
+        """Return what decides the next step, beside the weights, and what it adds to.
+
+        These are ``momentum/NAME``, ``average/NAME`` and ``scale/NAME``.
+        """
+        averages = {} if self.averages is None else self.averages.tensors
         found = {
-            f"momentum/{name}": self._sgd.momenta[parameter]
+            f"{kind}/{name}": tensors[parameter]
+            for kind, tensors in (("momentum", self._sgd.momenta), ("average", averages))
             for name, parameter in self._supernet.named_parameters()
-            if parameter in self._sgd.momenta
+            if parameter in tensors
         }
         scale = {} if self._scale is None else self._scale.tensors()
         return found | {f"scale/{name}": tensor for name, tensor in scale.items()}
 
     @torch.no_grad()
-    def restore(self, momenta: Mapping[str, Tensor], scale: Mapping[str, Tensor]) -> None:
+    def restore(
+        self, momenta: Mapping[str, Tensor], averages: Mapping[str, Tensor], scale: Mapping[str, Tensor]
+    ) -> None:
         """Take up what ``tensors`` returned.
 
         Args:
             momenta: By the names of parameters.
+            averages: The same; empty where weights are not averaged.
             scale: That of the loss; empty where it was not scaled.
 
         Raises:
@@ -100,6 +114,8 @@ class Stepper:
             for name, parameter in self._supernet.named_parameters()
             if name in momenta
         }
+        if self.averages is not None:
+            self.averages.restore(self._supernet, averages)
         if self._scale is not None:
             self._scale.restore(scale)
 

@@ -62,3 +62,48 @@ def test_workers_that_there_cannot_be_are_refused_in_one_line_and_nothing_is_lef
     [line] = done.err.splitlines()
     assert expected in line
     assert not Path("refused").exists()
+
+
+def test_searches_of_several_seeds_keep_a_run_each_and_go_on_by_the_same_command() -> None:
+    words = ("searches", "runs", "--config", "config.toml", "--seed", "1", "--seed", "2")
+    done = run(*words, "--executor", "in_process", "--json")
+    assert done.status == 0, done.err
+    found = json.loads(done.out)
+    assert sorted(found) == ["runs/config-1", "runs/config-2"]
+    assert found["runs/config-1"]["front"] != found["runs/config-2"]["front"]
+    again = run(*words, "--executor", "in_process", "--json")
+    assert json.loads(again.out) == found
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("--seed", "1", "--seed", "1"), "two searches would be runs/config-1"),
+        (("--workers", "0"), "workers is 0"),
+        (("--set", "search.generations=-1"), "search.generations"),
+    ],
+)
+def test_searches_that_there_cannot_be_are_refused_in_one_line_and_nothing_is_left(
+    words: tuple[str, ...], expected: str
+) -> None:
+    done = run("searches", "runs", "--config", "config.toml", *words)
+    assert done.status == 1
+    assert expected in done.err
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("--executor", "in_process"), "in_process has no devices but those of this process"),
+        (("--executor", "proceses"), "did you mean 'processes'"),
+    ],
+)
+def test_hosts_that_cannot_profile_are_refused_and_nothing_is_left(
+    words: tuple[str, ...], expected: str
+) -> None:
+    device = ("--device", "fake", "--runtime", "fake", "--table", "t.jsonl")
+    done = run("profile", "--config", "config.toml", "--by-operations", *device, *words)
+    assert done.status == 1
+    assert expected in done.err
+    assert not list(Path().glob("t.jsonl*"))

@@ -9,7 +9,8 @@ from scipy.stats import rankdata
 
 from cars_hw.candidate import Candidate
 from cars_hw.errors import CheckpointError, SelectionError
-from cars_hw.evolution.screening import Screen, _ranks
+from cars_hw.evolution.error_model import ranks_of
+from cars_hw.evolution.screening import Screen
 from cars_hw.networks.architecture import Architecture
 
 EVERYTHING: list[Architecture] = [(a, b, c) for a in range(5) for b in range(5) for c in range(5)]
@@ -122,7 +123,7 @@ def test_the_known_costs_of_the_latest_pools_alone_are_remembered() -> None:
 
 def test_equal_costs_have_the_average_of_their_ranks() -> None:
     costs = np.random.default_rng(0).integers(0, 9, (40, 3)).astype(np.float64)
-    assert np.array_equal(_ranks(costs), (rankdata(costs, axis=0) - 1.0) / 39.0)
+    assert np.array_equal(ranks_of(costs), (rankdata(costs, axis=0) - 1.0) / 39.0)
 
 
 @pytest.mark.parametrize("state", [None, 3, [{"architecture": [0]}], [[0, 1]]])

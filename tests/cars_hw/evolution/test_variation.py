@@ -173,3 +173,20 @@ def test_a_restricted_space_gives_nothing_that_it_does_not_allow(rng: np.random.
     found += variation.offspring(found[:2], space, n=n, rng=rng)
     for architecture in found:
         assert all(option in options for option, options in zip(architecture, space.allowed, strict=True))
+
+
+@given(st.integers(0, 2**32))
+def test_covering_architectures_have_every_option_about_equally_often(seed: int) -> None:
+    space = TinySpace((4, 3, 2, 1), ((0,), (1,), (2,), (3,)))
+    drawn = variation.covering(space, rng=np.random.default_rng(seed))
+    assert len(drawn) == 4
+    counts = [sorted(np.unique(column, return_counts=True)[1].tolist()) for column in np.array(drawn).T]
+    assert counts == [[1, 1, 1, 1], [1, 1, 2], [2, 2], [4]]
+
+
+def test_covering_architectures_of_a_restricted_space_have_its_options_alone(
+    rng: np.random.Generator,
+) -> None:
+    space = TinySpace((4, 3), ((0,), (1,))).restrict(((1, 3), (0, 1, 2)))
+    drawn = variation.covering(space, rng=rng)
+    assert [set(column) for column in zip(*drawn, strict=True)] == [{1, 3}, {0, 1, 2}]

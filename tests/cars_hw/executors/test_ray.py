@@ -20,15 +20,20 @@ import pytest
 from cars_hw import executors
 from cars_hw.assembly import make_search, make_space, make_trainer
 from cars_hw.config import SearchConfig
-from cars_hw.executors import Executor, Shared, Task
+from cars_hw.executors import Executor, Place, Shared, Task
 from cars_hw.executors._executor import NOTHING, go_on
 from cars_hw.executors.ray import Ray
 from cars_hw.judges import ExecutorJudges, Job, Result, judge_job
+from cars_hw.latency.elsewhere.jobs import measured_job
 from cars_hw.networks.architecture import to_text
+from cars_hw.results.tables import profile
 from cars_hw.runs import Run
 from cars_hw.testing import ExecutorContract
 from cars_hw.testing._executor import times_sum
 from devices.foundation import ConfigError
+from latency_tables import LatencyTable
+from profilers import Filled, Quality
+from tests.fakes import leaving
 from tests.fakes.configurations import TINIEST
 from tests.fakes.environments import demand
 
@@ -49,6 +54,9 @@ alone = pytest.mark.skipif(not _IS_ALONE, reason="runs in a network of its own, 
 
 #: Where the head serves clients.
 _CLIENTS = 20001
+
+#: Resources of the two hosts: each has a device.
+_A, _B = (f"device:{leaving.__name__}:{serial}" for serial in ("a1", "b2"))
 
 _CONFIG = f"""{TINIEST}
 [search]
@@ -85,9 +93,10 @@ def cluster() -> "Iterator[Cluster]":
     from ray.cluster_utils import Cluster
 
     cluster = Cluster(
-        initialize_head=True, head_node_args={"num_cpus": 1, "ray_client_server_port": _CLIENTS}
+        initialize_head=True,
+        head_node_args={"num_cpus": 1, "ray_client_server_port": _CLIENTS, "resources": {_A: 1}},
     )
-    cluster.add_node(num_cpus=1)
+    cluster.add_node(num_cpus=1, resources={_B: 1})
     (_told() / "head").write_text(cluster.head_node.node_id)
     yield cluster
     cluster.shutdown()
@@ -123,6 +132,66 @@ def test_a_cluster_is_reached_by_its_server_of_clients(cluster: "Cluster") -> No
 def test_a_cluster_that_cannot_be_reached_is_one_line() -> None:
     with pytest.raises(ConfigError, match=r"no Ray cluster can be reached at ray://127.0.0.1:1: .*ray start"):
         executors.load("ray://127.0.0.1:1").connect()
+
+
+@alone
+def test_a_device_that_no_host_has_is_one_line(cluster: "Cluster") -> None:
+    with (
+        Ray(2, cluster.address) as executor,
+        pytest.raises(ConfigError, match=r"no host of the cluster has 'android'; .*\"device:android\": 1"),
+    ):
+        executor.places("android")
+
+
+@alone
+def test_devices_of_two_hosts_fill_a_table_and_one_host_what_the_other_leaves(
+    cluster: "Cluster", tmp_path: Path
+) -> None:
+    with Ray(2, cluster.address) as executor:
+        filled = _profiled(tmp_path / "both.jsonl", executor)
+    both = LatencyTable.open(tmp_path / "both.jsonl")
+    assert both.header.device.serials == ("a1", "b2")
+    assert not filled.lost
+    with _Leaving(cluster) as leaving_host:
+        filled = _profiled(tmp_path / "one.jsonl", leaving_host)
+    assert len(filled.lost) == 1
+    assert set(LatencyTable.open(tmp_path / "one.jsonl").measurements) == set(both.measurements)
+    cluster.add_node(num_cpus=1)
+
+
+def _profiled(path: Path, executor: Executor) -> Filled:
+    file = path.with_suffix(".toml")
+    device = f'device = "{leaving.__name__}"'
+    file.write_text(f'{TINIEST}[latency]\n{device}\nruntime = "fake"\ntable = "{path}"\n')
+    return profile(
+        SearchConfig.load(file), quality=Quality(spread_s=0.0), by_operations=True, executor=executor
+    )
+
+
+class _Leaving(Ray):
+    """Kills the node that is not the head when it is to measure."""
+
+    def __init__(self, cluster: "Cluster") -> None:
+        super().__init__(2, cluster.address)
+        self._cluster = cluster
+
+    def at(self, place: Place) -> Ray:
+        there = _Leaving(self._cluster)
+        there._ray, there._place = self._connected(), place
+        return there
+
+    def map(
+        self,
+        task: Task[_In, _Out],
+        inputs: Sequence[_In],
+        *,
+        shared: Shared = NOTHING,
+        while_waiting: Callable[[], None] = go_on,
+    ) -> Iterator[tuple[int, _Out]]:
+        if task is measured_job and self._place is not None and f"device:{self._place.device}" == _B:
+            [node] = self._cluster.worker_nodes
+            self._cluster.remove_node(node, allow_graceful=False)
+        return super().map(task, inputs, shared=shared, while_waiting=while_waiting)
 
 
 @alone

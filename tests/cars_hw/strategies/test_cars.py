@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from cars_hw.candidate import Candidate
-from cars_hw.errors import SelectionError
-from cars_hw.evolution import size_protection
+from cars_hw.errors import CheckpointError, SelectionError
+from cars_hw.evolution import nsga3, size_protection
 from cars_hw.networks.architecture import Architecture
 from cars_hw.strategies._strategy import Draw, SearchFacts
 from cars_hw.strategies.cars import Cars
@@ -252,5 +252,72 @@ def test_a_run_with_the_released_selection_is_restored_with_its_draws(tmp_path: 
 
 
 def test_an_unknown_selection_is_refused_with_those_that_exist() -> None:
-    with pytest.raises(ConfigError, match="selection is 'nsga2'; it should be 'pnsga3' or 'size_protection'"):
+    with pytest.raises(
+        ConfigError, match="selection is 'nsga2'; it should be 'pnsga3', 'size_protection' or 'nsga3'"
+    ):
         cars(selection="nsga2")
+
+
+@pytest.mark.parametrize("fair", [{"warm_up_paths": "fair"}, {"trained": "fair"}], ids=str)
+def test_each_fair_step_trains_every_option_of_every_decision(fair: dict[str, Any]) -> None:
+    strategy, trainer = cars(**fair), CurveTrainer()
+    play(strategy, trainer, 2, steps=20)
+    stepped = trainer.stepped[:20] if "warm_up_paths" in fair else trainer.stepped[20:]
+    assert len(stepped) == 20
+    for paths in stepped:
+        assert [set(column) for column in zip(*paths, strict=True)] == [set(range(n)) for n in (4, 3, 4, 3)]
+    others = trainer.stepped[20:] if "warm_up_paths" in fair else trainer.stepped[:20]
+    assert {len(paths) for paths in others} == {1}
+
+
+def test_generations_that_train_random_paths_train_more_than_the_members() -> None:
+    strategy, trainer = cars(trained="random", members_per_step=2), CurveTrainer()
+    play(strategy, trainer, 2, steps=40)
+    assert {len(paths) for paths in trainer.stepped} == {2}
+    assert len({path for paths in trainer.stepped[40:] for path in paths}) > 12
+
+
+def test_selection_without_speeds_keeps_what_nsga3_chooses_and_needs_no_previous_error() -> None:
+    strategy, trainer = cars(selection="nsga3"), CurveTrainer()
+    play(strategy, trainer)
+    evaluated = evaluate(strategy, trainer)
+    strategy.tell(evaluated)
+    survivors = nsga3.select([member.costs for member in evaluated], 12)
+    assert strategy.population == tuple(evaluated[i] for i in survivors)
+    assert trainer.ledger.previous_evaluations == 0
+
+
+def noisy(rng: np.random.Generator, space: TinySpace, n: int = 40) -> list[Candidate]:
+    """Return candidates whose true errors fall with their second cost, as measured with noise."""
+    architectures = [(a, b, c, d) for a in range(4) for b in range(3) for c in range(4) for d in range(3)]
+    chosen = [architectures[i] for i in rng.permutation(len(architectures))[:n]]
+    return [
+        Candidate(one, (0.5 - 0.03 * sum(one) + 0.03 * float(rng.standard_normal()), float(sum(one))))
+        for one in chosen
+    ]
+
+
+def test_modelled_errors_are_nearer_to_the_truth_and_members_keep_the_measured_ones() -> None:
+    space = TinySpace()
+    candidates = noisy(np.random.default_rng(0), space)
+    true = np.array([0.5 - 0.03 * sum(one.architecture) for one in candidates])
+    strategy = cars(errors="modelled", population_size=40)
+    strategy.tell(candidates)
+    costs, _ = strategy.ranking(candidates)
+    measured = np.array([one.costs[0] for one in candidates])
+    assert np.abs(costs[:, 0] - true).mean() < 0.6 * np.abs(measured - true).mean()
+    assert strategy.population == tuple(candidates)
+    assert {one.costs for one in strategy.front()} <= {one.costs for one in candidates}
+
+
+def test_modelled_errors_are_restored_to_the_bit_and_others_are_refused() -> None:
+    candidates = noisy(np.random.default_rng(1), TinySpace())
+    strategy, twin = cars(errors="modelled", selection="nsga3"), cars(errors="modelled", selection="nsga3")
+    strategy.tell(candidates)
+    twin.restore(strategy.state())
+    assert twin.front() == strategy.front()
+    assert twin.state() == strategy.state()
+    with pytest.raises(CheckpointError, match="2 modelled errors cannot be restored for 12 members"):
+        twin.restore({**strategy.state(), "modelled": [0.1, 0.2]})
+    with pytest.raises(CheckpointError, match="modelled errors cannot be restored"):
+        twin.restore({**strategy.state(), "modelled": "none"})

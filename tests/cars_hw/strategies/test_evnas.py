@@ -49,8 +49,11 @@ def test_scores_are_uniform_in_the_score_rows_of_the_space() -> None:
     assert strategy.ask() == [decode(strategy.space, chromosome) for chromosome in found]
 
 
-def test_it_trains_and_judges_on_soft_paths() -> None:
-    assert evnas().soft_path
+def test_it_trains_and_judges_on_soft_paths_or_on_decoded_networks_alone() -> None:
+    for paths, is_soft in (("soft", True), ("hard", False)):
+        trainer = CurveTrainer()
+        play(evnas(paths=paths), trainer)
+        assert [soft_path for _, soft_path in trainer.activated] == [is_soft] * len(trainer.activated)
 
 
 def test_members_are_trained_round_robin_and_each_generation_anew_from_the_first() -> None:

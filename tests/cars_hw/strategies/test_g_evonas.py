@@ -119,6 +119,17 @@ def test_the_space_is_pruned_to_what_the_elites_have() -> None:
     assert {found[0] for found in strategy.ask()} <= {found[0] for found in best}
 
 
+def test_without_pruning_what_was_grown_keeps_all_of_its_options() -> None:
+    strategy = g_evonas(generations=3, elite_size=2, pruning=False)
+    best = tell_best_two(strategy)
+    grown = present(strategy)
+    for decision, options in enumerate(strategy.space.allowed):
+        assert options == (SPACE.allowed[decision] if decision in grown else (0,))
+    assert {found[0] for found in strategy.ask()} <= {found[0] for found in best}, (
+        "a stage starts from elites"
+    )
+
+
 def test_a_pruned_option_never_comes_back() -> None:
     strategy, trainer = g_evonas(generations=9), CurveTrainer()
     had = strategy.space.allowed

@@ -179,6 +179,21 @@ def test_a_copy_is_independent(supernet: SuperNet) -> None:
     assert torch.equal(supernet(images, ARCHITECTURES[0]), before)
 
 
+def test_a_packed_supernet_is_taken_over_by_one_that_has_the_same_modules_and_by_no_other(
+    supernet: SuperNet,
+) -> None:
+    supernet(batch()[0], supernet.space.sample(np.random.default_rng(0)))  # moves statistics
+    packed = {name: one.clone() for name, one in supernet.packed().items()}
+    other = SuperNet(supernet.space, seed=2).double()
+    other.unpack(packed)
+    own, its = supernet.state_dict(), other.state_dict()
+    assert own.keys() == its.keys()
+    assert all(torch.equal(own[name], its[name]) for name in own)
+    other.activate(restricted(SPACE))
+    with pytest.raises(RuntimeError, match="split"):
+        other.unpack(packed)
+
+
 def test_what_is_no_member_of_the_space_is_refused(supernet: SuperNet) -> None:
     with pytest.raises(ArchitectureError):
         supernet(batch()[0], (0, 1, 2))

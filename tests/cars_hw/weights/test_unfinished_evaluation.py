@@ -32,13 +32,14 @@ def digits() -> Data:
     return data.load("digits", fitness_images=64)
 
 
-def _trainer(digits: Data) -> SuperNetTrainer:
+def _trainer(digits: Data, share: float = 1.0) -> SuperNetTrainer:
     space = spaces.load("nasbench201", deploy="search", channels=2, cells=1, image_size=8, image_channels=1)
-    return SuperNetTrainer(space, digits, _PLAN, total_steps=20, seed=1)
+    plan = _PLAN.model_copy(update={"fitness_share": share})
+    return SuperNetTrainer(space, digits, plan, total_steps=20, seed=1)
 
 
-def _trained(digits: Data) -> tuple[SuperNetTrainer, list[tuple[int, ...]]]:
-    trainer, rng = _trainer(digits), np.random.default_rng(0)
+def _trained(digits: Data, share: float = 1.0) -> tuple[SuperNetTrainer, list[tuple[int, ...]]]:
+    trainer, rng = _trainer(digits, share), np.random.default_rng(0)
     architectures = [trainer.space.sample(rng) for _ in range(3)]
     trainer.step(architectures)
     trainer.remember()
@@ -101,6 +102,29 @@ def test_it_goes_on_where_it_was(n: int, weights: Weights, soft_path: bool, digi
     assert len(left) == _BATCHES - 1 - n
     assert resumed.accuracy(other, weights) == expected[1]
     _assert_same(resumed.state_within(), straight.state_within())
+
+
+def test_one_on_all_images_goes_on_and_is_not_taken_for_one_on_a_share(digits: Data) -> None:
+    straight, (first, *_) = _trained(digits, 0.5)
+    by_share = straight.accuracy(first)
+    straight.judge_by_all(True)
+    by_all = straight.accuracy(first)
+    killed, _ = _trained(digits, 0.5)
+    killed.judge_by_all(True)
+    killed.between_batches = _killed_after(5)
+    with pytest.raises(Killed):
+        killed.accuracy(first)
+    resumed, left = _trainer(digits, 0.5), list[int]()
+    resumed.restore(killed.state_within())
+    resumed.judge_by_all(True)
+    resumed.between_batches = lambda: left.append(1)
+    assert resumed.accuracy(first) == by_all
+    assert resumed.ledger.evaluation_images == 48 + 64
+    assert len(left) == _BATCHES - 1 - 5
+    resumed.restore(killed.state_within())
+    resumed.judge_by_all(False)
+    assert resumed.accuracy(first) == by_share
+    assert resumed.ledger.evaluation_images == 48 + 32
 
 
 _DEEDS: dict[str, Callable[[SuperNetTrainer, Architecture], object]] = {

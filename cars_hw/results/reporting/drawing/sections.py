@@ -78,7 +78,7 @@ def network(page: Page) -> Html:
         note="Boxes are operations; what they read comes from the left, or from above.",
     )
     breakdown = _panel("breakdown", "Where its milliseconds go", _still("breakdown", parts))
-    return element("div", {"class": "pair"}, drawing, breakdown)
+    return joined((drawing, breakdown))
 
 
 def progress(page: Page) -> Html:

@@ -137,6 +137,6 @@ const legend = (entries) => h("ul", {class: "legend"}, entries.map(([picture, te
 
 function facts(rows) {
   return h("dl", {class: "facts"}, rows.map(([name, value, data, small]) => [
-    h("dt", {}, name), h("dd", data || {}, value, small ? h("small", {}, small) : null),
+    h("dt", {}, name), h("dd", data || {}, value, [small].flat().filter(Boolean).map((line) => h("small", {}, line))),
   ]));
 }

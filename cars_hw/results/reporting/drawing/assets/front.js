@@ -37,9 +37,9 @@ function rowsOf(one, {member, costs}) {
     const predicted = latency?.predicted_interval ? `predicted, 95 %: ${between(latency.predicted_interval)}` : boundText(one, member, i);
     if (!latency || latency.measured === null || costs !== entry.costs) return [label, shown(costs[i], i), data, predicted];
     const [low, high] = latency.measured_interval || [null, null];
-    const interval = low === null ? "" : `95 %: ${between([low, high])}; `;
+    const small = [low === null ? null : `95 %: ${between([low, high])}`, `predicted ${shown(latency.predicted, i)}`];
     const all = {...data, "data-low": low, "data-high": high, "data-predicted": latency.predicted};
-    return [`${label}, measured`, shown(latency.measured, i), all, `${interval}predicted ${shown(latency.predicted, i)}`];
+    return [`${label}, measured`, shown(latency.measured, i), all, small];
   });
 }
 function boundText(one, member, objective) {

@@ -103,15 +103,17 @@ function startGraph() {
   const draw = () => {
     const entry = chosenEntry(), parts = entry && run().graphs[entry.number], said = byId("graph-of");
     said.textContent = entry ? `Member ${[entry.number, ...entry.picks].join(", ")}` : "Choose a member of the last front";
-    const isFlat = (parts || []).every((part) => flatWidth(part) <= place.clientWidth * 1.1);
-    const pictures = (parts || []).map((part) => {
-      const svg = graphPicture(part, isFlat), title = part.times > 1 ? `${part.title} (${part.times} times)` : part.title;
+    const room = place.clientWidth, gap = 1.6 * rem();
+    const upright = (parts || []).map((part) => graphPicture(part, false));
+    const all = upright.reduce((sum, svg) => sum + svg.viewBox.baseVal.width + gap, -gap);
+    const isFlat = all > room * 1.25 && (parts || []).every((part) => flatWidth(part) <= room);
+    const pictures = (parts || []).map((part, i) => {
+      const svg = isFlat ? graphPicture(part, true) : upright[i], title = part.times > 1 ? `${part.title} (${part.times} times)` : part.title;
       const figure = h("figure", {class: "graph"}, h("figcaption", {class: "small"}, title), svg);
       figure.style.flex = `0 1 ${svg.viewBox.baseVal.width}px`;
       return figure;
     });
-    const all = (parts || []).reduce((sum, _, i) => sum + pictures[i].querySelector("svg").viewBox.baseVal.width, 0);
-    place.className = isFlat || all > place.clientWidth * 1.35 ? "stack" : "graphs";
+    place.className = isFlat ? "stack" : `graphs ${all > room * 1.25 ? "wrapping" : ""}`;
     place.replaceChildren(...(pictures.length ? pictures : [h("p", {class: "small"}, "There is no drawing of it.")]));
   };
   drawn(place, draw);
@@ -131,22 +133,23 @@ function startBreakdown() {
   views.push((change) => ("member" in change || "run" in change) && draw());
 }
 
+/** The dearest classes have colours of their own, all others are grey. */
+const toneOfPart = (i) => (i < SHAPES.length ? tone(i) : "tone-9");
+
 function breakdownPicture(name, one, latency) {
   const measured = latency && latency.measured !== null ? `; measured ${suffixed(latency.measured, "ms")}` : "";
-  const most = Math.max(...one.dearest.map((part) => part.ms), 1e-12);
   const bar = h("div", {class: "share", role: "img", "aria-label": one.classes.map((part) => `${part.name} ${percent(part.share)}`).join(", ")},
-    one.classes.map((part, i) => wide(h("i", {class: `tone-${i % 6}`}), part.share)));
-  return h("div", {class: "stack"},
+    one.classes.map((part, i) => wide(h("i", {class: toneOfPart(i)}), part.share)));
+  return h("div", {class: "pair"}, h("div", {class: "stack"},
     h("p", {}, h("strong", {}, `${suffixed(one.total_ms, "ms")} predicted`), `${measured} `, h("span", {class: "small"}, name)),
     bar,
-    legend(one.classes.map((part, i) => [swatch(s("g", {class: tone(i)}, s("rect", {class: "swatch", x: 5, y: 1, width: 14, height: 14, rx: 3}))), `${part.name} ${percent(part.share)}`])),
-    h("h3", {}, "The dearest"),
+    legend(one.classes.map((part, i) => [swatch(s("g", {class: toneOfPart(i)}, s("rect", {class: "swatch", x: 5, y: 1, width: 14, height: 14, rx: 3}))), `${part.name} ${percent(part.share)}`]))),
     h("ul", {class: "parts"}, one.dearest.map((part) => h("li", {},
       h("span", {}, part.count > 1 ? `${part.name} \u00d7 ${part.count}` : part.name),
       h("b", {}, `${suffixed(part.ms, "ms")}, ${percent(part.share)}`),
-      h("span", {class: "track tone-0", "aria-hidden": "true"}, wide(h("i"), part.ms / most))))));
+      h("span", {class: "track tone-0", "aria-hidden": "true"}, wide(h("i"), part.share))))));
 }
 function wide(element, share) {
-  element.style.width = `${share * 100}%`;
+  element.style.width = `${Math.max(0, share) * 100}%`;
   return element;
 }

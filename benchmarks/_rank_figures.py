@@ -1,0 +1,132 @@
+"""How well something ranks networks: Kendall's tau against published accuracy, with intervals.
+
+Intervals are the middle 95 % over resamplings of the networks, and of the seeds where there are several.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+from _nb201 import FOLDER
+from _rank_settings import Bools, Floats, drawn, unpacked
+from scipy.stats import kendalltau
+
+from cars_hw.evolution.error_model import smoothed
+from cars_hw.networks.architecture import Architecture
+from cars_hw.spaces.nasbench201 import Nasbench201
+from cars_hw.tabular_trainer import read_figures
+
+#: Which networks are ranked: all, those worth finding, and the best tenth of all.
+SUBSETS = ("all", "under15", "best_tenth")
+#: What ranks: errors and losses of the SuperNet, errors by fewer images, and errors that are modelled.
+IMAGES_USED = (100, 250, 500)
+ESTIMATORS = ("error", "loss", "modelled", *(f"images{n}" for n in IMAGES_USED))
+STAND_INS = ("parameters", "early")
+_WORST_ERROR = 15.0
+#: Networks whose errors are modelled together: what a round of a small search evaluates.
+_ROUND = 48
+_RESAMPLINGS = 200
+
+
+@dataclass(frozen=True)
+class Networks:
+    """Published figures of networks.
+
+    Attributes:
+        architectures: n of them.
+        errors: After 200 epochs, in %, (n,).
+        stand_ins: Lower is better, by name, (n,) each.
+        subsets: Which belong to it, by name, (n,) each.
+    """
+
+    architectures: tuple[Architecture, ...]
+    errors: Floats
+    stand_ins: Mapping[str, Floats]
+    subsets: Mapping[str, Bools]
+
+
+@dataclass(frozen=True)
+class Tau:
+    """A correlation.
+
+    Attributes:
+        mean: Over the seeds.
+        interval: The middle 95 % of what resampling gives.
+        above: By how much it is above that of parameters, and the middle 95 % of that.
+        n: Networks.
+    """
+
+    mean: float
+    interval: tuple[float, float]
+    above: tuple[float, float, float]
+    n: int
+
+
+@cache
+def published(which: str) -> Networks:
+    """Read the figures of the networks that ``drawn`` returns."""
+    columns = ("c10_test_200", "params_c10_M", "c10_val_12")
+    path = FOLDER / "nb201_accuracy_cost.csv"
+    rows = read_figures(path, columns, key="code", parse=Nasbench201().from_code)
+    chosen = drawn(which)
+    own = np.array([rows[one] for one in chosen])
+    errors = 100.0 - own[:, 0]
+    subsets = {
+        "all": np.ones(len(chosen), np.bool_),
+        "under15": errors <= _WORST_ERROR,
+        "best_tenth": errors <= np.quantile(errors, 0.1),
+    }
+    return Networks(chosen, errors, {"parameters": -own[:, 1], "early": -own[:, 2]}, subsets)
+
+
+def estimates(raw: Mapping[str, Any], networks: Networks, view: str) -> dict[str, Floats]:
+    """Return what ranks the networks by a job's result, lower is better, by name, (n,) each."""
+    found = raw["views"][view]
+    right = unpacked(found)
+    errors: Floats = 1.0 - right.mean(axis=1)
+    by_images = {f"images{n}": 1.0 - right[:, :n].mean(axis=1) for n in IMAGES_USED if n < right.shape[1]}
+    return {
+        "error": errors,
+        "loss": np.array(found["loss"]),
+        "modelled": _modelled(networks, errors),
+        **by_images,
+    }
+
+
+def tau(estimated: Sequence[Floats], networks: Networks, subset: str) -> Tau:
+    """Judge a ranking, of each seed, beside that by parameters.
+
+    Args:
+        estimated: Of each seed, lower is better, (n,) each.
+        networks: Published figures.
+        subset: One of ``SUBSETS``.
+    """
+    chosen = np.flatnonzero(networks.subsets[subset])
+    counted = networks.stand_ins["parameters"]
+    rng = np.random.default_rng(0)
+    resampled = []
+    for _ in range(_RESAMPLINGS):
+        rows = rng.choice(chosen, len(chosen))
+        seeds = rng.integers(len(estimated), size=len(estimated))
+        own = float(np.mean([_tau(estimated[seed], networks, rows) for seed in seeds]))
+        resampled.append((own, own - _tau(counted, networks, rows)))
+    low, high = np.quantile(np.array(resampled), [0.025, 0.975], axis=0)
+    mean = float(np.mean([_tau(one, networks, chosen) for one in estimated]))
+    above = mean - _tau(counted, networks, chosen)
+    return Tau(mean, (float(low[0]), float(high[0])), (above, float(low[1]), float(high[1])), len(chosen))
+
+
+def _tau(estimated: Floats, networks: Networks, rows: Any) -> float:
+    return float(kendalltau(estimated[rows], networks.errors[rows]).statistic)
+
+
+def _modelled(networks: Networks, errors: Floats) -> Floats:
+    """Return errors by the model of those of a round each, with parameters as the known cost, (n,)."""
+    options = np.array(networks.architectures, dtype=np.intp)
+    parameters = -networks.stand_ins["parameters"]
+    parts = np.array_split(np.arange(len(errors)), max(1, round(len(errors) / _ROUND)))
+    return np.concatenate(
+        [smoothed(options[part], np.column_stack([errors[part], parameters[part]])) for part in parts]
+    )

@@ -1,0 +1,1 @@
+"""Measuring on devices of other hosts: what their workers do, and the side that asks them."""

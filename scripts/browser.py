@@ -21,7 +21,7 @@ from typing import Self
 
 from pydantic import JsonValue
 
-_TIMEOUT_S = 60.0
+_TIMEOUT_S = 180.0
 #: Chromium writes much; what it could not write keeps it waiting.
 _CHUNK = 1 << 20
 _OPTIONS = (

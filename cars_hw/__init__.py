@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     )
     from cars_hw.evolution.domination import non_dominated
     from cars_hw.evolution.screening import Screen
+    from cars_hw.executors import WorkerLostError
     from cars_hw.judges import ExecutorJudges
     from cars_hw.latency.model import latency_model
     from cars_hw.latency.network_breakdown import NetworkBreakdown
@@ -155,6 +156,7 @@ __all__ = [
     "UnitPredictor",
     "UnknownNameError",
     "UnsupportedOperationError",
+    "WorkerLostError",
     "amended",
     "bench",
     "bench_architecture",
@@ -275,6 +277,7 @@ _HOMES = {
     "UnitPredictor": "cars_hw.latency.prediction",
     "UnknownNameError": "devices.foundation",
     "UnsupportedOperationError": "profilers",
+    "WorkerLostError": "cars_hw.executors",
     "amended": "cars_hw.assembly",
     "bench": "cars_hw.results.bench",
     "bench_architecture": "cars_hw.results.bench",

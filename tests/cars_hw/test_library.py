@@ -119,7 +119,7 @@ def test_what_is_shown_is_one_line_without_raw_samples() -> None:
         "<file format onnx: .onnx, NCHW, for onnxruntime>",
         "<runtime onnxruntime: threads=2, provider='cpu', benchmark_binary='', batch=1, mode='warm'>",
         "<profiler of <runtime fake: threads=1> on <device fake>>",
-        "<fleet of 1, 0 lost: <runtime fake: threads=1> on <device fake>>",
+        "<fleet of 1, 0 lost: <profiler of <runtime fake: threads=1> on <device fake>>>",
     ]
 
 

@@ -24,8 +24,9 @@ from cars_hw.candidate import Candidate
 from cars_hw.config import SearchConfig
 from cars_hw.data import Data
 from cars_hw.ledger import Json, Weights
-from cars_hw.networks.architecture import Architecture, to_text
+from cars_hw.networks.architecture import Architecture, from_text, to_text
 from cars_hw.saving.checkpoint import Checkpoint, CheckpointFolder
+from cars_hw.saving.record import read_record, read_state
 from cars_hw.search import Schedule, Search
 from cars_hw.strategies.cars import Cars
 from cars_hw.trainer import Asked, TrainerState
@@ -75,7 +76,7 @@ class Evaluated:
     """
 
     architecture: str
-    weights: str
+    weights: Weights
     cpu_s: float = 0.0
     recalibration_s: float = 0.0
     batches: int = 0
@@ -100,6 +101,61 @@ class Spent:
         return cls(list(values["step_s"]), [Evaluated(**one) for one in values["evaluations"]])
 
 
+@dataclass(frozen=True)
+class Foreseen:
+    """An evaluation that was made beside the run.
+
+    Attributes:
+        evaluated: What it took.
+        accuracy: What came of it.
+        loss: The mean loss, where images are spared.
+        images: Seen, those that set statistics included.
+    """
+
+    evaluated: Evaluated
+    accuracy: float
+    loss: float
+    images: int
+
+
+class Beside:
+    """Files by which a second process evaluates from the last on what the run evaluates from the first on.
+
+    What an evaluation gives is the same to the bit in both.
+
+    Args:
+        folder: Of the files.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._asked, self._found = folder / "asked.json", folder / "found.jsonl"
+
+    def ask(self, asked: Sequence[tuple[str, Weights]]) -> None:
+        """Tell what will be evaluated, in this order."""
+        self._asked.write_text(json.dumps(asked))
+
+    def left(self) -> list[tuple[str, Weights]]:
+        """Return what is to be evaluated beside the run, the last of it first."""
+        if not self._asked.exists():
+            return []
+        asked, found = json.loads(self._asked.read_text()), self.found()
+        return [(text, weights) for text, weights in reversed(asked) if (text, weights) not in found]
+
+    def found(self) -> dict[tuple[str, Weights], Foreseen]:
+        """Return what was evaluated beside the run, by architecture and weights."""
+        found, text = {}, self._found.read_text() if self._found.exists() else ""
+        for line in text[: text.rfind("\n") + 1].splitlines():  # the rest is being written
+            values = json.loads(line)
+            evaluated = Evaluated(**values.pop("evaluated"))
+            found[evaluated.architecture, evaluated.weights] = Foreseen(evaluated, **values)
+        return found
+
+    def add(self, one: Foreseen) -> None:
+        """Enter what was evaluated."""
+        with self._found.open("a") as file:
+            file.write(json.dumps(asdict(one)) + "\n")
+
+
 class MeteredTrainer(SuperNetTrainer):
     """Shared weights that keep the CPU time of each step and evaluation of a generation, in checkpoints too.
 
@@ -108,11 +164,14 @@ class MeteredTrainer(SuperNetTrainer):
         images: To train and judge on.
         plan: How.
         total_steps: Over which the learning rate falls.
+
+    Attributes:
+        beside: What another process evaluates meanwhile; ``None``: nobody does.
     """
 
     def __init__(self, config: SearchConfig, images: Data, plan: TrainingPlan, *, total_steps: int) -> None:
         self.spent = Spent()
-        self.on_trained: Callable[[], None] | None = None
+        self.beside: Beside | None = None
         super().__init__(
             make_space(config),
             images,
@@ -135,14 +194,20 @@ class MeteredTrainer(SuperNetTrainer):
         return loss
 
     def expect(self, asked: Sequence[Asked]) -> None:
-        """Hear that evaluations begin, and tell it."""
+        """Hear that evaluations begin, and tell it to whoever evaluates beside this process."""
         super().expect(asked)
-        if asked and self.on_trained is not None:
-            self.on_trained()
+        if asked and self.beside is not None:
+            self.beside.ask([(to_text(architecture), weights) for architecture, weights in asked])
 
     def accuracy(self, architecture: Architecture, weights: Weights = "current") -> float:
-        """Evaluate."""
+        """Evaluate, or take what was evaluated beside this process."""
         found = self._entry(to_text(architecture), weights)
+        there = None if self.beside is None else self.beside.found().get((found.architecture, weights))
+        if there is not None:
+            self.spent.evaluations[-1] = there.evaluated
+            self.ledger.add_evaluation(there.images, there.evaluated.cpu_s, weights=weights)
+            self.last_loss = there.loss
+            return there.accuracy
         pause, before_s = self.between_batches, time.process_time()
 
         def entered() -> None:
@@ -238,7 +303,6 @@ def count(
     folder: CheckpointFolder,
     *,
     on_search: Callable[[Search], None],
-    ends_when_trained: bool = False,
 ) -> dict[str, float] | None:
     """Run, or go on with, the generation that is counted.
 
@@ -246,23 +310,38 @@ def count(
         plan: What is run.
         folder: Where it is saved, and what is not counted was.
         on_search: As for ``begin``.
-        ends_when_trained: Whether to end where evaluations begin.
 
     Returns:
         CPU seconds of offspring and selection; ``None`` where it was ended before.
     """
-    images = make_images(plan.config)
-    trainer = MeteredTrainer(
-        plan.config, images, plan.config.training, total_steps=_total_steps(plan, images)
-    )
-    steps = make_schedule(plan.config, len(images.training.labels)).steps
+    trainer = _counting_trainer(plan)
+    trainer.beside = Beside(folder.path)
+    steps = make_schedule(plan.config, len(trainer.data.training.labels)).steps
     search = _search(plan, trainer, steps, folder)
-    if ends_when_trained:
-        trainer.on_trained = search.request_end
     _run(search, COUNTED, on_search)
     if not _is_complete(search, COUNTED) or not isinstance(search.strategy, MeteredCars):
         return None
     return {"offspring_s": search.strategy.offspring_s, "selection_s": search.strategy.selection_s}
+
+
+def evaluate_beside(plan: Plan, folder: CheckpointFolder, seconds: float) -> int:
+    """Evaluate for so many seconds, beside the run, what it comes to last; return how many that were."""
+    beside, checkpoint, end_s = Beside(folder.path), folder.load_latest(), time.monotonic() + seconds
+    if checkpoint is None or not spent_of(checkpoint).evaluations or not beside.left():
+        return 0  # its weights still move, or there is nothing to do
+    trainer, n = _counting_trainer(plan), 0
+    trainer.restore(read_state(checkpoint, read_record(checkpoint))[0])
+    space, evaluated = trainer.space, trainer.spent.evaluations
+    done = {(one.architecture, one.weights) for one in evaluated if one.error is not None}
+    for text, weights in beside.left():
+        if (text, weights) in done or time.monotonic() >= end_s:
+            break
+        before = trainer.ledger.evaluation_images
+        accuracy = trainer.accuracy(from_text(text, space.choices), weights)
+        images = trainer.ledger.evaluation_images - before
+        beside.add(Foreseen(trainer.spent.evaluations[-1], accuracy, trainer.last_loss, images))
+        n += 1
+    return n
 
 
 def is_begun(folder: CheckpointFolder) -> bool:
@@ -331,6 +410,11 @@ def _without_unfinished(values: Mapping[str, Json]) -> dict[str, Json]:
     done = replace(spent, evaluations=[one for one in spent.evaluations if one.error is not None])
     left = {name: value for name, value in trainer.items() if name != "evaluation"}
     return {**values, "trainer": {**left, _SPENT: asdict(done)}}
+
+
+def _counting_trainer(plan: Plan) -> MeteredTrainer:
+    images = make_images(plan.config)
+    return MeteredTrainer(plan.config, images, plan.config.training, total_steps=_total_steps(plan, images))
 
 
 def _total_steps(plan: Plan, images: Data) -> int:

@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from _rows import Row, finish, option_parser, store, stored
 from _scale_costs import Ledger, work_of
-from _scale_run import COUNTED, Plan, Spent, begin, count, is_begun, keep, kept, spent_of
+from _scale_run import COUNTED, Plan, Spent, begin, count, evaluate_beside, is_begun, keep, kept, spent_of
 
 from cars_hw.config import SearchConfig
 from cars_hw.ledger import Json
@@ -143,7 +143,13 @@ def main() -> None:
     parser = option_parser(__doc__ or "")
     parser.add_argument("--folder", type=Path, default=_ROOT / "runs" / "scale", help="of checkpoints")
     parser.add_argument("--keep", action="store_true", help="only write what was done into files to commit")
+    parser.add_argument("--beside", type=float, metavar="SECONDS", help="evaluate beside a run, from the end")
     options = parser.parse_args()
+    if options.beside:
+        torch.set_num_threads(1)
+        n = evaluate_beside(plan(_IMAGES), CheckpointFolder(options.folder), options.beside)
+        print(f"{n} evaluated")
+        return
     if options.keep:
         keep_all(options)
         return

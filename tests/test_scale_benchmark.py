@@ -110,6 +110,25 @@ def test_a_run_that_was_ended_goes_on_from_the_files_that_were_kept_of_it(tmp_pa
     assert (tmp_path / "kept" / "weights.safetensors.xz").read_bytes() == weights
 
 
+@pytest.mark.slow
+def test_a_second_process_evaluates_from_the_end_and_changes_nothing(tmp_path: Path) -> None:
+    from _scale_run import Beside, evaluate_beside, spent_of
+
+    whole, shared = CheckpointFolder(tmp_path / "whole"), CheckpointFolder(tmp_path / "shared")
+    assert go_on(whole)
+    assert not go_on(shared, 2 + 3 + 2 + 9 + 1)  # while the generation that is counted trains
+    assert evaluate_beside(small_plan(), shared, 60) == 0
+    assert not go_on(shared, 2 + 4)  # inside the fourth evaluation of it
+    assert evaluate_beside(small_plan(), shared, 60) >= 5
+    beside = {found.evaluated.cpu_s for found in Beside(shared.path).found().values()}
+    assert go_on(shared)
+    assert population(latest(shared)) == population(latest(whole))
+    found, made = (spent_of(latest(one)).evaluations for one in (shared, whole))
+    assert [(one.architecture, one.error) for one in found] == [(one.architecture, one.error) for one in made]
+    assert beside < {one.cpu_s for one in found}
+    assert all(one.cpu_s > one.recalibration_s > 0 for one in found)
+
+
 def test_nothing_is_kept_before_anything_was_kept(tmp_path: Path) -> None:
     from _scale_run import kept
 

@@ -286,7 +286,8 @@ def _seen(arrays: dict[str, NDArray[np.generic]], when: str) -> tuple[Seen, ...]
 
     def losses(kind: str) -> NDArray[np.float32]:
         codes = np.asarray(arrays[f"{when}/{kind}"], dtype=np.float32)
-        return np.square(codes / np.float32(255)) * np.float32(_LARGEST_LOSS)
+        found: NDArray[np.float32] = np.square(codes / np.float32(255)) * np.float32(_LARGEST_LOSS)
+        return found
 
     columns = (bits("right"), losses("loss"), bits("right_b"), bits("few_right"), losses("few_loss"))
     return tuple(Seen(*row) for row in zip(*columns, strict=True))

@@ -155,7 +155,7 @@ class _Count(TorchDispatchMode):
     """Counts operations that a GPU would be asked for."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # of torch
         self.n = 0
 
     def __torch_dispatch__(

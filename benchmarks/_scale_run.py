@@ -7,6 +7,7 @@ runs it, with its checkpoints; what was done of it can be kept in files small en
 
 import gzip
 import json
+import lzma
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -15,6 +16,8 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors.numpy import load as load_arrays
+from safetensors.numpy import save as save_arrays
 
 from cars_hw.assembly import make_images, make_objectives, make_schedule, make_space
 from cars_hw.candidate import Candidate
@@ -33,9 +36,8 @@ from cars_hw.weights.training_plan import TrainingPlan
 
 #: The generation that is counted.
 COUNTED = 2
-_LOG, _TRAINER = "log/", "trainer/"
 _LARGE = ("trainer/weights/", "trainer/previous/", "trainer/momentum/")
-_WEIGHTS_FILE, _REST_FILE = "weights.npz", "rest.json.gz"
+_WEIGHTS_FILE, _REST_FILE = "weights.safetensors.xz", "rest.json.gz"
 #: Values of a trainer's state that are this file's.
 _SPENT = "cpu"
 
@@ -290,11 +292,12 @@ def keep(checkpoint: Checkpoint, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     is_trained = bool(spent_of(checkpoint).evaluations)
     dropped = ("trainer/momentum/", "trainer/evaluation/") if is_trained else ("trainer/evaluation/",)
-    kept = {name: array for name, array in checkpoint.arrays.items() if not name.startswith(dropped)}
-    large = {name: array for name, array in kept.items() if name.startswith(_LARGE)}
-    if not _is_kept(folder / _WEIGHTS_FILE, large):
-        np.savez_compressed(folder / _WEIGHTS_FILE, allow_pickle=False, **large)
-    small = {name: [str(one.dtype), one.tolist()] for name, one in kept.items() if name not in large}
+    arrays = {name: array for name, array in checkpoint.arrays.items() if not name.startswith(dropped)}
+    large = {name: array for name, array in arrays.items() if name.startswith(_LARGE)}
+    packed, path = save_arrays(large), folder / _WEIGHTS_FILE
+    if not path.exists() or lzma.decompress(path.read_bytes()) != packed:
+        path.write_bytes(lzma.compress(packed))
+    small = {name: [str(one.dtype), one.tolist()] for name, one in arrays.items() if name not in large}
     content = {
         "generation": checkpoint.generation,
         "is_partial": checkpoint.is_partial,
@@ -302,8 +305,8 @@ def keep(checkpoint: Checkpoint, folder: Path) -> None:
         "history": list(checkpoint.history),
         "arrays": small,
     }
-    packed = gzip.compress(json.dumps(content, sort_keys=True).encode(), mtime=0)
-    (folder / _REST_FILE).write_bytes(packed)
+    text = json.dumps(content, sort_keys=True)
+    (folder / _REST_FILE).write_bytes(gzip.compress(text.encode(), mtime=0))
 
 
 def kept(folder: Path) -> Checkpoint | None:
@@ -311,21 +314,12 @@ def kept(folder: Path) -> Checkpoint | None:
     if not (folder / _REST_FILE).exists():
         return None
     content = json.loads(gzip.decompress((folder / _REST_FILE).read_bytes()))
-    with np.load(folder / _WEIGHTS_FILE, allow_pickle=False) as file:
-        arrays: dict[str, NDArray[np.generic]] = {name: file[name] for name in file.files}
+    weights = lzma.decompress((folder / _WEIGHTS_FILE).read_bytes())
+    arrays: dict[str, NDArray[np.generic]] = dict(load_arrays(weights))
     arrays |= {name: np.array(one, dtype=dtype) for name, (dtype, one) in content["arrays"].items()}
     return Checkpoint(
         content["generation"], arrays, content["values"], content["history"], content["is_partial"]
     )
-
-
-def _is_kept(path: Path, arrays: Mapping[str, NDArray[np.generic]]) -> bool:
-    if not path.exists():
-        return False
-    with np.load(path, allow_pickle=False) as file:
-        return sorted(file.files) == sorted(arrays) and all(
-            np.array_equal(file[name], array) for name, array in arrays.items()
-        )
 
 
 def _without_unfinished(values: Mapping[str, Json]) -> dict[str, Json]:

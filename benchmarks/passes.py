@@ -69,15 +69,15 @@ class _Table:
 
     def error(self, images: Places) -> Errors:
         """Return the share of wrong ones, ``(n,)``."""
-        return self.wrong[:, images].mean(axis=1, dtype=np.float64)
+        return _mean(self.wrong[:, images])
 
     def few_error(self, images: Places) -> Errors:
         """Return that where few images were recalibrated on, ``(n,)``."""
-        return self.few_wrong[:, images].mean(axis=1, dtype=np.float64)
+        return _mean(self.few_wrong[:, images])
 
     def doubt(self, images: Places) -> Errors:
         """Return the mean of the error and of what probability the true class lacks, ``(n,)``."""
-        lacking = (1.0 - np.exp(-self.loss[:, images])).mean(axis=1, dtype=np.float64)
+        lacking: Errors = 1.0 - _mean(np.exp(-self.loss[:, images]))
         return (self.error(images) + lacking) / 2
 
     def steadied(self, images: Places) -> Errors:
@@ -87,6 +87,12 @@ class _Table:
     def part(self, candidates: Places) -> "_Table":
         """Return the table of some candidates alone."""
         return _Table(self.wrong[candidates], self.loss[candidates], self.few_wrong[candidates])
+
+
+def _mean(values: NDArray[np.bool_] | NDArray[np.float32]) -> Errors:
+    """Return the mean of each row."""
+    found: Errors = values.mean(axis=1, dtype=np.float64)
+    return found
 
 
 @dataclass(frozen=True)

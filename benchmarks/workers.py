@@ -89,7 +89,7 @@ def _noise(n: int) -> ImageSet:
 def by_threads(case: Case) -> list[int]:
     """Evaluate in this process, on as many threads as there would be workers."""
     trainer, found = case.trainer, list[int]()
-    examination = Examination(trainer.recalibration_images, HeldImages(*trainer.fitness), trainer.plan)
+    examination = _examination(trainer)
     for member in case.members:
         progress = Progress(member, "current")
         evaluation = examination.begun(progress, trainer.supernet, soft_path=False)
@@ -100,11 +100,18 @@ def by_threads(case: Case) -> list[int]:
     return found
 
 
+def _examination(trainer: SuperNetTrainer) -> Examination:
+    """Return what the trainer judges by: the share of its images that its plan says."""
+    recalibration, share = trainer.recalibration_images, trainer.plan.recalibration_share
+    taken = recalibration[: round(share * len(recalibration))]
+    return Examination(taken, HeldImages(*trainer.judging_images), trainer.plan)
+
+
 def by_workers(case: Case) -> list[int]:
     """Let the trainer's judges evaluate, weights and images sent anew."""
     trainer = case.trainer
     trainer.expect([(member, "current") for member in case.members])
-    images = len(trainer.fitness[1])
+    images = len(trainer.judging_images[1])
     return [round(trainer.accuracy(member) * images) for member in case.members]
 
 

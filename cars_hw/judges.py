@@ -42,7 +42,7 @@ from cars_hw.weights.supernet import SuperNet
 from cars_hw.weights.training_plan import TrainingPlan
 from devices.foundation import ConfigError
 
-#: Two workers start in 1.4 s, and save more from 3.4 s of evaluations on; later where others are at work.
+#: Two workers start in 1.3 s, and save more from 3 s of evaluations on; later where others are at work.
 _PAYS_FROM_S = 6.0
 
 

@@ -96,7 +96,7 @@ def test_a_run_that_was_ended_goes_on_from_the_files_that_were_kept_of_it(tmp_pa
     ended = CheckpointFolder(tmp_path / "ended")
     assert not go_on(ended, 2 + 3 + 2 + 9 + 3 + 4)  # inside the fifth evaluation that is counted
     keep(latest(ended), tmp_path / "kept")
-    weights = (tmp_path / "kept" / "weights.npz").read_bytes()
+    weights = (tmp_path / "kept" / "weights.safetensors.xz").read_bytes()
 
     elsewhere = CheckpointFolder(tmp_path / "elsewhere")
     found = kept(tmp_path / "kept")
@@ -107,7 +107,7 @@ def test_a_run_that_was_ended_goes_on_from_the_files_that_were_kept_of_it(tmp_pa
     assert population(latest(elsewhere)) == population(latest(whole))
     assert len(spent_of(latest(elsewhere)).evaluations) == 9
     keep(latest(ended), tmp_path / "kept")
-    assert (tmp_path / "kept" / "weights.npz").read_bytes() == weights
+    assert (tmp_path / "kept" / "weights.safetensors.xz").read_bytes() == weights
 
 
 def test_nothing_is_kept_before_anything_was_kept(tmp_path: Path) -> None:

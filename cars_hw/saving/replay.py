@@ -212,8 +212,9 @@ class LoggedTrainer:
 
         def both() -> _Answer:
             figure = compute()
-            is_told = isinstance(trainer, SparingTrainer) and trainer.is_sparing
-            return (figure, trainer.last_loss) if is_told else (figure,)
+            if isinstance(trainer, SparingTrainer) and trainer.is_sparing:
+                return figure, trainer.last_loss
+            return (figure,)
 
         figure, *loss = map(float, self._answer(call, both))
         return figure, loss[0] if loss else None

@@ -8,7 +8,7 @@ that the search selected on: measured latencies are known of the last front alon
 import json
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 import numpy as np
@@ -142,7 +142,8 @@ def _told_of(
 def _figures(config: SearchConfig, generation: Generation, box: Box) -> GenerationData:
     """Return a generation without its members."""
     errors = [member.costs[0] for member in generation.population]
-    within = [member for member in generation.front if not excesses(config, generation, member)]
+    over = _over_limits(config, generation, generation.front)
+    within = [member for member in generation.front if member not in over]
     return GenerationData(
         index=generation.index,
         population=(),
@@ -167,18 +168,28 @@ def _with_members(
 ) -> GenerationData:
     """Return ``figures`` with the members of their generation."""
     members = _members(generation)
-    values = asdict(figures)
-    values["population"] = tuple(numbers[member.architecture] for member in members)
-    values["errors"] = tuple(number(member.costs[0]) for member in members)
-    values["others"] = {
-        numbers[member.architecture]: _shown(member.costs)
-        for member in members
-        if member.costs[1:] != last[member.architecture].costs[1:]
-    }
-    values["infeasible"] = tuple(
-        numbers[member.architecture] for member in members if excesses(config, generation, member)
+    return replace(
+        figures,
+        population=tuple(numbers[member.architecture] for member in members),
+        errors=tuple(number(member.costs[0]) for member in members),
+        others={
+            numbers[member.architecture]: _shown(member.costs)
+            for member in members
+            if member.costs[1:] != last[member.architecture].costs[1:]
+        },
+        infeasible=tuple(
+            numbers[member.architecture] for member in _over_limits(config, generation, members)
+        ),
     )
-    return GenerationData(**values)
+
+
+def _over_limits(
+    config: SearchConfig, generation: Generation, members: Sequence[Candidate]
+) -> list[Candidate]:
+    """Return those of ``members`` that violate a limit."""
+    if not config.all_limits():
+        return []
+    return [member for member in members if excesses(config, generation, member)]
 
 
 def _members(generation: Generation) -> list[Candidate]:
@@ -206,5 +217,5 @@ def _evaluations(ledger: Mapping[str, Json]) -> float:
 
 def _compressed(found: Told) -> int:
     """Return how long members and generations are, as a page has them, compressed."""
-    values = [asdict(found.members), *map(asdict, found.generations)]
+    values = [vars(found.members), *map(vars, found.generations)]
     return len(zlib.compress(json.dumps(values, separators=(",", ":")).encode(), 6))

@@ -16,7 +16,7 @@ from cars_hw.saving.record import Generation
 from devices.foundation import ConfigError
 
 #: How long members and generations of all runs of a page may be, compressed.
-_MOST_BYTES = 160_000
+_MOST_BYTES = 190_000
 #: In this, a copy that was gone on with differs.
 _LENGTH = "search.generations"
 #: Fingerprints of these begin so.

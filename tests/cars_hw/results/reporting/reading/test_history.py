@@ -134,7 +134,7 @@ def test_a_search_of_a_hundred_generations_of_sixty_four_is_kept_whole() -> None
     for index in range(100):
         history.append(_generation(index, members, 20))
         members = [*(_drawn(draw) for _ in range(16)), *members[:48]]
-    found = told(_CONFIG, history, Box.around([history]), most_bytes=160_000)
+    found = told(_CONFIG, history, Box.around([history]), most_bytes=190_000)
     assert all(one.population for one in found.generations)
 
 

@@ -40,7 +40,10 @@ from tests.fakes.environments import demand
 if TYPE_CHECKING:
     from ray.cluster_utils import Cluster
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::FutureWarning"),  # of Ray's own
+]
 
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
@@ -103,7 +106,6 @@ def cluster() -> "Iterator[Cluster]":
 
 
 @alone
-@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::FutureWarning")
 class TestRay(ExecutorContract):
     name = "ray"
 

@@ -108,9 +108,11 @@ class AdbServer:
 
     Attributes:
         environment: With which adb and adbutils find it.
+        process: That runs it.
     """
 
     environment: Mapping[str, str]
+    process: "subprocess.Popen[bytes]"
 
     def adb(self, *arguments: str, timeout_s: float = 30.0) -> subprocess.CompletedProcess[bytes]:
         """Run the client against it."""
@@ -131,8 +133,9 @@ class AdbServer:
         )
 
     def end(self) -> None:
-        """End it; one that did not run is not started by that."""
-        self.adb("kill-server")
+        """End it: not by ``kill-server``, which a busy one may never answer."""
+        self.process.kill()
+        self.process.wait()
 
 
 @contextmanager
@@ -146,10 +149,13 @@ def adb_server(folder: Path) -> Iterator[AdbServer]:
         "ADB_MDNS": "0",
         "TMPDIR": str(folder),
     }
-    server = AdbServer(environment)
-    started = server.adb("start-server")
-    assert started.returncode == 0, started.stderr
+    with (folder / "adb-server.log").open("wb") as log:
+        process = subprocess.Popen(
+            ["adb", "server", "nodaemon"], env={**os.environ, **environment}, stdout=log, stderr=log
+        )
+    server = AdbServer(environment, process)
     try:
+        wait_for_port(int(port))
         yield server
     finally:
         server.end()

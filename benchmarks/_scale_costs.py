@@ -1,5 +1,6 @@
 """What a generation at the paper's scale has cost, part by part, and what is reckoned from that."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -15,6 +16,8 @@ from cars_hw.weights.training_plan import TrainingPlan
 
 #: The search by its configuration: ``tests/configs/test_cars_cifar10.py`` counts both.
 STEPS, EVALUATIONS = 98_000, 17_408
+#: Members that a search ends with, which all fitness images judge where a share of them has.
+LAST = 128
 #: What a GPU's driver takes to start one operation, in seconds; assumed.
 LAUNCH_S = 6e-6
 _COUNTED, _DRAWN_IMAGES, _FEW = 4, 256, 2
@@ -48,6 +51,7 @@ class Ledger:
         judging_s: Of the rest of them.
         offspring_s: Of making offspring.
         selection_s: Of the selection.
+        share: Of the fitness images, that judged.
     """
 
     steps: int
@@ -58,6 +62,7 @@ class Ledger:
     judging_s: float
     offspring_s: float
     selection_s: float
+    share: float
 
     @classmethod
     def of(cls, raw: Mapping[str, Any]) -> Self:
@@ -73,6 +78,7 @@ class Ledger:
             sum(one["cpu_s"] for one in done) - recalibration_s,
             raw["offspring_s"],
             raw["selection_s"],
+            raw["asked"]["training"]["fitness_share"],
         )
 
     @property
@@ -93,7 +99,10 @@ class Ledger:
             is_training_shared: Whether as many train together, which is another search.
         """
         training_s = STEPS * self.training_s / self.steps / (workers if is_training_shared else 1)
-        return training_s + EVALUATIONS * self.evaluation_s / self.evaluations / workers
+        evaluations_s = EVALUATIONS * self.evaluation_s
+        if self.share < 1:
+            evaluations_s += LAST * (self.recalibration_s + self.judging_s / self.share)
+        return training_s + evaluations_s / self.evaluations / workers
 
 
 def gpu_s(work: Work, plan: Mapping[str, Any], tflops: float) -> tuple[float, float]:
@@ -103,17 +112,22 @@ def gpu_s(work: Work, plan: Mapping[str, Any], tflops: float) -> tuple[float, fl
 
     Args:
         work: What is computed.
-        plan: Of the training, with ``images``: how many judge a network, beside those that set statistics.
+        plan: Of the training, with ``fitness_images``.
         tflops: What it sustains, in 10^12 operations a second.
     """
     flop = 2 * work.macs / (tflops * 1e12)  # of an image, forwards; backwards takes twice as long
     step_s = max(3 * flop * plan["batch_size"], work.step_launches * LAUNCH_S)
-    recalibration, judged = plan["recalibration_images"], plan["images"]
-    batches = -(-recalibration // plan["recalibration_batch_size"]) - (
-        -judged // plan["evaluation_batch_size"]
-    )
-    evaluation_s = max(flop * (recalibration + judged), batches * work.batch_launches * LAUNCH_S)
-    return STEPS * step_s, EVALUATIONS * evaluation_s
+    recalibration, share = plan["recalibration_images"], plan["fitness_share"]
+
+    def evaluation_s(judged: int) -> float:
+        batches = math.ceil(recalibration / plan["recalibration_batch_size"])
+        batches += math.ceil(judged / plan["evaluation_batch_size"])
+        return float(max(flop * (recalibration + judged), batches * work.batch_launches * LAUNCH_S))
+
+    evaluations_s = EVALUATIONS * evaluation_s(round(share * plan["fitness_images"]))
+    if share < 1:
+        evaluations_s += LAST * evaluation_s(plan["fitness_images"])
+    return STEPS * step_s, evaluations_s
 
 
 def work_of(space: Mapping[str, Any], evaluated: Sequence[str]) -> Work:

@@ -10,7 +10,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 from _rows import stored
-from _scale_costs import EVALUATIONS, LAUNCH_S, STEPS, Ledger, Work, gpu_s
+from _scale_costs import EVALUATIONS, LAST, LAUNCH_S, STEPS, Ledger, Work, gpu_s
 
 _WORKERS = (1, 8, 64)
 _TFLOPS = (1.0, 5.0, 20.0)
@@ -28,7 +28,9 @@ an AMD EPYC (x86-64, AVX2) that others used too: CPU seconds, not time on a cloc
 and a selection. Before it came what is not counted: {warm_up_steps} steps of warm-up, one epoch,
 and a generation 1 of {first_steps} steps, both judged on {first_images} fitness images, with
 {first_recalibration} to set statistics. So the networks that it trains and judges are those of a
-search at its beginning; what a member's error was before comes from the few images.
+search at its beginning; what a member's error was before comes from the few images. Errors were
+counted; that they are steadied by losses on the same images came later, and costs next to nothing.
+Some of the last evaluations were made by a second process beside the first, of one thread as well.
 """
 
 _LEDGER = """
@@ -45,7 +47,8 @@ Writing checkpoints, reading images and starting are left out.
 ## What the whole search would cost
 
 **Reckoned, not run**, from the means above: {steps:,} steps and {evaluations:,} evaluations (128
-after warm-up, 384 in each of 45 generations), on cores like that one, with no loss between them.
+after warm-up, 384 in each of 45 generations), and the {last} members of the end judged on all fitness
+images, on cores like that one, with no loss between them.
 Evaluations are shared by workers; they change no result. Training has one process, unless
 `torchrun` starts several, which is another search ([searching-on-a-gpu.md](searching-on-a-gpu.md)).
 
@@ -88,11 +91,18 @@ def page(raw: Mapping[str, Any]) -> Iterator[str]:
     )
     yield _LEDGER
     yield from _parts(ledger)
-    yield _REST.format(steps=STEPS, evaluations=EVALUATIONS)
+    yield _REST.format(steps=STEPS, evaluations=EVALUATIONS, last=LAST)
     for n in _WORKERS:
         hours = [ledger.search_s(n, is_training_shared=shared) / 3600 for shared in (False, True)]
         yield f"| {n} | {_hours(hours[0])} | {_hours(hours[1])} |\n"
-    work, plan = Work(**raw["work"]), {**training, "images": judging, "recalibration_images": recalibration}
+    work, plan = (
+        Work(**raw["work"]),
+        {
+            **training,
+            "fitness_images": raw["fitness_images"],
+            "recalibration_images": recalibration,
+        },
+    )
     yield _GPUS.format(
         macs=work.macs / 1e6, step=work.step_launches, batch=work.batch_launches, launch=LAUNCH_S * 1e6
     )

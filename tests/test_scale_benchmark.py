@@ -78,13 +78,13 @@ def population(checkpoint: Checkpoint) -> object:
     return last["population"]
 
 
-def raw(**changed: object) -> dict[str, Any]:
+def raw(share: float = 1.0) -> dict[str, Any]:
     """Return figures of two steps and three evaluations, one of them unfinished."""
     done = {"architecture": "0", "weights": "current", "cpu_s": 5.0, "recalibration_s": 1.0, "error": 0.1}
     unfinished = {**done, "error": None}
     evaluations = [done, {**done, "weights": "previous"}, unfinished]
     figures = {"step_s": [1.0, 3.0], "evaluations": evaluations, "offspring_s": 0.5, "selection_s": 0.25}
-    return {**figures, **changed}
+    return {**figures, "asked": {"training": {"fitness_share": share}}}
 
 
 @pytest.mark.slow
@@ -175,13 +175,21 @@ def test_workers_share_evaluations_and_train_together_where_they_are_told_to() -
     assert ledger.search_s(8, is_training_shared=True) == (training_s + evaluations_s) / 8
 
 
+def test_what_a_search_ends_with_is_judged_on_all_images_where_a_share_has_judged() -> None:
+    from _scale_costs import Ledger
+
+    few = Ledger.of(raw(share=0.25))
+    assert few.search_s(1) - Ledger.of(raw()).search_s(1) == pytest.approx(128 * (1.0 + 4.0 / 0.25))
+
+
 def test_a_gpu_is_bound_by_its_host_where_arithmetic_is_faster() -> None:
     from _scale_costs import LAUNCH_S, Work, gpu_s
 
     work = Work(macs=1e6, step_launches=1000.0, batch_launches=100.0)
     plan = {"batch_size": 10, "recalibration_images": 10, "recalibration_batch_size": 4} | {
         "evaluation_batch_size": 100,
-        "images": 190,
+        "fitness_images": 190,
+        "fitness_share": 1.0,
     }
     slow, fast = gpu_s(work, plan, 1e-6), gpu_s(work, plan, 1e6)
     assert slow == pytest.approx((98_000 * 6e6 * 10 / 1e6, 17_408 * 2e6 * 200 / 1e6))

@@ -7,12 +7,12 @@ from typing import Any, Self
 
 import numpy as np
 from _step_cost import images
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from cars_hw.networks.architecture import Architecture, from_text
 from cars_hw.spaces.darts import Darts
 from cars_hw.weights.supernet_trainer import SuperNetTrainer
 from cars_hw.weights.training_plan import TrainingPlan
+from profilers.runtimes._torch.model import Launches
 
 #: The search by its configuration: ``tests/configs/test_cars_cifar10.py`` counts both.
 STEPS, EVALUATIONS = 98_000, 17_408
@@ -154,21 +154,9 @@ def work_of(space: Mapping[str, Any], evaluated: Sequence[str]) -> Work:
 def _launches(trainer: SuperNetTrainer, architecture: Architecture) -> Iterator[int]:
     """Yield the operations of a step, and of an evaluation of two batches."""
     trainer.step([architecture])  # what a path needs is looked up once
-    with _Count() as step:
+    with Launches() as step:
         trainer.step([architecture])
     yield step.n
-    with _Count() as evaluation:
+    with Launches() as evaluation:
         trainer.accuracy(architecture)
     yield evaluation.n
-
-
-class _Count(TorchDispatchMode):
-    """Counts operations that a GPU would be asked for, not those that only look at a tensor anew."""
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.n = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.n += not func.is_view
-        return func(*args, **(kwargs or {}))

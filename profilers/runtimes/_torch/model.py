@@ -63,7 +63,7 @@ class Model:
             reference = torch_output(module, images)
             self._module = _placed(module, settings, device)
             self._inputs = [_placed_image(image, settings, device) for image in images]
-            with _Launches() as counted:
+            with Launches() as counted:
                 output = self._module(*self._inputs)
             self.launches = counted.n
             outputs: Sequence[Array] = [output.float().cpu().numpy()]
@@ -93,7 +93,7 @@ class Model:
             raise kind(f"torch failed on {self._spec}: {first_line(error)}") from error
 
 
-class _Launches(TorchDispatchMode):
+class Launches(TorchDispatchMode):
     """Counts the operators that are executed meanwhile, without those that only look at a tensor anew."""
 
     def __init__(self) -> None:

@@ -180,6 +180,8 @@ class Cars(Strategy):
     def ranking(self, candidates: Sequence[Candidate]) -> tuple[domination.Costs, domination.Costs]:
         """Return what a selection goes by: costs ``(n, m)``, modelled errors among them, and violations."""
         costs, violations = super().ranking(candidates)
+        if not self._modelled:
+            return costs, violations
         errors = [self._modelled.get(one.architecture, one.costs[0]) for one in candidates]
         return np.column_stack([errors, costs[:, 1:]]), violations
 

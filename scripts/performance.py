@@ -92,9 +92,11 @@ _SECTIONS = (
         "Workers",
         ("workers.", "ray."),
         "Evaluations by one process of two threads over those by two processes of one thread, in CPU time\n"
-        "of all of them, and on a clock (`clock_ratio`): of the demo's 16 members, and of two networks of\n"
+        "of all of them, and on a clock (`clock_ratio`): of the demo's 16 members, and of four networks of\n"
         "16 channels and 8 cells; weights and images are sent anew each time. `ray.overhead` is time on a\n"
-        "clock by two workers of Ray over that by two processes. `python benchmarks/workers.py`.",
+        "clock by two workers of Ray over that by two processes. These were taken at the highest priority\n"
+        "while others waited, the demo's by all its images, as it judged then.\n"
+        "`python benchmarks/workers.py`.",
     ),
     _Section(
         "The demo's search, before and now",

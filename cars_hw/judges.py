@@ -37,7 +37,7 @@ from cars_hw.weights.evaluation import (
     Progress,
     one_thread,
 )
-from cars_hw.weights.placement import lay_out
+from cars_hw.weights.placement import placed
 from cars_hw.weights.supernet import SuperNet
 from cars_hw.weights.training_plan import TrainingPlan
 from devices.foundation import ConfigError
@@ -70,7 +70,7 @@ class Manner:
 
     def makes(self) -> tuple[object, ...]:
         """Return what decides which modules there are; options may become fewer, or more again."""
-        return self.space, self.settings, self.plan.layout, self.is_half
+        return self.space, self.settings, self.plan.layout, self.plan.quick_forms, self.is_half
 
 
 _MANNER = TypeAdapter(Manner)
@@ -111,12 +111,18 @@ class ExecutorJudges:
         operation_kinds: Modules from outside that define kinds of operation which the space uses.
         ledger: The trainer's, where workers are to be started only when they pay: until then, the trainer
             evaluates itself. ``None``: always.
+        generations: How often something is expected, as far as that is known.
     """
 
     def __init__(
-        self, executor: Executor, *, operation_kinds: Sequence[str] = (), ledger: Ledger | None = None
+        self,
+        executor: Executor,
+        *,
+        operation_kinds: Sequence[str] = (),
+        ledger: Ledger | None = None,
+        generations: int = 1,
     ) -> None:
-        self.executor, self._ledger = executor, ledger
+        self.executor, self._ledger, self._generations = executor, ledger, generations
         self._operation_kinds = list(operation_kinds)
         self._spent_before_s: float | None = None  # when something is expected for the first time
         self._expected: list[Asked] = []
@@ -133,7 +139,9 @@ class ExecutorJudges:
         self._expected, self._state = list(dict.fromkeys(asked)), state
         if self._ledger is not None and self._spent_before_s is None:
             self._spent_before_s = self._ledger.evaluation_s
-        if not asked:
+        if asked:
+            self._generations -= 1
+        else:
             self.executor.close()
 
     def forget(self) -> None:
@@ -166,14 +174,15 @@ class ExecutorJudges:
         return self._results(left, self._state(), while_waiting) if self._pays(len(left)) else None
 
     def _pays(self, left: int) -> bool:
-        """Tell whether so many evaluations, with those made, take long enough for workers to be started."""
+        """Tell whether so many evaluations, and those of later generations, are worth starting workers."""
         if self._ledger is None:
             return True
         if not self._ledger.evaluations:
             return False
         mean_s = self._ledger.evaluation_s / self._ledger.evaluations
         spent_s = self._ledger.evaluation_s - (self._spent_before_s or 0.0)
-        return spent_s + mean_s * left >= _PAYS_FROM_S
+        to_come = len(self._expected) * max(0, self._generations)
+        return spent_s + mean_s * (left + to_come) >= _PAYS_FROM_S
 
     def _results(
         self, asked: Sequence[Asked], state: TrainerState, while_waiting: Callable[[], None]
@@ -214,7 +223,12 @@ def judges_of(
     if is_chosen:
         found.connect()
     kinds_from = config.space.operation_kinds
-    return ExecutorJudges(found, operation_kinds=kinds_from, ledger=None if is_chosen else ledger)
+    return ExecutorJudges(
+        found,
+        operation_kinds=kinds_from,
+        ledger=None if is_chosen else ledger,
+        generations=1 + config.search.generations,
+    )
 
 
 def jobs_of(asked: Sequence[Asked], state: TrainerState, *, operation_kinds: Sequence[str]) -> list[Job]:
@@ -317,7 +331,7 @@ def _types_of(weights: Weights, shared: Shared) -> list[str]:
 
 
 def _supernet(manner: Manner, space: SearchSpace) -> SuperNet:
-    place = partial(lay_out, layout=manner.plan.layout, device=_CPU, is_half=manner.is_half)
+    place = partial(placed, plan=manner.plan, device=_CPU, is_half=manner.is_half)
     return SuperNet(space, place=place)
 
 

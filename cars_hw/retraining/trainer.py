@@ -25,6 +25,7 @@ from cars_hw.weights.batches import batch_indices
 from cars_hw.weights.network import Network
 from cars_hw.weights.normalised_images import NormalisedImages
 from cars_hw.weights.placement import usable_device
+from cars_hw.weights.quick import quicken
 from cars_hw.weights.retraining_plan import RetrainingPlan
 from devices.foundation import ConfigError
 
@@ -73,6 +74,7 @@ class NetworkTrainer:
         self.seen = EpochSums()
         self._device = usable_device(plan.torch_device)
         network = Network.untrained(graph, seed=plan.seed)
+        quicken(network, is_quick=True)
         self.taken = _take(network, initial or {})
         auxiliary_seed = int(np.random.SeedSequence([plan.seed, _AUXILIARY_STREAM]).generate_state(1)[0])
         self._trained = TrainedNetwork(

@@ -35,9 +35,10 @@ class Recalibration:
 
     def __init__(self, network: nn.Module) -> None:
         self._network, self._norms = network, _norms(network)
+        self._modules = tuple(network.modules())
         for norm in self._norms:
             norm.reset_running_stats()
-        network.train()
+        self._switch(training=True)
 
     def take(self, images: Tensor, number: int) -> None:
         """Take a batch (n, c, h, w) into the means, the first with the number 0."""
@@ -49,7 +50,12 @@ class Recalibration:
         """Leave the network in evaluation mode, and its statistics as means if it is ever trained on."""
         for norm in self._norms:
             norm.momentum = None
-        self._network.eval()
+        self._switch(training=False)
+
+    def _switch(self, *, training: bool) -> None:
+        """Do what ``nn.Module.train`` does, which takes as long as judging some images."""
+        for module in self._modules:
+            vars(module)["training"] = training
 
 
 def recalibration_batches(images: Tensor, batch_size: int) -> tuple[Tensor, ...]:

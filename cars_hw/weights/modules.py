@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from cars_hw.networks import layers, operations
+from cars_hw.weights.quick import AveragePool, HasQuickForm, MaxPool, concatenated, every_second
 from latency_tables import OpSpec
 
 #: With fewer input channels in channels-last format, the backward pass of a 1x1 convolution of stride 2
@@ -73,15 +74,17 @@ class Mean(Sum):
         return super().forward(first, *others) / (1 + len(others))
 
 
-class Concat(nn.Module):
+class Concat(HasQuickForm):
     """Join tensors along the channels."""
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """Map tensors (n, c_i, h, w) to one (n, sum of c_i, h, w), in the order of the arguments."""
+        if torch.is_grad_enabled() and self.quickens(inputs[0]):
+            return concatenated(inputs)
         return torch.cat(inputs, dim=1)
 
 
-class FactorizedConv(nn.Module):
+class FactorizedConv(HasQuickForm):
     """Two 1x1 convolutions of stride 2, on the even and on the odd pixels, each for half of the channels."""
 
     def __init__(self, c_in: int, c_out: int) -> None:
@@ -94,6 +97,10 @@ class FactorizedConv(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Map (n, c_in, h, w) to (n, c_out, h/2, w/2)."""
+        if torch.is_grad_enabled() and self.quickens(image):
+            even, odd = every_second(image, 0, 1)
+            halves = nn.functional.conv2d(even, self.even.weight), nn.functional.conv2d(odd, self.odd.weight)
+            return concatenated(halves)
         if self.is_narrow:
             image = image.contiguous()
         return torch.cat([self.even(image), self.odd(image[:, :, 1:, 1:])], dim=1)
@@ -122,7 +129,7 @@ class SqueezeExcite(nn.Module):
         return scaled
 
 
-class DilatedConv(nn.Conv2d):
+class DilatedConv(nn.Conv2d, HasQuickForm):
     """Convolution of dilation 2, trained as a dense one on every second pixel.
 
     Its taps never mix even with odd rows or columns, so the image falls into four images of half the size
@@ -139,7 +146,7 @@ class DilatedConv(nn.Conv2d):
         if image.shape[2] % 2 or image.shape[3] % 2:
             return super().forward(image)
         if self.stride == (2, 2):
-            return self._dense(image[:, :, ::2, ::2])
+            return self._dense(every_second(image, 0)[0] if self.is_quick else image[:, :, ::2, ::2])
         n, c, h, w = image.shape
         pixels = image.permute(0, 2, 3, 1).reshape(n, h // 2, 2, w // 2, 2, c)
         quarters = pixels.permute(0, 2, 4, 1, 3, 5).reshape(4 * n, h // 2, w // 2, c)
@@ -223,7 +230,5 @@ def _conv(layer: layers.Conv) -> nn.Conv2d:
 
 
 def _pool(layer: layers.Pool) -> nn.Module:
-    padding = (layer.kernel - 1) // 2
-    if layer.mode == "max":
-        return nn.MaxPool2d(layer.kernel, layer.stride, padding)
-    return nn.AvgPool2d(layer.kernel, layer.stride, padding, count_include_pad=False)
+    kind = MaxPool if layer.mode == "max" else AveragePool
+    return kind(layer.kernel, layer.stride)

@@ -4,7 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
-from cars_hw.weights.training_plan import Layout
+from cars_hw.weights.quick import quicken
+from cars_hw.weights.training_plan import TrainingPlan
 from devices.foundation import ConfigError
 
 
@@ -36,20 +37,22 @@ def wide(device: torch.device) -> torch.dtype:
     return torch.float32 if device.type == "mps" else torch.float64
 
 
-def lay_out(module: nn.Module, layout: Layout, device: torch.device, *, is_half: bool) -> nn.Module:
-    """Move ``module`` to ``device``, with the weights of its convolutions in that layout there.
+def placed(module: nn.Module, plan: TrainingPlan, device: torch.device, *, is_half: bool) -> nn.Module:
+    """Move ``module`` of a SuperNet to ``device``, where it computes as ``plan`` says.
 
     The weights decide: what a convolution computes has their layout. ``auto`` is ``channels_last`` on a CPU,
     where that is faster, and for numbers of half the size, whose matrix units want it; else ``contiguous``.
 
     Args:
         module: As ``modules.build`` makes it: in channels-last, where that is safe on a CPU.
-        layout: The layout.
+        plan: Says the layout, and whether there are quick forms.
         device: Where it computes.
         is_half: Whether it computes in 16 bits.
     """
+    layout = plan.layout
     is_contiguous = layout == "contiguous" or (layout == "auto" and device.type != "cpu" and not is_half)
     module = module.to(device)
+    quicken(module, is_quick=plan.quick_forms)
     if is_contiguous:
         convert_conv2d_weight_memory_format(module, torch.contiguous_format)
     return module

@@ -22,6 +22,7 @@ from cars_hw.networks.graph import Graph, Node, SoftGraph
 from cars_hw.spaces._space import SearchSpace
 from cars_hw.weights import modules
 from cars_hw.weights.network import Network, module_name, run, sharing
+from cars_hw.weights.quick import quicken
 
 #: Paths that are remembered: a population with its offspring, and some more.
 _REMEMBERED_PATHS = 512
@@ -172,6 +173,8 @@ class SuperNet(nn.Module):
     def extract(self, architecture: Architecture, *, soft_path: bool = False) -> Network:
         """Return ``architecture`` as a stand-alone network with copies of its weights and statistics.
 
+        It has torch's forms of all operations, as it ships.
+
         Args:
             architecture: Which network.
             soft_path: Whether its soft graph is meant.
@@ -179,12 +182,15 @@ class SuperNet(nn.Module):
         Raises:
             ArchitectureError: It is no member of the space.
         """
-        return self._network(architecture, soft_path, copy.deepcopy)
+        network = self._network(architecture, soft_path, copy.deepcopy).train(self.training)
+        quicken(network, is_quick=False)
+        return network
 
     def share(self, architecture: Architecture, *, soft_path: bool = False) -> Network:
-        """Return what ``extract`` returns, with the SuperNet's own weights: only statistics are copies.
+        """Return ``architecture`` as a network with the SuperNet's own weights: only statistics are copies.
 
-        It is for networks that judge and go: whatever trains the SuperNet changes it.
+        It is for networks that judge and go: whatever trains the SuperNet changes it. It has the quick
+        forms that the SuperNet has.
 
         Raises:
             ArchitectureError: It is no member of the space.
@@ -195,7 +201,7 @@ class SuperNet(nn.Module):
         self, architecture: Architecture, soft_path: bool, copied: Callable[[nn.Module], nn.Module]
     ) -> Network:
         graph, units = self._spelled(architecture, soft_path, whole=True)
-        return Network(graph, [copied(unit) for unit in units]).train(self.training)
+        return Network(graph, [copied(unit) for unit in units])
 
     def _found(self, architecture: Architecture, soft_path: bool) -> Path:
         graph, units = self._spelled(architecture, soft_path, whole=False)

@@ -41,7 +41,7 @@ from cars_hw.weights.evaluation import (
     read_progress,
 )
 from cars_hw.weights.normalised_images import NormalisedImages
-from cars_hw.weights.placement import lay_out, usable_device
+from cars_hw.weights.placement import placed, usable_device
 from cars_hw.weights.stepping.arithmetic import Arithmetic
 from cars_hw.weights.stepping.readings import Reading, Readings
 from cars_hw.weights.stepping.stepper import Stepper
@@ -76,7 +76,7 @@ class SuperNetTrainer:
         between_batches: Called between the batches of an evaluation, where the state is whole.
         judges: Who makes evaluations that were announced by ``expect``, where anybody does.
         last_loss: The mean loss of the last evaluation, where images were spared.
-        numerics: 1 where all batches of an evaluation are of one size, as they once were: runs of then go on.
+        numerics: 1 where a plan asks for nothing that numbers of its time were without: runs of then go on.
 
     Raises:
         ConfigError: The space does not fit the images, there are fewer than one batch of them, or torch has
@@ -99,7 +99,8 @@ class SuperNetTrainer:
     ) -> None:
         _check_fit(space, data, plan)
         self.space, self.data, self.plan, self.seed = space, data, plan, seed
-        self.numerics = 2 if plan.evaluation_tensor_mib or plan.recalibration_batch_size else 1
+        is_newer = plan.evaluation_tensor_mib or plan.recalibration_batch_size or plan.quick_forms
+        self.numerics = 2 if is_newer else 1
         self._whole_space = space
         self._rate_start, self._rate_steps = 0, total_steps
         self._soft_path = False
@@ -109,7 +110,7 @@ class SuperNetTrainer:
         self.supernet = SuperNet(
             space,
             seed=seed,
-            place=partial(lay_out, layout=plan.layout, device=self._device, is_half=self._arithmetic.is_half),
+            place=partial(placed, plan=plan, device=self._device, is_half=self._arithmetic.is_half),
         )
         self.between_batches: Callable[[], None] = _go_on
         self.judges: Judges | None = None

@@ -42,6 +42,9 @@ class TrainingPlan(Settings):
             ``evaluation_batch_size`` alone decides.
         recalibration_batch_size: Images whose statistics are taken at once, before the mean of all is formed;
             0: ``evaluation_batch_size``.
+        quick_forms: Whether shared weights, on a CPU, compute pools, concatenations and factorized
+            convolutions in forms that are faster there; the last bits differ. Networks that are exported have
+            torch's.
         fitness_share: Share of the fitness images that architectures are judged on while the search goes on:
             a random one, of each class alike, that stays the same. What a search ends with is judged on all.
         recalibration_share: Share of ``recalibration_images`` that set statistics where ``fitness_share``
@@ -68,6 +71,7 @@ class TrainingPlan(Settings):
     cuda_graphs: int = added(0, before=0, ge=0, le=4096)
     evaluation_tensor_mib: float = added(16.0, before=0.0, ge=0, le=1 << 20)
     recalibration_batch_size: int = added(64, before=0, ge=0, le=1 << 16)
+    quick_forms: bool = added(True, before=False)
     fitness_share: float = added(1.0, before=1.0, gt=0, le=1)
     recalibration_share: float = added(1.0, before=1.0, gt=0, le=1)
     weight_averaging: float = added(0.0, before=0.0, ge=0, lt=1)

@@ -159,15 +159,20 @@ def test_a_worker_that_is_killed_with_a_task_loses_nothing(config: SearchConfig)
 
 
 @pytest.mark.parametrize(
-    ("spent_s", "is_started"),
-    [(2.3, False), (2.5, True)],  # two evaluations made, three expected, 6 s in all
+    ("spent_s", "generations", "is_started"),
+    [
+        (2.3, 1, False),
+        (2.5, 1, True),  # two evaluations made, three expected, 6 s in all
+        (1.0, 3, False),
+        (1.1, 3, True),  # nine are expected
+    ],
 )
 def test_workers_start_when_evaluations_take_longer_than_starting_them(
-    spent_s: float, is_started: bool, config: SearchConfig
+    spent_s: float, generations: int, is_started: bool, config: SearchConfig
 ) -> None:
     trainer, ledger = _trainer(config), Ledger()
     members = [trainer.space.sample(np.random.default_rng(seed)) for seed in range(3)]
-    judges = ExecutorJudges(InProcess(), ledger=ledger)
+    judges = ExecutorJudges(InProcess(), ledger=ledger, generations=generations)
     trainer.judges = judges
     trainer.expect([(member, "current") for member in members])
     for _ in range(2):

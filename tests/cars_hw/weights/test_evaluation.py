@@ -75,7 +75,8 @@ def test_the_statistics_do_not_depend_on_the_batches_that_judge(digits: Data) ->
 
 def test_with_the_settings_of_earlier_runs_the_statistics_are_theirs(digits: Data) -> None:
     """Their recalibration had the batches of the evaluation."""
-    before = _trainer(digits, recalibration_batch_size=0, evaluation_tensor_mib=0.0, evaluation_batch_size=24)
+    sizes = {"recalibration_batch_size": 0, "evaluation_tensor_mib": 0.0, "evaluation_batch_size": 24}
+    before = _trainer(digits, seed=1, **sizes, quick_forms=False)
     now = _trainer(digits, recalibration_batch_size=24)
     architecture = before.space.sample(np.random.default_rng(0))
     one, other = (trainer.network(architecture).state_dict() for trainer in (before, now))

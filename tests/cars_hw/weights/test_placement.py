@@ -6,8 +6,8 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from cars_hw.weights import modules
-from cars_hw.weights.placement import lay_out, sent
-from cars_hw.weights.training_plan import Layout
+from cars_hw.weights.placement import placed, sent
+from cars_hw.weights.training_plan import Layout, TrainingPlan
 from latency_tables import OpSpec
 
 _CPU, _META = torch.device("cpu"), torch.device("meta")
@@ -33,7 +33,7 @@ def _weight(module: nn.Module) -> torch.Tensor:
 def test_weights_lie_as_suits_the_device_unless_they_are_told_how(
     layout: Layout, device: torch.device, is_half: bool, is_channels_last: bool
 ) -> None:
-    module = lay_out(modules.build(_CONVOLUTION), layout, device, is_half=is_half)
+    module = placed(modules.build(_CONVOLUTION), TrainingPlan(layout=layout), device, is_half=is_half)
     weight = _weight(module)
     assert weight.device == device
     assert weight.is_contiguous(memory_format=torch.channels_last) is is_channels_last
@@ -43,7 +43,7 @@ def test_weights_lie_as_suits_the_device_unless_they_are_told_how(
 def test_the_layout_changes_no_weight_and_decides_that_of_what_is_computed() -> None:
     image = torch.randn(2, 16, 8, 8)
     with modules.seeded(0):
-        ours = lay_out(modules.build(_CONVOLUTION), "contiguous", _CPU, is_half=False)
+        ours = placed(modules.build(_CONVOLUTION), TrainingPlan(layout="contiguous"), _CPU, is_half=False)
     with modules.seeded(0):
         theirs = modules.build(_CONVOLUTION)
     assert torch.equal(_weight(ours), _weight(theirs))

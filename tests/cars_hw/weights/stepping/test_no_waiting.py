@@ -21,7 +21,7 @@ from cars_hw.weights.augmentation import Augmentation
 from cars_hw.weights.evaluation import Evaluation, Progress
 from cars_hw.weights.normalised_images import NormalisedImages
 from cars_hw.weights.option_gradients import option_gradients
-from cars_hw.weights.placement import lay_out
+from cars_hw.weights.placement import placed
 from cars_hw.weights.stepping.arithmetic import Arithmetic
 from cars_hw.weights.stepping.stepper import Stepper
 from cars_hw.weights.supernet import SuperNet
@@ -164,7 +164,7 @@ _META = torch.device("meta")
 def _elsewhere(precision: Precision = "float32") -> tuple[SuperNet, Arithmetic]:
     """Return weights on a device that refuses to be read, and to compute with tensors of the host."""
     arithmetic = Arithmetic(_META, "float32")
-    place = partial(lay_out, layout="auto", device=_META, is_half=precision != "float32")
+    place = partial(placed, plan=TrainingPlan(), device=_META, is_half=precision != "float32")
     return SuperNet(_SPACE, place=place), arithmetic
 
 

@@ -4,21 +4,25 @@ Of the demo's network with its 16 members and images, and of networks of the pub
 cells, 32x32) with 2 members a worker on 2000 images: a generation has 128 a worker, on more images, for one
 sending of the weights, so that its ratio is no smaller. A ratio is of the CPU time of one process to that of
 all of ours, workers and the one that asks them, in turns; a thread that waits for the other one counts as
-busy, as it is on a machine with as many cores. With Ray installed, also time on a clock by two of its workers
-over that by two processes: it needs a network of its own, `unshare -rn sh -c 'ip link set lo up; python
-benchmarks/workers.py'`.
+busy, as it is on a machine with as many cores. What this machine gives at most is the same ratio of two
+processes that share nothing, and send nothing: ``workers.limit``, in the same turns. With Ray installed, also
+time on a clock by two of its workers over that by two processes: it needs a network of its own, `unshare -rn sh
+-c 'ip link set lo up; python benchmarks/workers.py'`.
 
 Threads that wait for one that is not on a core burn time without end, so that all is left out, with status 4,
 where others are at work.
 """
 
 import importlib.util
+import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib import resources
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
@@ -86,11 +90,11 @@ def _noise(n: int) -> ImageSet:
     return ImageSet("noise", images, labels, flips=False, source="drawn")
 
 
-def by_threads(case: Case) -> list[int]:
-    """Evaluate in this process, on as many threads as there would be workers."""
+def by_threads(case: Case, members: Sequence[Architecture] = ()) -> list[int]:
+    """Evaluate in this process, on as many threads as torch has: all members, or those given."""
     trainer, found = case.trainer, list[int]()
     examination = _examination(trainer)
-    for member in case.members:
+    for member in members or case.members:
         progress = Progress(member, "current")
         evaluation = examination.begun(progress, trainer.supernet, soft_path=False)
         while not evaluation.is_done:
@@ -115,23 +119,73 @@ def by_workers(case: Case) -> list[int]:
     return [round(trainer.accuracy(member) * images) for member in case.members]
 
 
-def worker_rows(case: Case, times: int) -> Iterator[Row]:
-    """Take both sides in turns."""
-    ratios, clocks = list[float](), list[float]()
-    with executors.load("processes", _WORKERS) as executor:
+class Independent:
+    """Processes of one thread each, which have made the case themselves and evaluate a part of its members.
+
+    Args:
+        case: The case; the processes make it anew.
+        images: As ``cases`` takes it.
+    """
+
+    def __init__(self, case: Case, images: int) -> None:
+        self._ends, context = list[Connection](), multiprocessing.get_context("spawn")
+        self._processes = []
+        for part in range(_WORKERS):
+            own, other = context.Pipe()
+            process = context.Process(target=_evaluate_alone, args=(other, case.name, part, images))
+            process.start()
+            self._ends.append(own)
+            self._processes.append(process)
+        self.evaluate()
+
+    def evaluate(self) -> None:
+        """Evaluate all members once."""
+        for end in self._ends:
+            end.send(True)
+        for end in self._ends:
+            end.recv()
+
+    def close(self) -> None:
+        """End the processes."""
+        for end, process in zip(self._ends, self._processes, strict=True):
+            end.send(False)
+            process.join()
+
+
+def _evaluate_alone(end: Connection, name: str, part: int, images: int) -> None:
+    torch.set_num_threads(1)
+    [case] = [case for case in cases(images) if case.name == name]
+    while end.recv():
+        by_threads(case, case.members[part::_WORKERS])
+        end.send(True)
+
+
+def worker_rows(case: Case, times: int, images: int) -> Iterator[Row]:
+    """Take all sides in turns."""
+    taken: dict[str, list[tuple[float, float]]] = {"threads": [], "workers": [], "independent": []}
+    with ExitStack() as stack:
+        executor = stack.enter_context(executors.load("processes", _WORKERS))
+        independent = Independent(case, images)
+        stack.callback(independent.close)
         case.trainer.judges = ExecutorJudges(executor)
         if by_workers(case) != by_threads(case):
             raise SystemExit("workers give other results than this process")
         for _ in range(times):
-            (one_s, one_clock_s), (two_s, two_clock_s) = (
-                _taken(lambda: by_threads(case)),
-                _taken(lambda: by_workers(case)),
-            )
-            ratios.append(one_s / two_s)
-            clocks.append(one_clock_s / two_clock_s)
+            taken["threads"].append(_taken(lambda: by_threads(case)))
+            taken["workers"].append(_taken(lambda: by_workers(case)))
+            taken["independent"].append(_taken(independent.evaluate))
         case.trainer.judges = None
-    yield _row(f"workers.ratio.{case.name}", ratios, case.goal)
-    yield _row(f"workers.clock_ratio.{case.name}", clocks, "")
+    yield _row(f"workers.ratio.{case.name}", _ratios(taken, "threads", "workers", 0), case.goal)
+    yield _row(f"workers.clock_ratio.{case.name}", _ratios(taken, "threads", "workers", 1), "")
+    yield _row(f"workers.limit.{case.name}", _ratios(taken, "threads", "independent", 0), "")
+    yield _row(f"workers.of_limit.{case.name}", _ratios(taken, "independent", "workers", 0), "")
+
+
+def _ratios(
+    taken: Mapping[str, Sequence[tuple[float, float]]], one: str, other: str, which: int
+) -> list[float]:
+    """Return the seconds of one side over those of another: of the CPU (0), or on a clock (1)."""
+    return [first[which] / second[which] for first, second in zip(taken[one], taken[other], strict=True)]
 
 
 def ray_rows(case: Case, times: int) -> Iterator[Row]:
@@ -185,7 +239,9 @@ def main() -> None:
     times = _QUICK_TIMES if options.quick else _TIMES
     torch.set_num_threads(_WORKERS)
     images = _QUICK_IMAGES if options.quick else _LARGE_IMAGES
-    found = [row for case in cases(images) for of in (worker_rows, ray_rows) for row in of(case, times)]
+    found = list[Row]()
+    for case in cases(images):
+        found += [*worker_rows(case, times, images), *ray_rows(case, times)]
     finish(found, options)
 
 

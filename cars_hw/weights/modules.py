@@ -134,13 +134,14 @@ class DilatedConv(nn.Conv2d, HasQuickForm):
 
     Its taps never mix even with odd rows or columns, so the image falls into four images of half the size
     (at stride 2, only the even one is needed). Backward passes of dilated depthwise convolutions have no fast
-    path in oneDNN; so written, they are several times faster. Evaluation, export, and all devices but a CPU
-    keep the plain form.
+    path in oneDNN; so written, they are several times faster. What has none, as evaluation, recalibration and
+    export, and all devices but a CPU keep the plain form.
     """
 
     def forward(self, image: Tensor) -> Tensor:
         """Map (n, c_in, h, w) to (n, c_out, h/stride, w/stride)."""
-        is_plain = not self.training or image.device.type != "cpu"
+        has_backward = self.training and torch.is_grad_enabled()
+        is_plain = not has_backward or image.device.type != "cpu"
         if is_plain or self.stride not in ((1, 1), (2, 2)):
             return super().forward(image)
         if image.shape[2] % 2 or image.shape[3] % 2:

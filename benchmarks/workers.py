@@ -5,9 +5,9 @@ cells, 32x32) with 2 members a worker on 2000 images: a generation has 128 a wor
 sending of the weights, so that its ratio is no smaller. A ratio is of the CPU time of one process to that of
 all of ours, workers and the one that asks them, in turns; a thread that waits for the other one counts as
 busy, as it is on a machine with as many cores. What this machine gives at most is the same ratio of two
-processes that share nothing, and send nothing: ``workers.limit``, in the same turns. With Ray installed, also
-time on a clock by two of its workers over that by two processes: it needs a network of its own, `unshare -rn sh
--c 'ip link set lo up; python benchmarks/workers.py'`.
+processes that share nothing, and send nothing: ``workers.limit``, in the same turns. With Ray installed,
+also time on a clock by two of its workers over that by two processes: it needs a network of its own, `unshare
+-rn sh -c 'ip link set lo up; python benchmarks/workers.py'`.
 
 Threads that wait for one that is not on a core burn time without end, so that all is left out, with status 4,
 where others are at work.

@@ -12,6 +12,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 from typing import Any, TypeVar
@@ -192,6 +193,7 @@ def _initialised(address: str) -> ModuleType:
     return ray
 
 
+@cache  # reading them takes as long as a short task
 def _versions() -> dict[str, str]:
     """Return what is installed here; a checkout that is not installed has no version."""
     found = dict.fromkeys(_PACKAGES, "of no version")

@@ -1,7 +1,7 @@
 """The statistics of batch normalisation: recomputed for one path, left alone, or repaired."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -34,28 +34,21 @@ class Recalibration:
     """
 
     def __init__(self, network: nn.Module) -> None:
-        self._network, self._norms = network, _norms(network)
-        self._modules = tuple(network.modules())
+        self._network, self._modules = network, tuple(network.modules())
+        self._norms = [module for module in self._modules if isinstance(module, nn.BatchNorm2d)]
         for norm in self._norms:
             norm.reset_running_stats()
-        self._switch(training=True)
+        _set(self._modules, training=True)
 
     def take(self, images: Tensor, number: int) -> None:
         """Take a batch (n, c, h, w) into the means, the first with the number 0."""
-        for norm in self._norms:
-            norm.momentum = 1.0 / (number + 1)
+        _set(self._norms, momentum=1.0 / (number + 1))
         self._network(images)
 
     def end(self) -> None:
         """Leave the network in evaluation mode, and its statistics as means if it is ever trained on."""
-        for norm in self._norms:
-            norm.momentum = None
-        self._switch(training=False)
-
-    def _switch(self, *, training: bool) -> None:
-        """Do what ``nn.Module.train`` does, which takes as long as judging some images."""
-        for module in self._modules:
-            vars(module)["training"] = training
+        _set(self._norms, momentum=None)
+        _set(self._modules, training=False)
 
 
 def recalibration_batches(images: Tensor, batch_size: int) -> tuple[Tensor, ...]:
@@ -101,3 +94,9 @@ def reset_what_is_not_finite(module: nn.Module) -> None:
 
 def _norms(module: nn.Module) -> list[nn.BatchNorm2d]:
     return [norm for norm in module.modules() if isinstance(norm, nn.BatchNorm2d)]
+
+
+def _set(modules: Iterable[nn.Module], **values: object) -> None:
+    """Set plain attributes; by ``nn.Module`` itself it would take as long as judging some images."""
+    for module in modules:
+        vars(module).update(values)

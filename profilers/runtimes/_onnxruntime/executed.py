@@ -11,6 +11,7 @@ The key of a unit holds, beside what every unit's has:
 Names, and numbers that change no work (``epsilon``), are not part of it.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -163,7 +164,7 @@ def _constant(name: str, tensor: onnx.TensorProto) -> Operand:
         raise ProfilingError(f"constant {name[:64]!r} of an optimised graph has a shape out of bounds")
     if tensor.external_data or tensor.data_location == onnx.TensorProto.EXTERNAL:
         raise ProfilingError(f"constant {name[:64]!r} of an optimised graph is in another file")
-    is_short = tensor.data_type == _INT64 and int(np.prod(shape)) <= _MOST_VALUES
+    is_short = tensor.data_type == _INT64 and math.prod(shape) <= _MOST_VALUES
     return Operand(shape, is_constant=True, values=_values(name, tensor) if is_short else None)
 
 

@@ -6,6 +6,7 @@ learnt, such as the zeros of a convolution that only cuts a connection, is one c
 """
 
 import hashlib
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -194,4 +195,4 @@ def _name(position: int, name: str) -> str:
 
 
 def _size(shape: Shape) -> int:
-    return int(np.prod(shape))
+    return math.prod(shape)

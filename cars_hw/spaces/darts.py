@@ -12,6 +12,7 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, Self, TypeGuard, TypeVar
 
 from pydantic import Field, JsonValue, model_validator
@@ -154,7 +155,7 @@ class Darts(SearchSpace):
         own = type(self)
         if own.graph is not Darts.graph or own.deployed is not Darts.deployed:
             return ()  # of a space made of this one, whose networks are others
-        return self._networks["deploy"].parts(*_cells(checked(architecture, self.choices)))
+        return _parts(self._networks["deploy"], checked(architecture, self.choices))
 
     def all_nodes(self, scale: Scale = "search") -> Iterator[Node]:
         normal, reduction = (_all_edges(options) for options in _halves(self.allowed))
@@ -314,6 +315,11 @@ def _softmax(row: Sequence[float]) -> list[float]:
     """Return the softmax of ``row``, (n,)."""
     powers = [math.exp(score - max(row)) for score in row]
     return [power / sum(powers) for power in powers]
+
+
+@lru_cache(maxsize=4096)  # each cost asks for them anew
+def _parts(network: CellNetwork, architecture: Architecture) -> Sequence[Part]:
+    return network.parts(*_cells(architecture))
 
 
 def _cells(architecture: Architecture) -> tuple[Cell, Cell]:

@@ -29,8 +29,10 @@ class HasQuickForm(nn.Module):
 
     def quickens(self, image: Tensor) -> bool:
         """Tell whether it does for ``image``: 32 bits on a CPU."""
+        if not self.is_quick:  # whoever traces the module has no image to look at
+            return False
         is_plain = image.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
-        return self.is_quick and image.device.type == "cpu" and is_plain
+        return image.device.type == "cpu" and is_plain
 
 
 def quicken(module: nn.Module, *, is_quick: bool) -> None:
@@ -40,7 +42,7 @@ def quicken(module: nn.Module, *, is_quick: bool) -> None:
             part.is_quick = is_quick
 
 
-class AveragePool(nn.AvgPool2d, HasQuickForm):
+class AveragePool(HasQuickForm):
     """Average pool that does not count its padding; the quick form is a depthwise convolution with ones.
 
     Args:
@@ -49,20 +51,22 @@ class AveragePool(nn.AvgPool2d, HasQuickForm):
     """
 
     def __init__(self, kernel: int, stride: int) -> None:
-        super().__init__(kernel, stride, (kernel - 1) // 2, count_include_pad=False)
+        super().__init__()
+        self.pool = nn.AvgPool2d(kernel, stride, (kernel - 1) // 2, count_include_pad=False)
         self._kernel, self._has_gain = kernel, stride == 1
 
     def forward(self, image: Tensor) -> Tensor:
         """Map (n, c, h, w) to (n, c, ceil(h/stride), ceil(w/stride))."""
         if not (self._has_gain and self.quickens(image) and _is_large(image)):
-            return super().forward(image)
+            pooled: Tensor = self.pool(image)
+            return pooled
         (_, channels, *sides), padding = image.shape, (self._kernel - 1) // 2
         ones = _ones(channels, self._kernel)
         sums = nn.functional.conv2d(image, ones, padding=padding, groups=channels)
         return sums * _shares(*sides, self._kernel)
 
 
-class MaxPool(nn.MaxPool2d, HasQuickForm):
+class MaxPool(HasQuickForm):
     """Max pool; the quick form, without gradients, is one along the columns and one along the rows.
 
     Args:
@@ -71,14 +75,15 @@ class MaxPool(nn.MaxPool2d, HasQuickForm):
     """
 
     def __init__(self, kernel: int, stride: int) -> None:
-        super().__init__(kernel, stride, (kernel - 1) // 2)
+        super().__init__()
+        self.pool = nn.MaxPool2d(kernel, stride, (kernel - 1) // 2)
         self._kernel, self._has_gain = kernel, stride == 1
 
     def forward(self, image: Tensor) -> Tensor:
         """Map (n, c, h, w) to (n, c, ceil(h/stride), ceil(w/stride))."""
         has_gain = self._has_gain and not torch.is_grad_enabled()
         if not (has_gain and self.quickens(image) and _is_large(image)):
-            pooled: Tensor = super().forward(image)
+            pooled: Tensor = self.pool(image)
             return pooled
         found: Tensor = nn.functional.pad(image, ((self._kernel - 1) // 2,) * 4, value=-torch.inf)
         for axis, side in ((2, image.shape[2]), (3, image.shape[3])):

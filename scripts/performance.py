@@ -50,8 +50,10 @@ _SECTIONS = (
         "the time of the dense step (eight operations on all fourteen edges of each cell, with one-hot\n"
         "weights, as the code released with CARS has them; written anew) over ours, and ours over that\n"
         "of the chosen network alone in plain torch. Ours draws and augments its batch, theirs\n"
-        "have it. Memory: what a process grows by in its first step. `host_ms`: what a step on a path\n"
-        "that is new to it takes beside forward, backward, clipping and SGD.\n"
+        "have it. Pools, concatenations and factorized convolutions have quick forms in ours\n"
+        "(`training.quick_forms`, `cars_hw/weights/quick.py`), torch's in theirs: without, ours took 0.62\n"
+        "and 0.59 of the network alone. Memory: what a process grows by in its first step. `host_ms`: what\n"
+        "a step on a path that is new to it takes beside forward, backward, clipping and SGD.\n"
         "`python benchmarks/speed.py`.",
     ),
     _Section(
@@ -93,9 +95,11 @@ _SECTIONS = (
         ("workers.", "ray."),
         "Evaluations by one process of two threads over those by two processes of one thread, in CPU time\n"
         "of all of them, and on a clock (`clock_ratio`): of the demo's 16 members, and of four networks of\n"
-        "16 channels and 8 cells; weights and images are sent anew each time. `ray.overhead` is time on a\n"
-        "clock by two workers of Ray over that by two processes. These were taken at the highest priority\n"
-        "while others waited, the demo's by all its images, as it judged then.\n"
+        "16 channels and 8 cells; weights and images are sent anew each time. `limit` is the same ratio of\n"
+        "two processes that share and send nothing, in the same turns: all that this machine can give,\n"
+        "whose two threads scale well on these networks since batches are small; `of_limit`: what the\n"
+        "workers reach of it. `ray.overhead` is time on a clock by two workers of Ray over that by two\n"
+        "processes. The machine was idle.\n"
         "`python benchmarks/workers.py`.",
     ),
     _Section(

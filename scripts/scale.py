@@ -31,6 +31,8 @@ and a generation 1 of {first_steps} steps, both judged on {first_images} fitness
 search at its beginning; what a member's error was before comes from the few images. Errors were
 counted; that they are steadied by losses on the same images came later, and costs next to nothing.
 Some of the last evaluations were made by a second process beside the first, of one thread as well.
+All was before steps and evaluations had quick forms (`training.quick_forms`), with which they take
+less ([performance.md](performance.md)).
 """
 
 _LEDGER = """

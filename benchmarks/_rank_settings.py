@@ -110,6 +110,12 @@ SETTINGS: Mapping[str, Setting] = {
         {**_FAIR, "training.learning_rate": 0.125},
         cost=5,
     ),
+    "fair-hour": Setting(
+        "the same for an hour of one thread: twelve times the steps, weights averaged",
+        {**_FAIR, **_AVERAGED, "training.learning_rate": 0.125},
+        cost=5,
+        steps=12.0,
+    ),
     "rate2": Setting("twice the learning rate", {"training.learning_rate": 0.05}),
     "rate4": Setting("four times the learning rate", {"training.learning_rate": 0.1}),
     "batch128": Setting("128 images a step, half as many steps", {"training.batch_size": 128}, cost=2),

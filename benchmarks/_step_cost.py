@@ -22,8 +22,11 @@ from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from cars_hw.data import Data, ImageSet
 from cars_hw.networks.architecture import Architecture
+from cars_hw.retraining.trainer import NetworkTrainer
 from cars_hw.spaces.darts import Darts
 from cars_hw.weights.network import run
+from cars_hw.weights.quick import quicken
+from cars_hw.weights.retraining_plan import RetrainingPlan
 from cars_hw.weights.stepping.sgd import Sgd
 from cars_hw.weights.supernet_trainer import SuperNetTrainer
 from cars_hw.weights.training_plan import TrainingPlan
@@ -47,9 +50,9 @@ def images(n: int) -> Data:
     return Data(*parts)
 
 
-def our_trainer(batch: int) -> SuperNetTrainer:
+def our_trainer(batch: int, *, quick_forms: bool = True) -> SuperNetTrainer:
     """Return shared weights that take steps of ``batch`` images."""
-    plan = _PLAN.model_copy(update={"batch_size": batch})
+    plan = _PLAN.model_copy(update={"batch_size": batch, "quick_forms": quick_forms})
     return SuperNetTrainer(Darts(), images(256), plan, total_steps=1000)
 
 
@@ -125,6 +128,30 @@ def plain_rows(quick: bool) -> Iterator[Row]:
         yield _beside("step.plain_ratio", batch, ratios["plain"], "<= 0.65", "stand-alone network")
         goal, peer = "<= 0.90", "stand-alone network, channels last"
         yield _beside("step.channels_last_ratio", batch, ratios["channels_last"], goal, peer)
+
+
+def quick_rows(quick: bool) -> Iterator[Row]:
+    """Hold a step in quick forms against one in torch's: of shared weights, and of a retraining."""
+    for batch in _BATCHES[: 1 if quick else None]:
+        ours, theirs = our_trainer(batch), our_trainer(batch, quick_forms=False)
+        pairs = [(our_step(ours, one), our_step(theirs, one)) for one in _architectures(2 if quick else 9)]
+        yield _beside("step.quick_ratio", batch, [_ratio(*pair) for pair in pairs], "", "torch's forms")
+    batch = _BATCHES[-1]
+    plan, ratios = RetrainingPlan(batch_size=batch, epochs=1), list[float]()
+    space = Darts(deploy="search")
+    for architecture in _architectures(1 if quick else _TIMES):
+        graph = space.deployed(architecture)
+        trainer, plain = NetworkTrainer(graph, images(256), plan), NetworkTrainer(graph, images(256), plan)
+        quicken(plain.kept(), is_quick=False)
+        ratios.append(_ratio(trainer.step, plain.step))
+    yield _beside("step.quick_ratio.retraining", batch, ratios, "", "torch's forms")
+
+
+def _ratio(ours: Step, theirs: Step) -> float:
+    """Return the time of one step over that of another, each the median of three."""
+    taken = [(taken_s(ours), taken_s(theirs)) for _ in range(4)][1:]
+    ours_s, theirs_s = np.median(taken, axis=0)
+    return float(ours_s / theirs_s)
 
 
 def _beside(claim: str, batch: int, ratios: Sequence[float], goal: str, peer: str) -> Row:

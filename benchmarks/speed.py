@@ -19,7 +19,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy is loaded
 
 import numpy as np
 from _rows import Row, finish, parse_options
-from _step_cost import dense_rows, host_rows, peak_rows, plain_rows
+from _step_cost import dense_rows, host_rows, peak_rows, plain_rows, quick_rows
 from _timing import TIMES, median_row, taken_s
 from numpy.typing import NDArray
 from pymoo.algorithms.moo.nsga3 import ReferenceDirectionSurvival
@@ -210,6 +210,7 @@ _CLAIMS: tuple[Callable[[bool], Iterable[Row]], ...] = (
     prepare_rows,
     host_rows,
     plain_rows,
+    quick_rows,
     dense_rows,
     peak_rows,
 )

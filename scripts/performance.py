@@ -51,9 +51,10 @@ _SECTIONS = (
         "weights, as the code released with CARS has them; written anew) over ours, and ours over that\n"
         "of the chosen network alone in plain torch. Ours draws and augments its batch, theirs\n"
         "have it. Pools, concatenations and factorized convolutions have quick forms in ours\n"
-        "(`training.quick_forms`, `cars_hw/weights/quick.py`), torch's in theirs: without, ours took 0.62\n"
-        "and 0.59 of the network alone. Memory: what a process grows by in its first step. `host_ms`: what\n"
-        "a step on a path that is new to it takes beside forward, backward, clipping and SGD.\n"
+        "(`training.quick_forms`, `cars_hw/weights/quick.py`), torch's in theirs; `quick_ratio` is a step\n"
+        "with them over one with torch's, on shared weights and where such a network is retrained. Memory:\n"
+        "what a process grows by in its first step. `host_ms`: what a step on a path that is new to it\n"
+        "takes beside forward, backward, clipping and SGD.\n"
         "`python benchmarks/speed.py`.",
     ),
     _Section(

@@ -34,6 +34,7 @@ from cars_hw.assembly import make_space, make_trainer
 from cars_hw.config import SearchConfig
 from cars_hw.data import Data, ImageSet
 from cars_hw.evolution import variation
+from cars_hw.executors._allocation import keep_freed_memory
 from cars_hw.judges import ExecutorJudges
 from cars_hw.networks.architecture import Architecture
 from cars_hw.spaces.darts import Darts
@@ -90,11 +91,11 @@ def _noise(n: int) -> ImageSet:
     return ImageSet("noise", images, labels, flips=False, source="drawn")
 
 
-def by_threads(case: Case, members: Sequence[Architecture] = ()) -> list[int]:
-    """Evaluate in this process, on as many threads as torch has: all members, or those given."""
+def by_threads(case: Case, members: Sequence[Architecture]) -> list[int]:
+    """Evaluate some of the members in this process, on as many threads as torch has."""
     trainer, found = case.trainer, list[int]()
     examination = _examination(trainer)
-    for member in members or case.members:
+    for member in members:
         progress = Progress(member, "current")
         evaluation = examination.begun(progress, trainer.supernet, soft_path=False)
         while not evaluation.is_done:
@@ -153,6 +154,7 @@ class Independent:
 
 
 def _evaluate_alone(end: Connection, name: str, part: int, images: int) -> None:
+    keep_freed_memory()  # as workers do
     torch.set_num_threads(1)
     [case] = [case for case in cases(images) if case.name == name]
     while end.recv():
@@ -168,10 +170,10 @@ def worker_rows(case: Case, times: int, images: int) -> Iterator[Row]:
         independent = Independent(case, images)
         stack.callback(independent.close)
         case.trainer.judges = ExecutorJudges(executor)
-        if by_workers(case) != by_threads(case):
+        if by_workers(case) != by_threads(case, case.members):
             raise SystemExit("workers give other results than this process")
         for _ in range(times):
-            taken["threads"].append(_taken(lambda: by_threads(case)))
+            taken["threads"].append(_taken(lambda: by_threads(case, case.members)))
             taken["workers"].append(_taken(lambda: by_workers(case)))
             taken["independent"].append(_taken(independent.evaluate))
         case.trainer.judges = None

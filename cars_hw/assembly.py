@@ -81,11 +81,14 @@ def open_search(  # noqa: PLR0913  (what a search is opened with)
         values = run.config.to_values()
         team.tell({"do": "make", "config": values, "planned_generations": run.planned_generations})
     trainer = make_trainer(run.config, space, planned_generations=run.planned_generations, team=team)
-    if team is None:
-        trainer.judges = judges_of(run.config, trainer.ledger, workers=workers, executor=executor)
     search = make_search(run, trainer, measure_budget_s=measure_budget_s)
     if not search.resume(checkpoint) and not allow_infeasible:
         require_feasible(space, search.objectives[1:], run.config.all_limits())
+    if team is None:
+        left = 1 + search.schedule.generations - len(search.history)
+        trainer.judges = judges_of(
+            run.config, trainer.ledger, generations=left, workers=workers, executor=executor
+        )
     return search
 
 

@@ -194,13 +194,19 @@ class ExecutorJudges:
 
 
 def judges_of(
-    config: SearchConfig, ledger: Ledger, *, workers: int | None = None, executor: str = ""
+    config: SearchConfig,
+    ledger: Ledger,
+    *,
+    generations: int = 1,
+    workers: int | None = None,
+    executor: str = "",
 ) -> ExecutorJudges | None:
     """Return who evaluates beside this process; ``None`` for nobody.
 
     Args:
         config: Says where the weights are.
         ledger: Of the trainer; tells when processes pay.
+        generations: How many are left.
         workers: As for ``open_search``; so is ``executor``.
         executor: Which.
 
@@ -227,7 +233,7 @@ def judges_of(
         found,
         operation_kinds=kinds_from,
         ledger=None if is_chosen else ledger,
-        generations=1 + config.search.generations,
+        generations=generations,
     )
 
 

@@ -319,7 +319,7 @@ def _softmax(row: Sequence[float]) -> list[float]:
 
 @lru_cache(maxsize=4096)  # each cost asks for them anew
 def _parts(network: CellNetwork, architecture: Architecture) -> Sequence[Part]:
-    return network.parts(*_cells(architecture))
+    return tuple(network.parts(*_cells(architecture)))
 
 
 def _cells(architecture: Architecture) -> tuple[Cell, Cell]:

@@ -46,7 +46,7 @@ class AveragePool(HasQuickForm):
     """Average pool that does not count its padding; the quick form is a depthwise convolution with ones.
 
     Args:
-        kernel: Side of the window, odd.
+        kernel: Side of the window; odd, where the stride is 1.
         stride: Of the window.
     """
 
@@ -70,7 +70,7 @@ class MaxPool(HasQuickForm):
     """Max pool; the quick form, without gradients, is one along the columns and one along the rows.
 
     Args:
-        kernel: Side of the window, odd.
+        kernel: Side of the window; odd, where the stride is 1.
         stride: Of the window.
     """
 
@@ -148,12 +148,12 @@ def _is_large(image: Tensor) -> bool:
 @torch.inference_mode(mode=False)  # what is made in an evaluation could else not be used in training
 def _ones(channels: int, kernel: int) -> Tensor:
     """Return the weights of the convolution, (channels, 1, kernel, kernel)."""
-    return torch.ones(channels, 1, kernel, kernel)
+    return torch.ones(channels, 1, kernel, kernel, dtype=torch.float32)
 
 
 @lru_cache(maxsize=64)
 @torch.inference_mode(mode=False)
 def _shares(height: int, width: int, kernel: int) -> Tensor:
     """Return one over the number of pixels in the window around each pixel, (1, 1, height, width)."""
-    pixels = torch.ones(1, 1, height, width)
+    pixels = torch.ones(1, 1, height, width, dtype=torch.float32)
     return nn.functional.conv2d(pixels, _ones(1, kernel), padding=(kernel - 1) // 2).reciprocal()

@@ -42,9 +42,9 @@ class TrainingPlan(Settings):
             ``evaluation_batch_size`` alone decides.
         recalibration_batch_size: Images whose statistics are taken at once, before the mean of all is formed;
             0: ``evaluation_batch_size``.
-        quick_forms: Whether shared weights, on a CPU, compute pools, concatenations and factorized
-            convolutions in forms that are faster there; the last bits differ. Networks that are exported have
-            torch's.
+        quick_forms: Whether shared weights, on a CPU, compute pools, concatenations, and factorized and
+            dilated convolutions in forms that are faster there; the last bits differ. Networks that are
+            exported have torch's.
         fitness_share: Share of the fitness images that architectures are judged on while the search goes on:
             a random one, of each class alike, that stays the same. What a search ends with is judged on all.
         recalibration_share: Share of ``recalibration_images`` that set statistics where ``fitness_share``

@@ -123,14 +123,15 @@ def optimised(model: bytes, *, subject: object, provider: Sessions = ON_PROCESSO
         FellBackError: The provider lacks one of its operators.
         ProfilingError: The graph is too large to be read.
     """
-    with tempfile.NamedTemporaryFile(prefix="cars-hw-", suffix=".onnx") as file:
+    with tempfile.TemporaryDirectory(prefix="cars-hw-") as folder:
+        path = Path(folder) / "optimised.onnx"
         options = quiet_options(threads=1)
-        options.optimized_model_filepath = file.name
+        options.optimized_model_filepath = str(path)
         # The graph is written before weights are laid out for the kernels, which here never run.
         options.add_session_config_entry("session.disable_prepacking", "1")
         with provider.alone():
             _loaded(model, options, subject, provider)
-        return read_bounded(Path(file.name), "a smaller network")
+        return read_bounded(path, "a smaller network")
 
 
 def optimiser_identity(provider: Sessions) -> str:

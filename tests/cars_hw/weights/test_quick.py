@@ -7,10 +7,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from cars_hw.data import Data, ImageSet
+from cars_hw.retraining.trainer import NetworkTrainer
 from cars_hw.spaces.darts import Darts
 from cars_hw.weights import modules
+from cars_hw.weights.network import Network
 from cars_hw.weights.placement import placed
 from cars_hw.weights.quick import HasQuickForm, quicken
+from cars_hw.weights.retraining_plan import RetrainingPlan
 from cars_hw.weights.supernet import SuperNet
 from cars_hw.weights.training_plan import TrainingPlan
 from latency_tables import OpSpec
@@ -66,6 +70,49 @@ def test_a_quick_form_has_the_values_and_gradients_of_torchs(
 def test_it_judges_as_torchs_does(spec: OpSpec) -> None:
     quick, plain = (module.eval()(_images()) for module in _both(spec))
     torch.testing.assert_close(quick, plain)
+
+
+@pytest.mark.parametrize("spec", _SPECS[6:], ids=str)
+def test_a_dilated_convolution_gives_the_same_bits_with_and_without_gradients(spec: OpSpec) -> None:
+    for module in _both(spec):
+        trained = module(_images())
+        with torch.no_grad():
+            assert torch.equal(module(_images()), trained)
+
+
+@pytest.mark.parametrize("shape", [(33, 1, 15, 17), (64, 3, 13, 9)], ids=str)
+@pytest.mark.parametrize("kernel", [3, 7])
+@pytest.mark.parametrize("kind", ["avg_pool", "max_pool"])
+def test_pools_of_any_size_have_the_values_of_torchs(
+    kind: str, kernel: int, shape: tuple[int, int, int, int]
+) -> None:
+    images = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    spec = OpSpec.of(kind, (1, *shape[1:]), kernel=kernel, stride=1, batch_norm=0)
+    with torch.no_grad():
+        quick, plain = (module(images) for module in _both(spec))
+    torch.testing.assert_close(quick, plain)
+
+
+def test_soft_paths_have_the_gradients_of_torchs() -> None:
+    space, gradients = Darts(channels=4, cells=3, image_size=8), []
+    for is_quick in (True, False):
+        supernet = SuperNet(space, seed=1)
+        quicken(supernet, is_quick=is_quick)
+        image = torch.randn(64, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+        supernet.forward_soft(image, space.sample(np.random.default_rng(0))).square().sum().backward()
+        gradients.append({name: weight.grad for name, weight in supernet.named_parameters()})
+    quick, plain = gradients
+    for name, gradient in plain.items():
+        torch.testing.assert_close(quick[name], gradient, rtol=1e-3, atol=1e-3)
+
+
+def test_what_is_retrained_is_quick_and_what_comes_of_it_is_not() -> None:
+    graph = Darts(channels=4, cells=3, image_size=32, deploy="search").deployed((0,) * 24)
+    images = np.zeros((10, 3, 32, 32), np.uint8)
+    part = ImageSet("zeros", images, np.arange(10), flips=False, source="made")
+    trainer = NetworkTrainer(graph, Data(part, part), RetrainingPlan(batch_size=5, epochs=1))
+    assert _is_quick(trainer.kept()) == {True}
+    assert _is_quick(Network.untrained(graph)) == {False}
 
 
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])

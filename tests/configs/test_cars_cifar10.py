@@ -4,6 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from cars_hw import spaces, strategies
 from cars_hw.assembly import make_schedule
@@ -35,6 +36,7 @@ def test_the_schedule_is_the_published_one() -> None:
     assert CONFIG.data.fitness_images == TRAINING_IMAGES
 
 
+@pytest.mark.slow  # what the schedule comes to, the test above shows by default
 def test_the_search_takes_98_000_single_path_steps_and_45_generations_of_128_members() -> None:
     trainer = CurveTrainer()
     space = spaces.load(CONFIG.space.name, **CONFIG.space.settings)

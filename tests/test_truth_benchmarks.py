@@ -62,7 +62,8 @@ def test_settings_are_compared_at_equal_cost() -> None:
         search = setting.config(0).search
         epochs = search.warm_up_epochs + search.generations * search.epochs_per_generation
         spent = epochs * STEPS_PER_EPOCH * setting.cost
-        assert spent == pytest.approx(STEPS * {"half": 0.5, "double": 2.0}.get(name, 1.0)), name
+        shares = {"half": 0.5, "double": 2.0, "fair-hour": 12.0}
+        assert spent == pytest.approx(STEPS * shares.get(name, 1.0)), name
 
 
 def test_what_each_image_was_taken_for_is_kept_and_is_the_trainers_own_accuracy() -> None:

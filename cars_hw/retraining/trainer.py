@@ -21,12 +21,12 @@ from cars_hw.retraining.network import TrainedNetwork, smoothed_loss
 from cars_hw.trainer import TrainerState
 from cars_hw.weights.augmentation import Augmentation
 from cars_hw.weights.batch_norm import reset_what_is_not_finite
-from cars_hw.weights.batches import batch_indices
 from cars_hw.weights.network import Network
 from cars_hw.weights.normalised_images import NormalisedImages
 from cars_hw.weights.placement import usable_device
 from cars_hw.weights.quick import quicken
 from cars_hw.weights.retraining_plan import RetrainingPlan
+from cars_hw.weights.stepping.batches import batch_indices
 from devices.foundation import ConfigError
 
 #: So many steps in a row without a finite gradient are no accident.

@@ -28,7 +28,6 @@ from cars_hw.trainer import Asked, Judged, Judges, OptionGradients, TrainerState
 from cars_hw.weights import option_gradients
 from cars_hw.weights.augmentation import Augmentation
 from cars_hw.weights.batch_norm import recalibrate, reset_what_is_not_finite
-from cars_hw.weights.batches import batch_indices
 from cars_hw.weights.evaluation import (
     FITNESS,
     LABELS,
@@ -43,6 +42,7 @@ from cars_hw.weights.evaluation import (
 from cars_hw.weights.normalised_images import NormalisedImages
 from cars_hw.weights.placement import placed, usable_device
 from cars_hw.weights.stepping.arithmetic import Arithmetic
+from cars_hw.weights.stepping.batches import batch_indices
 from cars_hw.weights.stepping.readings import Reading, Readings
 from cars_hw.weights.stepping.stepper import Stepper
 from cars_hw.weights.supernet import SuperNet

@@ -169,7 +169,7 @@ def test_a_search_that_is_ended_again_and_again_ends_as_one_that_was_not(
             lambda: "nothing new is saved",
             within_s=100.0,
         )
-        time.sleep(float(rng.uniform(0.0, 4.0)))
+        time.sleep(float(rng.uniform(0.0, 2.0)))
         process.send_signal(number)
         _, said = process.communicate(timeout=100)
         if process.returncode in (0, 3):

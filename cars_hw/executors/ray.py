@@ -100,7 +100,7 @@ class Ray(Executor):
         for index, value in enumerate(inputs):
             require_plain(value, f"input {index}")
         remote = ray.remote(**self._options())(_worked)
-        common, most = ray.put(dict(shared)), self.workers
+        common, most = ray.put(dict(shared)), self._given_at_once()
         left, running = deque(enumerate(inputs)), dict[Any, int]()
 
         def give() -> None:
@@ -121,6 +121,11 @@ class Ray(Executor):
         finally:
             for one in running:
                 ray.cancel(one)
+
+    def _given_at_once(self) -> int:
+        """Return how many tasks are given out at once: where all cores work, the next of each waits there."""
+        cores = int(self._connected().cluster_resources().get("CPU", 1))
+        return 2 * self.workers if self._place is None and self.workers >= cores else self.workers
 
     def _options(self) -> dict[str, Any]:
         """Return what a task needs, and where it runs."""

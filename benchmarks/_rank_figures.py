@@ -86,7 +86,10 @@ def estimates(raw: Mapping[str, Any], networks: Networks, view: str) -> dict[str
     found = raw["views"][view]
     right = unpacked(found)
     errors: Floats = 1.0 - right.mean(axis=1)
-    by_images = {f"images{n}": 1.0 - right[:, :n].mean(axis=1) for n in IMAGES_USED if n < right.shape[1]}
+    held = right.shape[1]  # images are sorted by class: each nth is of all classes alike
+    by_images = {
+        f"images{n}": 1.0 - right[:, np.arange(n) * held // n].mean(axis=1) for n in IMAGES_USED if n < held
+    }
     return {
         "error": errors,
         "loss": np.array(found["loss"]),

@@ -54,7 +54,7 @@ class Ray(Executor):
 
     @property
     def workers(self) -> int:
-        return self._asked_workers or max(1, int(self._connected().cluster_resources().get("CPU", 1)))
+        return self._asked_workers or self._cores()
 
     def connect(self) -> None:
         self._connected()
@@ -124,8 +124,11 @@ class Ray(Executor):
 
     def _given_at_once(self) -> int:
         """Return how many tasks are given out at once: where all cores work, the next of each waits there."""
-        cores = int(self._connected().cluster_resources().get("CPU", 1))
-        return 2 * self.workers if self._place is None and self.workers >= cores else self.workers
+        is_full = self._place is None and self.workers >= self._cores()
+        return 2 * self.workers if is_full else self.workers
+
+    def _cores(self) -> int:
+        return max(1, int(self._connected().cluster_resources().get("CPU", 1)))
 
     def _options(self) -> dict[str, Any]:
         """Return what a task needs, and where it runs."""

@@ -35,7 +35,7 @@ class Recalibration:
 
     def __init__(self, network: nn.Module) -> None:
         self._network, self._modules = network, tuple(network.modules())
-        self._norms = [module for module in self._modules if isinstance(module, nn.BatchNorm2d)]
+        self._norms = _norms(self._modules)
         for norm in self._norms:
             norm.reset_running_stats()
         _set(self._modules, training=True)
@@ -75,7 +75,7 @@ def statistics(module: nn.Module) -> dict[str, Tensor]:
 @contextmanager
 def frozen(module: nn.Module) -> Iterator[None]:
     """Let training mode normalise by each batch's own statistics, without a trace in the running ones."""
-    norms = _norms(module)
+    norms = _norms(module.modules())
     for norm in norms:
         norm.track_running_stats = False
     try:
@@ -87,13 +87,13 @@ def frozen(module: nn.Module) -> Iterator[None]:
 
 def reset_what_is_not_finite(module: nn.Module) -> None:
     """Reset the running statistics of each normalisation that has met a NaN or an infinity."""
-    for norm in _norms(module):
+    for norm in _norms(module.modules()):
         if not all(buffer.isfinite().all() for buffer in norm.buffers()):
             norm.reset_running_stats()
 
 
-def _norms(module: nn.Module) -> list[nn.BatchNorm2d]:
-    return [norm for norm in module.modules() if isinstance(norm, nn.BatchNorm2d)]
+def _norms(modules: Iterable[nn.Module]) -> list[nn.BatchNorm2d]:
+    return [norm for norm in modules if isinstance(norm, nn.BatchNorm2d)]
 
 
 def _set(modules: Iterable[nn.Module], **values: object) -> None:

@@ -147,7 +147,7 @@ class DilatedConv(nn.Conv2d, HasQuickForm):
         if image.shape[2] % 2 or image.shape[3] % 2:
             return super().forward(image)
         if self.stride == (2, 2):
-            return self._dense(every_second(image, 0)[0] if self.is_quick else image[:, :, ::2, ::2])
+            return self._dense(every_second(image, 0)[0] if self.quickens(image) else image[:, :, ::2, ::2])
         n, c, h, w = image.shape
         pixels = image.permute(0, 2, 3, 1).reshape(n, h // 2, 2, w // 2, 2, c)
         quarters = pixels.permute(0, 2, 4, 1, 3, 5).reshape(4 * n, h // 2, w // 2, c)

@@ -1,8 +1,8 @@
 """Forms of some modules that a CPU computes faster than torch's own.
 
 * Torch's pools look at every pixel of each window.
-* Gradients of slices lie in memory otherwise than what was sliced, and operations before that are up to ten
-  times slower for it: those of a concatenation, and of every second pixel.
+* Gradients of slices lie in memory otherwise than what was sliced, and operations before that are much
+  slower for it: those of a concatenation, and of every second pixel.
 
 SuperNets are trained and judged so, and networks retrained; those that are exported and measured have torch's
 forms. The last bits of the two differ.
@@ -42,7 +42,33 @@ def quicken(module: nn.Module, *, is_quick: bool) -> None:
             part.is_quick = is_quick
 
 
-class AveragePool(HasQuickForm):
+class _Pool(HasQuickForm):
+    """A pool whose quick form is of stride 1, and of many pixels.
+
+    Args:
+        pool: Torch's form.
+        kernel: Side of the window; odd, where the stride is 1.
+        stride: Of the window.
+    """
+
+    def __init__(self, pool: nn.Module, kernel: int, stride: int) -> None:
+        super().__init__()
+        self.pool = pool
+        self._kernel, self._padding, self._has_gain = kernel, _padding(kernel), stride == 1
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Map (n, c, h, w) to (n, c, ceil(h/stride), ceil(w/stride))."""
+        if self._has_gain and self.quickens(image) and _is_large(image):
+            return self._quick(image)
+        pooled: Tensor = self.pool(image)
+        return pooled
+
+    def _quick(self, image: Tensor) -> Tensor:
+        """Map (n, c, h, w) to the same shape."""
+        raise NotImplementedError
+
+
+class AveragePool(_Pool):
     """Average pool that does not count its padding; the quick form is a depthwise convolution with ones.
 
     Args:
@@ -51,22 +77,17 @@ class AveragePool(HasQuickForm):
     """
 
     def __init__(self, kernel: int, stride: int) -> None:
-        super().__init__()
-        self.pool = nn.AvgPool2d(kernel, stride, (kernel - 1) // 2, count_include_pad=False)
-        self._kernel, self._has_gain = kernel, stride == 1
+        pool = nn.AvgPool2d(kernel, stride, _padding(kernel), count_include_pad=False)
+        super().__init__(pool, kernel, stride)
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Map (n, c, h, w) to (n, c, ceil(h/stride), ceil(w/stride))."""
-        if not (self._has_gain and self.quickens(image) and _is_large(image)):
-            pooled: Tensor = self.pool(image)
-            return pooled
-        (_, channels, *sides), padding = image.shape, (self._kernel - 1) // 2
+    def _quick(self, image: Tensor) -> Tensor:
+        _, channels, height, width = image.shape
         ones = _ones(channels, self._kernel)
-        sums = nn.functional.conv2d(image, ones, padding=padding, groups=channels)
-        return sums * _shares(*sides, self._kernel)
+        sums = nn.functional.conv2d(image, ones, padding=self._padding, groups=channels)
+        return sums * _shares(height, width, self._kernel)
 
 
-class MaxPool(HasQuickForm):
+class MaxPool(_Pool):
     """Max pool; the quick form, without gradients, is one along the columns and one along the rows.
 
     Args:
@@ -75,17 +96,14 @@ class MaxPool(HasQuickForm):
     """
 
     def __init__(self, kernel: int, stride: int) -> None:
-        super().__init__()
-        self.pool = nn.MaxPool2d(kernel, stride, (kernel - 1) // 2)
-        self._kernel, self._has_gain = kernel, stride == 1
+        super().__init__(nn.MaxPool2d(kernel, stride, _padding(kernel)), kernel, stride)
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Map (n, c, h, w) to (n, c, ceil(h/stride), ceil(w/stride))."""
-        has_gain = self._has_gain and not torch.is_grad_enabled()
-        if not (has_gain and self.quickens(image) and _is_large(image)):
-            pooled: Tensor = self.pool(image)
-            return pooled
-        found: Tensor = nn.functional.pad(image, ((self._kernel - 1) // 2,) * 4, value=-torch.inf)
+    def quickens(self, image: Tensor) -> bool:
+        """Tell whether it does for ``image``: 32 bits on a CPU, without gradients."""
+        return not torch.is_grad_enabled() and super().quickens(image)
+
+    def _quick(self, image: Tensor) -> Tensor:
+        found: Tensor = nn.functional.pad(image, (self._padding,) * 4, value=-torch.inf)
         for axis, side in ((2, image.shape[2]), (3, image.shape[3])):
             found = reduce(torch.maximum, (found.narrow(axis, i, side) for i in range(self._kernel)))
         return found
@@ -139,6 +157,10 @@ def _layout(tensor: Tensor) -> torch.memory_format:
     return torch.contiguous_format if tensor.is_contiguous() else torch.channels_last
 
 
+def _padding(kernel: int) -> int:
+    return (kernel - 1) // 2
+
+
 def _is_large(image: Tensor) -> bool:
     n, _, height, width = image.shape
     return n * height * width >= _FEWEST_PIXELS
@@ -156,4 +178,4 @@ def _ones(channels: int, kernel: int) -> Tensor:
 def _shares(height: int, width: int, kernel: int) -> Tensor:
     """Return one over the number of pixels in the window around each pixel, (1, 1, height, width)."""
     pixels = torch.ones(1, 1, height, width, dtype=torch.float32)
-    return nn.functional.conv2d(pixels, _ones(1, kernel), padding=(kernel - 1) // 2).reciprocal()
+    return nn.functional.conv2d(pixels, _ones(1, kernel), padding=_padding(kernel)).reciprocal()

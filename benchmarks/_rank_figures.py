@@ -14,15 +14,16 @@ from _rank_settings import Bools, Floats, drawn, unpacked
 from scipy.stats import kendalltau
 
 from cars_hw.evolution.error_model import smoothed
+from cars_hw.evolution.estimating import joined
 from cars_hw.networks.architecture import Architecture
 from cars_hw.spaces.nasbench201 import Nasbench201
 from cars_hw.tabular_trainer import read_figures
 
 #: Which networks are ranked: all, those worth finding, and the best tenth of all.
 SUBSETS = ("all", "under15", "best_tenth")
-#: What ranks: errors and losses of the SuperNet, errors by fewer images, and errors that are modelled.
+#: What ranks: errors and losses of the SuperNet, losses joined with sizes, modelled errors, fewer images.
 IMAGES_USED = (100, 250, 500)
-ESTIMATORS = ("error", "loss", "modelled", *(f"images{n}" for n in IMAGES_USED))
+ESTIMATORS = ("error", "loss", "joined", "modelled", *(f"images{n}" for n in IMAGES_USED))
 STAND_INS = ("parameters", "early")
 _WORST_ERROR = 15.0
 #: Networks whose errors are modelled together: what a round of a small search evaluates.
@@ -93,6 +94,7 @@ def estimates(raw: Mapping[str, Any], networks: Networks, view: str) -> dict[str
     return {
         "error": errors,
         "loss": np.array(found["loss"]),
+        "joined": joined(np.array(found["loss"]), -networks.stand_ins["parameters"]),
         "modelled": _modelled(networks, errors),
         **by_images,
     }

@@ -52,7 +52,12 @@ class Arm:
 
 
 _PLAIN = {"search.screening": False}
-_PAPER = {**_PLAIN, "strategy.crossover_share": 0.25, "strategy.mutated_groups": "half"}
+_PAPER = {
+    **_PLAIN,
+    "strategy.errors": "measured",
+    "strategy.crossover_share": 0.25,
+    "strategy.mutated_groups": "half",
+}
 ARMS: Mapping[str, Arm] = {
     "default": Arm("cars as it is", seeds=8),
     "random_search": Arm("random search", {"strategy.name": "random_search"}, seeds=8),
@@ -61,6 +66,11 @@ ARMS: Mapping[str, Arm] = {
         {"search.objectives": ["error", "parameters", "macs"]},
         seeds=8,
     ),
+    "random_joined": Arm(
+        "random search by losses joined with sizes",
+        {"strategy.name": "random_search", "strategy.errors": "joined"},
+    ),
+    "measured": Arm("cars by errors as they were measured", {"strategy.errors": "measured"}),
     "plain": Arm("cars with the paper's offspring, all of which are evaluated", _PAPER),
     "nsga3": Arm(
         "the same, and NSGA-III's selection, which knows no speed", {**_PAPER, "strategy.selection": "nsga3"}

@@ -28,6 +28,8 @@ class Candidate:
             ``None`` where there are no such weights (after warm-up).
         bounds: What limits are held against in place of the costs, (m,): of a latency that is predicted or
             was measured, the upper end of its interval; ``None``: the costs.
+        estimate: What a selection takes for the first cost, on a scale of its round's own: as it ranks the
+            candidates; ``None``: that cost itself.
 
     Raises:
         SelectionError: There are more or fewer bounds than costs.
@@ -37,6 +39,7 @@ class Candidate:
     costs: tuple[float, ...]
     previous_error: float | None = None
     bounds: tuple[float, ...] | None = None
+    estimate: float | None = None
 
     def __post_init__(self) -> None:
         if self.bounds is not None and len(self.bounds) != len(self.costs):
@@ -46,6 +49,11 @@ class Candidate:
         """Return the candidate with another first cost, which is its own bound."""
         bounds = None if self.bounds is None else (error, *self.bounds[1:])
         return replace(self, costs=(error, *self.costs[1:]), bounds=bounds)
+
+    @property
+    def ranked(self) -> tuple[float, ...]:
+        """What it is compared by with others of its round, (m,)."""
+        return self.costs if self.estimate is None else (self.estimate, *self.costs[1:])
 
     @property
     def limited(self) -> tuple[float, ...]:

@@ -235,7 +235,14 @@ class Search:
                 objective.prepare(asked)
             self._expect(list(self._evaluations(asked)))
             evaluated = [self._evaluate(architecture) for architecture in asked]
-            return self._complete(steadied_candidates(evaluated))
+            return self._complete(self._estimated(evaluated))
+
+    def _estimated(self, evaluated: Sequence[Evaluated]) -> list[Candidate]:
+        """Return candidates as they are compared: steadied where images are spared, then estimated."""
+        is_sparing = isinstance(self.trainer, SparingTrainer) and self.trainer.is_sparing
+        candidates = steadied_candidates(evaluated) if is_sparing else [one.candidate for one in evaluated]
+        losses = {one.candidate.architecture: one.loss for one in evaluated if one.loss is not None}
+        return self.strategy.estimated(candidates, losses)
 
     def _complete(self, evaluated: Sequence[Candidate]) -> Generation:
         """Select, and save the generation."""

@@ -55,7 +55,7 @@ class Judged:
     Attributes:
         right: Images that were classified rightly.
         seconds: Time in it.
-        loss_units: Sum of losses, where images are spared.
+        loss_units: Sum of losses.
     """
 
     right: int
@@ -185,17 +185,22 @@ class PausableTrainer(Trainer, Protocol):
 
 
 @runtime_checkable
+class LossTellingTrainer(Trainer, Protocol):
+    """A trainer that tells by how much networks err, too."""
+
+    @property
+    def last_loss(self) -> float:
+        """The mean loss of the last evaluation."""
+        ...
+
+
+@runtime_checkable
 class SparingTrainer(Trainer, Protocol):
     """A trainer that may judge by some of its fitness images, and at the end by all."""
 
     @property
     def is_sparing(self) -> bool:
         """Whether there are images that ``accuracy`` does not judge by, unless it is told to."""
-        ...
-
-    @property
-    def last_loss(self) -> float:
-        """The mean loss of the last evaluation, if it was by some images."""
         ...
 
     def judge_by_all(self, by_all: bool) -> None:

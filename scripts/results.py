@@ -30,9 +30,10 @@ _RANKING = """
 Kendall's tau between the error on shared weights and the published one, with the middle 95 % over
 resamplings of the networks (and of seeds, where there are several). Settings differ in one factor each from
 the first, at equal cost of training. *Parameters* and *12 epochs* need no SuperNet: the number of
-parameters, and validation accuracy after 12 epochs on one's own. *Error* is what a search goes by; *loss*
-the mean loss on the same images; *modelled* is `errors = "modelled"` of `cars`. CPU seconds are those of
-training and of judging the networks, on one thread.
+parameters, and validation accuracy after 12 epochs on one's own. *Error* is that of the SuperNet, *loss* the
+mean loss on the same images; *joined*, losses with sizes, is what `cars` goes by (`errors = "joined"`), and
+*modelled* its `errors = "modelled"`. CPU seconds are those of training and of judging the networks, on one
+thread.
 """
 
 _JUDGED = """

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from cars_hw.candidate import Candidate, bounds_of
@@ -148,6 +149,7 @@ class Screen:
             evaluated = _STATE.validate_python(state)
             if evaluated:
                 as_costs([candidate.costs for candidate in evaluated])
+                as_costs([candidate.ranked for candidate in evaluated])
                 as_costs([candidate.limited for candidate in evaluated])
         except (SelectionError, ValueError) as error:
             reason = " ".join(str(error).split())
@@ -161,8 +163,8 @@ class Screen:
         for architecture, candidate in self._evaluated.items():
             known, bounds = self._known_costs(architecture)
             error = candidate.costs[0]
-            self._evaluated[architecture] = Candidate(
-                architecture, (error, *known), bounds=None if bounds == known else (error, *bounds)
+            self._evaluated[architecture] = replace(
+                candidate, costs=(error, *known), bounds=None if bounds == known else (error, *bounds)
             )
 
     def _estimators(self) -> list[_Cost] | None:
@@ -179,8 +181,8 @@ class Screen:
     ) -> tuple[Costs, Costs]:
         """Return the costs ``(q, m)`` that are plausible at best, and what limits are held against of them.
 
-        They are the known ones, and an optimistic error. The interval of an estimated cost is relatively as
-        wide as the median one of those that were evaluated.
+        They are the known ones, and an optimistic error, or what stands for it. The interval of an estimated
+        cost is relatively as wide as the median one of those that were evaluated.
         """
         evaluated = self._archive()
         if estimators is None:
@@ -189,10 +191,16 @@ class Screen:
             known = as_costs([tuple(estimate(one) for estimate in estimators) for one in pool])
             bounds = known * _widths(evaluated[:, 1:], self._limited_archive()[:, 1:])
         ranks = ranks_of(np.concatenate([evaluated[:, 1:], known]))
-        model = ErrorModel(_options(self._evaluated), ranks[: len(evaluated)], evaluated[:, 0])
-        mean, deviation = model.predict(_options(pool), ranks[len(evaluated) :])
-        errors = mean - self._optimism * deviation
-        return np.column_stack([errors, known]), np.column_stack([errors, bounds])
+
+        def optimistic(errors: NDArray[np.float64]) -> NDArray[np.float64]:
+            model = ErrorModel(_options(self._evaluated), ranks[: len(evaluated)], errors)
+            mean, deviation = model.predict(_options(pool), ranks[len(evaluated) :])
+            return mean - self._optimism * deviation
+
+        compared, counted = evaluated[:, 0], self._limited_archive()[:, 0]
+        errors = optimistic(compared)
+        limited_errors = errors if np.array_equal(compared, counted) else optimistic(counted)
+        return np.column_stack([errors, known]), np.column_stack([limited_errors, bounds])
 
     def _prepare(self, architectures: Sequence[Architecture]) -> None:
         """Let costs that ask a device ask for all that are not known together."""
@@ -218,8 +226,8 @@ class Screen:
         return as_costs([costs for costs, _ in found]), as_costs([bounds for _, bounds in found])
 
     def _archive(self) -> Costs:
-        """Return the costs of what was evaluated, ``(n, m)``."""
-        return as_costs([one.costs for one in self._evaluated.values()])
+        """Return what was evaluated is compared by, ``(n, m)``."""
+        return as_costs([one.ranked for one in self._evaluated.values()])
 
     def _limited_archive(self) -> Costs:
         """Return what limits are held against of what was evaluated, ``(n, m)``."""

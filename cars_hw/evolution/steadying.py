@@ -25,7 +25,7 @@ class Evaluated:
 
     Attributes:
         candidate: With its errors as they were counted.
-        loss: The mean loss on the same images, where they are a share of all.
+        loss: The mean loss on the same images, where it is told.
         previous_loss: That with the previous weights, where these were evaluated for it now.
     """
 

@@ -72,7 +72,7 @@ def spread(front: Sequence[Candidate], n: int) -> list[int]:
     Returns:
         Distinct numbers in ascending order.
     """
-    costs = np.array([member.costs for member in front])
+    costs = np.array([member.ranked for member in front])
     eligible = non_dominated(costs)
     return [int(eligible[place]) for place in _spread(costs[eligible], n)]
 
@@ -127,9 +127,12 @@ def number_of(front: Front, choice: str) -> int:
         return _knee(front)
     if limits := _limits_of(choice):
         within = _within(front, limits)
-        return min(within, key=lambda number: front[number].costs)
+        return min(within, key=lambda number: (front[number].ranked, front[number].costs))
     index = _index_of(front, _objective_of(choice), choice)
-    return min(range(len(front)), key=lambda number: (front[number].costs[index], front[number].costs))
+    return min(
+        range(len(front)),
+        key=lambda number: (front[number].ranked[index], front[number].ranked, front[number].costs),
+    )
 
 
 def reason(front: Front, choice: str) -> str:
@@ -146,8 +149,16 @@ def reason(front: Front, choice: str) -> str:
         return _why_knee(front)
     if limits := _limits_of(choice):
         within = len(_within(front, limits))
-        return f"the least error of the {within} of {len(front)} members with {_limits_text(limits)}"
-    return f"the least {_objective_of(choice)} of {len(front)} members"
+        least = f"the least error{_by_estimate(front, front.objectives[0])}"
+        return f"{least} of the {within} of {len(front)} members with {_limits_text(limits)}"
+    objective = _objective_of(choice)
+    return f"the least {objective}{_by_estimate(front, objective)} of {len(front)} members"
+
+
+def _by_estimate(front: Front, objective: str) -> str:
+    """Say that members are not compared by what is shown of ``objective``, where that is so."""
+    is_estimated = objective == front.objectives[0] and any(one.estimate is not None for one in front)
+    return ", as the search estimates it," if is_estimated else ""
 
 
 def named_picks(front: Front) -> dict[str, int]:
@@ -273,7 +284,7 @@ def _distances(front: Front) -> tuple[list[int], NDArray[np.float64]]:
     The ideal point and the scale are of all members that are not dominated in all costs. Where costs were
     measured, those members alone may be the knee that are not dominated in error and these either.
     """
-    costs = np.array([member.costs for member in front])
+    costs = np.array([member.ranked for member in front])
     eligible = non_dominated(costs)
     distances = np.linalg.norm(_scaled(costs[eligible]), axis=1)
     if front.measured:

@@ -19,7 +19,7 @@ from cars_hw.errors import CheckpointError
 from cars_hw.ledger import Json, Ledger, Weights
 from cars_hw.networks.architecture import Architecture, from_text, to_text
 from cars_hw.spaces._space import SearchSpace
-from cars_hw.trainer import OptionGradients, SparingTrainer, Trainer, TrainerState
+from cars_hw.trainer import LossTellingTrainer, OptionGradients, Trainer, TrainerState
 
 #: The numbers of one answer; one that is still on a GPU is read where a log is stored, or given again.
 _Answer = tuple[SupportsFloat, ...]
@@ -189,7 +189,7 @@ class LoggedTrainer:
         return accuracy
 
     def judged(self, architecture: Architecture, weights: Weights) -> tuple[float, float | None]:
-        """Return the accuracy, and the mean loss where the trainer judges by some images alone."""
+        """Return the accuracy, and the mean loss where the trainer tells it."""
         if not self.is_replaying:
             self._before_evaluation()
         call = f"accuracy {weights} {to_text(architecture)}"
@@ -212,9 +212,7 @@ class LoggedTrainer:
 
         def both() -> _Answer:
             figure = compute()
-            if isinstance(trainer, SparingTrainer) and trainer.is_sparing:
-                return figure, trainer.last_loss
-            return (figure,)
+            return (figure, trainer.last_loss) if isinstance(trainer, LossTellingTrainer) else (figure,)
 
         figure, *loss = map(float, self._answer(call, both))
         return figure, loss[0] if loss else None

@@ -181,6 +181,16 @@ class SearchSpace(ABC):
         """
         return ()
 
+    def parameters(self, architecture: Architecture) -> int:
+        """Count the learnable parameters of the deployed network, dead nodes included.
+
+        Raises:
+            ArchitectureError: It is no member of the space.
+        """
+        if parts := self.parts(architecture):
+            return sum(part.parameters for part in parts)
+        return self.deployed(architecture).parameters()
+
     @abstractmethod
     def all_nodes(self, scale: Scale = "search") -> Iterator[Node]:
         """Yield a node for each slot and spec that some allowed architecture has: all weights of a SuperNet.

@@ -67,8 +67,8 @@ class Strategy(ABC):
     """A search algorithm as ask and tell, with a say in what is trained.
 
     A search first tells what it knows by ``begin``. The first round is ``warm_up``, ``ask``, evaluate,
-    ``tell``; every later one ``train``, ``ask``, evaluate, ``tell``. A further ``ask`` before ``tell`` draws
-    anew; ``tell`` goes by what it is told, not by what was asked.
+    ``estimated``, ``tell``; every later one is the same with ``train`` for ``warm_up``. A further ``ask``
+    before ``tell`` draws anew; ``tell`` goes by what it is told, not by what was asked.
 
     An algorithm declares its hyper-parameters once, ``settings: MySettings`` in its class body.
 
@@ -149,9 +149,20 @@ class Strategy(ABC):
     def ask(self) -> Sequence[Architecture]:
         """Return distinct architectures to evaluate with today's weights."""
 
+    def estimated(
+        self, evaluated: Sequence[Candidate], losses: Mapping[Architecture, float]
+    ) -> list[Candidate]:
+        """Return what a round evaluated, with estimates where the algorithm goes by others than errors.
+
+        Args:
+            evaluated: What ``ask`` returned, with its costs.
+            losses: Mean losses on the images that the errors are of, of those of which they are told.
+        """
+        return list(evaluated)
+
     @abstractmethod
     def tell(self, evaluated: Sequence[Candidate]) -> None:
-        """Take the costs of what ``ask`` returned, and choose the next population.
+        """Take what ``estimated`` made of what ``ask`` returned, and choose the next population.
 
         Raises:
             SelectionError: Nothing was evaluated, or a cost is NaN or infinite.
@@ -181,12 +192,12 @@ class Strategy(ABC):
     def front_of(self, candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
         """Return the non-dominated candidates: of the feasible ones, if there are any.
 
-        Sorted by the first cost, then by the others.
+        Sorted by the first cost, or by what stands for it, then by the others.
         """
         if not candidates:
             return ()
         first = domination.fronts(*self.ranking(candidates))[0]
-        return tuple(sorted((candidates[i] for i in first), key=lambda member: member.costs))
+        return tuple(sorted((candidates[i] for i in first), key=lambda member: (member.ranked, member.costs)))
 
     def ranking(self, candidates: Sequence[Candidate]) -> tuple[domination.Costs, domination.Costs]:
         """Return what a selection goes by: costs ``(n, m)`` and total violations ``(n,)``.
@@ -194,7 +205,7 @@ class Strategy(ABC):
         Raises:
             SelectionError: There is no candidate, or a cost is NaN or infinite.
         """
-        costs = domination.as_costs([candidate.costs for candidate in candidates])
+        costs = domination.as_costs([candidate.ranked for candidate in candidates])
         violations = np.array(
             [self.violation(candidate.limited) for candidate in candidates], dtype=np.float64
         )
@@ -219,6 +230,7 @@ class Strategy(ABC):
             values = _STATE.validate_python(dict(state))
             if values.population:
                 domination.as_costs([member.costs for member in values.population])
+                domination.as_costs([member.ranked for member in values.population])
                 domination.as_costs([member.limited for member in values.population])
             for member in values.population:
                 checked(member.architecture, self.space.choices)

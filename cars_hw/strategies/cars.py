@@ -23,13 +23,18 @@ Differs from the paper:
   each decision once (strict fairness), as many paths as the decision with the most options has, and at their
   cost; or so that generations go on training the whole space.
 * ``selection = "nsga3"`` is pNSGA-III without its speeds: what the small model trap is shown by.
+* ``errors = "joined"``: where losses are told, selections and screening go by the loss joined with the number
+  of parameters in place of the error. Little training on shared weights ranks small networks too well; what a
+  network can become follows from its size, too. Candidates keep the errors that were measured;
+  ``errors = "measured"`` is the paper's. Figures: docs/results.md.
 * ``errors = "modelled"`` goes by a model of all errors of a round in place of each one: a SuperNet tells
-  networks apart with noise. Candidates keep the errors that were measured.
+  networks apart with noise.
 * A warm-up step takes N_b random paths, as every later step takes N_b members. With N_b = 1, which the
   paper's experiments use, there is no difference.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Literal, Self
 
 import numpy as np
@@ -37,12 +42,11 @@ from pydantic import Field, TypeAdapter, model_validator
 
 from cars_hw.candidate import Candidate
 from cars_hw.errors import CheckpointError, SelectionError
-from cars_hw.evolution import domination, error_model, nsga3, pnsga3, size_protection, variation
+from cars_hw.evolution import estimating, nsga3, pnsga3, size_protection, variation
 from cars_hw.evolution.domination import Indices
 from cars_hw.ledger import Json
 from cars_hw.networks.architecture import Architecture
-from cars_hw.spaces._space import SearchSpace
-from cars_hw.strategies._strategy import Strategy, Violation, distinct_candidates, unconstrained
+from cars_hw.strategies._strategy import Strategy, distinct_candidates
 from cars_hw.trainer import Trainer
 from devices.foundation import Settings, added
 
@@ -68,7 +72,8 @@ class CarsSettings(Settings):
             have every option of each decision, once where decisions have equally many.
         trained: What a step of a generation trains: N_b "members", or paths as in the warm-up, "random" or
             "fair".
-        errors: What a selection goes by: errors as "measured", or as "modelled" from all of the round, by
+        errors: What a selection goes by: errors as "measured", which is the paper's; losses "joined" with the
+            number of parameters, where losses are told; or errors as "modelled" from all of the round, by
             options and known costs.
     """
 
@@ -82,7 +87,7 @@ class CarsSettings(Settings):
     selection: Literal["pnsga3", "size_protection", "nsga3"] = "pnsga3"
     warm_up_paths: Literal["random", "fair"] = added("random", before="random")
     trained: Literal["members", "random", "fair"] = added("members", before="members")
-    errors: Literal["measured", "modelled"] = added("measured", before="measured")
+    errors: estimating.ErrorsBy = added("joined", before="measured")
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
@@ -104,19 +109,6 @@ class Cars(Strategy):
 
     settings: CarsSettings
     is_screened = True
-
-    def __init__(
-        self,
-        space: SearchSpace,
-        rng: np.random.Generator,
-        /,
-        *,
-        violation: Violation = unconstrained,
-        **settings: object,
-    ) -> None:
-        super().__init__(space, rng, violation=violation, **settings)
-        #: Of each member, where errors are modelled.
-        self._modelled: dict[Architecture, float] = {}
 
     @property
     def needs_previous_error(self) -> bool:
@@ -158,6 +150,14 @@ class Cars(Strategy):
         n_offspring = round(self.settings.offspring_ratio * self.settings.population_size)
         return members + self.screen(lambda n: self._offspring(members, n), n_offspring)
 
+    def estimated(
+        self, evaluated: Sequence[Candidate], losses: Mapping[Architecture, float]
+    ) -> list[Candidate]:
+        """Return what was evaluated, with estimates where selections go by others than measured errors."""
+        candidates = distinct_candidates(evaluated)
+        errors_by = self.settings.errors
+        return estimating.estimated(candidates, losses, errors_by=errors_by, size=self.space.parameters)
+
     def tell(self, evaluated: Sequence[Candidate]) -> None:
         """Keep N of (t + 1) * N by ``selection``; all of them where there are no more, as in the first round.
 
@@ -168,30 +168,13 @@ class Cars(Strategy):
                 a candidate's previous error is not known.
         """
         candidates = distinct_candidates(evaluated)
-        self._model_errors(candidates)
-        survivors = self._survivors(candidates)
-        self.population = tuple(candidates[i] for i in survivors)
-        self._modelled = {
-            member.architecture: self._modelled[member.architecture]
-            for member in self.population
-            if member.architecture in self._modelled
-        }
-
-    def ranking(self, candidates: Sequence[Candidate]) -> tuple[domination.Costs, domination.Costs]:
-        """Return what a selection goes by: costs ``(n, m)``, modelled errors among them, and violations."""
-        costs, violations = super().ranking(candidates)
-        if not self._modelled:
-            return costs, violations
-        errors = [self._modelled.get(one.architecture, one.costs[0]) for one in candidates]
-        return np.column_stack([errors, costs[:, 1:]]), violations
-
-    def state(self) -> dict[str, Json]:
-        modelled: list[Json] = [
-            self._modelled[member.architecture] for member in self.population if self._modelled
-        ]
-        return super().state() | ({"modelled": modelled} if modelled else {})
+        self.population = tuple(candidates[i] for i in self._survivors(candidates))
 
     def restore(self, state: Mapping[str, Json]) -> None:
+        """Continue as the strategy that returned ``state`` would have: see ``Strategy.restore``.
+
+        Earlier versions kept modelled errors beside the members.
+        """
         super().restore({name: value for name, value in state.items() if name != "modelled"})
         try:
             modelled = _MODELLED.validate_python(state.get("modelled", ()))
@@ -201,17 +184,9 @@ class Cars(Strategy):
             raise CheckpointError(
                 f"{len(modelled)} modelled errors cannot be restored for {len(self.population)} members"
             )
-        members = self.population if modelled else ()
-        self._modelled = {one.architecture: error for one, error in zip(members, modelled, strict=True)}
-
-    def _model_errors(self, candidates: Sequence[Candidate]) -> None:
-        """Model the errors of a round, where that is asked for, by all of it."""
-        if self.settings.errors == "measured":
-            return
-        costs, _ = super().ranking(candidates)
-        options = np.array([one.architecture for one in candidates], dtype=np.intp)
-        errors = error_model.smoothed(options, costs).tolist()
-        self._modelled = {one.architecture: error for one, error in zip(candidates, errors, strict=True)}
+        if modelled:
+            pairs = zip(self.population, modelled, strict=True)
+            self.population = tuple(replace(one, estimate=error) for one, error in pairs)
 
     def _survivors(self, candidates: Sequence[Candidate]) -> Indices:
         """Return the indices, ``(n,)``, of the candidates that stay, ascending."""

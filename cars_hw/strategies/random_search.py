@@ -10,15 +10,15 @@ Differs from the paper:
   architectures. The paper evaluates once, after training.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pydantic import Field
 
 from cars_hw.candidate import Candidate
-from cars_hw.evolution import domination, nsga3, variation
+from cars_hw.evolution import domination, estimating, nsga3, variation
 from cars_hw.networks.architecture import Architecture
 from cars_hw.strategies._strategy import Strategy, distinct_candidates
-from devices.foundation import Settings
+from devices.foundation import Settings, added
 
 
 class RandomSearchSettings(Settings):
@@ -26,9 +26,11 @@ class RandomSearchSettings(Settings):
 
     Attributes:
         population_size: Fresh architectures in each round, and the most that are kept.
+        errors: What is kept by: see ``CarsSettings``.
     """
 
     population_size: int = Field(128, ge=1)
+    errors: estimating.ErrorsBy = added("measured", before="measured")
 
 
 class RandomSearch(Strategy):
@@ -47,6 +49,14 @@ class RandomSearch(Strategy):
             lambda n: variation.distinct(self.space, n, rng=self.rng, exclude=known),
             self.settings.population_size,
         )
+
+    def estimated(
+        self, evaluated: Sequence[Candidate], losses: Mapping[Architecture, float]
+    ) -> list[Candidate]:
+        """Return what was evaluated, with estimates where something else than measured errors decides."""
+        candidates = distinct_candidates(evaluated)
+        errors_by = self.settings.errors
+        return estimating.estimated(candidates, losses, errors_by=errors_by, size=self.space.parameters)
 
     def tell(self, evaluated: Sequence[Candidate]) -> None:
         candidates = distinct_candidates(evaluated)

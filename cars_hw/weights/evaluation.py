@@ -42,7 +42,7 @@ class Progress:
         right: Images that were classified rightly.
         seconds: Time in them.
         by_all: Whether all images are used, where the plan spares some.
-        loss_units: Sum of losses, where some are spared.
+        loss_units: Sum of losses.
     """
 
     architecture: Architecture
@@ -142,8 +142,7 @@ class Examination:
         if self.plan.evaluation_tensor_mib and self.recalibration.device.type == "cpu":
             size = min(size, images_within(network.graph.live, self.plan.evaluation_tensor_mib * 2**20))
         batches = recalibration_batches(self.recalibration, self.recalibration_batch)
-        sums_losses = self.plan.is_sparing and not progress.by_all
-        return Evaluation(progress, network, batches, self.fitness, batch_size=size, sums_losses=sums_losses)
+        return Evaluation(progress, network, batches, self.fitness, batch_size=size)
 
     @property
     def recalibration_batch(self) -> int:
@@ -162,7 +161,6 @@ class Evaluation:
         recalibration: Batches of normalised training images (b, c, h, w).
         fitness: Images and labels to judge it on.
         batch_size: The most images in a batch that judges.
-        sums_losses: Whether losses are summed too.
     """
 
     def __init__(
@@ -173,10 +171,8 @@ class Evaluation:
         fitness: Images,
         *,
         batch_size: int,
-        sums_losses: bool = False,
     ) -> None:
         self.progress = progress
-        self._sums_losses = sums_losses
         self._network = network
         self._recalibration = recalibration
         self._fitness = fitness
@@ -216,17 +212,15 @@ class Evaluation:
     def settle(self) -> None:
         """Enter into ``progress`` what was counted on the device, which is waited for."""
         if self._counted is not None:
-            right, *loss_units = self._counted.tolist()
+            right, loss_units = self._counted.tolist()
             self.progress.right += right
-            self.progress.loss_units += sum(loss_units)
+            self.progress.loss_units += loss_units
             self._counted = None
 
     def _count(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Return how many images are right, and the sum of losses where it is wanted, (1,) or (2,)."""
+        """Return how many images are right, and the sum of losses, (2,)."""
         is_finite = logits.isfinite().all(1)
         right = ((logits.argmax(1) == labels) & is_finite).sum()
-        if not self._sums_losses:
-            return right[None]
         losses = functional.cross_entropy(logits, labels, reduction="none").clamp(max=LARGEST_LOSS)
         units = (losses.where(is_finite, LARGEST_LOSS) * LOSS_UNITS).round().long()
         return torch.stack([right, units.sum()])

@@ -75,7 +75,7 @@ class SuperNetTrainer:
     Attributes:
         between_batches: Called between the batches of an evaluation, where the state is whole.
         judges: Who makes evaluations that were announced by ``expect``, where anybody does.
-        last_loss: The mean loss of the last evaluation, where images were spared.
+        last_loss: The mean loss of the last evaluation.
         numerics: 1 where a plan asks for nothing that numbers of its time were without: runs of then go on.
 
     Raises:

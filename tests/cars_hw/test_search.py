@@ -248,6 +248,28 @@ def test_errors_on_a_share_of_the_images_are_steadied_by_the_losses() -> None:
         trainer.seen.clear()
 
 
+def test_losses_that_are_told_are_joined_with_sizes_and_last_until_the_end(tmp_path: Path) -> None:
+    trainer, space = _ToldLosses(), TinySpace()
+    strategy = Cars(space, np.random.default_rng(0), population_size=6)
+    objectives = [Error(trainer), Parameters(space)]
+    search = Search(trainer, strategy, objectives, _SCHEDULE, checkpoints=CheckpointFolder(tmp_path))
+    *_, last = search.run()
+    for members in (last.population, strategy.population):
+        assert all(one.estimate is not None for one in members)
+    estimates = [one.ranked[0] for one in last.front]
+    assert estimates == sorted(estimates)
+    again = _ToldLosses()
+    resumed = Search(
+        again,
+        Cars(space, np.random.default_rng(0), population_size=6),
+        [Error(again), Parameters(space)],
+        _SCHEDULE,
+        checkpoints=CheckpointFolder(tmp_path),
+    )
+    assert resumed.resume()
+    assert resumed.history[-1].front == last.front
+
+
 def test_a_search_that_is_extended_goes_on_by_the_share_as_if_it_had_not_ended(tmp_path: Path) -> None:
     list(_sparing_search(tmp_path / "a", 1).run())
     extended = _sparing_search(tmp_path / "a", 3)

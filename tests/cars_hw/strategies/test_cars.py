@@ -1,10 +1,12 @@
 """CARS on learning curves: what is trained, what is asked, and who survives."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import rankdata
 
 from cars_hw.candidate import Candidate
 from cars_hw.errors import CheckpointError, SelectionError
@@ -302,18 +304,19 @@ def test_modelled_errors_are_nearer_to_the_truth_and_members_keep_the_measured_o
     candidates = noisy(np.random.default_rng(0), space)
     true = np.array([0.5 - 0.03 * sum(one.architecture) for one in candidates])
     strategy = cars(errors="modelled", population_size=40)
-    strategy.tell(candidates)
-    costs, _ = strategy.ranking(candidates)
+    modelled = strategy.estimated(candidates, {})
+    strategy.tell(modelled)
+    costs, _ = strategy.ranking(modelled)
     measured = np.array([one.costs[0] for one in candidates])
     assert np.abs(costs[:, 0] - true).mean() < 0.6 * np.abs(measured - true).mean()
-    assert strategy.population == tuple(candidates)
+    assert strategy.population == tuple(modelled)
     assert {one.costs for one in strategy.front()} <= {one.costs for one in candidates}
 
 
 def test_modelled_errors_are_restored_to_the_bit_and_others_are_refused() -> None:
     candidates = noisy(np.random.default_rng(1), TinySpace())
     strategy, twin = cars(errors="modelled", selection="nsga3"), cars(errors="modelled", selection="nsga3")
-    strategy.tell(candidates)
+    strategy.tell(strategy.estimated(candidates, {}))
     twin.restore(strategy.state())
     assert twin.front() == strategy.front()
     assert twin.state() == strategy.state()
@@ -321,3 +324,37 @@ def test_modelled_errors_are_restored_to_the_bit_and_others_are_refused() -> Non
         twin.restore({**strategy.state(), "modelled": [0.1, 0.2]})
     with pytest.raises(CheckpointError, match="modelled errors cannot be restored"):
         twin.restore({**strategy.state(), "modelled": "none"})
+
+
+def test_modelled_errors_of_earlier_versions_are_those_of_the_members() -> None:
+    strategy, twin = cars(errors="modelled", selection="nsga3"), cars(errors="modelled", selection="nsga3")
+    strategy.tell(strategy.estimated(noisy(np.random.default_rng(1), TinySpace()), {}))
+    estimates = [one.estimate for one in strategy.population]
+    without = tuple(replace(one, estimate=None) for one in strategy.population)
+    twin.population = without
+    twin.restore({**twin.state(), "modelled": [estimate for estimate in estimates if estimate is not None]})
+    assert [one.estimate for one in twin.population] == estimates
+
+
+def test_where_losses_are_told_what_survives_goes_by_losses_and_sizes() -> None:
+    space, rng = TinySpace(), np.random.default_rng(2)
+    candidates = noisy(rng, space)
+    losses = {one.architecture: float(rng.uniform()) for one in candidates}
+    strategy = cars(population_size=40)
+    told = strategy.estimated(candidates, losses)
+    sizes = [space.parameters(one.architecture) for one in candidates]
+    expected = 0.4 * rankdata(list(losses.values())) + 0.6 * rankdata([-size for size in sizes])
+    assert [one.estimate for one in told] == pytest.approx(((expected - 1) / 39).tolist())
+    assert [one.costs for one in told] == [one.costs for one in candidates]
+    strategy.tell(told)
+    errors, *_ = strategy.ranking(strategy.population)[0].T
+    assert errors.tolist() == [one.estimate for one in told]
+
+
+@pytest.mark.parametrize("told", [0, 39])
+def test_where_a_loss_is_not_told_measured_errors_decide(told: int) -> None:
+    candidates = noisy(np.random.default_rng(2), TinySpace())
+    losses = {one.architecture: 1.0 for one in candidates[:told]}
+    assert cars().estimated(candidates, losses) == candidates
+    everyone = {one.architecture: 1.0 for one in candidates}
+    assert cars(errors="measured").estimated(candidates, everyone) == candidates

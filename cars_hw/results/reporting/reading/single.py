@@ -188,6 +188,11 @@ def _notes(
     asked = max((len(one.predictions) for one in of_tables.values()), default=0)
     if 0 < asked < n:
         notes.append(f"{asked} of the front's {n} members have intervals of predicted latencies")
+    if any(member.estimate is not None for member in read.last.front):
+        notes.append(
+            "members are compared by estimates (strategy.errors), such as losses joined with sizes, in place "
+            "of the errors that are shown"
+        )
     if len(drawn) < n:
         notes.append(f"{len(drawn)} of the front's {n} members are drawn, for which the page has room")
     return [*notes, *read.last.speed_lines(), *read.last.changed]
@@ -195,7 +200,7 @@ def _notes(
 
 def _front(read: ReadRun, found: Told, of_tables: Mapping[str, Predicted]) -> tuple[FrontMember, ...]:
     last, config = read.last, read.run.config
-    eligible = set(non_dominated(np.array([member.costs for member in last.front])).tolist())
+    eligible = set(non_dominated(np.array([member.ranked for member in last.front])).tolist())
     picks = named_picks(last.front)
     return tuple(
         FrontMember(

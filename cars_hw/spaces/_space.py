@@ -230,7 +230,8 @@ class SearchSpace(ABC):
 
     def sample(self, rng: np.random.Generator) -> Architecture:
         """Draw an architecture with all allowed options equiprobable."""
-        return tuple(options[int(rng.integers(len(options)))] for options in self.allowed)
+        drawn = rng.integers([len(options) for options in self.allowed]).tolist()  # as one by one, sooner
+        return tuple(options[number] for options, number in zip(self.allowed, drawn, strict=True))
 
     def size(self) -> int:
         """Count the allowed architectures."""

@@ -153,7 +153,7 @@ def search(folder: Path, wanted: SearchConfig) -> dict[str, Any] | None:
     record, space = run.record(), make_space(wanted)
     front = record.history[-1].front
     left = [member for member in front if member.architecture not in set(drawn("pilot"))]
-    chosen = greedy([member.costs for member in left])
+    chosen = greedy([member.ranked for member in left])
     ledger = record.history[-1].ledger
     return {
         "chosen": [to_text(left[place].architecture) for place in chosen],

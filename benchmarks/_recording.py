@@ -150,7 +150,9 @@ def record(name: str, work: Path) -> None:
     setting = _SETTINGS[name]()
     trainer = _Recorder(setting)
     costs = setting.costs(setting.space)
-    strategy = Cars(setting.space, np.random.default_rng(0), population_size=20, pool="paper")
+    strategy = Cars(
+        setting.space, np.random.default_rng(0), population_size=20, pool="paper", errors="measured"
+    )
     search = Search(
         trainer,
         strategy,

@@ -81,6 +81,16 @@ class StrategyContract:
             for architecture in architectures:
                 checked(architecture, strategy.space.choices)
 
+    def test_its_estimates_leave_costs_as_they_were_measured(self) -> None:
+        strategy, trainer = self.strategy(), CurveTrainer()
+        play(strategy, trainer, 2)
+        evaluated = evaluate(strategy, trainer)
+        losses = {one.architecture: 3.0 * one.costs[0] for one in evaluated}
+        estimated = strategy.estimated(evaluated, losses)
+        assert [replace(one, estimate=None) for one in estimated] == evaluated
+        strategy.tell(estimated)
+        assert set(strategy.population) <= set(estimated)
+
     def test_it_keeps_what_it_was_told(self) -> None:
         strategy, trainer = self.strategy(), CurveTrainer()
         play(strategy, trainer, 2)

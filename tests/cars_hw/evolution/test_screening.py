@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -93,6 +94,22 @@ def test_what_violates_a_limit_comes_last() -> None:
     assert all(size(found) <= 4.0 for found in chooser(lambda n: EVERYTHING[:n], n_within - 5))
     more = chooser(lambda n: EVERYTHING[:n], n_within + 3)
     assert [size(found) for found in more if size(found) > 4.0] == [5.0] * 3
+
+
+def test_estimates_stand_for_errors_and_limits_are_held_against_errors() -> None:
+    def estimate(architecture: Architecture) -> float:
+        return 1.0 - error(architecture)  # the other way round
+
+    def chosen(limit: float) -> list[Architecture]:
+        chooser = Screen([size], violation=lambda costs: max(0.0, costs[0] - limit))
+        chooser.learn([replace(one, estimate=estimate(one.architecture)) for one in evaluated(some(60))])
+        return chooser(lambda n: EVERYTHING[:n], 12)
+
+    usual = np.mean([estimate(one) for one in EVERYTHING])
+    assert np.mean([estimate(one) for one in chosen(9.0)]) < usual - 0.03
+    within = float(np.median([error(one) for one in EVERYTHING]))
+    assert np.mean([error(one) <= within for one in chosen(within)]) > 0.8
+    assert np.mean([error(one) <= within for one in chosen(9.0)]) < 0.6
 
 
 def test_a_restored_screen_chooses_what_the_saved_one_would() -> None:

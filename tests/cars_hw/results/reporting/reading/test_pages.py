@@ -90,6 +90,34 @@ def _only(page: Page) -> dict[str, str]:
     return {key: texts[0] for key, texts in ((one.key, one.values) for one in page.differences)}
 
 
+def _estimated(record: Record) -> Record:
+    """Let each front be compared the other way round than by its errors."""
+
+    def turned(member: Candidate) -> Candidate:
+        return replace(member, estimate=1.0 - member.costs[0])
+
+    history = [
+        replace(
+            one,
+            front=Front(map(turned, one.front), one.objectives),
+            population=tuple(map(turned, one.population)),
+        )
+        for one in record.history
+    ]
+    return replace(record, history=history)
+
+
+def test_a_page_says_where_members_were_compared_by_estimates() -> None:
+    run = _golden("cars")
+    estimated = _Altered.of(run, _estimated)
+    usual, other = (page_of([one]).runs[0] for one in (run, estimated))
+    said = [note for note in other.notes if note not in usual.notes]
+    assert len(said) == 1
+    assert said[0].startswith("members are compared by estimates (strategy.errors)")
+    chosen = {pick: one.costs[0] for one in other.front for pick in one.picks}
+    assert chosen["most-accurate"] == max(one.costs[0] for one in other.front)
+
+
 def test_the_front_of_a_page_is_that_of_the_run_with_its_costs() -> None:
     run = _golden("cars")
     [data] = page_of([run]).runs

@@ -93,7 +93,7 @@ def _front(space: SearchSpace, trained: SearchConfig, table: LatencyTable, seed:
     """Return the last front of a short search that believes ``table``."""
     config = trained.model_copy(update={"search": trained.search.model_copy(update={"seed": seed})})
     trainer = make_trainer(config, make_space(config))
-    settings: dict[str, Any] = {**config.strategy.settings, "errors": "measured"}
+    settings: dict[str, Any] = {**config.strategy.settings, "errors": "measured", "trained": "members"}
     strategy = strategies.load("cars", trainer.space, np.random.default_rng(seed), **settings)
     costs = [Error(trainer), Parameters(space), Latency(latency_model(space, table))]
     search = Search(trainer, strategy, costs, make_schedule(config, len(trainer.data.training.labels)))

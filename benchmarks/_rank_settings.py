@@ -126,7 +126,9 @@ SETTINGS: Mapping[str, Setting] = {
     "channels8": Setting("8 channels, twice the steps", {"space.channels": 8}, cost=0.5),
     "half": Setting("half of the steps", steps=0.5),
     "double": Setting("twice the steps", steps=2.0),
-    "searched": Setting("half of the steps on members of a search", warm_up=0.5),
+    "searched": Setting(
+        "half of the steps on members of a search", {"strategy.trained": "members"}, warm_up=0.5
+    ),
     "recalibration64": Setting(
         "statistics of 64 images", {"training.recalibration_images": 64}, trained_as="paper"
     ),

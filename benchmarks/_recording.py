@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -150,9 +151,8 @@ def record(name: str, work: Path) -> None:
     setting = _SETTINGS[name]()
     trainer = _Recorder(setting)
     costs = setting.costs(setting.space)
-    strategy = Cars(
-        setting.space, np.random.default_rng(0), population_size=20, pool="paper", errors="measured"
-    )
+    paper: dict[str, Any] = {"pool": "paper", "errors": "measured", "trained": "members"}
+    strategy = Cars(setting.space, np.random.default_rng(0), population_size=20, **paper)
     search = Search(
         trainer,
         strategy,

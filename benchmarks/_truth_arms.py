@@ -55,6 +55,7 @@ _PLAIN = {"search.screening": False}
 _PAPER = {
     **_PLAIN,
     "strategy.errors": "measured",
+    "strategy.trained": "members",
     "strategy.crossover_share": 0.25,
     "strategy.mutated_groups": "half",
 }
@@ -71,7 +72,8 @@ ARMS: Mapping[str, Arm] = {
         {"strategy.name": "random_search", "strategy.errors": "joined"},
     ),
     "measured": Arm("cars by errors as they were measured", {"strategy.errors": "measured"}),
-    "plain": Arm("cars with the paper's offspring, all of which are evaluated", _PAPER),
+    "members": Arm("cars that trains members alone", {"strategy.trained": "members"}),
+    "plain": Arm("cars as in the paper: it trains members, and evaluates the paper's offspring", _PAPER),
     "nsga3": Arm(
         "the same, and NSGA-III's selection, which knows no speed", {**_PAPER, "strategy.selection": "nsga3"}
     ),

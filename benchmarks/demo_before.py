@@ -26,8 +26,6 @@ from _timing import median_row
 _ROOT = Path(__file__).parents[1]
 _BEFORE = "dfa3b7b"
 _SIDES = ("before", "now")
-#: Errors on the SuperNet are compared, so both go by these.
-_AS_BEFORE = ('strategy.errors="measured"',)
 _SEEDS = (0, 1, 2)
 _RESULTS = "demo_before"
 #: An error that is higher by less is not higher: half a point, five of the images that judge.
@@ -107,8 +105,7 @@ def _error(outcome: Mapping[str, Any]) -> float:
 def _searched(folder: Path, seed: int, side: str, overrides: Sequence[str]) -> dict[str, Any]:
     tree = folder / "before" if side == "before" else _ROOT
     script = Path(__file__).with_name("_demo_search.py")
-    own = () if side == "before" else _AS_BEFORE
-    command = [sys.executable, str(script), str(folder), str(seed), *overrides, *own]
+    command = [sys.executable, str(script), str(folder), str(seed), *overrides]
     environment = {**os.environ, "PYTHONPATH": str(tree)}
     told = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     found: dict[str, Any] = json.loads(told.stdout.splitlines()[-1])

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -199,7 +200,8 @@ def loop_rows(quick: bool) -> Iterator[Row]:
     counts = TimedCounts(trainer.space, runtimes.load("onnxruntime").counter(modules.build))
     latency_ms = Latency(predictor(trainer.space, counts))
     costs = [Error(trainer), Parameters(trainer.space), latency_ms]
-    strategy = Cars(trainer.space, np.random.default_rng(0), population_size=20)
+    settings: dict[str, Any] = dict(demo_config().strategy.settings)
+    strategy = Cars(trainer.space, np.random.default_rng(0), **settings)
     shares = []
     with tempfile.TemporaryDirectory() as folder:
         checkpoints = CheckpointFolder(Path(folder))

@@ -6,10 +6,10 @@
 * grouped: as fewer, and latencies that the 90 % interval of their difference does not tell apart have one
   value when candidates are selected (the product does not do that). Only with ``--arms``.
 
-All go by measured errors. What counts is the last front: its errors are those on images kept apart, all of
-them, its hypervolume that of (error, parameters, latency). Latencies are predicted from a table of units
-whose seconds are made up from their work, so that nothing is measured. Each search is kept as it ends;
-interrupted, all goes on with the next one.
+What counts is the last front: its errors are those on images kept apart, all of them, its hypervolume that
+of (error, parameters, latency). Latencies are predicted from a table of units whose seconds are made up from
+their work, so that nothing is measured. Each search is kept as it ends; interrupted, all goes on with the
+next one.
 """
 
 import os
@@ -136,8 +136,7 @@ class Problem:
         shares = () if arm.spares_images else ("training.fitness_share=1", "training.recalibration_share=1")
         config = demo(Path(), seed, [*self._overrides, *shares])
         before_s, space, rng = time.process_time(), make_space(config), np.random.default_rng(seed)
-        trainer = make_trainer(config, space)
-        settings: dict[str, Any] = {**config.strategy.settings, "errors": "measured"}
+        trainer, settings = make_trainer(config, space), dict[str, Any](config.strategy.settings)
         strategy = (
             Grouped(space, rng, self.known, **settings) if arm.is_grouped else Cars(space, rng, **settings)
         )

@@ -19,9 +19,11 @@ Differs from the paper:
 * New architectures are screened (evolution/screening.py): of many that are drawn by the paper's shares, those
   are evaluated that are most promising by known costs and a model of the error. Without screening, as in the
   paper, all are.
-* ``warm_up_paths`` and ``trained`` may be other than the paper's: so that each step trains every option of
-  each decision once (strict fairness), as many paths as the decision with the most options has, and at their
-  cost; or so that generations go on training the whole space.
+* Generations go on training random paths of the whole space. The paper trains members alone
+  (``trained = "members"``): what is trained ranks higher, survives and is trained again, and where the
+  warm-up was short, small networks alone are left. Figures: docs/results.md.
+* ``warm_up_paths = "fair"``, ``trained = "fair"``: each step trains every option of each decision once
+  (strict fairness), by as many paths as the decision with the most options has, and at their cost.
 * ``selection = "nsga3"`` is pNSGA-III without its speeds: what the small model trap is shown by.
 * ``errors = "joined"``: where losses are told, selections and screening go by the loss joined with the number
   of parameters in place of the error. Little training on shared weights ranks small networks too well; what a
@@ -70,8 +72,8 @@ class CarsSettings(Settings):
             which knows no speed of learning.
         warm_up_paths: What a step of the warm-up trains: N_b "random" paths, or "fair" ones, which together
             have every option of each decision, once where decisions have equally many.
-        trained: What a step of a generation trains: N_b "members", or paths as in the warm-up, "random" or
-            "fair".
+        trained: What a step of a generation trains: N_b "members", as in the paper, or paths as in the
+            warm-up, "random" or "fair".
         errors: What a selection goes by: errors as "measured", which is the paper's; losses "joined" with the
             number of parameters, where losses are told; or errors as "modelled" from all of the round, by
             options and known costs.
@@ -86,7 +88,7 @@ class CarsSettings(Settings):
     pool: Literal["paper", "own"] = added("paper", before="own")
     selection: Literal["pnsga3", "size_protection", "nsga3"] = "pnsga3"
     warm_up_paths: Literal["random", "fair"] = added("random", before="random")
-    trained: Literal["members", "random", "fair"] = added("members", before="members")
+    trained: Literal["members", "random", "fair"] = added("random", before="members")
     errors: estimating.ErrorsBy = added("joined", before="measured")
 
     @model_validator(mode="after")

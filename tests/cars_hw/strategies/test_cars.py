@@ -111,7 +111,7 @@ def test_a_selection_keeps_the_population_size_with_the_costs_of_today() -> None
 
 def test_warm_up_and_training_honour_members_per_step() -> None:
     """The released code of CARS warms up on one path whatever the number is."""
-    strategy, trainer = cars(members_per_step=3), CurveTrainer()
+    strategy, trainer = cars(members_per_step=3, trained="members"), CurveTrainer()
     play(strategy, trainer, 1, steps=40)
     warm_up = list(trainer.stepped)
     play(strategy, trainer, 1, steps=40)
@@ -122,16 +122,23 @@ def test_warm_up_and_training_honour_members_per_step() -> None:
     assert len({path for paths in trained for path in paths}) == 12
 
 
-def test_each_member_is_as_likely_to_be_trained() -> None:
-    strategy, trainer = cars(), CurveTrainer()
+def test_each_member_is_as_likely_to_be_trained_where_members_are() -> None:
+    strategy, trainer = cars(trained="members"), CurveTrainer()
     play(strategy, trainer)
     drawn = [strategy.to_train()[0] for _ in range(6000)]
     shares = [drawn.count(member.architecture) / 6000 for member in strategy.population]
     assert shares == pytest.approx([1 / 12] * 12, abs=0.015)
 
 
+def test_by_default_the_whole_space_goes_on_being_trained() -> None:
+    strategy, trainer = cars(members_per_step=3), CurveTrainer()
+    play(strategy, trainer, 1, steps=40)
+    play(strategy, trainer, 1, steps=40)
+    assert len({path for paths in trainer.stepped[40:] for path in paths}) > 50
+
+
 def test_before_there_are_members_random_paths_are_trained() -> None:
-    assert len(set(cars(members_per_step=4).to_train())) == 4
+    assert len(set(cars(members_per_step=4, trained="members").to_train())) == 4
 
 
 def test_more_members_per_step_than_there_are_trains_them_all() -> None:

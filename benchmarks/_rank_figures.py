@@ -24,7 +24,7 @@ SUBSETS = ("all", "under15", "best_tenth")
 #: What ranks: errors and losses of the SuperNet, losses joined with sizes, modelled errors, fewer images.
 IMAGES_USED = (100, 250, 500)
 ESTIMATORS = ("error", "loss", "joined", "modelled", *(f"images{n}" for n in IMAGES_USED))
-STAND_INS = ("parameters", "early")
+STAND_INS = ("parameters", "live", "early")
 _WORST_ERROR = 15.0
 #: Networks whose errors are modelled together: what a round of a small search evaluates.
 _ROUND = 48
@@ -74,12 +74,18 @@ def published(which: str) -> Networks:
     chosen = drawn(which)
     own = np.array([rows[one] for one in chosen])
     errors = 100.0 - own[:, 0]
+    space = Nasbench201()
+    stand_ins = {
+        "parameters": -own[:, 1],
+        "live": np.array([-float(space.live_parameters(one)) for one in chosen]),
+        "early": -own[:, 2],
+    }
     subsets = {
         "all": np.ones(len(chosen), np.bool_),
         "under15": errors <= _WORST_ERROR,
         "best_tenth": errors <= np.quantile(errors, 0.1),
     }
-    return Networks(chosen, errors, {"parameters": -own[:, 1], "early": -own[:, 2]}, subsets)
+    return Networks(chosen, errors, stand_ins, subsets)
 
 
 def estimates(raw: Mapping[str, Any], networks: Networks, view: str) -> dict[str, Floats]:
@@ -87,6 +93,7 @@ def estimates(raw: Mapping[str, Any], networks: Networks, view: str) -> dict[str
     found = raw["views"][view]
     right = unpacked(found)
     errors: Floats = 1.0 - right.mean(axis=1)
+    sizes = -networks.stand_ins["live"]
     held = right.shape[1]  # images are sorted by class: each nth is of all classes alike
     by_images = {
         f"images{n}": 1.0 - right[:, np.arange(n) * held // n].mean(axis=1) for n in IMAGES_USED if n < held
@@ -94,7 +101,7 @@ def estimates(raw: Mapping[str, Any], networks: Networks, view: str) -> dict[str
     return {
         "error": errors,
         "loss": np.array(found["loss"]),
-        "joined": joined(np.array(found["loss"]), -networks.stand_ins["parameters"]),
+        "joined": joined(np.array(found["loss"]), sizes, sizes),
         "modelled": _modelled(networks, errors),
         **by_images,
     }

@@ -29,8 +29,9 @@ _RANKING = """
 
 Kendall's tau between the error on shared weights and the published one, with the middle 95 % over
 resamplings of the networks (and of seeds, where there are several). Settings differ in one factor each from
-the first, at equal cost of training. *Parameters* and *12 epochs* need no SuperNet: the number of
-parameters, and validation accuracy after 12 epochs on one's own. *Error* is that of the SuperNet, *loss* the
+the first, at equal cost of training. *Parameters*, *live parameters* and *12 epochs* need no
+SuperNet: the number of parameters, that of operations that reach the output alone, and validation accuracy
+after 12 epochs on one's own. *Error* is that of the SuperNet, *loss* the
 mean loss on the same images; *joined*, losses with sizes, is what `cars` goes by (`errors = "joined"`), and
 *modelled* its `errors = "modelled"`. CPU seconds are those of training and of judging the networks, on one
 thread.
@@ -92,7 +93,7 @@ def _ranking(which: str, what: str) -> Iterator[str]:
     yield f"\n### On {what}\n\n"
     yield _line(["", *_SUBSETS.values(), "CPU seconds, seeds"])
     yield "|---" * 5 + "|\n"
-    names = {"parameters": "parameters", "early": "12 epochs"}
+    names = {"parameters": "parameters", "live": "live parameters", "early": "12 epochs"}
     for claim in _rankers(by_claim):
         cells = [by_claim[f"ranking.tau.{claim}.{subset}"] for subset in _SUBSETS]
         spent = by_claim.get(f"ranking.cpu_s.{claim.partition('.')[0]}")

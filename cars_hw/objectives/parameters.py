@@ -11,8 +11,9 @@ class Parameters(GraphObjective):
     pick = "smallest"
 
     def __call__(self, architecture: Architecture, /) -> float:
-        """Count them, by the space's parts where it has any."""
-        return float(self._space.parameters(architecture))
+        """Add up the space's parts, or count the whole network where it has none."""
+        parts = self._space.parts(architecture)
+        return float(sum(part.parameters for part in parts)) if parts else super().__call__(architecture)
 
     def count(self, graph: Graph) -> float:
         return graph.parameters()

@@ -181,15 +181,15 @@ class SearchSpace(ABC):
         """
         return ()
 
-    def parameters(self, architecture: Architecture) -> int:
-        """Count the learnable parameters of the deployed network, dead nodes included.
+    def live_parameters(self, architecture: Architecture) -> int:
+        """Count the learnable parameters of the deployed network, of nodes that reach its output.
 
         Raises:
             ArchitectureError: It is no member of the space.
         """
         if parts := self.parts(architecture):
             return sum(part.parameters for part in parts)
-        return self.deployed(architecture).parameters()
+        return self.deployed(architecture).live.parameters()
 
     @abstractmethod
     def all_nodes(self, scale: Scale = "search") -> Iterator[Node]:

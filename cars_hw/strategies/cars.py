@@ -26,8 +26,8 @@ Differs from the paper:
   (strict fairness), by as many paths as the decision with the most options has, and at their cost.
 * ``selection = "nsga3"`` is pNSGA-III without its speeds: what the small model trap is shown by.
 * ``errors = "joined"``: where losses are told, selections and screening go by the loss joined with the number
-  of parameters in place of the error. Little training on shared weights ranks small networks too well; what a
-  network can become follows from its size, too. Candidates keep the errors that were measured;
+  of live parameters in place of the error. Little training on shared weights ranks small networks too well;
+  what a network can become follows from its size, too. Candidates keep the errors that were measured;
   ``errors = "measured"`` is the paper's. Figures: docs/results.md.
 * ``errors = "modelled"`` goes by a model of all errors of a round in place of each one: a SuperNet tells
   networks apart with noise.
@@ -75,8 +75,8 @@ class CarsSettings(Settings):
         trained: What a step of a generation trains: N_b "members", as in the paper, or paths as in the
             warm-up, "random" or "fair".
         errors: What a selection goes by: errors as "measured", which is the paper's; losses "joined" with the
-            number of parameters, where losses are told; or errors as "modelled" from all of the round, by
-            options and known costs.
+            number of live parameters, where losses are told; or errors as "modelled" from all of the round,
+            by options and known costs.
     """
 
     population_size: int = Field(128, ge=1)
@@ -158,7 +158,7 @@ class Cars(Strategy):
         """Return what was evaluated, with estimates where selections go by others than measured errors."""
         candidates = distinct_candidates(evaluated)
         errors_by = self.settings.errors
-        return estimating.estimated(candidates, losses, errors_by=errors_by, size=self.space.parameters)
+        return estimating.estimated(candidates, losses, errors_by=errors_by, space=self.space)
 
     def tell(self, evaluated: Sequence[Candidate]) -> None:
         """Keep N of (t + 1) * N by ``selection``; all of them where there are no more, as in the first round.

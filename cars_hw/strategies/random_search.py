@@ -56,7 +56,7 @@ class RandomSearch(Strategy):
         """Return what was evaluated, with estimates where something else than measured errors decides."""
         candidates = distinct_candidates(evaluated)
         errors_by = self.settings.errors
-        return estimating.estimated(candidates, losses, errors_by=errors_by, size=self.space.parameters)
+        return estimating.estimated(candidates, losses, errors_by=errors_by, space=self.space)
 
     def tell(self, evaluated: Sequence[Candidate]) -> None:
         candidates = distinct_candidates(evaluated)

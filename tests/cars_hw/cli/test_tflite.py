@@ -25,6 +25,8 @@ epochs_per_generation = 0.05
 generations = 1
 [strategy]
 population_size = 4
+trained = "members"
+errors = "measured"
 [latency]
 runtime = "tflite"
 """

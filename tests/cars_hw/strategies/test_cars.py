@@ -349,9 +349,12 @@ def test_where_losses_are_told_what_survives_goes_by_losses_and_sizes() -> None:
     losses = {one.architecture: float(rng.uniform()) for one in candidates}
     strategy = cars(population_size=40)
     told = strategy.estimated(candidates, losses)
-    sizes = [space.parameters(one.architecture) for one in candidates]
-    expected = 0.4 * rankdata(list(losses.values())) + 0.6 * rankdata([-size for size in sizes])
-    assert [one.estimate for one in told] == pytest.approx(((expected - 1) / 39).tolist())
+    sizes = [space.live_parameters(one.architecture) for one in candidates]
+    random = np.random.default_rng(0)
+    usual = [space.live_parameters(space.sample(random)) for _ in range(200)]
+    larger = [np.mean([(own < other) + 0.5 * (own == other) for other in usual]) for own in sizes]
+    expected = 0.4 * (rankdata(list(losses.values())) - 1) / 39 + 0.6 * np.array(larger)
+    assert [one.estimate for one in told] == pytest.approx(expected.tolist())
     assert [one.costs for one in told] == [one.costs for one in candidates]
     strategy.tell(told)
     errors, *_ = strategy.ranking(strategy.population)[0].T

@@ -117,6 +117,7 @@ _BASE: Mapping[str, Any] = {
     "data.image_size": 16,
     "data.fitness_images": 1_000,
     "training.batch_size": 64,
+    "training.learning_rate": 0.1,
     "training.recalibration_images": 512,
     "search.objectives": ["error", "parameters", "latency_ms"],
     "latency.device": "android",

@@ -87,6 +87,7 @@ class SpaceContract:
             specs = Counter(spec for part in space.parts(member) for spec in part.specs)
             graph = space.deployed(member)
             assert not specs or specs == Counter(graph.specs()) == Counter(graph.live.specs())
+            assert space.live_parameters(member) == graph.live.parameters()
 
     def test_the_image_and_the_classes_are_those_announced(self) -> None:
         space = self._space()

@@ -25,6 +25,8 @@ SUBSETS = ("all", "under15", "best_tenth")
 IMAGES_USED = (100, 250, 500)
 ESTIMATORS = ("error", "loss", "joined", "modelled", *(f"images{n}" for n in IMAGES_USED))
 STAND_INS = ("parameters", "live", "early")
+#: Those that count parameters, against which rankings are held.
+COUNTED = ("parameters", "live")
 _WORST_ERROR = 15.0
 #: Networks whose errors are modelled together: what a round of a small search evaluates.
 _ROUND = 48
@@ -55,13 +57,13 @@ class Tau:
     Attributes:
         mean: Over the seeds.
         interval: The middle 95 % of what resampling gives.
-        above: By how much it is above that of parameters, and the middle 95 % of that.
+        above: By how much it is above that of each of ``COUNTED``, and the middle 95 % of that.
         n: Networks.
     """
 
     mean: float
     interval: tuple[float, float]
-    above: tuple[float, float, float]
+    above: Mapping[str, tuple[float, float, float]]
     n: int
 
 
@@ -116,18 +118,20 @@ def tau(estimated: Sequence[Floats], networks: Networks, subset: str) -> Tau:
         subset: One of ``SUBSETS``.
     """
     chosen = np.flatnonzero(networks.subsets[subset])
-    counted = networks.stand_ins["parameters"]
     rng = np.random.default_rng(0)
     resampled = []
     for _ in range(_RESAMPLINGS):
         rows = rng.choice(chosen, len(chosen))
         seeds = rng.integers(len(estimated), size=len(estimated))
         own = float(np.mean([_tau(estimated[seed], networks, rows) for seed in seeds]))
-        resampled.append((own, own - _tau(counted, networks, rows)))
-    low, high = np.quantile(np.array(resampled), [0.025, 0.975], axis=0)
+        resampled.append([own, *(own - _tau(networks.stand_ins[name], networks, rows) for name in COUNTED)])
+    lows, highs = np.quantile(np.array(resampled), [0.025, 0.975], axis=0).tolist()
     mean = float(np.mean([_tau(one, networks, chosen) for one in estimated]))
-    above = mean - _tau(counted, networks, chosen)
-    return Tau(mean, (float(low[0]), float(high[0])), (above, float(low[1]), float(high[1])), len(chosen))
+    above = {
+        name: (mean - _tau(networks.stand_ins[name], networks, chosen), low, high)
+        for name, low, high in zip(COUNTED, lows[1:], highs[1:], strict=True)
+    }
+    return Tau(mean, (lows[0], highs[0]), above, len(chosen))
 
 
 def _tau(estimated: Floats, networks: Networks, rows: Any) -> float:

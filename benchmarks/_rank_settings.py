@@ -110,6 +110,12 @@ SETTINGS: Mapping[str, Setting] = {
         {**_FAIR, "training.learning_rate": 0.125},
         cost=5,
     ),
+    "fair-triple": Setting(
+        "the same, three times the steps, weights averaged",
+        {**_FAIR, **_AVERAGED, "training.learning_rate": 0.125},
+        cost=5,
+        steps=3.0,
+    ),
     "fair-hour": Setting(
         "the same for an hour of one thread: twelve times the steps, weights averaged",
         {**_FAIR, **_AVERAGED, "training.learning_rate": 0.125},

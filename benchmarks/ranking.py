@@ -145,16 +145,16 @@ def rows(which: str, results: Store = STORE) -> Iterator[Row]:
 
 def _tau_rows(claim: str, subset: str, found: Any) -> Iterator[Row]:
     row = Row(f"ranking.tau.{claim}.{subset}", found.mean, spread=found.interval, n=found.n, source="stored")
-    above, low, high = found.above
-    has_goal = claim == f"{DEFAULT}.joined" and subset == "under15"
     yield row
-    yield replace(
-        row,
-        claim=f"ranking.above_parameters.{claim}.{subset}",
-        figure=low if has_goal else above,
-        goal=">= 0" if has_goal else "",
-        spread=(low, high),
-    )
+    for name, (above, low, high) in found.above.items():
+        has_goal = (claim, subset, name) == (f"{DEFAULT}.joined", "under15", "parameters")
+        yield replace(
+            row,
+            claim=f"ranking.above_{name}.{claim}.{subset}",
+            figure=low if has_goal else above,
+            goal=">= 0" if has_goal else "",
+            spread=(low, high),
+        )
 
 
 def _by_setting(which: str, results: Store) -> Mapping[str, Sequence[Mapping[str, Any]]]:

@@ -104,8 +104,12 @@ def _ranking(which: str, what: str) -> Iterator[str]:
         verdict = "is above" if goal["figure"] >= 0 else "is **not** shown to be above"
         yield (
             f"\nOver networks of error up to 15 %, the default {verdict} parameters: with 95 % confidence "
-            f"the difference is at least {goal['figure']:+.3f} (goal: above 0).\n"
+            f"the difference is at least {goal['figure']:+.3f} (goal: above 0). "
         )
+        beside = by_claim[goal["claim"].replace("above_parameters", "above_live")]
+        low, high = beside["spread"]
+        told = "is not told apart from" if low <= 0 <= high else "differs from"
+        yield f"It {told} counting live parameters: {beside['figure']:+.3f} [{low:+.3f}, {high:+.3f}].\n"
 
 
 def _rankers(by_claim: Mapping[str, Any]) -> list[str]:

@@ -62,7 +62,7 @@ def test_settings_are_compared_at_equal_cost() -> None:
         search = setting.config(0).search
         epochs = search.warm_up_epochs + search.generations * search.epochs_per_generation
         spent = epochs * STEPS_PER_EPOCH * setting.cost
-        shares = {"half": 0.5, "double": 2.0, "fair-hour": 12.0}
+        shares = {"half": 0.5, "double": 2.0, "fair-triple": 3.0, "fair-hour": 12.0}
         assert spent == pytest.approx(STEPS * shares.get(name, 1.0)), name
 
 
@@ -92,14 +92,16 @@ def test_a_ranking_is_judged_beside_that_by_parameters() -> None:
     parameters, better = errors + rng.normal(0, 6, 60), errors + rng.normal(0, 1, 60)
     architectures = tuple((i % 5, i // 5 % 5, 0, 0, 0, 0) for i in range(60))
     low = errors <= 15
-    networks = Networks(architectures, errors, {"parameters": parameters}, {"under15": low})
+    counted = {"parameters": parameters, "live": better}
+    networks = Networks(architectures, errors, counted, {"under15": low})
     found = tau([better, better], networks, "under15")
     expected = stats.kendalltau(better[low], errors[low]).statistic
-    counted = stats.kendalltau(parameters[low], errors[low]).statistic
+    by_parameters = stats.kendalltau(parameters[low], errors[low]).statistic
     assert found.mean == pytest.approx(expected)
-    assert found.above[0] == pytest.approx(expected - counted)
+    assert found.above["parameters"][0] == pytest.approx(expected - by_parameters)
+    assert found.above["live"] == (0.0, 0.0, 0.0)
     assert found.interval[0] < expected < found.interval[1]
-    assert found.above[1] > 0
+    assert found.above["parameters"][1] > 0
     assert found.n == low.sum()
 
 

@@ -21,7 +21,7 @@ Differs from the paper:
   paper, all are.
 * Generations go on training random paths of the whole space. The paper trains members alone
   (``trained = "members"``): what is trained ranks higher, survives and is trained again, and where the
-  warm-up was short, small networks alone are left. Figures: docs/results.md.
+  warm-up was short, small networks alone may be left; ``benchmarks/end_to_end.py`` has both as arms.
 * ``warm_up_paths = "fair"``, ``trained = "fair"``: each step trains every option of each decision once
   (strict fairness), by as many paths as the decision with the most options has, and at their cost.
 * ``selection = "nsga3"`` is pNSGA-III without its speeds: what the small model trap is shown by.

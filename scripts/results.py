@@ -6,6 +6,7 @@ usage: python scripts/results.py > docs/results.md
 import hashlib
 import json
 import sys
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -102,14 +103,15 @@ def _ranking(which: str, what: str) -> Iterator[str]:
     goal = next((row for row in rows if row["goal"]), None)
     if goal is not None:
         verdict = "is above" if goal["figure"] >= 0 else "is **not** shown to be above"
-        yield (
-            f"\nOver networks of error up to 15 %, the default {verdict} parameters: with 95 % confidence "
-            f"the difference is at least {goal['figure']:+.3f} (goal: above 0). "
-        )
         beside = by_claim[goal["claim"].replace("above_parameters", "above_live")]
         low, high = beside["spread"]
         told = "is not told apart from" if low <= 0 <= high else "differs from"
-        yield f"It {told} counting live parameters: {beside['figure']:+.3f} [{low:+.3f}, {high:+.3f}].\n"
+        text = (
+            f"Over networks of error up to 15 %, the default {verdict} parameters: with 95 % confidence "
+            f"the difference is at least {goal['figure']:+.3f} (goal: above 0). "
+            f"It {told} counting live parameters: {beside['figure']:+.3f} [{low:+.3f}, {high:+.3f}]."
+        )
+        yield f"\n{textwrap.fill(text, 118)}\n"
 
 
 def _rankers(by_claim: Mapping[str, Any]) -> list[str]:

@@ -21,6 +21,9 @@ from cars_hw.strategies.cars import Cars
 from cars_hw.testing._tabular import CurveTrainer
 from tests.fakes.small_spaces import small
 
+_PAPER = {"crossover_share": 0.25, "mutated_groups": "half"}
+_MEMBERS = {"trained": "members"}
+
 
 def digest(rows: Iterable[object]) -> str:
     return hashlib.sha256("\n".join(map(str, rows)).encode()).hexdigest()[:16]
@@ -69,11 +72,12 @@ def test_the_same_newcomers_are_screened() -> None:
 @pytest.mark.parametrize(
     ("screening", "settings", "expected"),
     [
-        (False, {"crossover_share": 0.25, "mutated_groups": "half"}, "7e78ec785534c6f0"),
-        (True, {}, "4fb5694c7f5283f1"),
-        (True, {"crossover_share": 0.25, "mutated_groups": "half", "pool": "own"}, "4fb5694c7f5283f1"),
+        (False, {**_PAPER, **_MEMBERS}, "7e78ec785534c6f0"),
+        (True, _MEMBERS, "4fb5694c7f5283f1"),
+        (True, {**_PAPER, **_MEMBERS, "pool": "own"}, "4fb5694c7f5283f1"),
+        (True, {}, "7e52118385e05fbb"),
     ],
-    ids=["paper", "default, screened", "as stored before"],
+    ids=["paper", "screened", "as stored before", "default"],
 )
 def test_a_search_ends_with_the_same_population(
     screening: bool, settings: dict[str, Any], expected: str

@@ -155,7 +155,7 @@ class Darts(SearchSpace):
         own = type(self)
         if own.graph is not Darts.graph or own.deployed is not Darts.deployed:
             return ()  # of a space made of this one, whose networks are others
-        return _parts(self._networks["deploy"], checked(architecture, self.choices))
+        return _parts(self._networks["deploy"], architecture, self.choices)
 
     def all_nodes(self, scale: Scale = "search") -> Iterator[Node]:
         normal, reduction = (_all_edges(options) for options in _halves(self.allowed))
@@ -318,8 +318,8 @@ def _softmax(row: Sequence[float]) -> list[float]:
 
 
 @lru_cache(maxsize=4096)  # each cost asks for them anew
-def _parts(network: CellNetwork, architecture: Architecture) -> Sequence[Part]:
-    return tuple(network.parts(*_cells(architecture)))
+def _parts(network: CellNetwork, architecture: Architecture, choices: tuple[int, ...]) -> Sequence[Part]:
+    return tuple(network.parts(*_cells(checked(architecture, choices))))
 
 
 def _cells(architecture: Architecture) -> tuple[Cell, Cell]:

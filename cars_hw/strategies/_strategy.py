@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from cars_hw.candidate import Candidate, bounds_of
 from cars_hw.errors import ArchitectureError, CheckpointError, SelectionError
-from cars_hw.evolution import domination
+from cars_hw.evolution import domination, estimating
 from cars_hw.ledger import Json
 from cars_hw.networks.architecture import Architecture, checked
 from cars_hw.spaces._space import SearchSpace
@@ -127,6 +127,11 @@ class Strategy(ABC):
         """Whether every candidate's error before this generation's training must be known."""
         return False
 
+    @property
+    def errors_by(self) -> estimating.ErrorsBy:
+        """What candidates are compared by in place of their errors, if by anything else."""
+        return "measured"
+
     def begin(self, facts: SearchFacts) -> None:
         """Take, before the first round, what the search knows."""
         self.facts = facts
@@ -152,13 +157,14 @@ class Strategy(ABC):
     def estimated(
         self, evaluated: Sequence[Candidate], losses: Mapping[Architecture, float]
     ) -> list[Candidate]:
-        """Return what a round evaluated, with estimates where the algorithm goes by others than errors.
+        """Return what a round evaluated, each once, with estimates where ``errors_by`` asks for them.
 
         Args:
             evaluated: What ``ask`` returned, with its costs.
             losses: Mean losses on the images that the errors are of, of those of which they are told.
         """
-        return list(evaluated)
+        candidates = distinct_candidates(evaluated)
+        return estimating.estimated(candidates, losses, errors_by=self.errors_by, space=self.space)
 
     @abstractmethod
     def tell(self, evaluated: Sequence[Candidate]) -> None:

@@ -116,6 +116,10 @@ class Cars(Strategy):
     def needs_previous_error(self) -> bool:
         return self.settings.selection == "pnsga3"
 
+    @property
+    def errors_by(self) -> estimating.ErrorsBy:
+        return self.settings.errors
+
     def warm_up(self, trainer: Trainer, steps: int) -> None:
         """Train all operations alike: each step takes N_b fresh, uniformly random paths, or fair ones.
 
@@ -151,14 +155,6 @@ class Cars(Strategy):
             )
         n_offspring = round(self.settings.offspring_ratio * self.settings.population_size)
         return members + self.screen(lambda n: self._offspring(members, n), n_offspring)
-
-    def estimated(
-        self, evaluated: Sequence[Candidate], losses: Mapping[Architecture, float]
-    ) -> list[Candidate]:
-        """Return what was evaluated, with estimates where selections go by others than measured errors."""
-        candidates = distinct_candidates(evaluated)
-        errors_by = self.settings.errors
-        return estimating.estimated(candidates, losses, errors_by=errors_by, space=self.space)
 
     def tell(self, evaluated: Sequence[Candidate]) -> None:
         """Keep N of (t + 1) * N by ``selection``; all of them where there are no more, as in the first round.

@@ -10,7 +10,7 @@ Differs from the paper:
   architectures. The paper evaluates once, after training.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from pydantic import Field
 
@@ -38,6 +38,10 @@ class RandomSearch(Strategy):
 
     settings: RandomSearchSettings
 
+    @property
+    def errors_by(self) -> estimating.ErrorsBy:
+        return self.settings.errors
+
     def to_train(self) -> Sequence[Architecture]:
         """Draw one uniformly random path."""
         return [self.space.sample(self.rng)]
@@ -49,14 +53,6 @@ class RandomSearch(Strategy):
             lambda n: variation.distinct(self.space, n, rng=self.rng, exclude=known),
             self.settings.population_size,
         )
-
-    def estimated(
-        self, evaluated: Sequence[Candidate], losses: Mapping[Architecture, float]
-    ) -> list[Candidate]:
-        """Return what was evaluated, with estimates where something else than measured errors decides."""
-        candidates = distinct_candidates(evaluated)
-        errors_by = self.settings.errors
-        return estimating.estimated(candidates, losses, errors_by=errors_by, space=self.space)
 
     def tell(self, evaluated: Sequence[Candidate]) -> None:
         candidates = distinct_candidates(evaluated)

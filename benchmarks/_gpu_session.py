@@ -119,7 +119,8 @@ class Session:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **self._environment, **stage.environment},
+                # What it prints is written in the order of being said: the last line tells why it ended.
+                env={**os.environ, "PYTHONUNBUFFERED": "1", **self._environment, **stage.environment},
                 start_new_session=True,
             )
             try:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from _rows import Row, finish, option_parser, store, stored
+from _rows import unpack as unpack_archive
 from _timing import median_row
 
 _ROOT = Path(__file__).parents[1]
@@ -62,7 +63,7 @@ def unpack(folder: Path) -> None:
     packages = ("cars_hw", "devices", "latency_tables", "profilers")
     packed = subprocess.run([*command, *packages], check=True, capture_output=True)
     with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
-        archive.extractall(folder, filter="data")
+        unpack_archive(archive, folder)
 
 
 def rows(found: Sequence[Mapping[str, Any]], source: str) -> list[Row]:

@@ -24,7 +24,7 @@ from statistics import fmean, median
 from typing import Any
 
 from _gpu_session import NEW_PASSES, Session, Stage
-from _rows import Row, finish, option_parser, store, stored
+from _rows import Row, finish, option_parser, store, stored, unpack
 
 _ROOT = Path(__file__).parents[1]
 _STAGES = Path(__file__).parent / "_gpu_stages.py"
@@ -169,7 +169,7 @@ def install(archive: Path, folder: Path) -> None:
     wheels = folder / "wheels"
     shutil.rmtree(wheels, ignore_errors=True)  # pip takes no two versions of one package
     with tarfile.open(archive, "r:xz") as packed:
-        packed.extractall(wheels, filter="data")
+        unpack(packed, wheels)
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-compile"]
     command += ["--upgrade", "--target", str(site), *map(str, sorted(wheels.glob("*.whl")))]
     if subprocess.run(command, check=False).returncode:

@@ -157,14 +157,13 @@ class Strategy(ABC):
     def estimated(
         self, evaluated: Sequence[Candidate], losses: Mapping[Architecture, float]
     ) -> list[Candidate]:
-        """Return what a round evaluated, each once, with estimates where ``errors_by`` asks for them.
+        """Return what a round evaluated, with estimates where ``errors_by`` asks for them.
 
         Args:
             evaluated: What ``ask`` returned, with its costs.
             losses: Mean losses on the images that the errors are of, of those of which they are told.
         """
-        candidates = distinct_candidates(evaluated)
-        return estimating.estimated(candidates, losses, errors_by=self.errors_by, space=self.space)
+        return estimating.estimated(evaluated, losses, errors_by=self.errors_by, space=self.space)
 
     @abstractmethod
     def tell(self, evaluated: Sequence[Candidate]) -> None:

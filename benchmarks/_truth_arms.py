@@ -59,19 +59,20 @@ _PAPER = {
     "strategy.crossover_share": 0.25,
     "strategy.mutated_groups": "half",
 }
+_RANDOM = {"strategy.name": "random_search", "strategy.errors": "joined"}
 ARMS: Mapping[str, Arm] = {
     "default": Arm("cars as it is", seeds=8),
-    "random_search": Arm("random search", {"strategy.name": "random_search"}, seeds=8),
+    "random_search": Arm("random search, which compares as cars does", _RANDOM, seeds=8),
     "macs": Arm(
         "cars with multiply-accumulates in place of latency",
         {"search.objectives": ["error", "parameters", "macs"]},
         seeds=8,
     ),
-    "random_joined": Arm(
-        "random search by losses joined with sizes",
-        {"strategy.name": "random_search", "strategy.errors": "joined"},
+    "random_measured": Arm(
+        "random search by errors as they were measured", {**_RANDOM, "strategy.errors": "measured"}
     ),
-    "measured": Arm("cars by errors as they were measured", {"strategy.errors": "measured"}),
+    "measured": Arm("cars by errors as they were measured", {**_PLAIN, "strategy.errors": "measured"}),
+    "screened": Arm("cars that screens what it evaluates", {"search.screening": True}),
     "members": Arm("cars that trains members alone", {"strategy.trained": "members"}),
     "plain": Arm("cars as in the paper: it trains members, and evaluates the paper's offspring", _PAPER),
     "nsga3": Arm(
@@ -83,8 +84,6 @@ ARMS: Mapping[str, Arm] = {
     "fair": Arm(
         "cars, trained by strict fairness", {"strategy.warm_up_paths": "fair", "strategy.trained": "fair"}
     ),
-    "modelled": Arm("cars, by modelled errors", {"strategy.errors": "modelled"}),
-    "averaged": Arm("cars, judged by averages of weights", {"training.weight_averaging": 0.99}),
     "evnas": Arm("EvNAS", {"strategy.name": "evnas"}),
     "evnas_hard": Arm(
         "EvNAS on decoded networks alone", {"strategy.name": "evnas", "strategy.paths": "hard"}

@@ -23,8 +23,15 @@ from cars_hw.saving.measuring import FrontMeasuring
 from cars_hw.saving.record import Generation, Part, Record, read_record, read_state
 from cars_hw.saving.replay import LoggedTrainer
 from cars_hw.saving.safe_points import Budget, Ended, EndedBy, Position, Watch
-from cars_hw.strategies._strategy import SearchFacts, Strategy
-from cars_hw.trainer import Asked, ForeseeingTrainer, PausableTrainer, SparingTrainer, Trainer
+from cars_hw.strategies._strategy import SearchFacts, Strategy, unconstrained
+from cars_hw.trainer import (
+    Asked,
+    ForeseeingTrainer,
+    LossTellingTrainer,
+    PausableTrainer,
+    SparingTrainer,
+    Trainer,
+)
 from devices.foundation import ConfigError, plugin_name
 
 #: The number of ``numerics`` that a checkpoint without one was written with.
@@ -70,7 +77,7 @@ class Search:
             another form than the first, limits and known costs may be others: its members are judged anew.
         screening: Whether new architectures are screened: of many that are drawn, those few are evaluated
             that are most promising by known costs and a model of the error. ``None``: as the strategy
-            declares, where there is a known cost.
+            declares, where there is a known cost; where errors stand behind noisy estimates, by limits alone.
         screen: Screens with settings of its own; ``None`` for the default ones.
         changed: What has changed since the latency tables were measured, which each round from now on tells.
         measuring: Measures members of fronts, and corrects known costs by that; ``None``: nobody does.
@@ -128,7 +135,10 @@ class Search:
         self._is_torn = False
         self._is_judged_anew = self._is_renewed = False
         known_costs = {objective.name: objective for objective in self.objectives[1:]}
-        strategy.begin(SearchFacts(schedule.generations, schedule.steps, known_costs, self._screen))
+        by_promise = self._screen is None or self._screen.optimism is not None
+        strategy.begin(
+            SearchFacts(schedule.generations, schedule.steps, known_costs, self._screen, by_promise)
+        )
         self._activate()
 
     def __repr__(self) -> str:
@@ -362,11 +372,20 @@ class Search:
         by_default = self.strategy.is_screened and len(self.objectives) > 1
         if not (by_default if screening is None else screening):
             return None
+        by_promise = screening is True or not self._is_estimated
+        if not by_promise and self.strategy.violation is unconstrained:
+            return None
         return Screen(
             self.objectives[1:],
             violation=self.strategy.violation,
+            optimism=1.0 if by_promise else None,
             remembers=self.trainer.has_fixed_errors,
         )
+
+    @property
+    def _is_estimated(self) -> bool:
+        """Whether losses joined with sizes stand for errors: a model of these finds what misleads."""
+        return self.strategy.errors_by == "joined" and isinstance(self.trainer, LossTellingTrainer)
 
     def _activate(self) -> None:
         """Let the trainer have weights for what the strategy searches from now on, and for nothing else.

@@ -2,7 +2,8 @@
 
 Parameters or latency of an architecture cost nothing to know; its error costs an evaluation. So many more
 architectures are drawn than are evaluated, and those are chosen that, if their errors were as low as they
-plausibly are, would add the most to what the evaluated ones dominate.
+plausibly are, would add the most to what the evaluated ones dominate. Where errors are known with much noise,
+that chooses those whose errors are modelled too low; then limits on known costs alone can choose.
 """
 
 from collections import OrderedDict
@@ -69,7 +70,8 @@ class Screen:
             itself, the pool is estimated, and what is chosen alone is known.
         violation: Total constraint violation of what limits are held against, ``(m,)``.
         pool_size: Architectures that are drawn to choose from.
-        optimism: Standard deviations by which a plausible error lies below the predicted one.
+        optimism: Standard deviations by which a plausible error lies below the predicted one; ``None``: no
+            error is modelled, and those that violate limits on known costs least are taken as they are drawn.
         remembers: Whether errors stand still, so that what was evaluated in earlier rounds still holds. Those
             of shared weights move: then each round learns from its own evaluations alone.
 
@@ -86,13 +88,13 @@ class Screen:
         *,
         violation: Callable[[tuple[float, ...]], float],
         pool_size: int = 2000,
-        optimism: float = 1.0,
+        optimism: float | None = 1.0,
         remembers: bool = False,
     ) -> None:
         if not costs:
             raise ConfigError("screening goes by known costs; name an objective beside the error")
         self._costs, self._violation = tuple(costs), violation
-        self._pool_size, self._optimism, self._remembers = pool_size, optimism, remembers
+        self._pool_size, self.optimism, self._remembers = pool_size, optimism, remembers
         self._evaluated: dict[Architecture, Candidate] = {}
         self._known: OrderedDict[Architecture, tuple[tuple[float, ...], tuple[float, ...]]] = OrderedDict()
 
@@ -107,7 +109,7 @@ class Screen:
         self._evaluated.update((candidate.architecture, candidate) for candidate in evaluated)
 
     def __call__(self, draw: Callable[[int], list[Architecture]], n: int) -> list[Architecture]:
-        """Return up to ``n`` of the architectures that ``draw`` returns, the most promising first.
+        """Return up to ``n`` of the architectures that ``draw`` returns, the most promising ones.
 
         Before anything was learnt, those that it returns first. What was evaluated already, and still holds,
         is left out.
@@ -122,7 +124,7 @@ class Screen:
         if len(pool) <= n:
             return pool
         estimators = self._estimators()
-        optimistic, limited = self._optimistic_costs(pool, estimators)
+        optimistic, limited = self._plausible_costs(pool, estimators)
         chosen = self._chosen(optimistic, limited, n)
         for _ in range(_CHOICES_ANEW if estimators is not None else 0):
             estimated = self._violations(limited[chosen])
@@ -176,13 +178,13 @@ class Screen:
         is_exact = all(estimate is cost for estimate, cost in zip(estimators, self._costs, strict=True))
         return None if is_exact else estimators
 
-    def _optimistic_costs(
+    def _plausible_costs(
         self, pool: Sequence[Architecture], estimators: Sequence[_Cost] | None
     ) -> tuple[Costs, Costs]:
         """Return the costs ``(q, m)`` that are plausible at best, and what limits are held against of them.
 
-        They are the known ones, and an optimistic error, or what stands for it. The interval of an estimated
-        cost is relatively as wide as the median one of those that were evaluated.
+        They are the known ones, and an optimistic error, or what stands for it; 0 where none is modelled. The
+        interval of an estimated cost is relatively as wide as the median one of those that were evaluated.
         """
         evaluated = self._archive()
         if estimators is None:
@@ -190,12 +192,15 @@ class Screen:
         else:
             known = as_costs([tuple(estimate(one) for estimate in estimators) for one in pool])
             bounds = known * _widths(evaluated[:, 1:], self._limited_archive()[:, 1:])
-        ranks = ranks_of(np.concatenate([evaluated[:, 1:], known]))
+        if self.optimism is None:
+            none = np.zeros(len(pool))
+            return np.column_stack([none, known]), np.column_stack([none, bounds])
+        optimism, ranks = self.optimism, ranks_of(np.concatenate([evaluated[:, 1:], known]))
 
         def optimistic(errors: NDArray[np.float64]) -> NDArray[np.float64]:
             model = ErrorModel(_options(self._evaluated), ranks[: len(evaluated)], errors)
             mean, deviation = model.predict(_options(pool), ranks[len(evaluated) :])
-            return mean - self._optimism * deviation
+            return mean - optimism * deviation
 
         compared, counted = evaluated[:, 0], self._limited_archive()[:, 0]
         errors = optimistic(compared)
@@ -243,8 +248,11 @@ class Screen:
         archive = archive[is_feasible] if is_feasible.any() else archive
         chosen = np.empty(0, dtype=np.intp)
         for level in levels(self._violations(limited), len(optimistic)):
-            best = improvement.choose(archive, optimistic[level], n - len(chosen))
-            chosen = np.append(chosen, level[best])
+            left = n - len(chosen)
+            if self.optimism is None:
+                chosen = np.append(chosen, level[:left])
+            else:
+                chosen = np.append(chosen, level[improvement.choose(archive, optimistic[level], left)])
             if len(chosen) == n:
                 break
         return chosen

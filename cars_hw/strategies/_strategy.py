@@ -39,12 +39,14 @@ class SearchFacts:
         steps: Training steps in each of them; ``None`` where there is no plan.
         known_costs: The costs that are minimised beside the error, by their names.
         screen: Chooses among new architectures before they are evaluated; ``None`` takes all.
+        by_promise: Whether it chooses by what it expects of errors, not by limits alone.
     """
 
     generations: int | None = None
     steps: int | None = None
     known_costs: Mapping[str, KnownCost] = field(default_factory=dict)
     screen: NewcomerScreen | None = None
+    by_promise: bool = True
 
 
 @dataclass(frozen=True)

@@ -212,7 +212,8 @@ class Cars(Strategy):
         wide; what is evaluated without a choice lies nearer to the members.
         """
         settings = self.settings
-        if self.facts.screen is not None and settings.pool == "paper":
+        is_screened = self.facts.screen is not None and self.facts.by_promise
+        if is_screened and settings.pool == "paper":
             return variation.PAPER
         return variation.Recipe(settings.mutation_share, settings.crossover_share, settings.mutated_groups)
 

@@ -400,6 +400,34 @@ def test_a_search_screens_as_its_strategy_says_unless_told_otherwise() -> None:
     assert [_outcome(generation) for generation in _search(screen=explicit).run()] == default
 
 
+class _TellsLosses(CurveTrainer):
+    last_loss = 1.0
+
+
+@pytest.mark.parametrize("is_limited", [False, True])
+def test_where_losses_are_joined_with_sizes_limits_alone_screen(is_limited: bool) -> None:
+    space, trainer = TinySpace(), _TellsLosses()
+    parameters = Parameters(space)
+    limit = {"violation": lambda costs: max(0.0, costs[1] - 500.0)} if is_limited else {}
+    strategy = Cars(space, np.random.default_rng(0), population_size=6, **limit)
+    search = Search(trainer, strategy, [Error(trainer), parameters], _SCHEDULE)
+    screen = strategy.facts.screen
+    if not is_limited:
+        assert screen is None
+        return
+    assert isinstance(screen, Screen)
+    assert screen.optimism is None
+    assert not strategy.facts.by_promise
+    next(iter(search.run()))
+    members = {member.architecture for member in strategy.population}
+    offspring = [architecture for architecture in strategy.ask() if architecture not in members]
+    assert offspring
+    assert all(parameters(architecture) <= 500 for architecture in offspring)
+    told = Cars(space, np.random.default_rng(0), population_size=6, **limit)
+    Search(trainer, told, [Error(trainer), parameters], _SCHEDULE, screening=True)
+    assert told.facts.by_promise
+
+
 def test_the_screen_goes_by_the_limits_of_the_strategy() -> None:
     space, trainer = TinySpace(), CurveTrainer()
     parameters = Parameters(space)

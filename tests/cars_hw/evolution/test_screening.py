@@ -96,6 +96,19 @@ def test_what_violates_a_limit_comes_last() -> None:
     assert [size(found) for found in more if size(found) > 4.0] == [5.0] * 3
 
 
+def test_by_limits_alone_what_is_drawn_first_is_taken_whatever_its_error() -> None:
+    def within(costs: tuple[float, ...]) -> float:
+        return max(0.0, costs[0] - 0.3) + max(0.0, costs[1] - 4.0)
+
+    chooser = Screen([size], violation=within, optimism=None)
+    chooser.learn([replace(one, costs=(1.0, one.costs[1])) for one in evaluated(some(40))])
+    pool = some(100, seed=3)
+    small = [found for found in pool if size(found) <= 4.0]
+    assert chooser(lambda _: pool, len(small) - 3) == small[:-3]
+    more = chooser(lambda _: pool, len(small) + 2)
+    assert more == small + [found for found in pool if size(found) == 5.0][:2]
+
+
 def test_estimates_stand_for_errors_and_limits_are_held_against_errors() -> None:
     def estimate(architecture: Architecture) -> float:
         return 1.0 - error(architecture)  # the other way round

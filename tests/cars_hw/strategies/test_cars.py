@@ -353,7 +353,7 @@ def test_where_losses_are_told_what_survives_goes_by_losses_and_sizes() -> None:
     random = np.random.default_rng(0)
     usual = [space.live_parameters(space.sample(random)) for _ in range(200)]
     larger = [np.mean([(own < other) + 0.5 * (own == other) for other in usual]) for own in sizes]
-    expected = 0.4 * (rankdata(list(losses.values())) - 1) / 39 + 0.6 * np.array(larger)
+    expected = 0.2 * (rankdata(list(losses.values())) - 1) / 39 + 0.8 * np.array(larger)
     assert [one.estimate for one in told] == pytest.approx(expected.tolist())
     assert [one.costs for one in told] == [one.costs for one in candidates]
     strategy.tell(told)

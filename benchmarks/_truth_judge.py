@@ -23,8 +23,8 @@ from cars_hw.spaces.nasbench201 import Nasbench201
 from cars_hw.tabular_trainer import TabularTrainer, read_figures
 
 Indices = NDArray[np.intp]
-#: What drives the loops that bound a search.
-REFERENCES = ("truth", "early", "parameters", "random")
+#: What bounds a search: loops driven by such numbers, and random networks.
+REFERENCES = ("truth", "early", "parameters", "random", "live")
 
 
 def judged(truth: Truth, raw: Mapping[str, Any]) -> dict[str, float]:
@@ -107,7 +107,7 @@ def _loop(truth: Truth, numbers: NDArray[np.float64], seed: int, table: Path) ->
     )
     costs = make_objectives(wanted, space, trainer, {"latency_ms": open_table(wanted.latency)})
     strategy = strategies.load("cars", space, np.random.default_rng(seed), population_size=POPULATION)
-    search = Search(trainer, strategy, costs, Schedule(1, 1, GENERATIONS))
+    search = Search(trainer, strategy, costs, Schedule(1, 1, GENERATIONS), screening=False)
     for _ in search.run():
         pass
     hidden = set(drawn("pilot"))
@@ -122,7 +122,15 @@ def _numbers(truth: Truth) -> Mapping[str, Callable[[], NDArray[np.float64]]]:
         "truth": lambda: costs[:, 0] / 100.0,
         "early": lambda: _early(truth) / 100.0,
         "parameters": lambda: 1.0 - costs[:, 1] / costs[:, 1].max(),
+        "live": lambda: _smallness(truth),
     }
+
+
+def _smallness(truth: Truth) -> NDArray[np.float64]:
+    """Return by how much live parameters are fewer than the most, as a share of these, (networks,)."""
+    space = Nasbench201()
+    live = np.array([space.live_parameters(one) for one in truth.architectures], dtype=np.float64)
+    return 1.0 - live / live.max()
 
 
 def _early(truth: Truth) -> NDArray[np.float64]:

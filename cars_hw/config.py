@@ -138,7 +138,8 @@ class SearchSection(_Section):
         generations: Generations after warm-up.
         seed: Seed of everything random in the search.
         screening: Whether of many architectures that are drawn those few are evaluated that known costs and a
-            model of the error promise most of; if left out, as the strategy declares.
+            model of the error promise most of; if left out, as the strategy declares, and by limits alone
+            where losses joined with sizes stand for errors.
         torch_device: Where weights are trained, as torch names it.
         checkpoint_every_s: Seconds from one checkpoint to the next inside a generation; a kill loses no more
             than that, and a batch.

@@ -18,14 +18,15 @@ Differs from the paper:
   ``crossover_share = 0.25`` and ``mutated_groups = "half"`` are the paper's. Figures: docs/search-quality.md.
 * New architectures are screened (evolution/screening.py): of many that are drawn by the paper's shares, those
   are evaluated that are most promising by known costs and a model of the error. Without screening, as in the
-  paper, all are.
+  paper, all are. By default losses joined with sizes are not modelled: the model would find those whose noise
+  flatters them, so limits alone screen there.
 * Generations go on training random paths of the whole space. The paper trains members alone
   (``trained = "members"``): what is trained ranks higher, survives and is trained again, and where the
   warm-up was short, small networks alone may be left; ``benchmarks/end_to_end.py`` has both as arms.
 * ``warm_up_paths = "fair"``, ``trained = "fair"``: each step trains every option of each decision once
   (strict fairness), by as many paths as the decision with the most options has, and at their cost.
 * ``selection = "nsga3"`` is pNSGA-III without its speeds: what the small model trap is shown by.
-* ``errors = "joined"``: where losses are told, selections and screening go by the loss joined with the number
+* ``errors = "joined"``: where losses are told, selections and fronts go by the loss joined with the number
   of live parameters in place of the error. Little training on shared weights ranks small networks too well;
   what a network can become follows from its size, too. Candidates keep the errors that were measured;
   ``errors = "measured"`` is the paper's. Figures: docs/results.md.

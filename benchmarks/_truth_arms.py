@@ -20,7 +20,9 @@ from cars_hw.config import SearchConfig
 from cars_hw.evolution.domination import Costs
 from cars_hw.evolution.indicators import hypervolume
 from cars_hw.ledger import Json
+from cars_hw.networks import operations
 from cars_hw.networks.architecture import Architecture, to_text
+from cars_hw.networks.graph import WEIGHTED_SUM
 from cars_hw.results.picks import pick
 from cars_hw.runs import Run
 from cars_hw.spaces import SearchSpace
@@ -205,5 +207,8 @@ def _macs(run: Run, space: SearchSpace, ledger: Mapping[str, Json]) -> float:
 
 
 def _path_macs(space: SearchSpace, architecture: Architecture, *, is_soft: bool) -> float:
-    graph = space.soft_graph(architecture).graph if is_soft else space.graph(architecture).live
-    return float(graph.macs())
+    if not is_soft:
+        return float(space.graph(architecture).live.macs())
+    # Weighted sums of options have neither convolutions nor linear layers.
+    specs = space.soft_graph(architecture).graph.specs()
+    return float(sum(operations.macs(spec) for spec in specs if spec.kind != WEIGHTED_SUM))

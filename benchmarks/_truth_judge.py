@@ -130,7 +130,8 @@ def _smallness(truth: Truth) -> NDArray[np.float64]:
     """Return by how much live parameters are fewer than the most, as a share of these, (networks,)."""
     space = Nasbench201()
     live = np.array([space.live_parameters(one) for one in truth.architectures], dtype=np.float64)
-    return 1.0 - live / live.max()
+    smallness: NDArray[np.float64] = 1.0 - live / live.max()
+    return smallness
 
 
 def _early(truth: Truth) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ import numpy as np
 from _rows import Row
 from _truth_arms import ARMS
 from numpy.typing import NDArray
-from scipy.stats import t
+from scipy.stats import t, ttest_ind
 
 Floats = NDArray[np.float64]
 
@@ -35,7 +35,21 @@ def rows(raw: Mapping[str, Any], source: str) -> list[Row]:
         found.append(_mean_row(f"end_to_end.bound.{kind}.gain", (values - blind) / (truth - blind), source))
     for arm, own in jobs.items():
         found.extend(_arm_rows(arm, own, gains[arm], source))
-    return found
+    return [*found, *_above_live(raw, gains, truth - blind, source)]
+
+
+def _above_live(
+    raw: Mapping[str, Any], gains: Mapping[str, Floats], unit: float, source: str
+) -> Iterator[Row]:
+    """Return what shared weights add to the number of live parameters, which alone drives a bound (Welch)."""
+    _, blind = bounds(raw)
+    live = (np.array([one["hypervolume"] for one in raw["bounds"]["live"]]) - blind) / unit
+    own = gains.get("default", np.empty(0))
+    if len(own) > 1:
+        found = ttest_ind(own, live, equal_var=False).confidence_interval(0.95)
+        spread = (float(found.low), float(found.high))
+        above = float(own.mean() - live.mean())
+        yield Row("end_to_end.gain.above_live", above, spread=spread, n=len(own), source=source)
 
 
 def by_arm(jobs: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:

@@ -184,7 +184,7 @@ def test_a_gain_is_0_for_the_blind_and_1_for_the_truth() -> None:
         costs = [[7.0, 1.0, 5.0]]
         return {"arm": arm, "seed": seed, "figures": figures, "ledger": ledger, "costs": costs}
 
-    bounds = {"truth": [0.9, 1.0], "random": [0.7, 0.8], "parameters": [0.6, 0.7]}
+    bounds = {"truth": [0.9, 1.0], "random": [0.7, 0.8], "parameters": [0.6, 0.7], "live": [0.81, 0.83]}
     raw = {
         "bounds": {kind: [{"hypervolume": one} for one in own] for kind, own in bounds.items()},
         "jobs": [
@@ -199,6 +199,13 @@ def test_a_gain_is_0_for_the_blind_and_1_for_the_truth() -> None:
     assert found["end_to_end.macs.gain"].figure == pytest.approx((0.0 + 0.04) / 2 / 0.2)
     assert found["end_to_end.bound.truth.gain"].figure == pytest.approx(1.0)
     assert found["end_to_end.gain.above_macs"].figure == pytest.approx((0.1 + 0.08) / 2 / 0.2)
+    above = found["end_to_end.gain.above_live"]
+    assert above.figure == pytest.approx((0.86 - 0.82) / 0.2)
+    assert above.spread is not None
+    low, high = above.spread
+    assert low < 0 < high
+    expected = stats.ttest_ind([0.5, 0.6], [0.3, 0.4], equal_var=False).confidence_interval(0.95)
+    assert (low, high) == pytest.approx((expected.low, expected.high))
     assert next(iter(found)) == "end_to_end.gain.above_macs.detectable"
     assert found["end_to_end.image_passes"].figure == 15
 

@@ -149,7 +149,7 @@ def _judged() -> Iterator[str]:
         low, high = above.spread
         added = "adds" if low > 0 else "takes away" if high < 0 else "is **not shown** to add anything"
         yield (
-            "\n* against the same loop driven by live parameters alone, with no SuperNet: the difference in gain "
+            "\n* against the same loop by live parameters alone, with no SuperNet: the difference in gain "
             f"is\n  {above.figure:+.3f} [{low:+.3f}, {high:+.3f}]; training on shared weights {added}"
         )
     yield "\n\n" + _line(["", "gain", "hypervolume", "IGD+", "regret of the knee, %", "CPU seconds", "seeds"])

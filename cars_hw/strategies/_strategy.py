@@ -29,6 +29,9 @@ Draw = Callable[[int], list[Architecture]]
 #: Chooses, of what it draws, so many architectures that are worth an evaluation; see evolution/screening.py.
 NewcomerScreen = Callable[[Draw, int], list[Architecture]]
 
+#: Steps for which architectures are drawn at once.
+_DRAWN_AHEAD = 64
+
 
 @dataclass(frozen=True)
 class SearchFacts:
@@ -145,8 +148,13 @@ class Strategy(ABC):
 
     def train(self, trainer: Trainer, steps: int) -> None:
         """Take ``steps`` training steps, each on the architectures of one ``to_train``."""
-        for _ in range(steps):
-            trainer.step(self.to_train())
+        left = steps
+        while left > 0:
+            # Some ahead: between two steps, whose tensors fill the caches, drawing takes far longer.
+            drawn = [self.to_train() for _ in range(min(left, _DRAWN_AHEAD))]
+            for architectures in drawn:
+                trainer.step(architectures)
+            left -= len(drawn)
 
     @abstractmethod
     def to_train(self) -> Sequence[Architecture]:

@@ -93,17 +93,14 @@ class _Reading:
 
     def __init__(self, graph: onnx.GraphProto, input_shapes: Sequence[Shape]) -> None:
         self._nodes = [node for node in graph.node if node.op_type != "Constant"]
+        #: The names of the nodes, in their order; some may be empty.
+        self.names = [node.name for node in self._nodes]
         self._operands = dict(_constants(graph))
         self._positions = dict(self._inputs(graph, input_shapes))
         self._channels = dict(_blocked_channels(self._nodes, self._operands))
 
-    @property
-    def names(self) -> list[str]:
-        """The names of the nodes, in their order; some may be empty."""
-        return [node.name for node in self._nodes]
-
     def graph(self) -> ExecutedGraph:
-        """Return the units of all nodes."""
+        """Return the units of all nodes, which lose their names: to be called once."""
         if not self._nodes:
             raise ProfilingError("an optimised graph without nodes computes nothing")
         return ExecutedGraph(tuple(self._read(position, node) for position, node in enumerate(self._nodes)))
@@ -122,16 +119,19 @@ class _Reading:
             yield value.name, IMAGE
 
     def _read(self, position: int, node: onnx.NodeProto) -> ExecutedNode:
-        operands = tuple(map(self._operand, node.input))
-        attributes = tuple(sorted(attribute.SerializeToString() for attribute in node.attribute))
-        channels = self._channels.get(node.output[0]) if node.output else None
-        unit, shape = _unit(node.op_type, _domain(node), operands, attributes, channels)
-        written = [name for name in node.output if name]
+        read, outputs = list(node.input), list(node.output)
+        operands = tuple(map(self._operand, read))
+        channels = self._channels.get(outputs[0]) if outputs else None
+        # What is left says what is done: nodes that do the same have the same bytes, and are read once.
+        for field in ("input", "output", "name", "doc_string"):
+            node.ClearField(field)
+        unit, shape = _unit(node.SerializeToString(), operands, channels)
+        written = [name for name in outputs if name]
         if len(written) != 1 or written[0] in self._operands:
             raise UnsupportedOperationError(f"node {position} ({unit.kind}) does not write one new tensor")
         self._operands[written[0]] = Operand(shape)
         self._positions[written[0]] = position
-        reads = [self._positions[name] for name in node.input if name in self._positions]
+        reads = [self._positions[name] for name in read if name in self._positions]
         return ExecutedNode(unit, tuple(reads))
 
     def _operand(self, name: str) -> Operand:
@@ -192,15 +192,11 @@ def _blocked_channels(
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def _unit(
-    operator: str,
-    domain: str,
-    operands: tuple[Operand, ...],
-    attributes: tuple[bytes, ...],
-    channels: int | None,
-) -> tuple[OpSpec, Shape]:
+def _unit(content: bytes, operands: tuple[Operand, ...], channels: int | None) -> tuple[OpSpec, Shape]:
     """Return the key of a node, and the shape of what it writes."""
-    named = dict(_attributes(operator, attributes))
+    node = onnx.NodeProto.FromString(content)
+    operator, domain = str(node.op_type), _domain(node)
+    named = dict(_attributes(operator, node.attribute))
     shape = output_shape(Call(operator, domain, operands, named, channels))
     inputs = [one.shape for one in operands if one.shape is not None and not one.is_constant]
     if not inputs:
@@ -227,10 +223,9 @@ def _letter(operand: Operand) -> str:
     return "w" if operand.is_constant else "i"
 
 
-def _attributes(operator: str, attributes: Iterable[bytes]) -> Iterator[tuple[str, Attribute]]:
+def _attributes(operator: str, attributes: Iterable[onnx.AttributeProto]) -> Iterator[tuple[str, Attribute]]:
     """Yield the attributes that say what work is done."""
-    for content in attributes:
-        attribute = onnx.AttributeProto.FromString(content)
+    for attribute in attributes:
         value = _value(operator, attribute)
         if attribute.name not in _IDLE and value not in ((), "", "NOTSET"):
             yield attribute.name, value

@@ -10,7 +10,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy is loaded
 
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from _rows import Row, finish, parse_options
+from _rows import Row, finish, option_parser
 from _step_cost import images
 from _timing import TIMES, median_row, taken_s
 from scipy.stats import kendalltau
@@ -217,13 +217,20 @@ def loop_rows(quick: bool) -> Iterator[Row]:
 
 
 #: Each is independent of the others.
-_CLAIMS: tuple[Callable[[bool], Iterable[Row]], ...] = (ratio_rows, share_rows, loop_rows, ranking_rows)
+_CLAIMS: Mapping[str, Callable[[bool], Iterable[Row]]] = {
+    "ratio": ratio_rows,
+    "share": share_rows,
+    "loop": loop_rows,
+    "ranking": ranking_rows,
+}
 
 
 def main() -> None:
     """Print the rows."""
-    options = parse_options(__doc__ or "")
-    finish([row for claim in _CLAIMS for row in claim(options.quick)], options)
+    parser = option_parser(__doc__ or "")
+    parser.add_argument("--only", choices=list(_CLAIMS), action="append", help="these; all if not given")
+    options = parser.parse_args()
+    finish([row for name in options.only or _CLAIMS for row in _CLAIMS[name](options.quick)], options)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """Writes docs/performance.md from the rows that benchmarks of speed left with ``--json``.
 
-usage: python scripts/performance.py FILE.json [FILE.json ...] > docs/performance.md
+Rows are kept in benchmarks/results/performance.json; new ones take the places of those of the same claims.
+
+usage: python scripts/performance.py [FILE.json ...] > docs/performance.md
 """
 
 import json
@@ -18,6 +20,9 @@ thread. A ratio is taken in one run, both sides in turns, and is the median over
 95 % interval of that median, or their range where they are fewer than nine. Quote ratios; seconds are this
 machine's. A goal that is **missed** is in bold.
 """
+
+#: The name under which rows are kept.
+_KEPT = "performance"
 
 
 class _Section(NamedTuple):
@@ -140,8 +145,15 @@ _SECTIONS = (
 
 
 def main(paths: Sequence[str]) -> None:
-    """Print the page."""
-    rows = [row for path in paths for row in json.loads(Path(path).read_text())["rows"]]
+    """Take in the rows of files, keep them, and print the page."""
+    sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
+    from _rows import store, stored
+
+    by_claim = {row["claim"]: row for row in stored(_KEPT)}
+    by_claim |= {row["claim"]: row for path in paths for row in json.loads(Path(path).read_text())["rows"]}
+    rows = list(by_claim.values())
+    if paths:
+        store(_KEPT, rows)
     sections = (_shown(section, rows) for section in _SECTIONS)
     sys.stdout.write("\n".join(filter(None, [_HEAD, *sections])))
 
@@ -165,7 +177,6 @@ def _line(row: Mapping[str, Any]) -> str:
 
 
 def _is_met(row: Mapping[str, Any]) -> bool:
-    sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
     from _rows import Row
 
     return Row(**row).is_met()

@@ -184,3 +184,9 @@ _PATH = re.compile(
 def test_every_path_that_the_documents_name_exists(page: Path) -> None:
     named = [path for path in _PATH.findall(page.read_text()) if "NAME" not in path]
     assert [path for path in named if not (_ROOT / path).exists()] == []
+
+
+def test_the_page_of_speed_is_what_its_script_writes_of_the_rows_that_are_kept() -> None:
+    script = _ROOT / "scripts" / "performance.py"
+    written = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True).stdout
+    assert (_ROOT / "docs" / "performance.md").read_text() == written

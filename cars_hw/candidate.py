@@ -116,6 +116,16 @@ class Front(tuple[Candidate, ...]):
         front.objectives, front.measured = tuple(objectives), tuple(measured)
         return front
 
+    @property
+    def compared_by(self) -> str:
+        """A line that says by what else than their errors members are compared; empty where by these."""
+        if all(member.estimate is None for member in self):
+            return ""
+        return (
+            "members are compared by estimates (strategy.errors), such as losses joined with sizes, in place "
+            "of the errors that are shown"
+        )
+
     def to_frame(self) -> "pd.DataFrame":
         """Return a row for each member: ``architecture`` as text, and its costs by their names."""
         return frame_of(self, self.objectives)

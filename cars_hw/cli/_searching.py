@@ -174,15 +174,16 @@ def measured_front(run: Run, *, command: Sequence[str], allow_changed: Collectio
 
 
 def print_front(generation: Generation) -> None:
-    """Print the front, most accurate first; latencies that were measured beside the predicted ones."""
+    """Print the front, measured latencies beside predicted ones, and what its members are compared by."""
     last = shown(generation)
     print_table(
         ["#", *last.columns(), "architecture"],
         [[str(i), *last.cells(member), to_text(member.architecture)] for i, member in enumerate(last.front)],
         title=f"front after generation {last.index}",
     )
-    for line in last.speed_lines():
-        say(line)
+    for line in (last.front.compared_by, *last.speed_lines()):
+        if line:
+            say(line)
 
 
 def print_spending(generation: Generation) -> None:

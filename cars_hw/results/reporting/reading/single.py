@@ -188,11 +188,8 @@ def _notes(
     asked = max((len(one.predictions) for one in of_tables.values()), default=0)
     if 0 < asked < n:
         notes.append(f"{asked} of the front's {n} members have intervals of predicted latencies")
-    if any(member.estimate is not None for member in read.last.front):
-        notes.append(
-            "members are compared by estimates (strategy.errors), such as losses joined with sizes, in place "
-            "of the errors that are shown"
-        )
+    if read.last.front.compared_by:
+        notes.append(read.last.front.compared_by)
     if len(drawn) < n:
         notes.append(f"{len(drawn)} of the front's {n} members are drawn, for which the page has room")
     return [*notes, *read.last.speed_lines(), *read.last.changed]

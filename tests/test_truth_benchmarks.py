@@ -258,6 +258,17 @@ def test_the_page_of_results_says_what_has_not_been_run() -> None:
     assert "# Does it work?" in written
 
 
+def test_the_readme_has_the_gain_that_was_judged() -> None:
+    from _rows import stored
+    from _truth_figures import rows
+
+    gain = next(row for row in rows(stored("end_to_end"), "stored") if row.claim == "end_to_end.gain")
+    assert gain.spread is not None
+    low, high = gain.spread
+    told = f"it gains {gain.figure:.2f} (95 %: {low:.2f} to {high:.2f}; {gain.n} seeds)"
+    assert told in " ".join((_ROOT / "README.md").read_text().split())
+
+
 def _published() -> Path:
     folder = Path(os.environ.get("CARS_HW_DATA", _ROOT.parent / "shared" / "data"))
     if not (folder / "nb201").is_dir():

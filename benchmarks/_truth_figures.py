@@ -67,8 +67,8 @@ def bounds(raw: Mapping[str, Any]) -> tuple[float, float]:
 
 
 def interval(values: Floats) -> tuple[float, float] | None:
-    """Return the 95 % interval of the mean by Student's t; ``None`` for a single value."""
-    if len(values) < 2:
+    """Return the 95 % interval of the mean by Student's t; ``None`` for one value, or an infinite one."""
+    if len(values) < 2 or not np.isfinite(values).all():
         return None
     margin = float(t.ppf(0.975, len(values) - 1)) * _standard_error(values)
     return float(values.mean()) - margin, float(values.mean()) + margin

@@ -143,14 +143,14 @@ def _judged() -> Iterator[str]:
         base = f"end_to_end.gain.above_{rival}"
         if base in by_claim:
             difference = _told_apart(by_claim[base], by_claim[f"{base}.detectable"])
-            yield f"\n* against {rival.replace('_', ' ')}: {difference}"
+            yield _point(f"against {rival.replace('_', ' ')}: {difference}")
     above = by_claim.get("end_to_end.gain.above_live")
     if above is not None:
         low, high = above.spread
         added = "adds" if low > 0 else "takes away" if high < 0 else "is **not shown** to add anything"
-        yield (
-            "\n* against the same loop by live parameters alone, with no SuperNet: the difference in gain "
-            f"is\n  {above.figure:+.3f} [{low:+.3f}, {high:+.3f}]; training on shared weights {added}"
+        yield _point(
+            "against the same loop by live parameters alone, with no SuperNet: the difference in gain is "
+            f"{above.figure:+.3f} [{low:+.3f}, {high:+.3f}]; training on shared weights {added}"
         )
     yield "\n\n" + _line(["", "gain", "hypervolume", "IGD+", "regret of the knee, %", "CPU seconds", "seeds"])
     yield "|---" * 7 + "|\n"
@@ -164,6 +164,10 @@ def _judged() -> Iterator[str]:
     if saved is not None:
         won = _text(saved.figure, saved.spread)
         yield f"\nLatency in place of multiply-accumulates wins {won} ms at equal error.\n"
+
+
+def _point(text: str) -> str:
+    return f"\n{textwrap.fill(text, 118, initial_indent='* ', subsequent_indent='  ')}"
 
 
 def _named(base: str) -> str:

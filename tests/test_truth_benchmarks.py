@@ -159,6 +159,7 @@ def test_intervals_are_students_and_the_detectable_difference_has_its_power() ->
     expected = stats.ttest_1samp(values, 0.0).confidence_interval(0.95)
     assert interval(values) == pytest.approx((expected.low, expected.high))
     assert interval(values[:1]) is None
+    assert interval(np.array([0.1, np.inf, np.inf])) is None
     rng = np.random.default_rng(0)
     shift, drawn = detectable(values), rng.normal(0.0, values.std(ddof=1), (4000, 8))
     power = (stats.ttest_1samp(drawn + shift, 0.0, axis=1).pvalue < 0.05).mean()

@@ -259,6 +259,26 @@ def test_the_page_of_results_says_what_has_not_been_run() -> None:
     assert "# Does it work?" in written
 
 
+def test_losses_that_are_looked_up_are_the_recorded_ones_and_as_noisy_elsewhere() -> None:
+    _published()
+    import emulated
+    from _nb201 import load
+    from _rank_figures import estimates, published
+
+    truth, name = load(), emulated.RECORDED[0]
+    found = emulated.losses_of(truth, name, 0)
+    networks = published("judged")
+    own = np.array([truth.index[one] for one in networks.architectures])
+    told = estimates(emulated.STORE.read(name), networks, "judged")["loss"]
+    usual = told <= np.quantile(told, 0.99)
+    assert found[own][usual] == pytest.approx(told[usual])
+    others = np.delete(found, own)
+    assert np.log(others).std() == pytest.approx(np.log(told[usual]).std(), rel=0.2)
+    trainer = emulated.LookedUpLosses(dict(zip(truth.architectures, found.tolist(), strict=True)))
+    trainer.accuracy(truth.architectures[7])
+    assert trainer.last_loss == found[7]
+
+
 def test_the_readme_has_the_gain_that_was_judged() -> None:
     from _rows import stored
     from _truth_figures import rows

@@ -23,9 +23,8 @@ Floats = NDArray[np.float64]
 #: Errors as they were measured; losses joined with sizes; or errors by a model of all.
 ErrorsBy = Literal["measured", "joined", "modelled"]
 
-#: Shares of the ranks by loss and by size, where both are joined. Chosen by searches that looked up losses as
-#: those of ``benchmarks/ranking.py``, by accuracies on other images and latencies of other devices than the
-#: searches of ``benchmarks/end_to_end.py`` are judged by; these train weights of their own.
+#: Shares of the ranks by loss and by size, where both are joined. Chosen by ``benchmarks/emulated.py``, by
+#: accuracies on other images and latencies of other devices than ``benchmarks/end_to_end.py`` judges by.
 _LOSS_SHARE, _SIZE_SHARE = 0.2, 0.8
 #: Random networks whose sizes are the usual ones.
 _USUAL = 200

@@ -264,12 +264,13 @@ def test_losses_that_are_looked_up_are_the_recorded_ones_and_as_noisy_elsewhere(
     import emulated
     from _nb201 import load
     from _rank_figures import estimates, published
+    from ranking import STORE
 
     truth, name = load(), emulated.RECORDED[0]
     found = emulated.losses_of(truth, name, 0)
     networks = published("judged")
     own = np.array([truth.index[one] for one in networks.architectures])
-    told = estimates(emulated.STORE.read(name), networks, "judged")["loss"]
+    told = estimates(STORE.read(name), networks, "judged")["loss"]
     usual = told <= np.quantile(told, 0.99)
     assert found[own][usual] == pytest.approx(told[usual])
     others = np.delete(found, own)

@@ -156,11 +156,9 @@ def search(folder: Path, wanted: SearchConfig) -> dict[str, Any] | None:
         return None
     record, space = run.record(), make_space(wanted)
     front = record.history[-1].front
-    left = [member for member in front if member.architecture not in set(drawn("pilot"))]
-    chosen = greedy([member.ranked for member in left])
     ledger = record.history[-1].ledger
     return {
-        "chosen": [to_text(left[place].architecture) for place in chosen],
+        "chosen": [to_text(one) for one in chosen_of(front)],
         "knee": to_text(pick(front, "knee").architecture),
         "front": [_described(member) for member in front],
         "objectives": list(front.objectives),
@@ -169,6 +167,13 @@ def search(folder: Path, wanted: SearchConfig) -> dict[str, Any] | None:
         "macs": _macs(run, space, ledger),
         "cpu_s": cpu_s(folder),
     }
+
+
+def chosen_of(front: Sequence[Candidate]) -> list[Architecture]:
+    """Return the members that are judged, by what the search compares them by; none of the pilot is."""
+    hidden = set(drawn("pilot"))
+    left = [member for member in front if member.architecture not in hidden]
+    return [left[place].architecture for place in greedy([member.ranked for member in left])]
 
 
 def greedy(costs: Sequence[Sequence[float]], n: int = K) -> list[int]:

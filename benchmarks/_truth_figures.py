@@ -29,27 +29,24 @@ def rows(raw: Mapping[str, Any], source: str) -> list[Row]:
         Row("end_to_end.hypervolume.truth", truth, n=len(raw["bounds"]["truth"]), source=source),
         Row("end_to_end.hypervolume.blind", blind, n=len(raw["bounds"]["random"]), source=source),
     ]
+    bounding = {}
     for kind, own in raw["bounds"].items():
         values = np.array([one["hypervolume"] for one in own])
+        bounding[kind] = (values - blind) / (truth - blind)
         found.append(_mean_row(f"end_to_end.bound.{kind}.hypervolume", values, source))
-        found.append(_mean_row(f"end_to_end.bound.{kind}.gain", (values - blind) / (truth - blind), source))
+        found.append(_mean_row(f"end_to_end.bound.{kind}.gain", bounding[kind], source))
     for arm, own in jobs.items():
         found.extend(_arm_rows(arm, own, gains[arm], source))
-    return [*found, *_above_live(raw, gains, truth - blind, source)]
+    if len(gains.get("default", ())) > 1:
+        found.append(_above_live(gains["default"], bounding["live"], source))
+    return found
 
 
-def _above_live(
-    raw: Mapping[str, Any], gains: Mapping[str, Floats], unit: float, source: str
-) -> Iterator[Row]:
+def _above_live(own: Floats, live: Floats, source: str) -> Row:
     """Return what shared weights add to the number of live parameters, which alone drives a bound (Welch)."""
-    _, blind = bounds(raw)
-    live = (np.array([one["hypervolume"] for one in raw["bounds"]["live"]]) - blind) / unit
-    own = gains.get("default", np.empty(0))
-    if len(own) > 1:
-        found = ttest_ind(own, live, equal_var=False).confidence_interval(0.95)
-        spread = (float(found.low), float(found.high))
-        above = float(own.mean() - live.mean())
-        yield Row("end_to_end.gain.above_live", above, spread=spread, n=len(own), source=source)
+    found = ttest_ind(own, live, equal_var=False).confidence_interval(0.95)
+    above, spread = float(own.mean() - live.mean()), (float(found.low), float(found.high))
+    return Row("end_to_end.gain.above_live", above, spread=spread, n=len(own), source=source)
 
 
 def by_arm(jobs: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from _nb201 import FOLDER, Device, Truth
 from _rank_settings import drawn
-from _truth_arms import ARMS, GENERATIONS, POPULATION, K, config, greedy
+from _truth_arms import ARMS, GENERATIONS, POPULATION, K, chosen_of, config, greedy
 from numpy.typing import NDArray
 
 from cars_hw import strategies
@@ -87,7 +87,9 @@ def reference(truth: Truth, kind: str, seed: int, table: Path) -> dict[str, Any]
         order = (truth.architectures[place] for place in rng.permutation(len(truth.architectures)))
         chosen = [one for _, one in zip(range(K), (one for one in order if one not in hidden), strict=False)]
     else:
-        chosen = _loop(truth, _numbers(truth)[kind](), seed, table)
+        accuracies = (1.0 - _numbers(truth)[kind]()).tolist()
+        known = zip(truth.architectures, accuracies, strict=True)
+        chosen = looped(TabularTrainer({one: (accuracy,) for one, accuracy in known}), seed, table)
     return {"kind": kind, "seed": seed, "chosen": [to_text(one) for one in chosen]}
 
 
@@ -98,21 +100,18 @@ def whole(truth: Truth) -> dict[str, Any]:
     return {"chosen": [to_text(truth.architectures[device.front[place]]) for place in chosen]}
 
 
-def _loop(truth: Truth, numbers: NDArray[np.float64], seed: int, table: Path) -> list[Architecture]:
-    """Run the default's search with ``numbers``, (networks,), for errors; return what its front gives."""
+def looped(
+    trainer: TabularTrainer, seed: int, table: Path, *, is_screened: bool = False
+) -> list[Architecture]:
+    """Run the default's search on what ``trainer`` looks up; return what its front gives."""
     wanted = config(ARMS["default"], seed, 1.0, table=table, images=table)
     space = make_space(wanted)
-    trainer = TabularTrainer(
-        {one: (1.0 - float(number),) for one, number in zip(truth.architectures, numbers, strict=True)}
-    )
     costs = make_objectives(wanted, space, trainer, {"latency_ms": open_table(wanted.latency)})
     strategy = strategies.load("cars", space, np.random.default_rng(seed), population_size=POPULATION)
-    search = Search(trainer, strategy, costs, Schedule(1, 1, GENERATIONS), screening=False)
+    search = Search(trainer, strategy, costs, Schedule(1, 1, GENERATIONS), screening=is_screened)
     for _ in search.run():
         pass
-    hidden = set(drawn("pilot"))
-    left = [member for member in search.front if member.architecture not in hidden]
-    return [left[place].architecture for place in greedy([member.costs for member in left])]
+    return chosen_of(search.front)
 
 
 def _numbers(truth: Truth) -> Mapping[str, Callable[[], NDArray[np.float64]]]:
@@ -121,16 +120,14 @@ def _numbers(truth: Truth) -> Mapping[str, Callable[[], NDArray[np.float64]]]:
     return {
         "truth": lambda: costs[:, 0] / 100.0,
         "early": lambda: _early(truth) / 100.0,
-        "parameters": lambda: 1.0 - costs[:, 1] / costs[:, 1].max(),
-        "live": lambda: _smallness(truth),
+        "parameters": lambda: _smallness(costs[:, 1]),
+        "live": lambda: _smallness(np.array([*map(Nasbench201().live_parameters, truth.architectures)])),
     }
 
 
-def _smallness(truth: Truth) -> NDArray[np.float64]:
-    """Return by how much live parameters are fewer than the most, as a share of these, (networks,)."""
-    space = Nasbench201()
-    live = np.array([space.live_parameters(one) for one in truth.architectures], dtype=np.float64)
-    smallness: NDArray[np.float64] = 1.0 - live / live.max()
+def _smallness(sizes: NDArray[Any]) -> NDArray[np.float64]:
+    """Return by how much sizes, (networks,), are below the largest, as a share of it."""
+    smallness: NDArray[np.float64] = 1.0 - sizes / sizes.max()
     return smallness
 
 

@@ -13,32 +13,28 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy is loaded
 
 import json
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from itertools import combinations, product
 from pathlib import Path
 from unittest import mock
 
 import numpy as np
-from _nb201 import Device, Truth, elsewhere, load
+from _nb201 import Truth, elsewhere, load
 from _rank_figures import estimates, published
 from _rows import Row, finish, parse_options, store, stored
-from _truth_arms import ARMS, GENERATIONS, POPULATION, config, greedy
 from _truth_figures import interval
+from _truth_judge import looped
 from end_to_end import make_extract
 from numpy.typing import NDArray
 from ranking import STORE
 
-from cars_hw import strategies
-from cars_hw.assembly import make_objectives, make_space, open_table
 from cars_hw.evolution import estimating
 from cars_hw.ledger import Weights
 from cars_hw.networks.architecture import Architecture
-from cars_hw.search import Schedule, Search
 from cars_hw.tabular_trainer import TabularTrainer
 
 Floats = NDArray[np.float64]
-Indices = NDArray[np.intp]
 
 RESULTS = "emulated"
 RECORDED = ("judged.rate4.seed0", "judged.rate4.seed1", "judged.fair-triple.seed0")
@@ -111,25 +107,14 @@ def _pairs(options: NDArray[np.int64]) -> Floats:
     return found
 
 
-def chosen_by(truth: Truth, losses: Floats, seed: int, *, is_screened: bool, table: Path) -> Indices:
-    """Return the networks that a search by such losses chooses."""
-    wanted = config(ARMS["default"], seed, 1.0, table=table, images=table)
-    space = make_space(wanted)
-    trainer = LookedUpLosses(dict(zip(truth.architectures, losses.tolist(), strict=True)))
-    costs = make_objectives(wanted, space, trainer, {"latency_ms": open_table(wanted.latency)})
-    strategy = strategies.load("cars", space, np.random.default_rng(seed), population_size=POPULATION)
-    search = Search(trainer, strategy, costs, Schedule(1, 1, GENERATIONS), screening=is_screened)
-    for _ in search.run():
-        pass
-    front = search.front
-    return np.array([truth.index[front[i].architecture] for i in greedy([one.ranked for one in front])])
-
-
 def rows() -> Iterator[Row]:
     """Search by each share, screened and not, for each recorded SuperNet and seed."""
     truth = load()
     devices = elsewhere(truth)
-    emulated = [losses_of(truth, name, number) for number, name in enumerate(RECORDED)]
+    emulated = [
+        dict(zip(truth.architectures, losses_of(truth, name, number).tolist(), strict=True))
+        for number, name in enumerate(RECORDED)
+    ]
     with tempfile.TemporaryDirectory() as folder:
         table = make_extract(Path(folder)) / "pixel3.jsonl"
         for share, is_screened in product(SHARES, (False, True)):
@@ -138,18 +123,14 @@ def rows() -> Iterator[Row]:
                 mock.patch.object(estimating, "_SIZE_SHARE", 1.0 - share),
             ):
                 chosen = [
-                    chosen_by(truth, losses, seed, is_screened=is_screened, table=table)
+                    looped(LookedUpLosses(losses), seed, table, is_screened=is_screened)
                     for losses, seed in product(emulated, SEEDS)
                 ]
-            found = np.array([_judged(devices, one) for one in chosen])
+            places = [np.array([truth.index[one] for one in own]) for own in chosen]
+            found = np.array([np.mean([device.judge(own)[0] for device in devices]) for own in places])
             name = f"emulated.hypervolume.share{share * 100:.0f}{'.screened' if is_screened else ''}"
             yield Row(name, float(found.mean()), spread=interval(found), n=len(found))
             print(f"{name}: {found.mean():.4f}", flush=True)
-
-
-def _judged(devices: Sequence[Device], chosen: Indices) -> float:
-    """Return the mean hypervolume, by all of the devices, of the networks."""
-    return float(np.mean([device.judge(chosen)[0] for device in devices]))
 
 
 def main() -> None:

@@ -148,13 +148,11 @@ class Strategy(ABC):
 
     def train(self, trainer: Trainer, steps: int) -> None:
         """Take ``steps`` training steps, each on the architectures of one ``to_train``."""
-        left = steps
-        while left > 0:
+        for start in range(0, steps, _DRAWN_AHEAD):
             # Some ahead: between two steps, whose tensors fill the caches, drawing takes far longer.
-            drawn = [self.to_train() for _ in range(min(left, _DRAWN_AHEAD))]
+            drawn = [self.to_train() for _ in range(min(steps - start, _DRAWN_AHEAD))]
             for architectures in drawn:
                 trainer.step(architectures)
-            left -= len(drawn)
 
     @abstractmethod
     def to_train(self) -> Sequence[Architecture]:

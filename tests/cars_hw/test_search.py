@@ -404,17 +404,23 @@ class _TellsLosses(CurveTrainer):
     last_loss = 1.0
 
 
-@pytest.mark.parametrize("is_limited", [False, True])
-def test_where_losses_are_joined_with_sizes_limits_alone_screen(is_limited: bool) -> None:
+def test_where_losses_are_joined_with_sizes_and_nothing_is_limited_nothing_is_screened() -> None:
+    space, trainer = TinySpace(), _TellsLosses()
+    strategy = Cars(space, np.random.default_rng(0), population_size=6)
+    Search(trainer, strategy, [Error(trainer), Parameters(space)], _SCHEDULE)
+    assert strategy.facts.screen is None
+
+
+def test_where_losses_are_joined_with_sizes_limits_alone_screen() -> None:
     space, trainer = TinySpace(), _TellsLosses()
     parameters = Parameters(space)
-    limit = {"violation": lambda costs: max(0.0, costs[1] - 500.0)} if is_limited else {}
-    strategy = Cars(space, np.random.default_rng(0), population_size=6, **limit)
+
+    def violation(costs: tuple[float, ...]) -> float:
+        return max(0.0, costs[1] - 500.0)
+
+    strategy = Cars(space, np.random.default_rng(0), population_size=6, violation=violation)
     search = Search(trainer, strategy, [Error(trainer), parameters], _SCHEDULE)
     screen = strategy.facts.screen
-    if not is_limited:
-        assert screen is None
-        return
     assert isinstance(screen, Screen)
     assert screen.optimism is None
     assert not strategy.facts.by_promise
@@ -423,7 +429,7 @@ def test_where_losses_are_joined_with_sizes_limits_alone_screen(is_limited: bool
     offspring = [architecture for architecture in strategy.ask() if architecture not in members]
     assert offspring
     assert all(parameters(architecture) <= 500 for architecture in offspring)
-    told = Cars(space, np.random.default_rng(0), population_size=6, **limit)
+    told = Cars(space, np.random.default_rng(0), population_size=6, violation=violation)
     Search(trainer, told, [Error(trainer), parameters], _SCHEDULE, screening=True)
     assert told.facts.by_promise
 

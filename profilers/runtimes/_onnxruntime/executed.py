@@ -65,8 +65,9 @@ def named_units(content: bytes, input_shapes: Sequence[Shape]) -> dict[str, OpSp
         ProfilingError: As ``executed_graph`` says.
     """
     reading = _Reading(_parsed(content), input_shapes)
-    often = Counter(reading.names)
-    named = zip(reading.names, reading.graph().nodes, strict=True)
+    names = reading.names
+    often = Counter(names)
+    named = zip(names, reading.graph().nodes, strict=True)
     return {name: node.unit for name, node in named if name and often[name] == 1}
 
 
@@ -93,11 +94,14 @@ class _Reading:
 
     def __init__(self, graph: onnx.GraphProto, input_shapes: Sequence[Shape]) -> None:
         self._nodes = [node for node in graph.node if node.op_type != "Constant"]
-        #: The names of the nodes, in their order; some may be empty.
-        self.names = [node.name for node in self._nodes]
         self._operands = dict(_constants(graph))
         self._positions = dict(self._inputs(graph, input_shapes))
         self._channels = dict(_blocked_channels(self._nodes, self._operands))
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the nodes, in their order; some may be empty, and all are after ``graph``."""
+        return [node.name for node in self._nodes]
 
     def graph(self) -> ExecutedGraph:
         """Return the units of all nodes, which lose their names: to be called once."""

@@ -12,7 +12,7 @@ from cars_hw.results.exporting.images import JudgingImages, PixelJudging
 from cars_hw.results.exporting.options import FileOptions
 from profilers import Description, FileFormat, nhwc_shape
 
-_PACKAGES = ("cars-hw", "torch", "numpy")
+_PACKAGES = ("cars-hw", "numpy")
 _WHITE = 255.0
 
 OutputsAre = Literal["logits", "probabilities"]
@@ -81,6 +81,8 @@ def description(
 
 def file_facts(name: str, content: bytes, made_by: FileFormat) -> dict[str, Json]:
     """Return what is known of a file when it is written, for its card."""
+    import torch  # loaded by now: it has written the file
+
     return {
         "file": name,
         "sha256": hashlib.sha256(content).hexdigest(),
@@ -88,6 +90,8 @@ def file_facts(name: str, content: bytes, made_by: FileFormat) -> dict[str, Json
         "versions": {
             "python": platform.python_version(),
             **{name: metadata.version(name) for name in (*_PACKAGES, *made_by.packages)},
+            # Its distribution does not say whether it is built for CUDA, or for a processor alone.
+            "torch": str(torch.__version__),
         },
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
     }

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from importlib import metadata
 from typing import Literal
 
+import torch
+
 from cars_hw.ledger import Json
 from cars_hw.results.exporting.images import JudgingImages, PixelJudging
 from cars_hw.results.exporting.options import FileOptions
@@ -81,8 +83,6 @@ def description(
 
 def file_facts(name: str, content: bytes, made_by: FileFormat) -> dict[str, Json]:
     """Return what is known of a file when it is written, for its card."""
-    import torch  # loaded by now: it has written the file
-
     return {
         "file": name,
         "sha256": hashlib.sha256(content).hexdigest(),

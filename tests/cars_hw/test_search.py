@@ -411,43 +411,38 @@ def test_where_losses_are_joined_with_sizes_and_nothing_is_limited_nothing_is_sc
     assert strategy.facts.screen is None
 
 
-def test_where_losses_are_joined_with_sizes_limits_alone_screen() -> None:
-    space, trainer = TinySpace(), _TellsLosses()
-    parameters = Parameters(space)
+def _limited(trainer: CurveTrainer, *, screening: bool | None = None) -> Search:
+    """Return a search for networks of up to 500 parameters."""
+    space = TinySpace()
 
     def violation(costs: tuple[float, ...]) -> float:
         return max(0.0, costs[1] - 500.0)
 
     strategy = Cars(space, np.random.default_rng(0), population_size=6, violation=violation)
-    search = Search(trainer, strategy, [Error(trainer), parameters], _SCHEDULE)
-    screen = strategy.facts.screen
-    assert isinstance(screen, Screen)
-    assert screen.optimism is None
-    assert not strategy.facts.by_promise
-    next(iter(search.run()))
+    return Search(trainer, strategy, [Error(trainer), Parameters(space)], _SCHEDULE, screening=screening)
+
+
+def _require_small_offspring(search: Search) -> None:
+    list(itertools.islice(search.run(), 1))
+    strategy, parameters = search.strategy, Parameters(TinySpace())
     members = {member.architecture for member in strategy.population}
     offspring = [architecture for architecture in strategy.ask() if architecture not in members]
     assert offspring
     assert all(parameters(architecture) <= 500 for architecture in offspring)
-    told = Cars(space, np.random.default_rng(0), population_size=6, violation=violation)
-    Search(trainer, told, [Error(trainer), parameters], _SCHEDULE, screening=True)
-    assert told.facts.by_promise
+
+
+def test_where_losses_are_joined_with_sizes_limits_alone_screen() -> None:
+    search = _limited(_TellsLosses())
+    facts = search.strategy.facts
+    assert isinstance(facts.screen, Screen)
+    assert facts.screen.optimism is None
+    assert not facts.by_promise
+    _require_small_offspring(search)
+    assert _limited(_TellsLosses(), screening=True).strategy.facts.by_promise
 
 
 def test_the_screen_goes_by_the_limits_of_the_strategy() -> None:
-    space, trainer = TinySpace(), CurveTrainer()
-    parameters = Parameters(space)
-
-    def violation(costs: tuple[float, ...]) -> float:
-        return max(0.0, costs[1] - 500.0)
-
-    strategy = Cars(space, np.random.default_rng(0), population_size=6, violation=violation)
-    search = Search(trainer, strategy, [Error(trainer), parameters], _SCHEDULE)
-    list(itertools.islice(search.run(), 1))
-    members = {member.architecture for member in strategy.population}
-    offspring = [architecture for architecture in strategy.ask() if architecture not in members]
-    assert offspring
-    assert all(parameters(architecture) <= 500 for architecture in offspring)
+    _require_small_offspring(_limited(CurveTrainer()))
 
 
 def test_where_errors_stand_still_nothing_is_screened_in_twice() -> None:

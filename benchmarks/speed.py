@@ -11,14 +11,14 @@ import subprocess
 import sys
 import tempfile
 import tracemalloc
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy is loaded
 
 import numpy as np
-from _rows import Row, finish, parse_options
+from _rows import Row, finish, option_parser
 from _step_cost import dense_rows, host_rows, peak_rows, plain_rows, quick_rows
 from _timing import TIMES, median_row, taken_s
 from numpy.typing import NDArray
@@ -202,24 +202,26 @@ def _prepared_s(cache: str) -> float:
 
 
 #: Each is independent of the others.
-_CLAIMS: tuple[Callable[[bool], Iterable[Row]], ...] = (
-    selection_rows,
-    startup_rows,
-    memory_rows,
-    screening_rows,
-    prepare_rows,
-    host_rows,
-    plain_rows,
-    quick_rows,
-    dense_rows,
-    peak_rows,
-)
+_CLAIMS: Mapping[str, Callable[[bool], Iterable[Row]]] = {
+    "selection": selection_rows,
+    "startup": startup_rows,
+    "memory": memory_rows,
+    "screening": screening_rows,
+    "prepare": prepare_rows,
+    "host": host_rows,
+    "plain": plain_rows,
+    "quick": quick_rows,
+    "dense": dense_rows,
+    "peak": peak_rows,
+}
 
 
 def main() -> None:
     """Print the rows."""
-    options = parse_options(__doc__ or "")
-    finish([row for claim in _CLAIMS for row in claim(options.quick)], options)
+    parser = option_parser(__doc__ or "")
+    parser.add_argument("--only", choices=list(_CLAIMS), action="append", help="these; all if not given")
+    options = parser.parse_args()
+    finish([row for name in options.only or _CLAIMS for row in _CLAIMS[name](options.quick)], options)
 
 
 if __name__ == "__main__":

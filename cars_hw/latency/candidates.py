@@ -115,6 +115,12 @@ def _lightest(same: _Same) -> Architecture:
     space = same.space
 
     def weight(architecture: Architecture) -> tuple[float, float, float]:
+        if parts := space.parts(architecture):
+            return (
+                sum(one.macs for one in parts),
+                sum(len(one.specs) for one in parts),
+                sum(one.parameters for one in parts),
+            )
         graph = space.deployed(architecture)
         live = graph.live
         if not graph.is_connected:

@@ -81,12 +81,13 @@ class SpaceContract:
             assert set(graph.specs()) <= set(space.all_operations(scale))
             assert graph == space.graph(member, scale)
 
-    def test_parts_if_told_apart_are_the_deployed_network_all_of_which_is_live(self) -> None:
+    def test_parts_if_told_apart_are_the_deployed_network_all_live_and_connected(self) -> None:
         space = self._space()
         for member in _members(space):
             specs = Counter(spec for part in space.parts(member) for spec in part.specs)
             graph = space.deployed(member)
             assert not specs or specs == Counter(graph.specs()) == Counter(graph.live.specs())
+            assert not specs or graph.is_connected
             assert space.live_parameters(member) == graph.live.parameters()
 
     def test_the_image_and_the_classes_are_those_announced(self) -> None:

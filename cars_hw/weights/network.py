@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from cars_hw.networks.graph import IMAGE, Graph
+from cars_hw.networks.graph import IMAGE, Graph, Node
 from cars_hw.weights import modules
 
 
@@ -35,8 +35,14 @@ class Network(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Map images (n, c, h, w) to the output of the last node: (n, classes)."""
-        units = [self.units[module_name(node.slot)] for node in self._running.nodes]
-        return run(self._running, units, image)
+        return run(self._running, [unit for _, unit in self._units_of(self._running)], image)
+
+    def composition(self) -> list[tuple[Node, nn.Module]]:
+        """Return the nodes that reach the output, and the module of each; runtimes lower them one by one."""
+        return self._units_of(self.graph.live)
+
+    def _units_of(self, graph: Graph) -> list[tuple[Node, nn.Module]]:
+        return [(node, self.units[module_name(node.slot)]) for node in graph.nodes]
 
 
 def run(graph: Graph, units: Sequence[nn.Module], image: Tensor) -> Tensor:

@@ -26,10 +26,12 @@ def lower(
     *,
     input_dtype: Literal["float32", "uint8"] = "float32",
     is_batch_dynamic: bool = False,
+    is_folded: bool = True,
 ) -> bytes:
     """Return ``module`` in evaluation mode as a checked ONNX model; equal modules give equal bytes.
 
-    Constants are folded, and so is a batch normalisation into the convolution before it. The inputs are
+    Constants are folded, and so is a batch normalisation into the convolution before it, where it is not said
+    otherwise: then all that a module has learnt is there by its name. The inputs are
     called "input", "input_1" and so on, the output "output".
 
     Args:
@@ -37,6 +39,7 @@ def lower(
         input_shapes: Shape of each input, with the batch first.
         input_dtype: Of each input.
         is_batch_dynamic: Whether the model takes any number of images at once, a size that it calls "batch".
+        is_folded: Whether something is computed beforehand.
 
     Raises:
         UnsupportedOperationError: An operation of the module has no form in ONNX.
@@ -46,7 +49,7 @@ def lower(
     dtype = {"float32": torch.float32, "uint8": torch.uint8}[input_dtype]
     inputs = tuple(torch.zeros(shape, dtype=dtype, device=device) for shape in input_shapes)
     free = {name: {0: "batch"} for name in (*names, OUTPUT_NAME)} if is_batch_dynamic else None
-    file = io.BytesIO()
+    file, mode = io.BytesIO(), torch.onnx.TrainingMode
     with evaluating(module), _legacy_exporter_allowed():
         try:
             torch.onnx.export(
@@ -54,6 +57,8 @@ def lower(
                 inputs,
                 file,  # type: ignore[arg-type]  # dynamo=False takes file objects, the annotation omits them
                 dynamo=False,  # many times faster; ONNX Runtime optimises both to the same graph
+                training=mode.EVAL if is_folded else mode.PRESERVE,
+                do_constant_folding=is_folded,
                 opset_version=OPSET,
                 input_names=names,
                 output_names=[OUTPUT_NAME],

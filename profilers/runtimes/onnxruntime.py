@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,6 +61,8 @@ from profilers.runtimes._runtime import LoweredModel, OperatorTime, Runtime, Sam
 
 if TYPE_CHECKING:  # a process that runs what others have lowered loads no torch
     from torch import nn
+
+    from profilers.runtimes._onnxruntime.composed import ComposedNetworks
 
 
 class OnnxRuntime(Runtime):
@@ -225,10 +228,8 @@ class OnnxRuntime(Runtime):
             case _ if workload.recipe:  # then torch's output is kept with it
                 return self._lowered(workload)[0]
             case build:
-                from profilers.lowering.onnx import lower  # loads torch
-
                 with torch_threads(self.threads):
-                    return lower(build(), self._as_run(workload.spec).input_shapes)
+                    return self._written(build(), self._as_run(workload.spec))
 
     def _lowered(self, workload: Workload) -> tuple[bytes, Array | None]:
         """Return the model, and torch's output for random inputs: (n, c, h, w), or (n, classes) of a network.
@@ -243,11 +244,22 @@ class OnnxRuntime(Runtime):
         return kept_model(workload.recipe, spec, "onnx", lambda: self._lowered_now(build, spec))
 
     def _lowered_now(self, build: "Callable[[], nn.Module]", spec: OpSpec) -> tuple[bytes, Array]:
-        from profilers.lowering.onnx import lower  # loads torch
-
         with torch_threads(self.threads):
             module = build()
-            return lower(module, spec.input_shapes), torch_output(module, random_inputs(spec))
+            return self._written(module, spec), torch_output(module, random_inputs(spec))
+
+    def _written(self, module: "nn.Module", spec: OpSpec) -> bytes:
+        """Return the model of a module: of a network, by those of its operations."""
+        from profilers.lowering.onnx import lower  # loads torch
+
+        composed = self._composed.model(module, self.settings.batch)
+        return lower(module, spec.input_shapes) if composed is None else composed
+
+    @cached_property
+    def _composed(self) -> "ComposedNetworks":
+        from profilers.runtimes._onnxruntime.composed import ComposedNetworks  # loads torch
+
+        return ComposedNetworks()
 
     def _as_run(self, spec: OpSpec) -> OpSpec:
         """Return what one call computes: ``spec`` of as many images as a batch has."""

@@ -1,14 +1,17 @@
-"""What a counter of executed units is given: the nodes of a network, and which of them are live.
+"""The nodes of a network, as a counter of executed units and a module name them, and which of them are live.
 
 What a counter is, ``UnitCounter``, stands beside ``Runtime``, which makes it.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from latency_tables import IMAGE, OpSpec
 from profilers.errors import ProfilingError
+
+if TYPE_CHECKING:  # networks are counted without torch
+    from torch import nn
 
 
 class NetworkNode(Protocol):
@@ -27,6 +30,18 @@ class NetworkNode(Protocol):
     @property
     def inputs(self) -> tuple[str, ...]:
         """Slots of earlier nodes; what is no slot is the image."""
+        ...
+
+
+@runtime_checkable
+class ComposedModule(Protocol):
+    """A module that computes a network of operations, each by a module of its own."""
+
+    def composition(self) -> "Sequence[tuple[NetworkNode, nn.Module]]":
+        """Return the operations that reach the output, in topological order, and what computes each.
+
+        Modules of one operation differ in what they have learnt alone.
+        """
         ...
 
 

@@ -1,6 +1,6 @@
-"""Networks stitched for counting are executed as the exported ones: every space, under ONNX Runtime."""
+"""Networks stitched to be counted or measured are executed as exported ones: every space, ONNX Runtime."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import numpy as np
@@ -30,17 +30,25 @@ def members(space: SearchSpace, n: int) -> Iterator[Architecture]:
 
 
 def require_equal(space: SearchSpace, architectures: Iterator[Architecture]) -> None:
-    """Check that stitched and exported networks of all ``architectures`` are executed alike."""
+    """Check that networks of all ``architectures`` are executed alike: counted, measured and exported."""
     runtime, device = runtimes.load("onnxruntime"), Cpu.connect("")
     counter = runtime.counter(modules.build)
     for seed, architecture in enumerate(dict.fromkeys(architectures)):
         graph = space.deployed(architecture)
-        workload = Workload(network_spec(graph), partial(exported, graph, seed))
-        assert counter.executed(graph.nodes).counts == runtime.executed(workload, device).counts, architecture
+        key, build = network_spec(graph), partial(network, graph, seed)
+        counts = counter.executed(graph.nodes).counts
+        assert counts == runtime.executed(Workload(key, build), device).counts, architecture
+        as_whole = Workload(key, partial(undivided, build))
+        assert counts == runtime.executed(as_whole, device).counts, architecture
 
 
-def exported(graph: Graph, seed: int) -> nn.Module:
+def network(graph: Graph, seed: int) -> nn.Module:
     return learnt(Network.untrained(graph), seed)
+
+
+def undivided(build: Callable[[], nn.Module]) -> nn.Module:
+    """Return a module that does not tell what it is made of: it is exported as a whole."""
+    return nn.Sequential(build())
 
 
 @pytest.mark.parametrize("name", spaces.names())

@@ -10,7 +10,8 @@ from latency_tables import ExecutedGraph, OpSpec
 from profilers.runtimes._onnxruntime.executed import executed_graph
 from profilers.runtimes._onnxruntime.one_node import one_node_model
 from profilers.runtimes._onnxruntime.session import ON_PROCESSOR, Sessions, optimised, optimiser_identity
-from profilers.runtimes._onnxruntime.stitching import Stitcher, image_shape
+from profilers.runtimes._onnxruntime.stitching import image_shape
+from profilers.runtimes._onnxruntime.untrained import UntrainedNetworks
 from profilers.runtimes._reference import batched
 from profilers.runtimes._runtime import LoweredModel, Workload
 from profilers.units.counter import LiveNode, NetworkNode, live_nodes
@@ -32,7 +33,7 @@ class OnnxCounter:
         self, build: Callable[[OpSpec], nn.Module], provider: Sessions = ON_PROCESSOR, *, batch: int = 1
     ) -> None:
         self._provider, self._batch = provider, batch
-        self._stitcher = Stitcher(build)
+        self._networks = UntrainedNetworks(build)
         self._graph = lru_cache(_REMEMBERED)(self._counted)
 
     @property
@@ -51,14 +52,14 @@ class OnnxCounter:
         Raises:
             UnsupportedOperationError: An operation has no form in ONNX.
         """
-        return LoweredModel(self._stitcher.model(self._live(nodes)), is_optimised=False)
+        return LoweredModel(self._networks.model(self._live(nodes)), is_optimised=False)
 
     def workload(self, unit: OpSpec) -> Workload:
         """Return a model of one node that is ``unit``: see ``UnitCounter``."""
         return Workload(unit, LoweredModel(one_node_model(unit), is_optimised=True))
 
     def _counted(self, live: tuple[LiveNode, ...]) -> ExecutedGraph:
-        model = self._stitcher.model(live)
+        model = self._networks.model(live)
         graph = optimised(model, subject="a network", provider=self._provider)
         return executed_graph(graph, [image_shape(live)])
 

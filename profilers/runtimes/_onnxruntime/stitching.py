@@ -1,4 +1,4 @@
-"""Networks stitched together from the models of their operations, each lowered once.
+"""Models of networks, stitched together from the models of their operations, each lowered once.
 
 To ONNX Runtime's optimiser, the result is what lowering the whole network gives: the same nodes, with
 weights and statistics of their own at each place, as trained ones have them. What an operation has not
@@ -6,11 +6,10 @@ learnt, such as the zeros of a convolution that only cuts a connection, is one c
 """
 
 import hashlib
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-import numpy as np
 import onnx
 import torch
 from onnx import helper
@@ -24,84 +23,92 @@ from profilers.runtimes._reference import torch_threads
 from profilers.units.counter import LiveNode
 
 _IR_VERSION = 8
-
-_FLOAT, _FLOAT_BYTES = onnx.TensorProto.FLOAT, 4
+_FLOAT = onnx.TensorProto.FLOAT
 
 #: What an operation learns is drawn from between these: variances are positive.
-_LOWEST, _HIGHEST = 0.5, 1.5
+LOWEST, HIGHEST = 0.5, 1.5
 
 
 @dataclass(frozen=True)
-class _Operation:
+class Operation:
     """The model of one operation.
 
     Attributes:
         nodes: In order; they read "input", "input_1" and so on, and write "output".
+        output: The shape of "output".
         weights: The shapes of what it learns, by name.
         constants: What it never learns, by name; each named by its content.
     """
 
     nodes: tuple[onnx.NodeProto, ...]
+    output: Shape
     weights: Mapping[str, Shape]
     constants: Mapping[str, onnx.TensorProto]
 
 
-class Stitcher:
-    """Makes models of networks from the operations that it knows.
+@dataclass(frozen=True, eq=False)
+class Place:
+    """An operation where it stands in a network.
 
-    Args:
-        build: Makes the module of an operation that it does not know yet.
+    Attributes:
+        node: What it is, and reads.
+        operation: Its model.
+        learnt: The names of its weights here, by those that they have in the model.
     """
 
-    def __init__(self, build: Callable[[OpSpec], nn.Module]) -> None:
-        self._build = build
-        self._operations: dict[OpSpec, _Operation] = {}
-        self._random = b""
+    node: LiveNode
+    operation: Operation
+    learnt: Mapping[str, str]
 
-    def model(self, nodes: Sequence[LiveNode]) -> bytes:
-        """Return an ONNX model of a network.
 
-        Raises:
-            UnsupportedOperationError: It has an operation without a form in ONNX, or reads no image.
-        """
-        operations = [self._operation(node.spec) for node in nodes]
-        graph = onnx.GraphProto(name="network")
-        graph.input.append(helper.make_tensor_value_info(INPUT_NAME, _FLOAT, image_shape(nodes)))
-        graph.output.append(helper.make_tensor_value_info(_output(len(nodes) - 1), _FLOAT, None))
-        for position, (node, operation) in enumerate(zip(nodes, operations, strict=True)):
-            _add_nodes(graph, operation, position, node.inputs)
-        graph.initializer.extend(self._initialisers(operations))
-        model = onnx.ModelProto(ir_version=_IR_VERSION, graph=graph)
-        model.opset_import.append(helper.make_opsetid("", OPSET))
-        content: bytes = model.SerializeToString()
-        return content
+def lowered_operation(spec: OpSpec, module: nn.Module, *, is_folded: bool = True) -> Operation:
+    """Lower an operation twice, having learnt different things: what both have is constant.
 
-    def _operation(self, spec: OpSpec) -> _Operation:
-        if spec not in self._operations:
-            self._operations[spec] = _lowered(spec, self._build)
-        return self._operations[spec]
+    Args:
+        spec: The operation.
+        module: Computes it.
+        is_folded: As of ``lower``; of what is not, what is learnt has its names.
 
-    def _initialisers(self, operations: Sequence[_Operation]) -> Iterator[onnx.TensorProto]:
-        """Yield weights of their own for each place, then the constants of all."""
-        weights = [
-            (_name(position, name), shape)
-            for position, operation in enumerate(operations)
-            for name, shape in operation.weights.items()
-        ]
-        random = self._random_bytes(len(weights) + max((_size(shape) for _, shape in weights), default=0))
-        for number, (name, shape) in enumerate(weights):
-            start, end = _FLOAT_BYTES * number, _FLOAT_BYTES * (number + _size(shape))
-            yield onnx.TensorProto(name=name, data_type=_FLOAT, dims=shape, raw_data=random[start:end])
-        yield from {
-            constant.name: constant for operation in operations for constant in operation.constants.values()
-        }.values()
+    Raises:
+        UnsupportedOperationError: It has no form in ONNX.
+    """
+    with torch_threads(1), _as_learnt(module):
+        graphs = []
+        for seed in range(2):
+            _learn(module, seed)
+            model = onnx.load_model_from_string(lower(module, spec.input_shapes, is_folded=is_folded))
+            graphs.append(model.graph)
+    learnt, (held, others) = graphs[0], [dict(_held(graph)) for graph in graphs]
+    constants = {name: tensor for name, tensor in held.items() if tensor == others.get(name)}
+    weights = {name: tuple(tensor.dims) for name, tensor in held.items() if name not in constants}
+    nodes = tuple(_nameless(node) for node in learnt.node if node.output[0] not in held)
+    output = tuple(size.dim_value for size in learnt.output[0].type.tensor_type.shape.dim)
+    return Operation(nodes, output, weights, constants)
 
-    def _random_bytes(self, numbers: int) -> bytes:
-        """Return at least so many random float32: drawing them for each network would take longer."""
-        if len(self._random) < _FLOAT_BYTES * numbers:
-            drawn = np.random.default_rng(0).uniform(_LOWEST, _HIGHEST, 2 * numbers)
-            self._random = drawn.astype(np.float32).tobytes()
-        return self._random
+
+def stitched(places: Sequence[Place], weights: Iterable[onnx.TensorProto]) -> bytes:
+    """Return an ONNX model of a network, of the inputs and outputs that ``lower`` gives it.
+
+    Args:
+        places: Its operations, in topological order; the last one is the output.
+        weights: What all of them have learnt, each tensor once.
+
+    Raises:
+        UnsupportedOperationError: It reads no image.
+    """
+    graph, last = onnx.GraphProto(name="network"), places[-1]
+    image = image_shape([place.node for place in places])
+    graph.input.append(helper.make_tensor_value_info(INPUT_NAME, _FLOAT, image))
+    graph.output.append(helper.make_tensor_value_info(OUTPUT_NAME, _FLOAT, last.operation.output))
+    for position, place in enumerate(places):
+        prefix = "" if place is last else f"{position}."
+        graph.node.extend(_renamed(place, prefix))
+    graph.initializer.extend(weights)
+    graph.initializer.extend(_constants(place.operation for place in places))
+    model = onnx.ModelProto(ir_version=_IR_VERSION, graph=graph)
+    model.opset_import.append(helper.make_opsetid("", OPSET))
+    content: bytes = model.SerializeToString()
+    return content
 
 
 def image_shape(nodes: Sequence[LiveNode]) -> Shape:
@@ -116,33 +123,33 @@ def image_shape(nodes: Sequence[LiveNode]) -> Shape:
     raise UnsupportedOperationError("a network that reads no image has no executed graph")
 
 
-def _lowered(spec: OpSpec, build: Callable[[OpSpec], nn.Module]) -> _Operation:
-    """Lower an operation twice, having learnt different things: what both have is constant."""
-    with torch_threads(1), torch.random.fork_rng(devices=[]):
-        module = build(spec)
-        graphs = []
-        for seed in range(2):
-            _learn(module, seed)
-            model = onnx.load_model_from_string(lower(module, spec.input_shapes))
-            graphs.append(model.graph)
-    learnt, other = graphs
-    others = {tensor.name: tensor.SerializeToString() for tensor in other.initializer}
-    weights: dict[str, Shape] = {}
-    constants = dict(_held(learnt))
-    for tensor in learnt.initializer:
-        if tensor.SerializeToString() != others.get(tensor.name):
-            weights[tensor.name] = tuple(tensor.dims)
-        else:
-            constants[tensor.name] = _constant(tensor)
-    nodes = tuple(_nameless(node) for node in learnt.node if node.output[0] not in constants)
-    return _Operation(nodes, weights, constants)
+def named_by_content(tensor: onnx.TensorProto) -> onnx.TensorProto:
+    """Return ``tensor`` with a name made of its content."""
+    constant = onnx.TensorProto()
+    constant.CopyFrom(tensor)
+    constant.name = ""
+    constant.name = f"constant.{hashlib.sha256(constant.SerializeToString()).hexdigest()[:32]}"
+    return constant
 
 
 def _held(graph: onnx.GraphProto) -> Iterator[tuple[str, onnx.TensorProto]]:
-    """Yield the constants that nodes hold, which in one network are the same tensor where they are equal."""
+    """Yield tensors that are not computed, by name: those that nodes hold, too."""
+    for tensor in graph.initializer:
+        yield tensor.name, named_by_content(tensor)
     for node in graph.node:
         if node.op_type == "Constant" and node.attribute[0].name == "value":
-            yield node.output[0], _constant(node.attribute[0].t)
+            yield node.output[0], named_by_content(node.attribute[0].t)
+
+
+@contextmanager
+def _as_learnt(module: nn.Module) -> Iterator[None]:
+    """Give a module, when it is left, what it has learnt now."""
+    learnt = {name: tensor.clone() for name, tensor in module.state_dict().items()}
+    try:
+        yield
+    finally:
+        for name, tensor in module.state_dict().items():
+            tensor.copy_(learnt[name])
 
 
 def _learn(module: nn.Module, seed: int) -> None:
@@ -150,16 +157,7 @@ def _learn(module: nn.Module, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     for tensor in module.state_dict().values():
         if tensor.is_floating_point():
-            tensor.uniform_(_LOWEST, _HIGHEST, generator=generator)
-
-
-def _constant(tensor: onnx.TensorProto) -> onnx.TensorProto:
-    """Return ``tensor`` with a name made of its content."""
-    constant = onnx.TensorProto()
-    constant.CopyFrom(tensor)
-    constant.name = ""
-    constant.name = f"constant.{hashlib.sha256(constant.SerializeToString()).hexdigest()[:32]}"
-    return constant
+            tensor.uniform_(LOWEST, HIGHEST, generator=generator)
 
 
 def _nameless(node: onnx.NodeProto) -> onnx.NodeProto:
@@ -169,30 +167,25 @@ def _nameless(node: onnx.NodeProto) -> onnx.NodeProto:
     return copied
 
 
-def _add_nodes(graph: onnx.GraphProto, operation: _Operation, position: int, inputs: Sequence[int]) -> None:
-    """Append the nodes of an operation, with names of their own for all that they write."""
-    names = {name: constant.name for name, constant in operation.constants.items()}
-    names |= {"": ""}
-    names |= {
-        INPUT_NAME if i == 0 else f"{INPUT_NAME}_{i}": INPUT_NAME if read == IMAGE else _output(read)
-        for i, read in enumerate(inputs)
-    }
-    for node in operation.nodes:
-        added = graph.node.add()
+def _constants(operations: Iterable[Operation]) -> Iterable[onnx.TensorProto]:
+    """Return the constants of all operations, each once."""
+    return {
+        constant.name: constant for operation in operations for constant in operation.constants.values()
+    }.values()
+
+
+def _renamed(place: Place, prefix: str) -> Iterator[onnx.NodeProto]:
+    """Yield the nodes of an operation, with names of their own for all that they write."""
+    names = {name: constant.name for name, constant in place.operation.constants.items()}
+    names |= place.learnt
+    for i, read in enumerate(place.node.inputs):
+        name = INPUT_NAME if i == 0 else f"{INPUT_NAME}_{i}"
+        names[name] = INPUT_NAME if read == IMAGE else f"{read}.{OUTPUT_NAME}"
+    names[""] = ""
+    for node in place.operation.nodes:
+        names |= {name: f"{prefix}{name}" for name in node.output if name}
+        added = onnx.NodeProto()
         added.CopyFrom(node)
-        for i, name in enumerate(node.input):
-            added.input[i] = names[name] if name in names else _name(position, name)
-        for i, name in enumerate(node.output):
-            added.output[i] = _name(position, name) if name else ""
-
-
-def _output(position: int) -> str:
-    return _name(position, OUTPUT_NAME)
-
-
-def _name(position: int, name: str) -> str:
-    return f"{position}.{name}"
-
-
-def _size(shape: Shape) -> int:
-    return math.prod(shape)
+        added.input[:] = [names[name] for name in node.input]
+        added.output[:] = [names[name] for name in node.output]
+        yield added

@@ -162,7 +162,7 @@ def search(folder: Path, wanted: SearchConfig) -> dict[str, Any] | None:
         "knee": to_text(pick(front, "knee").architecture),
         "front": [_described(member) for member in front],
         "objectives": list(front.objectives),
-        "population": len(record.history[-1].population),
+        "members": [_described(member) for member in record.history[-1].population],
         "ledger": ledger,
         "macs": _macs(run, space, ledger),
         "cpu_s": cpu_s(folder),

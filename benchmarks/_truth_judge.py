@@ -14,6 +14,7 @@ from _nb201 import FOLDER, Device, Truth
 from _rank_settings import drawn
 from _truth_arms import ARMS, GENERATIONS, POPULATION, K, chosen_of, config, greedy
 from numpy.typing import NDArray
+from scipy.stats import kendalltau
 
 from cars_hw import strategies
 from cars_hw.assembly import make_objectives, make_space, open_table
@@ -32,7 +33,8 @@ def judged(truth: Truth, raw: Mapping[str, Any]) -> dict[str, float]:
 
     Args:
         truth: All networks.
-        raw: Has ``chosen`` and, of a search, ``knee``: texts of architectures.
+        raw: Has ``chosen`` and, of a search, ``knee``, texts of architectures; and perhaps ``members``, its
+            last population, of which is told how well their errors on shared weights rank them.
     """
     device, choices = _pixel3(truth), Nasbench201().choices
     chosen = np.array([truth.index[from_text(text, choices)] for text in raw["chosen"]])
@@ -41,6 +43,11 @@ def judged(truth: Truth, raw: Mapping[str, Any]) -> dict[str, float]:
     figures["error"] = float(device.costs[chosen, 0].min())
     if "knee" in raw:
         figures["regret"] = regret(device, truth.index[from_text(raw["knee"], choices)])
+    if "members" in raw:
+        places = [truth.index[from_text(member["architecture"], choices)] for member in raw["members"]]
+        errors = [member["costs"][0] for member in raw["members"]]
+        tau = float(kendalltau(errors, device.costs[places, 0]).statistic)
+        figures |= {"tau": tau} if np.isfinite(tau) else {}  # equal errors rank nothing
     return figures
 
 

@@ -201,7 +201,11 @@ def _claims() -> Iterator[str]:
         "{trap}": f"gain with speeds: {shown('plain.gain')}; without: {shown('nsga3.gain')}",
         "{decoding}": f"gain with them: {shown('evnas.gain')}; with 1 and 0: {shown('evnas_hard.gain')}",
         "{rounds}": f"gain by rounds: {shown('nse.gain')}; by one: {shown('nse_one_round.gain')}",
-        "{pruning}": f"gain with it: {shown('g_evonas.gain')}; without: {shown('g_evonas_unpruned.gain')}",
+        "{pruning}": (
+            f"tau of its last population with it: {shown('g_evonas.tau')}; without: "
+            f"{shown('g_evonas_unpruned.tau')}; gain with it: {shown('g_evonas.gain')}; without: "
+            f"{shown('g_evonas_unpruned.gain')}"
+        ),
         "{evnas}": f"least error of 20 members, %: {shown('evnas.error')}",
     }
     yield _CLAIMS

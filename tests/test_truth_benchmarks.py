@@ -329,6 +329,7 @@ def test_a_small_search_is_run_hidden_and_judged_by_another_process(
         pytest.skip(str(error))
     raw = results.read("random_search.seed0")
     assert 1 <= len(raw["chosen"]) <= 20
+    assert {one["architecture"] for one in raw["members"]} >= set(raw["chosen"])
     judged = end_to_end.judge(results, seeds=1)
     assert judged["bounds"]["whole"][0]["hypervolume"] > judged["bounds"]["random"][0]["hypervolume"]
     (job,) = judged["jobs"]

@@ -44,17 +44,17 @@ class ComposedNetworks:
             return None
         nodes, units = zip(*module.composition(), strict=True)
         live = [replace(node, spec=batched(node.spec, batch)) for node in live_nodes(nodes)]
-        places, weights = list[Place](), dict[str, onnx.TensorProto]()
+        places, weights = list[Place](), list[onnx.TensorProto]()
         for node, unit in zip(live, units, strict=True):
             operation, state = self._operation(node.spec, unit), unit.state_dict()
             if not operation.weights.keys() <= state.keys():
                 return None
             learnt = {name: named_by_content(_tensor(state[name])) for name in operation.weights}
             places.append(Place(node, operation, {name: tensor.name for name, tensor in learnt.items()}))
-            weights |= {tensor.name: tensor for tensor in learnt.values()}
+            weights += learnt.values()
         if all(IMAGE not in node.inputs for node in live):
             return None
-        content = stitched(places, weights.values())
+        content = stitched(places, weights)
         onnx.checker.check_model(content)
         return content
 

@@ -91,7 +91,7 @@ def stitched(places: Sequence[Place], weights: Iterable[onnx.TensorProto]) -> by
 
     Args:
         places: Its operations, in topological order; the last one is the output.
-        weights: What all of them have learnt, each tensor once.
+        weights: What all of them have learnt, by names that tensors of other content have not.
 
     Raises:
         UnsupportedOperationError: It reads no image.
@@ -103,8 +103,8 @@ def stitched(places: Sequence[Place], weights: Iterable[onnx.TensorProto]) -> by
     for position, place in enumerate(places):
         prefix = "" if place is last else f"{position}."
         graph.node.extend(_renamed(place, prefix))
-    graph.initializer.extend(weights)
-    graph.initializer.extend(_constants(place.operation for place in places))
+    constants = [tensor for place in places for tensor in place.operation.constants.values()]
+    graph.initializer.extend({tensor.name: tensor for tensor in (*weights, *constants)}.values())
     model = onnx.ModelProto(ir_version=_IR_VERSION, graph=graph)
     model.opset_import.append(helper.make_opsetid("", OPSET))
     content: bytes = model.SerializeToString()
@@ -165,13 +165,6 @@ def _nameless(node: onnx.NodeProto) -> onnx.NodeProto:
     copied.CopyFrom(node)
     copied.name = ""
     return copied
-
-
-def _constants(operations: Iterable[Operation]) -> Iterable[onnx.TensorProto]:
-    """Return the constants of all operations, each once."""
-    return {
-        constant.name: constant for operation in operations for constant in operation.constants.values()
-    }.values()
 
 
 def _renamed(place: Place, prefix: str) -> Iterator[onnx.NodeProto]:

@@ -66,6 +66,19 @@ def test_equal_tensors_are_one_as_in_what_is_exported() -> None:
     assert [weights(content), weights(lower(network, [SHAPE], is_folded=False))] == [3, 3]
 
 
+def test_a_tensor_may_be_learnt_in_one_place_and_fixed_in_another() -> None:
+    zero = OpSpec.of("zero", SHAPE, out=4, stride=1)
+    pointwise = OpSpec.of("relu_conv_bn", SHAPE, out=4, kernel=1, stride=1, affine=1)
+    nodes = [Node("0", zero, (IMAGE,)), Node("1", pointwise, (IMAGE,))]
+    nodes.append(Node("2", OpSpec.of("sum", SHAPE, inputs=2), ("0", "1")))
+    network = Network.untrained(Graph(tuple(nodes))).eval()
+    convolution = next(part for part in network.units["1"].modules() if isinstance(part, nn.Conv2d))
+    nn.init.zeros_(convolution.weight)
+    content = ComposedNetworks().model(network)
+    assert content is not None
+    assert not outputs(content, torch.ones(SHAPE)).any()
+
+
 def test_the_modules_keep_what_they_have_learnt() -> None:
     network = chain(modules.build(CONV), modules.build(CONV))
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}

@@ -138,8 +138,8 @@ def _arm_rows(arm: str, own: Sequence[Mapping[str, Any]], gains: Floats, source:
         ("n", ""),
     ):
         yield _mean_row(f"{base}.{name}", _figures(own, name), source, unit=unit)
-    if all("tau" in one["figures"] for one in own):
-        yield _mean_row(f"{base}.tau", _figures(own, "tau"), source)
+    if ranking := [one for one in own if "tau" in one["figures"]]:
+        yield _mean_row(f"{base}.tau", _figures(ranking, "tau"), source)
     yield _mean_row(f"{base}.cpu_s", _figures(own, "cpu_s"), source, unit="s")
     yield _mean_row(f"{base}.macs", _figures(own, "macs"), source)
     passes = np.array([one["ledger"]["training_images"] + one["ledger"]["evaluation_images"] for one in own])

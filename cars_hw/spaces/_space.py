@@ -171,7 +171,8 @@ class SearchSpace(ABC):
         """Return what ``deployed(architecture)`` is made of, where that is known without spelling it out.
 
         Networks of a space share parts: what is a sum over operations takes far less time by them. Together
-        they have the specs of the whole graph, and of its live nodes, for these are all. It is connected.
+        they have the specs of the whole graph, and of its live nodes, for these are all. It is a connected
+        network.
 
         Returns:
             None, where a space does not tell its parts apart; it then is spelled out.

@@ -37,7 +37,7 @@ class Network(nn.Module):
         """Map images (n, c, h, w) to the output of the last node: (n, classes)."""
         return run(self._running, [unit for _, unit in self._units_of(self._running)], image)
 
-    def composition(self) -> list[tuple[Node, nn.Module]]:
+    def composed_of(self) -> list[tuple[Node, nn.Module]]:
         """Return the nodes that reach the output, and the module of each; runtimes lower them one by one."""
         return self._units_of(self.graph.live)
 

@@ -37,10 +37,11 @@ class NetworkNode(Protocol):
 class ComposedModule(Protocol):
     """A module that computes a network of operations, each by a module of its own."""
 
-    def composition(self) -> "Sequence[tuple[NetworkNode, nn.Module]]":
+    def composed_of(self) -> "Sequence[tuple[NetworkNode, nn.Module]]":
         """Return the operations that reach the output, in topological order, and what computes each.
 
-        Modules of one operation differ in what they have learnt alone.
+        There is at least one. Modules of one operation differ in their state alone, and there in what has a
+        name; what has none, such as a buffer that is not persistent, is the same in all.
         """
         ...
 

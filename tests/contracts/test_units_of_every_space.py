@@ -1,6 +1,7 @@
 """Networks stitched to be counted or measured are executed as exported ones: every space, ONNX Runtime."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from torch import nn
 
 from cars_hw import spaces
+from cars_hw.latency.contents import network_workload
 from cars_hw.networks.architecture import Architecture
 from cars_hw.networks.graph import Graph, network_spec
 from cars_hw.spaces._space import SearchSpace
@@ -55,6 +57,20 @@ def undivided(build: Callable[[], nn.Module]) -> nn.Module:
 def test_a_few_small_networks_of_a_space_are_counted_as_exported(name: str) -> None:
     space = small(name)
     require_equal(space, iter([*members(space, 1)][-2:]))
+
+
+@pytest.mark.parametrize("is_distinct", [True, False])
+@pytest.mark.parametrize("name", spaces.names())
+def test_untrained_networks_that_are_measured_are_executed_as_exported(name: str, is_distinct: bool) -> None:
+    space = small(name)
+    runtime, device = runtimes.load("onnxruntime", batch=2), Cpu.connect("")
+    for architecture in [*members(space, 1)][-2:]:
+        workload = replace(network_workload(space, architecture, is_distinct=is_distinct), recipe="")
+        build = workload.source
+        assert callable(build)
+        as_whole = replace(workload, source=partial(undivided, build))
+        one, other = (runtime.executed(each, device).counts for each in (workload, as_whole))
+        assert one == other, architecture
 
 
 @pytest.mark.slow

@@ -35,15 +35,17 @@ class ComposedNetworks:
 
         Returns:
             ``None`` where it cannot be made of its operations, and is to be exported as a whole: it does not
-            tell them, one has learnt what its model has not by the same name, or none reads the image.
+            tell them, one has learnt what its state does not name, or none reads the image.
 
         Raises:
             UnsupportedOperationError: An operation has no form in ONNX.
         """
         if not isinstance(module, ComposedModule):
             return None
-        nodes, units = zip(*module.composition(), strict=True)
+        nodes, units = zip(*module.composed_of(), strict=True)
         live = [replace(node, spec=batched(node.spec, batch)) for node in live_nodes(nodes)]
+        if all(IMAGE not in node.inputs for node in live):
+            return None
         places, weights = list[Place](), list[onnx.TensorProto]()
         for node, unit in zip(live, units, strict=True):
             operation, state = self._operation(node.spec, unit), unit.state_dict()
@@ -52,8 +54,6 @@ class ComposedNetworks:
             learnt = {name: named_by_content(_tensor(state[name])) for name in operation.weights}
             places.append(Place(node, operation, {name: tensor.name for name, tensor in learnt.items()}))
             weights += learnt.values()
-        if all(IMAGE not in node.inputs for node in live):
-            return None
         content = stitched(places, weights)
         onnx.checker.check_model(content)
         return content
@@ -65,4 +65,4 @@ class ComposedNetworks:
 
 
 def _tensor(values: Tensor) -> onnx.TensorProto:
-    return numpy_helper.from_array(np.ascontiguousarray(values.detach().numpy()))
+    return numpy_helper.from_array(np.ascontiguousarray(values.detach().cpu().numpy()))

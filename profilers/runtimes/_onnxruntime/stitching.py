@@ -1,8 +1,8 @@
-"""Models of networks, stitched together from the models of their operations, each lowered once.
+"""Models of networks, stitched together from models of their operations, which are lowered for all networks.
 
-To ONNX Runtime's optimiser, the result is what lowering the whole network gives: the same nodes, with
-weights and statistics of their own at each place, as trained ones have them. What an operation has not
-learnt, such as the zeros of a convolution that only cuts a connection, is one constant for all of its places.
+To ONNX Runtime's optimiser, the result is what lowering the whole network gives: the same nodes, with what
+is learnt at each place. What an operation has not learnt, such as the zeros of a convolution that only cuts a
+connection, is one constant for all of its places.
 """
 
 import hashlib
@@ -67,7 +67,7 @@ def lowered_operation(spec: OpSpec, module: nn.Module, *, is_folded: bool = True
     Args:
         spec: The operation.
         module: Computes it.
-        is_folded: As of ``lower``; of what is not, what is learnt has its names.
+        is_folded: As of ``lower``.
 
     Raises:
         UnsupportedOperationError: It has no form in ONNX.
@@ -125,11 +125,11 @@ def image_shape(nodes: Sequence[LiveNode]) -> Shape:
 
 def named_by_content(tensor: onnx.TensorProto) -> onnx.TensorProto:
     """Return ``tensor`` with a name made of its content."""
-    constant = onnx.TensorProto()
-    constant.CopyFrom(tensor)
-    constant.name = ""
-    constant.name = f"constant.{hashlib.sha256(constant.SerializeToString()).hexdigest()[:32]}"
-    return constant
+    named = onnx.TensorProto()
+    named.CopyFrom(tensor)
+    named.name = ""
+    named.name = f"tensor.{hashlib.sha256(named.SerializeToString()).hexdigest()[:32]}"
+    return named
 
 
 def _held(graph: onnx.GraphProto) -> Iterator[tuple[str, onnx.TensorProto]]:

@@ -18,6 +18,7 @@ from profilers.runtimes._onnxruntime.stitching import (
     lowered_operation,
     stitched,
 )
+from profilers.runtimes._reference import torch_threads
 from profilers.units.counter import LiveNode
 
 _FLOAT, _FLOAT_BYTES = onnx.TensorProto.FLOAT, 4
@@ -51,7 +52,7 @@ class UntrainedNetworks:
 
     def _operation(self, spec: OpSpec) -> Operation:
         if spec not in self._operations:
-            with torch.random.fork_rng(devices=[]):
+            with torch_threads(1), torch.random.fork_rng(devices=[]):
                 self._operations[spec] = lowered_operation(spec, self._build(spec))
         return self._operations[spec]
 

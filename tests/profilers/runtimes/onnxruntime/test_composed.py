@@ -15,6 +15,8 @@ from latency_tables.spec import OpSpec
 from profilers.lowering.onnx import lower
 from profilers.runtimes._onnxruntime.composed import ComposedNetworks
 from profilers.runtimes._reference import RELATIVE_TOLERANCE, SCALE_TOLERANCE
+from profilers.runtimes._runtime import Workload
+from profilers.runtimes.onnxruntime import OnnxRuntime
 from tests.fakes.networks import normalised_network, random_images
 from tests.fakes.small_spaces import small
 
@@ -59,11 +61,17 @@ def chain(*units: nn.Module) -> Network:
 
 
 def test_equal_tensors_are_one_as_in_what_is_exported() -> None:
-    network = Network.untrained(Graph(tuple(Node(f"{i}", CONV, (IMAGE,)) for i in range(2)))).eval()
+    network = chain(modules.build(CONV), modules.build(CONV))
     content = ComposedNetworks().model(network)
     assert content is not None
-    # One convolution is live; scales and variances are all one, shifts and means all zero.
-    assert [weights(content), weights(lower(network, [SHAPE], is_folded=False))] == [3, 3]
+    # Two convolutions; scales and variances are all one, shifts and means all zero.
+    assert [weights(content), weights(lower(network, [SHAPE], is_folded=False))] == [4, 4]
+
+
+def test_what_is_measured_is_composed() -> None:
+    network = chain(modules.build(CONV), modules.build(CONV))
+    measured = OnnxRuntime().lowered(Workload(OpSpec.of("network", SHAPE), lambda: network))
+    assert measured.content == ComposedNetworks().model(network)
 
 
 def test_a_tensor_may_be_learnt_in_one_place_and_fixed_in_another() -> None:
@@ -102,3 +110,5 @@ def test_what_cannot_be_made_of_operations_is_none() -> None:
     composed = ComposedNetworks()
     assert composed.model(nn.Conv2d(4, 4, 3)) is None
     assert composed.model(chain(Hidden())) is None
+    blind = Network(Graph((Node("0", CONV, ()),)), [modules.build(CONV)])
+    assert composed.model(blind) is None

@@ -65,6 +65,7 @@ class Setting:
         """Return the search that trains so."""
         epochs = budget * self.steps / self.cost / STEPS_PER_EPOCH
         generations = 0 if self.warm_up == 1 else 6
+        drawn_at_once = int(self.values.get("strategy.members_per_step", 1))  # members, if there are any
         overrides: dict[str, Any] = {
             **_BASE,
             "data.path": str(images),
@@ -72,7 +73,7 @@ class Setting:
             "search.warm_up_epochs": epochs * self.warm_up,
             "search.epochs_per_generation": epochs * (1 - self.warm_up) / max(generations, 1),
             "search.generations": generations,
-            "strategy.population_size": 24 if generations else 2,
+            "strategy.population_size": 24 if generations else max(2, drawn_at_once),
             **self.values,
         }
         side = overrides.pop("side")

@@ -36,7 +36,8 @@ after 12 epochs on one's own. *Error* is that of the SuperNet, *loss* the
 mean loss on the same images; *joined*, losses with sizes, is what `cars` goes by (`errors = "joined"`), and
 *modelled* its `errors = "modelled"`. The shares of losses and sizes in *joined*, one and four fifths, were
 chosen by `emulated.py`: by the losses of the 1 000 networks and accuracies on other data sets. CPU seconds
-are those of training and of judging the networks, on one thread.
+are those of training and of judging the networks, on one thread; on a machine that did other things meanwhile
+they are up to twice those of an idle one.
 """
 
 _JUDGED = """

@@ -15,6 +15,7 @@ from scipy import stats
 from cars_hw import data, strategies
 from cars_hw.assembly import make_space
 from cars_hw.evolution.indicators import hypervolume
+from cars_hw.resolution import resolved
 from cars_hw.spaces.nasbench201 import Nasbench201
 from cars_hw.strategies import unconstrained
 from cars_hw.weights.supernet_trainer import SuperNetTrainer
@@ -59,7 +60,7 @@ def test_settings_are_compared_at_equal_cost() -> None:
     from _rank_settings import SETTINGS, STEPS, STEPS_PER_EPOCH
 
     for name, setting in SETTINGS.items():
-        search = setting.config(0).search
+        search = resolved(setting.config(0)).search  # all plug-ins take their settings
         epochs = search.warm_up_epochs + search.generations * search.epochs_per_generation
         spent = epochs * STEPS_PER_EPOCH * setting.cost
         shares = {"half": 0.5, "double": 2.0, "fair-triple": 3.0, "fair-hour": 12.0}

@@ -132,7 +132,7 @@ def test_what_init_writes_is_profiled_searched_exported_and_reported(
     card = Path("run/export/latency_ms-1000000-and-parameters-1000000000.json")
     told = json.loads(card.read_text())
     assert told["pick"] == "latency_ms<=1000000 and parameters<=1000000000"
-    assert told["picked_as"].startswith("the least error of the ")
+    assert told["picked_as"].startswith("the least error, as the search estimates it, of the ")
 
 
 def test_a_command_that_is_wrong_exits_with_2_and_one_of_ours_with_1(

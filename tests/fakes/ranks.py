@@ -4,6 +4,8 @@ usage: torchrun --nproc-per-node 2 -m tests.fakes.ranks
 """
 
 import copy
+import os
+import sys
 from collections.abc import Sequence
 from functools import partial
 
@@ -158,3 +160,6 @@ def _follow_one(trainer: _Watched) -> None:
 
 if __name__ == "__main__":
     main()
+    # Torch's own wrapper keeps the group, and so its threads; ending the interpreter beneath them may abort.
+    sys.stdout.flush()
+    os._exit(0)

@@ -62,7 +62,7 @@ from profilers.runtimes._runtime import LoweredModel, OperatorTime, Runtime, Sam
 if TYPE_CHECKING:  # a process that runs what others have lowered loads no torch
     from torch import nn
 
-    from profilers.runtimes._onnxruntime.composed import ComposedNetworks
+    from profilers.runtimes._onnxruntime.networks.composed import ComposedNetworks
 
 
 class OnnxRuntime(Runtime):
@@ -257,7 +257,7 @@ class OnnxRuntime(Runtime):
 
     @cached_property
     def _composed(self) -> "ComposedNetworks":
-        from profilers.runtimes._onnxruntime.composed import ComposedNetworks  # loads torch
+        from profilers.runtimes._onnxruntime.networks.composed import ComposedNetworks  # loads torch
 
         return ComposedNetworks()
 

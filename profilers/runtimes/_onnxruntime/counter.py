@@ -8,10 +8,10 @@ from torch import nn
 
 from latency_tables import ExecutedGraph, OpSpec
 from profilers.runtimes._onnxruntime.executed import executed_graph
+from profilers.runtimes._onnxruntime.networks.stitching import image_shape
+from profilers.runtimes._onnxruntime.networks.untrained import UntrainedNetworks
 from profilers.runtimes._onnxruntime.one_node import one_node_model
 from profilers.runtimes._onnxruntime.session import ON_PROCESSOR, Sessions, optimised, optimiser_identity
-from profilers.runtimes._onnxruntime.stitching import image_shape
-from profilers.runtimes._onnxruntime.untrained import UntrainedNetworks
 from profilers.runtimes._reference import batched
 from profilers.runtimes._runtime import LoweredModel, Workload
 from profilers.units.counter import LiveNode, NetworkNode, live_nodes

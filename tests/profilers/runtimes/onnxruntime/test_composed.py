@@ -13,7 +13,7 @@ from cars_hw.weights import modules
 from cars_hw.weights.network import Network
 from latency_tables.spec import OpSpec
 from profilers.lowering.onnx import lower
-from profilers.runtimes._onnxruntime.composed import ComposedNetworks
+from profilers.runtimes._onnxruntime.networks.composed import ComposedNetworks
 from profilers.runtimes._reference import RELATIVE_TOLERANCE, SCALE_TOLERANCE
 from profilers.runtimes._runtime import Workload
 from profilers.runtimes.onnxruntime import OnnxRuntime

@@ -8,7 +8,7 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 from latency_tables import IMAGE, OpSpec
-from profilers.runtimes._onnxruntime.stitching import (
+from profilers.runtimes._onnxruntime.networks.stitching import (
     Operation,
     Place,
     lowered_operation,

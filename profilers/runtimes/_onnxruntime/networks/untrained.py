@@ -10,7 +10,7 @@ from torch import nn
 
 from latency_tables import OpSpec
 from profilers.runtimes._onnxruntime.call import Shape
-from profilers.runtimes._onnxruntime.stitching import (
+from profilers.runtimes._onnxruntime.networks.stitching import (
     HIGHEST,
     LOWEST,
     Operation,

@@ -1,0 +1,1 @@
+"""Networks as models: stitched together of those of their operations."""

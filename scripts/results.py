@@ -36,8 +36,8 @@ after 12 epochs on one's own. *Error* is that of the SuperNet, *loss* the
 mean loss on the same images; *joined*, losses with sizes, is what `cars` goes by (`errors = "joined"`), and
 *modelled* its `errors = "modelled"`. The shares of losses and sizes in *joined*, one and four fifths, were
 chosen by `emulated.py`: by the losses of the 1 000 networks and accuracies on other data sets. CPU seconds
-are those of training and of judging the networks, on one thread; on a machine that did other things meanwhile
-they are up to twice those of an idle one.
+are those of training and of judging the networks, on one thread; they are more where the machine did other
+things meanwhile.
 """
 
 _JUDGED = """
@@ -64,8 +64,7 @@ _CLAIMS = """
 
 Not reproduced is what takes days of a GPU or ImageNet: no GPU was used. What published networks cost is
 recomputed in the tests of spaces. Searches of three seeds describe: where intervals overlap, nothing is told
-apart. Many of them end with few members, of small networks: errors of a SuperNet trained for minutes lead
-there.
+apart. How many members they end with, in many few, `end_to_end.py` prints (`n`).
 
 """
 _PAPERS = (

@@ -30,16 +30,16 @@ def lower(
 ) -> bytes:
     """Return ``module`` in evaluation mode as a checked ONNX model; equal modules give equal bytes.
 
-    Constants are folded, and so is a batch normalisation into the convolution before it, where it is not said
-    otherwise: then all that a module has learnt is there by its name. The inputs are
-    called "input", "input_1" and so on, the output "output".
+    Constants are folded, and so is a batch normalisation into the convolution before it, unless all that the
+    module has learnt is to keep its names. The inputs are called "input", "input_1" and so on, the output
+    "output".
 
     Args:
         module: Takes tensors of ``input_shapes`` and returns one tensor. Its mode is the same afterwards.
         input_shapes: Shape of each input, with the batch first.
         input_dtype: Of each input.
         is_batch_dynamic: Whether the model takes any number of images at once, a size that it calls "batch".
-        is_folded: Whether something is computed beforehand.
+        is_folded: Whether constants and batch normalisations are; else what is learnt keeps its names.
 
     Raises:
         UnsupportedOperationError: An operation of the module has no form in ONNX.
